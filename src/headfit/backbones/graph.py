@@ -1,0 +1,104 @@
+"""Turn a Keras model into an OpenVINO graph, by way of Keras' own OpenVINO backend.
+
+These functions run in a child process whose ``KERAS_BACKEND`` is ``openvino`` (see
+:mod:`headfit.worker`), except :func:`reference`, which runs under the user's backend and says what
+the graph must agree with. :func:`_trace` leans on a Keras internal; it is the only place that does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from headfit.backbones.build import build, weights_digest
+from headfit.backbones.catalog import find
+from headfit.backbones.probe import probe_images
+from headfit.errors import EngineError
+from headfit.images.contract import Contract
+
+
+def write_backbone(
+    name: str, contract: dict[str, Any], weights: str, folder: str
+) -> dict[str, Any]:
+    """Write a backbone as ``graph.xml`` and ``graph.bin`` into ``folder``.
+
+    The graph takes uint8 RGB images (n, height, width, 3) and gives the feature map
+    (n, H, W, C) in float32; the preprocessing is part of it.
+
+    Returns:
+        ``map_shape`` [H, W, C], ``parameters`` and ``weights_digest`` of the model.
+    """
+    spec, record = find(name), Contract.from_dict(contract)
+    model = build(spec, record.height, weights, channels_first=spec.channels_first)
+    graph = _trace(model, record, channels_first=spec.channels_first)
+    _save(graph, Path(folder))
+    shape = [int(length) for length in model.output_shape[1:]]
+    return {
+        "map_shape": shape[1:] + shape[:1] if spec.channels_first else shape,
+        "parameters": int(model.count_params()),
+        "weights_digest": weights_digest(model),
+    }
+
+
+def write_file(path: str, contract: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Write a saved classifier (raw pixels to probabilities) as a graph into ``folder``."""
+    model = load_model(path)
+    record = Contract.from_dict(contract)
+    plain = Contract(record.height, record.width, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    _save(_trace(model, plain, channels_first=False), Path(folder))
+    return {"parameters": int(model.count_params())}
+
+
+def load_model(path: str) -> keras.Model:
+    """Load a ``.keras`` file in safe mode, with headfit's own layers known."""
+    import headfit.heads.layers.registered  # noqa: F401, PLC0415  (registers them)
+
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def reference(name: str, contract: dict[str, Any], weights: str, folder: str) -> dict[str, Any]:
+    """Write what Keras itself makes of the probe images to ``reference.npy``, float32."""
+    record = Contract.from_dict(contract)
+    model = build(find(name), record.height, weights)
+    images = record.apply(probe_images(record.height, record.width))
+    maps = model.predict(images, verbose=0)
+    np.save(Path(folder) / "reference.npy", np.asarray(maps, np.float32))
+    return {"backend": keras.backend.backend()}
+
+
+def _trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> Any:
+    """Call the model on a symbolic OpenVINO input and wrap it with the preprocessing."""
+    import openvino as ov  # noqa: PLC0415  (only this child process needs it)
+    import openvino.opset14 as ops  # noqa: PLC0415
+
+    try:
+        from keras.src.backend.openvino.core import OpenVINOKerasTensor  # noqa: PLC0415
+    except ImportError:
+        raise EngineError(
+            f"Keras {keras.__version__} has no OpenVINO backend of the kind that headfit knows"
+        ) from None
+    height, width = contract.height, contract.width
+    images = ops.parameter([-1, height, width, 3], np.uint8, name="images")
+    pixels = ops.convert(images, np.float32)
+    scale, offset = (np.array(v, np.float32) for v in (contract.scale, contract.offset))
+    if contract.bgr:
+        channels = ops.constant(np.array([2, 1, 0], np.int64))
+        pixels = ops.gather(pixels, channels, ops.constant(np.int64(3)))
+        scale, offset = scale[::-1].copy(), offset[::-1].copy()
+    if not (np.all(scale == 1) and np.all(offset == 0)):
+        pixels = ops.add(ops.multiply(pixels, ops.constant(scale)), ops.constant(offset))
+    if channels_first:
+        pixels = ops.transpose(pixels, ops.constant(np.array([0, 3, 1, 2], np.int64)))
+    result = model(OpenVINOKerasTensor(pixels.output(0))).output
+    if channels_first:
+        result = ops.transpose(result, ops.constant(np.array([0, 2, 3, 1], np.int64))).output(0)
+    return ov.Model([result], [images], model.name)
+
+
+def _save(graph: Any, folder: Path) -> None:
+    import openvino as ov  # noqa: PLC0415
+
+    ov.save_model(graph, str(folder / "graph.xml"), compress_to_fp16=False)

@@ -1,0 +1,221 @@
+"""Image bytes to RGB pixels by the contract ``pillow-draft/1``.
+
+The rules, all of which change pixels: the first frame or page; EXIF orientation applied; JPEG
+decoded at the smallest of its built-in scales (1, 1/2, 1/4, 1/8) that is at least twice the
+target; transparency laid over white; deep grey brought to 8 bits; bilinear, antialiased stretch
+to the target. Colour profiles are not applied. Whoever alters a rule numbers a new decoder.
+
+Safe to call from many threads: Pillow releases the GIL, and nothing global is changed. The readers
+are called directly, not through ``Image.open``, which tries every reader and reports oversized
+pictures through ``warnings``, whose filters belong to the whole process.
+Pillow's remarks on damaged metadata still pass through ``warnings``; a program that wants none
+ignores those of module ``PIL`` once, at its start.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Resampling, Transpose
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from headfit.errors import ImageError
+from headfit.images.contract import check_side
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+MAX_BYTES = 200_000_000
+MAX_PIXELS = 200_000_000
+# A strip one pixel wide passes MAX_PIXELS, yet its resize would need gigabytes.
+MAX_SIDE = 100_000
+
+# The allow-list. An MPO (stereo pair, phone panorama) is a JPEG that is followed by others.
+_READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"RIFF", WebPImageFile),
+    (b"GIF8", GifImageFile),
+    (b"BM", BmpImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+    (b"II+\0", TiffImageFile),
+    (b"MM\0+", TiffImageFile),
+)
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
+    """Return what a regular file holds.
+
+    Args:
+        path: the file; links are followed.
+        max_bytes: the largest size that is read.
+
+    Raises:
+        ImageError: no such file, no permission, too large, or a folder, FIFO or device. The
+            message is the reason alone; the caller knows the path.
+    """
+    try:
+        found = Path(path).stat()
+        # Before opening: to open a FIFO would wait for its writer.
+        if not stat.S_ISREG(found.st_mode):
+            raise ImageError("not a regular file")
+        if found.st_size > max_bytes:
+            raise ImageError(f"too large: {found.st_size} bytes, the limit is {max_bytes}")
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise ImageError(getattr(error, "strerror", None) or str(error)) from error
+
+
+def decode(data: bytes, height: int, width: int) -> np.ndarray:
+    """Decode one image file to the size that a network takes.
+
+    Args:
+        data: the file's content: JPEG, PNG, WEBP, BMP, GIF or TIFF.
+        height: rows to return, in pixels.
+        width: columns to return, in pixels.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: the content cannot be decoded; the message is a short reason.
+        UsageError: height or width is not from 1 to 4096.
+    """
+    check_side("height", height)
+    check_side("width", width)
+    reader = _find_reader(data)
+    try:
+        return _decode(reader, data, height, width)
+    except ImageError:
+        raise
+    # Decoders on hostile bytes raise whatever comes (struct.error, KeyError, MemoryError, ...).
+    except Exception as error:
+        raise ImageError(_reason(str(reader.format), error)) from error
+
+
+def _find_reader(data: bytes) -> type[ImageFile.ImageFile]:
+    if not data:
+        raise ImageError("empty file")
+    for start, reader in _READERS:
+        if data.startswith(start) and (start != b"RIFF" or data[8:12] == b"WEBP"):
+            return reader
+    raise ImageError("not an image that can be read (JPEG, PNG, WEBP, BMP, GIF or TIFF)")
+
+
+def _reason(kind: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"too many pixels for one {kind}"
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return f"truncated {kind}"
+    return f"damaged {kind} ({text[:80] or type(error).__name__})"
+
+
+def _decode(reader: type[ImageFile.ImageFile], data: bytes, height: int, width: int) -> np.ndarray:
+    image = reader(io.BytesIO(data))
+    _check_size(*image.size)
+    if reader is JpegImageFile:
+        stored_width, stored_height = _stored_size(_orientation(image), width, height)
+        image.draft(None, (2 * stored_width, 2 * stored_height))
+    image.load()
+    # Only now: Pillow itself turns a TIFF upright while it loads, and drops the tag.
+    orientation = _orientation(image)
+    flat = _flatten(image)
+    # Small before turned: a turn of the target's few pixels costs nothing.
+    small = flat.resize(_stored_size(orientation, width, height), Resampling.BILINEAR)
+    if orientation in _UPRIGHT:
+        small = small.transpose(_UPRIGHT[orientation])
+    return np.array(small.convert("RGB") if small.mode != "RGB" else small)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise ImageError("no pixels")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise ImageError(
+            f"too many pixels: {width} x {height}, the limits are {MAX_PIXELS} pixels "
+            f"and {MAX_SIDE} on a side"
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; damaged metadata must not cost a sound picture."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _stored_size(orientation: int, width: int, height: int) -> tuple[int, int]:
+    """Return (width, height) as the file's own rows and columns run."""
+    return (height, width) if orientation >= 5 else (width, height)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Return the picture in mode RGB or L, 8 bits, opaque; itself if it is that already."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.asarray(image), image.mode))
+    if image.has_transparency_data:
+        return _over_white(image.convert("RGBA"))
+    if image.mode in ("RGB", "L"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    page = Image.new("RGB", image.size, "white")
+    page.paste(image, mask=image.getchannel("A"))
+    return page
+
+
+def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Bring deep grey to uint8.
+
+    Args:
+        values: (rows, columns), any number type.
+        mode: Pillow's mode. ``I;16*`` spans 16 bits. ``I`` does not say what it spans: 8 bits if
+            nothing exceeds 255, else 16 bits, else up to its own maximum. ``F`` is 0..1 or 0..255
+            if it stays within, else stretched from its minimum to its maximum.
+
+    Returns:
+        uint8 (rows, columns); values that are not finite become 0.
+    """
+    if mode == "F":
+        values = np.where(np.isfinite(values), values, 0)
+    low, high = _span(float(values.min()), float(values.max()), mode)
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
+    rounded: np.ndarray = np.rint(scaled).clip(0, 255).astype(np.uint8)
+    return rounded
+
+
+def _span(lowest: float, peak: float, mode: str) -> tuple[float, float]:
+    """Return the values that stand for black and for white."""
+    if mode.startswith("I;16"):
+        return 0.0, 65535.0
+    tops = (1.0, 255.0) if mode == "F" else (255.0, 65535.0)
+    if mode == "F" and (lowest < 0 or peak > tops[-1]):
+        return lowest, peak if peak > lowest else lowest + 1
+    return 0.0, next((top for top in tops if peak <= top), peak)

@@ -1,0 +1,287 @@
+"""Is one head better than another, beyond the noise? And which one to choose?
+
+Scores of cross-validation folds are not independent: training sets overlap. The naive t-test calls
+two equal heads different in up to half of all cases; the corrected one does not. Scores are
+fractions: a difference of one point is 0.01.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+from headfit.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.integer]
+Interval = tuple[float, float, float]
+
+# Fold scores are ratios of small counts; differences below this are rounding.
+ROUNDING = 1e-12
+_BOOTSTRAPS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference δ between two heads: estimate, test and posterior.
+
+    Attributes:
+        mean: mean over all folds of all repeats.
+        low: lower end of the confidence interval.
+        high: upper end.
+        p_value: two-sided, of δ = 0, not yet corrected for several heads.
+        p_rope: P(|δ| <= rope).
+        p_better: P(δ > rope).
+        se: corrected standard error.
+        df: degrees of freedom.
+
+    Without any variation between folds there is no noise to compare with. If all differences are
+    0, p_value is 1 and the posterior sits on 0; if they are all the same other number, everything
+    but ``mean`` and ``df`` is nan, which no threshold passes: undecided.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+    p_rope: float
+    p_better: float
+    se: float
+    df: int
+
+
+def corrected_t(
+    differences: Floats, folds: int, rope: float, confidence: float = 0.95
+) -> Difference:
+    """Corrected resampled t-test and Bayesian correlated t-test of paired fold scores.
+
+    SE = s_d √(1/n + 1/(k−1)), t = d̄/SE with n−1 degrees of freedom (Nadeau & Bengio 2003);
+    posterior δ ~ t_{n−1}(d̄, SE²) (Benavoli et al. 2017).
+
+    Args:
+        differences: float64 (repeats·folds,), score of one head minus that of the other.
+        folds: k of the cross-validation.
+        rope: half-width of the region of practical equivalence, a fraction (0.01 is one point).
+        confidence: of the interval.
+
+    Raises:
+        UsageError: ``rope`` is not between 0 and 1.
+        ValueError: fewer than two differences, or one that is not finite.
+    """
+    check_rope(rope)
+    if len(differences) < 2 or not np.isfinite(differences).all():
+        raise ValueError("differences must be two or more finite numbers.")
+    mean, df = float(np.mean(differences)), len(differences) - 1
+    if np.ptp(differences) <= ROUNDING:
+        return _without_noise(mean, df)
+    se = float(np.std(differences, ddof=1)) * _inflation(len(differences), folds)
+    reach = float(student.ppf((1 + confidence) / 2, df)) * se
+    p_better = float(student.sf((rope - mean) / se, df))
+    p_worse = float(student.cdf((-rope - mean) / se, df))
+    return Difference(
+        mean=mean,
+        low=mean - reach,
+        high=mean + reach,
+        p_value=float(2 * student.sf(abs(mean) / se, df)),
+        p_rope=max(0.0, 1.0 - p_better - p_worse),
+        p_better=p_better,
+        se=se,
+        df=df,
+    )
+
+
+def check_rope(rope: float) -> None:
+    """Refuse a region of practical equivalence that is no fraction.
+
+    Raises:
+        UsageError: ``rope`` is not between 0 and 1, both excluded.
+    """
+    if not 0 < rope < 1:
+        raise UsageError(f"rope must lie between 0 and 1 (one point is 0.01), received {rope}.")
+
+
+def corrected_interval(
+    values: Floats,
+    folds: int,
+    *,
+    lower: float | None = None,
+    upper: float | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean of one score over folds, with an interval from the same corrected standard error.
+
+    Args:
+        values: float64 (repeats·folds,); nan (a metric undefined in a fold) is left out.
+        folds: k of the cross-validation.
+        lower: the score's least possible value; the interval is cut there.
+        upper: its greatest.
+        confidence: of the interval.
+
+    Returns:
+        mean, low, high; nan where no value, or fewer than two, are left.
+    """
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return math.nan, math.nan, math.nan
+    mean = float(np.mean(known))
+    if len(known) < 2:
+        return mean, math.nan, math.nan
+    se = float(np.std(known, ddof=1)) * _inflation(len(known), folds)
+    reach = float(student.ppf((1 + confidence) / 2, len(known) - 1)) * se
+    low = mean - reach if lower is None else max(lower, mean - reach)
+    high = mean + reach if upper is None else min(upper, mean + reach)
+    return mean, low, high
+
+
+def holm(p_values: Floats) -> Floats:
+    """Holm's step-down adjustment of m p-values, in the order given.
+
+    A nan counts as one of the m, largest of all, and stays nan.
+    """
+    known = np.where(np.isnan(p_values), 1.0, p_values)
+    order = np.argsort(known, kind="stable")
+    factors = np.arange(len(known), 0, -1)
+    adjusted = np.empty(len(known))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * known[order]))
+    return np.where(np.isnan(p_values), np.nan, adjusted)
+
+
+def minimal_detectable(se: float, df: int) -> float:
+    """Least true difference found with power 80 % at α = .05: (t.975 + t.80)·SE."""
+    return float(student.ppf(0.975, df) + student.ppf(0.80, df)) * se
+
+
+def images_needed(n: int, mde: float, rope: float) -> int:
+    """About how many images bring the minimal detectable difference down to ``rope``.
+
+    ⌈N (MDE/r)²⌉, as the standard error falls with √N.
+    """
+    return math.ceil(n * (mde / rope) ** 2)
+
+
+def paired_se(scores: Floats, folds: int) -> Floats:
+    """Corrected standard error of every paired difference.
+
+    Args:
+        scores: float64 (heads, repeats·folds).
+        folds: k of the cross-validation.
+
+    Returns:
+        float64 (heads, heads), symmetric, 0 on the diagonal.
+    """
+    differences = scores[:, None, :] - scores[None, :, :]
+    spread: Floats = np.std(differences, axis=2, ddof=1)
+    return spread * _inflation(scores.shape[1], folds)
+
+
+def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
+    """The head with fewest parameters among those with d̄(best − h) <= SE(best − h).
+
+    Args:
+        scores: float64 (heads, repeats·folds), higher is better.
+        parameters: int (heads,).
+        folds: k of the cross-validation.
+
+    Returns:
+        Its index. Equal counts go to the higher score, then to the earlier head.
+    """
+    return int(_choose(scores.mean(axis=1)[None], parameters, paired_se(scores, folds))[0])
+
+
+def expected_score(
+    correct: Floats,
+    labels: Ints,
+    parameters: Ints,
+    *,
+    seed: int,
+    bootstraps: int = 1000,
+    groups: Ints | None = None,
+    margins: Floats | None = None,
+) -> Interval:
+    """Balanced accuracy to expect of the chosen head, corrected for having chosen it: BBC-CV.
+
+    The best of several heads looks better than it is. So the choice is re-run in each bootstrap
+    bag of out-of-fold predictions, and the head chosen is scored on the images outside the bag
+    (Tsamardinos 2018). No head is trained again.
+
+    Args:
+        correct: float64 (heads, n), share of the repeats that got an image right out of fold.
+        labels: int (n,).
+        parameters: int (heads,).
+        seed: of the bootstrap.
+        bootstraps: number of bags.
+        groups: int (n,), drawn and left out as wholes; default: each image on its own.
+        margins: float64 (heads, heads), how far below the best (row) a cheaper head (column) may
+            score. Default 0: the best, the cheapest of equals. With ``paired_se`` the choice is
+            the one-standard-error rule, simplified: the errors are those of all images, not
+            estimated anew in each bag.
+
+    Returns:
+        mean, 2.5 % and 97.5 % quantile over bags; nan if there is never an image outside.
+    """
+    if margins is None:
+        margins = np.zeros((len(correct), len(correct)))
+    rng = np.random.default_rng(seed)
+    parts = []
+    for start in range(0, bootstraps, _BOOTSTRAPS_AT_ONCE):
+        counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), labels, groups)
+        chosen = _choose(_balanced(counts, correct, labels), parameters, margins)
+        outside = (counts == 0).astype(np.float64)
+        usable = outside.any(axis=1)
+        scores = _balanced(outside[usable], correct, labels)
+        parts.append(scores[np.arange(len(scores)), chosen[usable]])
+    drawn = np.concatenate(parts)
+    if len(drawn) == 0:
+        return math.nan, math.nan, math.nan
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(drawn.mean()), float(low), float(high)
+
+
+def _inflation(n: int, folds: int) -> float:
+    return math.sqrt(1 / n + 1 / (folds - 1))
+
+
+def _without_noise(mean: float, df: int) -> Difference:
+    if abs(mean) <= ROUNDING:
+        return Difference(0.0, 0.0, 0.0, p_value=1.0, p_rope=1.0, p_better=0.0, se=0.0, df=df)
+    nan = math.nan
+    return Difference(mean, nan, nan, p_value=nan, p_rope=nan, p_better=nan, se=nan, df=df)
+
+
+def _choose(scores: Floats, parameters: Ints, margins: Floats) -> npt.NDArray[np.intp]:
+    """Cheapest head within the margin of the best, for each row of (cases, heads) scores."""
+    best = scores.argmax(axis=1)
+    behind = scores.max(axis=1, keepdims=True) - scores
+    eligible = behind <= margins[best] + ROUNDING
+    cost = np.where(eligible, np.asarray(parameters, dtype=np.float64), np.inf)
+    cheapest = cost == cost.min(axis=1, keepdims=True)
+    chosen: npt.NDArray[np.intp] = np.where(cheapest, scores, -np.inf).argmax(axis=1)
+    return chosen
+
+
+def _bags(rng: np.random.Generator, bags: int, labels: Ints, groups: Ints | None) -> Floats:
+    """How often each image lies in each bag: float64 (bags, n)."""
+    unit = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = int(unit.max()) + 1
+    drawn = rng.integers(units, size=(bags, units)) + units * np.arange(bags)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=bags * units).reshape(bags, units)
+    return counts[:, unit].astype(np.float64)
+
+
+def _balanced(weights: Floats, correct: Floats, labels: Ints) -> Floats:
+    """Weighted balanced accuracy, (cases, n) weights and (heads, n) → (cases, heads).
+
+    A class without weight in a case is left out of that case's mean.
+    """
+    total = np.zeros((len(weights), len(correct)))
+    present = np.zeros((len(weights), 1))
+    for label in np.unique(labels):
+        member = labels == label
+        mass = weights[:, member].sum(axis=1, keepdims=True)
+        total += weights[:, member] @ correct[:, member].T / np.where(mass > 0, mass, 1.0)
+        present += mass > 0
+    return total / present

@@ -1,0 +1,120 @@
+"""How good are predicted probabilities? One short pure function a metric.
+
+All take ``probabilities``, float64 (n, K), rows summing to 1, and ``labels``, int (n,), class
+indices, n >= 1, and return a fraction (0.813, not 81.3 %). They are called for every head and fold,
+hence numpy; the tests hold them against scikit-learn. An image counts for the first of its most
+probable classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.integer]
+
+LOG_CLIP = 1e-15
+ECE_BINS = 15
+ECE_IMAGES_PER_BIN = 10
+
+
+def balanced_accuracy(probabilities: Floats, labels: Ints) -> float:
+    """Mean over the classes that occur in ``labels`` of the share of their images found."""
+    hits = probabilities.argmax(axis=1) == labels
+    totals = np.bincount(labels)
+    found = np.bincount(labels, weights=hits)
+    present = totals > 0
+    return float(np.mean(found[present] / totals[present]))
+
+
+def accuracy(probabilities: Floats, labels: Ints) -> float:
+    """Share of images whose most probable class is their label."""
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def macro_f1(probabilities: Floats, labels: Ints) -> float:
+    """Mean F1 over the classes that occur among labels or predictions."""
+    classes = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1)
+    hits = np.bincount(labels[predicted == labels], minlength=classes)
+    mentions = np.bincount(predicted, minlength=classes) + np.bincount(labels, minlength=classes)
+    present = mentions > 0
+    return float(np.mean(2 * hits[present] / mentions[present]))
+
+
+def log_loss(probabilities: Floats, labels: Ints) -> float:
+    """Mean −ln of the probability given to the label, clipped to [1e-15, 1]: at most 34.5 nats."""
+    given = probabilities[np.arange(len(labels)), labels]
+    return float(-np.mean(np.log(np.clip(given, LOG_CLIP, 1.0))))
+
+
+def brier(probabilities: Floats, labels: Ints) -> float:
+    """Mean over images of Σ_k (p_k − [k is the label])²: the sum form, from 0 to 2."""
+    errors = probabilities.copy()
+    errors[np.arange(len(labels)), labels] -= 1.0
+    return float(np.mean(np.sum(errors**2, axis=1)))
+
+
+def ece(probabilities: Floats, labels: Ints) -> float:
+    """Expected calibration error of the most probable class, over bins of equal mass.
+
+    15 bins, or fewer where that leaves less than 10 images for each. Equal confidences share a
+    bin, so the order of the images does not matter.
+    """
+    confidence = probabilities.max(axis=1)
+    hits = probabilities.argmax(axis=1) == labels
+    n = len(labels)
+    bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
+    edges = np.sort(confidence)[np.arange(1, bins) * n // bins]
+    member = np.searchsorted(edges, confidence, side="right")
+    return float(np.sum(np.abs(np.bincount(member, weights=confidence - hits))) / n)
+
+
+def auroc(probabilities: Floats, labels: Ints) -> float:
+    """Mean over the classes that occur of one-vs-rest area under the ROC curve.
+
+    By ranks (ties count half). nan when all labels are of one class.
+    """
+    positives = np.bincount(labels, minlength=probabilities.shape[1])
+    negatives = len(labels) - positives
+    defined = (positives > 0) & (negatives > 0)
+    if not defined.any():
+        return float("nan")
+    ranks = rankdata(probabilities, axis=0)
+    own = np.bincount(labels, weights=ranks[np.arange(len(labels)), labels], minlength=len(defined))
+    wins = (own - positives * (positives + 1) / 2)[defined]
+    return float(np.mean(wins / (positives * negatives)[defined]))
+
+
+METRICS: dict[str, Callable[[Floats, Ints], float]] = {
+    "balanced_accuracy": balanced_accuracy,
+    "accuracy": accuracy,
+    "macro_f1": macro_f1,
+    "log_loss": log_loss,
+    "brier": brier,
+    "ece": ece,
+    "auroc": auroc,
+}
+
+
+def evaluate(probabilities: Floats, labels: Ints) -> dict[str, float]:
+    """All metrics of one set of predictions, by name.
+
+    Args:
+        probabilities: float64 (n, K).
+        labels: int (n,), class indices below K.
+
+    Raises:
+        ValueError: no images, shapes that do not match, or a probability that is not finite
+            (argmax would silently turn it into a prediction).
+    """
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
+        shapes = f"{probabilities.shape} and {labels.shape}"
+        raise ValueError(f"probabilities must be (n, K) and labels (n,), received {shapes}.")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("probabilities must be finite: the fit has failed.")
+    return {name: metric(probabilities, labels) for name, metric in METRICS.items()}

@@ -1,0 +1,113 @@
+"""Which image is held out when: repeated stratified folds, as indices only.
+
+Every head sees the same folds, so differences between heads are paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from headfit.errors import DataError, UsageError
+
+Ints = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Repeated k-fold splits of n images.
+
+    Attributes:
+        folds: k, the number of folds in each repeat.
+        repeats: how many times the images are dealt anew.
+        seed: what the dealing was drawn from.
+        assignment: int16 array (repeats, n), read-only: the fold that holds an image out.
+    """
+
+    folds: int
+    repeats: int
+    seed: int
+    assignment: npt.NDArray[np.int16]
+
+    def indices(self, repeat: int, fold: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Ascending image numbers of the training and the test part of one fold."""
+        held_out = self.assignment[repeat] == fold
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def make_splits(
+    labels: Ints, *, folds: int, repeats: int, seed: int, groups: Ints | None = None
+) -> Splits:
+    """Deal n images into stratified folds, several times over.
+
+    The first repeats do not change when more are asked for.
+
+    Args:
+        labels: class index of each image, int array (n,).
+        folds: folds in a repeat, at least 2.
+        repeats: at least 1.
+        seed: at least 0; alone decides the folds, no global random state is read or changed.
+        groups: group number of each image, int array (n,); a group is never torn apart.
+
+    Returns:
+        The splits; without groups, class counts of two folds of a repeat differ by at most 1.
+
+    Raises:
+        UsageError: ``folds``, ``repeats`` or ``seed`` is too small.
+        DataError: fewer than two classes, or a class with fewer images (groups) than folds.
+    """
+    _check_numbers(folds, repeats, seed)
+    labels = np.asarray(labels)
+    _check_classes(labels, folds, groups)
+    assignment = np.stack([_deal(labels, folds, seed, r, groups) for r in range(repeats)])
+    if groups is not None:
+        _check_training_parts(labels, assignment, folds)
+    assignment.flags.writeable = False
+    return Splits(folds, repeats, seed, assignment)
+
+
+def _deal(
+    labels: Ints, folds: int, seed: int, repeat: int, groups: Ints | None
+) -> npt.NDArray[np.int16]:
+    state = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    dealer = kind(n_splits=folds, shuffle=True, random_state=state)
+    assignment = np.full(len(labels), -1, dtype=np.int16)
+    for fold, (_, test) in enumerate(dealer.split(np.zeros(len(labels)), labels, groups)):
+        assignment[test] = fold
+    return assignment
+
+
+def _check_numbers(folds: int, repeats: int, seed: int) -> None:
+    for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, received {value}.")
+
+
+def _check_classes(labels: Ints, folds: int, groups: Ints | None) -> None:
+    classes, images = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise DataError(f"Found {len(classes)} class, need at least 2: add images of another.")
+    counts, unit = images, "images"
+    if groups is not None:
+        # Near duplicates count once: a class that is one group could never be learnt and tested.
+        counts = np.array([len(np.unique(np.asarray(groups)[labels == c])) for c in classes])
+        unit = "groups of images"
+    scarce = counts < folds
+    if not scarce.any():
+        return
+    listed = ", ".join(f"{c} has {m}" for c, m in zip(classes[scarce], counts[scarce], strict=True))
+    remedy = f"add images or use {counts.min()} folds" if counts.min() >= 2 else "add images"
+    raise DataError(f"Each class needs at least {folds} {unit}, but class {listed}: {remedy}.")
+
+
+def _check_training_parts(labels: Ints, assignment: npt.NDArray[np.int16], folds: int) -> None:
+    for repeat in assignment:
+        for fold in range(folds):
+            missing = np.setdiff1d(labels, labels[repeat != fold])
+            if len(missing) or not (repeat == fold).any():
+                what = f"class {missing[0]} without training images" if len(missing) else "no image"
+                raise DataError(f"The groups leave fold {fold} with {what}: use fewer folds.")
