@@ -77,7 +77,8 @@ def start(function: str, request: dict[str, Any], *, backend: str) -> Job:
         text=True,
         env=env,
     )
-    assert process.stdin is not None  # noqa: S101  (for the type checker: a pipe was asked for)
+    if process.stdin is None:  # cannot be: a pipe was asked for
+        raise errors.EngineError(f"The helper process for {function} has no input.")
     process.stdin.write(json.dumps(request))
     process.stdin.close()
     process.stdin = None

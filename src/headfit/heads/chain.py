@@ -1,0 +1,166 @@
+"""A head written as a chain, ``gap-1024-dropout0.5-512:gelu``, and the head that it stands for.
+
+    chain  = preset | pooling ("-" step)*
+    step   = units [":" activation]  |  "dropout" rate
+
+The softmax layer over the classes is implied; a layer is ReLU unless said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+import headfit.heads.layers  # noqa: F401  (registers the poolings)
+from headfit.errors import UnknownNameError, UsageError
+from headfit.heads.body import ACTIVATIONS, Dense, Dropout, Step
+from headfit.heads.pooling import MapShape, Pooling, Tensor, find_pooling, pooling_names
+from headfit.heads.presets import PRESETS
+
+MAX_UNITS = 65536
+_DENSE = re.compile(r"([0-9]{1,9})(?::([a-z_]+))?")
+_DROPOUT = re.compile(r"dropout([0-9]+\.?[0-9]*|\.[0-9]+)")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A pooling, what follows it, and a softmax layer over the classes.
+
+    Attributes:
+        pooling: what turns the map into a vector.
+        body: the layers between the vector and the softmax layer.
+    """
+
+    pooling: Pooling
+    body: tuple[Step, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling, which ``parse_head`` reads back."""
+        return "-".join([self.pooling.name, *map(_spell, self.body)])
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def linear(self) -> bool:
+        """Whether nothing follows the pooling, so that its fit is convex and solved exactly."""
+        return not self.body
+
+    @property
+    def position_aware(self) -> bool:
+        """Whether the head can tell where in the map a feature lies."""
+        return self.pooling.position_aware
+
+    def parameters(self, map_shape: MapShape, classes: int, bias: bool = True) -> int:
+        """Count the trainable numbers, as Keras does.
+
+        Args:
+            map_shape: height, width and channels of the feature map.
+            classes: at least 2.
+            bias: False leaves out the bias of the softmax layer only.
+
+        Raises:
+            UsageError: if the map or the number of classes does not suit the head.
+        """
+        _check_classes(classes)
+        total, width = self.pooling.own_parameters(map_shape), self.pooling.width(map_shape)
+        for step in self.body:
+            if isinstance(step, Dense):
+                total, width = total + (width + 1) * step.units, step.units
+        return total + (width + bias) * classes
+
+    def build(
+        self, x: Tensor, classes: int, shape: float | None = None, data_format: str | None = None
+    ) -> Tensor:
+        """Append the head to a Keras graph.
+
+        Layers are called ``head_pool``, ``head_dense_1``, ``head_dropout_1``, …, ``head_softmax``.
+
+        Args:
+            x: Keras tensor, the feature map.
+            classes: K, at least 2.
+            shape: what the pooling's shape parameter starts from; its default if None.
+            data_format: order of the axes of ``x``; Keras' setting if None.
+
+        Returns:
+            Keras tensor (batch, K), the probabilities, float32 under mixed precision too.
+
+        Raises:
+            UsageError: if the map, the classes or the shape parameter does not suit the head.
+        """
+        from keras import layers  # noqa: PLC0415  (heavy)
+
+        _check_classes(classes)
+        x = self.pooling.layer(x, shape, "head_pool", data_format)
+        dense = dropout = 0
+        for step in self.body:
+            if isinstance(step, Dense):
+                dense += 1
+                layer = layers.Dense(step.units, step.activation, name=f"head_dense_{dense}")
+            else:
+                dropout += 1
+                layer = layers.Dropout(step.rate, name=f"head_dropout_{dropout}")
+            x = layer(x)
+        # Half precision would round the probabilities of many classes to nothing.
+        return layers.Dense(classes, "softmax", dtype="float32", name="head_softmax")(x)
+
+
+def parse_head(text: str) -> Head:
+    """Read a chain or the name of a preset.
+
+    Args:
+        text: for instance ``"gap-1024:gelu-dropout0.5"``; case and outer blanks do not matter.
+
+    Raises:
+        UnknownNameError: if it starts with no pooling that exists.
+        UsageError: if a step cannot be read.
+    """
+    chain = text.strip().lower()
+    first, *steps = PRESETS.get(chain, chain).split("-")
+    if first not in pooling_names():
+        raise UnknownNameError("head", first, [*pooling_names(), *PRESETS])
+    return Head(find_pooling(first), tuple(_parse_step(step, chain) for step in steps))
+
+
+def parse_heads(text: str | Iterable[str]) -> list[Head]:
+    """Read several chains, separated by commas or in several strings.
+
+    A head that is there twice, in whatever spelling, is kept where it comes first.
+
+    Raises:
+        UsageError: if there is none, or one cannot be read.
+    """
+    texts = [text] if isinstance(text, str) else text
+    chains = [chain for item in texts for chain in item.split(",") if chain.strip()]
+    if not chains:
+        raise UsageError("No head is named. Expected at least one, for example 'gap,flatten'.")
+    return list(dict.fromkeys(map(parse_head, chains)))
+
+
+def _parse_step(step: str, chain: str) -> Step:
+    if (found := _DROPOUT.fullmatch(step)) and (rate := float(found[1])) < 1:
+        return Dropout(rate)
+    if found := _DENSE.fullmatch(step):
+        units, activation = int(found[1]), found[2] or "relu"
+        if 1 <= units <= MAX_UNITS and activation in ACTIVATIONS:
+            return Dense(units, activation)
+    raise UsageError(
+        f"Head '{chain}': step '{step}' is neither a layer, <units>[:activation] with 1 to "
+        f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}, nor dropout<rate> with "
+        f"0 <= rate < 1. For example 'gap-dropout0.5-512:gelu'."
+    )
+
+
+def _spell(step: Step) -> str:
+    if isinstance(step, Dropout):
+        return "dropout" + np.format_float_positional(step.rate, trim="-")
+    return str(step.units) if step.activation == "relu" else f"{step.units}:{step.activation}"
+
+
+def _check_classes(classes: int) -> None:
+    if classes < 2:
+        raise UsageError(f"A head needs at least 2 classes, got {classes}.")

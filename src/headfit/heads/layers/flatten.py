@@ -1,0 +1,34 @@
+"""Flatten: every feature at every position, nothing summed.
+
+v = all F_p in row-major order (H, then W, then C), float (n, H, W, C) → (n, HWC); nothing
+trainable, so K classes cost HWCK weights and K biases. Source: the tops of AlexNet and VGG.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+
+
+@dataclass(frozen=True)
+class Flatten(Pooling):
+    """The whole map as one vector."""
+
+    def _width(self, map_shape: MapShape) -> int:
+        return math.prod(map_shape)
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        return maps.reshape(len(maps), -1)
+
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
+        from keras import layers  # noqa: PLC0415  (heavy)
+
+        # Keras' Flatten turns channels-first maps around, so the order is the same for both.
+        return layers.Flatten(data_format, name=name)(x)
+
+
+FLATTEN = Flatten(
+    "flatten", "concat_p F_p, row by row", "the tops of AlexNet and VGG", position_aware=True
+)

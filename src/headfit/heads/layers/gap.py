@@ -1,0 +1,30 @@
+"""Global average pooling: what is on the image, not where.
+
+v = mean_p F_p, float (n, H, W, C) → (n, C); nothing trainable, so K classes cost CK weights and
+K biases. Source: Lin, Chen, Yan 2014.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+
+
+@dataclass(frozen=True)
+class Gap(Pooling):
+    """The mean over all positions, channel by channel."""
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        return maps.mean(axis=(1, 2), dtype=maps.dtype)
+
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
+        from keras import layers  # noqa: PLC0415  (heavy)
+
+        return layers.GlobalAveragePooling2D(data_format, name=name)(x)
+
+
+GAP = Gap("gap", "mean_p F_p", "Lin, Chen, Yan 2014")

@@ -1,0 +1,66 @@
+"""Generalised-mean pooling: between the average (p = 1) and the maximum (p → ∞).
+
+v = (mean_p max(F_p, ε)^p)^(1/p), float (n, H, W, C) → (n, C); one trainable number, the
+exponent p, so K classes cost CK + 1 weights and K biases. Source: Radenović 2018, p₀ = 3, ε = 1e-6.
+
+The clamp at ε would destroy negative features, so signed maps are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+
+EPSILON = 1e-6
+LEAST_P = 1e-3  # below, 1/p is of no use in float32
+
+
+@dataclass(frozen=True)
+class Gem(Pooling):
+    """The p-th root of the mean p-th power over all positions, channel by channel."""
+
+    own: ClassVar[int] = 1
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        p = max(shape, LEAST_P)
+        clamped = np.maximum(maps, np.float32(EPSILON))
+        # (mean x^p)^(1/p) = m·(mean (x/m)^p)^(1/p): with m the maximum no power can overflow, and
+        # the mean is at least 1/P.
+        largest = clamped.max(axis=(1, 2), keepdims=True)
+        clamped /= largest
+        mean = _power(clamped, p).mean(axis=(1, 2), dtype=np.float32)
+        return cast(Vectors, largest[:, 0, 0] * mean ** np.float32(1 / p))
+
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
+        from headfit.heads.layers.gem_layer import GeM  # noqa: PLC0415  (imports Keras)
+
+        return GeM(shape, EPSILON, data_format, name=name)(x)
+
+
+def _power(x: Vectors, p: float) -> Vectors:
+    """x^p; whole exponents by multiplication, which is many times faster than a general power."""
+    if p > 8 or not p.is_integer():
+        return cast(Vectors, x ** np.float32(p))
+    result = x
+    for bit in f"{int(p):b}"[1:]:
+        result = result * result
+        if bit == "1":
+            result = result * x
+    return result
+
+
+GEM = Gem(
+    "gem",
+    "(mean_p max(F_p, ε)^p)^(1/p)",
+    "Radenović 2018",
+    shapes=(1.0, 2.0, 3.0, 4.0, 6.0),
+    default_shape=3.0,
+    nonnegative=True,
+)

@@ -1,0 +1,31 @@
+"""Global max pooling: how strongly a feature answers anywhere.
+
+v = max_p F_p, float (n, H, W, C) → (n, C); nothing trainable, so K classes cost CK weights and
+K biases. The counterpart of gap, of Lin, Chen, Yan 2014.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+
+
+@dataclass(frozen=True)
+class Gmp(Pooling):
+    """The maximum over all positions, channel by channel."""
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        return cast(Vectors, maps.max(axis=(1, 2)))
+
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
+        from keras import layers  # noqa: PLC0415  (heavy)
+
+        return layers.GlobalMaxPooling2D(data_format, name=name)(x)
+
+
+GMP = Gmp("gmp", "max_p F_p", "the counterpart of gap, Lin, Chen, Yan 2014")

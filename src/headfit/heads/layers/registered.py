@@ -1,0 +1,8 @@
+"""Importing this module tells Keras about every layer of headfit, so that it can load models."""
+
+from __future__ import annotations
+
+from headfit.heads.layers.gem_layer import GeM
+from headfit.heads.layers.spp_layer import SPP
+
+__all__ = ["SPP", "GeM"]

@@ -1,0 +1,202 @@
+"""What turns a feature map into one vector, and the register of all that do.
+
+Headfit's own poolings enter the register when ``headfit.heads.layers`` is imported. Nothing here
+imports Keras before a layer is asked for, so the command line stays quick.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from headfit.errors import UnknownNameError, UsageError
+
+MapShape = tuple[int, int, int]
+"""Height, width and channels of one feature map."""
+Floats = npt.NDArray[np.floating[Any]]
+Vectors = npt.NDArray[np.float32]
+Tensor = Any
+"""A Keras tensor; Keras carries no types."""
+
+_BLOCK = 2**22  # numbers pooled at a time: 16 MB, so temporaries stay small
+
+
+@dataclass(frozen=True)
+class Pooling(ABC):
+    """One way from maps (n, H, W, C) to vectors (n, width).
+
+    A subclass fills in the three methods with a leading underscore, and ``own`` if it trains.
+
+    Attributes:
+        name: how a chain calls it: lower-case, words joined by underscores.
+        formula: in the notation F_p, the C features at position p.
+        source: where it comes from.
+        position_aware: whether its output tells where in the map a feature lies.
+        shapes: values to try for its one shape parameter; empty if it has none.
+        default_shape: the value when none is asked for; None if it has no such parameter.
+        nonnegative: whether it refuses maps that hold a negative number.
+        min_side: the least height and width of a map.
+        own: trainable numbers inside the pooling.
+    """
+
+    name: str
+    formula: str
+    source: str
+    position_aware: bool = False
+    shapes: tuple[float, ...] = ()
+    default_shape: float | None = None
+    nonnegative: bool = False
+    min_side: int = 1
+
+    own: ClassVar[int] = 0
+
+    def width(self, map_shape: MapShape) -> int:
+        """Count the features that come out.
+
+        Raises:
+            UsageError: if the map is too small.
+        """
+        self.check(map_shape)
+        return self._width(map_shape)
+
+    def own_parameters(self, map_shape: MapShape) -> int:
+        """Count the trainable numbers inside the pooling."""
+        self.check(map_shape)
+        return self.own
+
+    def check(self, map_shape: MapShape) -> None:
+        """Make sure that maps of this shape can be pooled.
+
+        Raises:
+            UsageError: if a side is shorter than ``min_side``.
+        """
+        height, width, _ = map_shape
+        if min(height, width) < self.min_side:
+            raise UsageError(
+                f"Head '{self.name}' needs a feature map of at least {self.min_side}×"
+                f"{self.min_side} positions, this one has {height}×{width}. "
+                f"Use larger images or another head, for instance 'gap'."
+            )
+
+    def pool(self, maps: Floats, shape: float | None = None) -> Vectors:
+        """Pool an array of maps; the reference for ``layer``.
+
+        Args:
+            maps: float16 or float32 (n, H, W, C), channels last.
+            shape: the shape parameter; ``default_shape`` if None.
+
+        Returns:
+            float32 (n, width), never a view of ``maps``.
+
+        Raises:
+            UsageError: if the maps or the shape parameter do not suit the pooling.
+        """
+        value = self._value(shape)
+        map_shape: MapShape = maps.shape[1:]
+        out = np.empty((len(maps), self.width(map_shape)), np.float32)
+        step = max(1, _BLOCK // max(1, math.prod(map_shape)))
+        for start in range(0, len(maps), step):
+            block = np.asarray(maps[start : start + step], np.float32)
+            self._check_signs(block)
+            out[start : start + step] = self._pool(block, value)
+        return out
+
+    def layer(
+        self,
+        x: Tensor,
+        shape: float | None = None,
+        name: str = "head_pool",
+        data_format: str | None = None,
+    ) -> Tensor:
+        """Append the pooling to a Keras graph.
+
+        Args:
+            x: Keras tensor (batch, H, W, C), or (batch, C, H, W) if channels come first.
+            shape: the shape parameter to start from; ``default_shape`` if None.
+            name: of the layer that puts out the vector.
+            data_format: ``"channels_last"`` or ``"channels_first"``; Keras' setting if None.
+
+        Returns:
+            Keras tensor (batch, width).
+
+        Raises:
+            UsageError: if the map or the shape parameter does not suit the pooling.
+        """
+        import keras  # noqa: PLC0415  (heavy)
+
+        order = data_format or keras.config.image_data_format()
+        _, *dims = x.shape
+        height, width, channels = dims if order == "channels_last" else (*dims[1:], dims[0])
+        if height is not None and width is not None:
+            self.check((height, width, channels))
+        elif self.position_aware:
+            raise UsageError(
+                f"Head '{self.name}' needs a feature map of a fixed size, this one is "
+                f"{height}×{width}. Build the backbone for a fixed input size."
+            )
+        return self._layer(x, self._value(shape), name, order)
+
+    @abstractmethod
+    def _width(self, map_shape: MapShape) -> int: ...
+
+    @abstractmethod
+    def _pool(self, maps: Vectors, shape: float) -> Vectors: ...
+
+    @abstractmethod
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor: ...
+
+    def _value(self, shape: float | None) -> float:
+        """The shape parameter to use; NaN, which nobody reads, if the pooling has none."""
+        if self.default_shape is None:
+            if shape is not None:
+                raise UsageError(f"Head '{self.name}' has no shape parameter, {shape:g} was given.")
+            return math.nan
+        value = self.default_shape if shape is None else float(shape)
+        if not 0 < value < math.inf:
+            raise UsageError(f"The shape parameter of '{self.name}' is {value:g}; it must be > 0.")
+        return value
+
+    def _check_signs(self, maps: Vectors) -> None:
+        if self.nonnegative and maps.size and (least := float(maps.min())) < 0:
+            raise UsageError(
+                f"Head '{self.name}' needs feature maps without negative numbers, found {least:g}. "
+                f"Use 'gap' or 'avgmax', or cut the backbone after a ReLU."
+            )
+
+
+_REGISTER: dict[str, Pooling] = {}
+
+
+def register(pooling: Pooling) -> Pooling:
+    """Add a pooling under its name.
+
+    Raises:
+        ValueError: if the name is taken or no chain could spell it.
+    """
+    if not pooling.name.isidentifier() or pooling.name != pooling.name.lower():
+        raise ValueError(f"Pooling name '{pooling.name}' is not one lower-case identifier.")
+    if pooling.name in _REGISTER:
+        raise ValueError(f"A pooling named '{pooling.name}' is already registered.")
+    _REGISTER[pooling.name] = pooling
+    return pooling
+
+
+def find_pooling(name: str) -> Pooling:
+    """Find a registered pooling.
+
+    Raises:
+        UnknownNameError: if there is none; it lists those that exist.
+    """
+    if name not in _REGISTER:
+        raise UnknownNameError("head", name, _REGISTER)
+    return _REGISTER[name]
+
+
+def pooling_names() -> list[str]:
+    """List the names of all registered poolings, in the order of registration."""
+    return list(_REGISTER)

@@ -1,0 +1,63 @@
+"""Well-known tops under a name, as chains without their final softmax layer.
+
+fastai's head is not among them: it stands on batch normalisation, which a chain cannot spell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A chain that has a name of its own.
+
+    Attributes:
+        name: what stands for the chain.
+        chain: the chain in its canonical spelling.
+        source: whose top it is.
+    """
+
+    name: str
+    chain: str
+    source: str
+
+
+_ALL = (
+    Preset(
+        "alexnet",
+        "flatten-dropout0.5-4096-dropout0.5-4096",
+        "AlexNet: two layers of 4096, dropout before each",
+    ),
+    Preset(
+        "vgg",
+        "flatten-4096-dropout0.5-4096-dropout0.5",
+        "VGG: two layers of 4096, dropout after each",
+    ),
+    Preset(
+        "googlenet",
+        "gap-dropout0.4",
+        "GoogLeNet: the average, 40 % dropout, no hidden layer",
+    ),
+    Preset(
+        "mobilenet-question",
+        "gap-1024-1024-512",
+        "a common top for a frozen MobileNet; with 3 classes 5,854,403 parameters in all",
+    ),
+    Preset(
+        "vgg16-question",
+        "flatten",
+        "a common top for a frozen VGG16; at 224 pixels 25,089 parameters for each class",
+    ),
+)
+
+RECORDS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _ALL})
+"""Name → preset."""
+
+PRESETS: Mapping[str, str] = MappingProxyType({preset.name: preset.chain for preset in _ALL})
+"""Name → chain."""
+
+DEFAULT_HEADS = ("gap", "flatten", "gmp", "avgmax", "gem", "gap-1024-1024-512")
+"""What is compared when nothing else is asked for."""

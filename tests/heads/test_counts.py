@@ -1,0 +1,99 @@
+import csv
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headfit.errors import UsageError
+from headfit.heads.body import ACTIVATIONS, Dense, Dropout
+from headfit.heads.chain import Head, parse_head
+from headfit.heads.pooling import find_pooling, pooling_names
+
+GOLDEN = Path(__file__).parents[1] / "data" / "parameters.csv"
+MOBILENET, VGG16 = (7, 7, 1024), (7, 7, 512)
+
+steps = st.one_of(
+    st.builds(Dense, st.integers(1, 40), st.sampled_from(ACTIVATIONS)),
+    st.builds(Dropout, st.floats(0, 0.9)),
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from(pooling_names()),
+    st.lists(steps, max_size=3).map(tuple),
+    st.tuples(st.integers(4, 9), st.integers(4, 9), st.integers(1, 12)),
+    st.integers(2, 20),
+    st.booleans(),
+)
+def test_every_count_is_that_of_the_built_keras_model(name, body, shape, classes, first):
+    head = Head(find_pooling(name), body)
+    order = "channels_first" if first else "channels_last"
+    x = keras.Input((shape[2], *shape[:2]) if first else shape)
+    model = keras.Model(x, head.build(x, classes, data_format=order))
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert head.parameters(shape, classes) == model.count_params() == trainable
+    assert head.parameters(shape, classes, bias=False) == model.count_params() - classes
+    assert model.layers[-1].input.shape[-1] == (
+        next((s.units for s in reversed(body) if isinstance(s, Dense)), None)
+        or head.pooling.width(shape)
+    )
+
+
+def test_layer_names_are_stable_and_the_output_is_a_distribution():
+    x = keras.Input((5, 6, 3))
+    model = keras.Model(x, parse_head("avgmax-dropout0.5-8:gelu-dropout0.5-4").build(x, 3))
+    assert [layer.name for layer in model.layers[1:]] == [
+        *("head_pool_avg", "head_pool_max", "head_pool"),
+        *("head_dropout_1", "head_dense_1", "head_dropout_2", "head_dense_2", "head_softmax"),
+    ]
+    assert model.get_layer("head_dense_1").activation is keras.activations.gelu
+    out = keras.ops.convert_to_numpy(model(np.ones((2, 5, 6, 3), np.float32)))
+    assert out.shape == (2, 3)
+    np.testing.assert_allclose(out.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_first_top_of_the_question():
+    head = parse_head("mobilenet-question")
+    assert 3_228_864 + head.parameters(MOBILENET, 3) == 5_854_403
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 1000])
+def test_the_second_top_of_the_question(classes):
+    flatten, gap = parse_head("vgg16-question"), parse_head("gap")
+    assert 14_714_688 + flatten.parameters(VGG16, classes) == 14_714_688 + 25_089 * classes
+    assert 14_714_688 + gap.parameters(VGG16, classes) == 14_714_688 + 513 * classes
+
+
+def test_published_tops_have_their_published_size():
+    assert 14_714_688 + parse_head("vgg").parameters(VGG16, 1000) == 138_357_544
+    assert parse_head("googlenet").parameters((7, 7, 1024), 1000) == 1_025_000
+    assert parse_head("alexnet").parameters((6, 6, 256), 1000) == 58_631_144
+
+
+def test_the_table_without_the_last_bias():
+    expected = {"flatten": 49 * 512, "gap": 512, "gmp": 512, "avgmax": 1024, "spp": 21 * 512}
+    for name, each in expected.items():
+        assert parse_head(name).parameters(VGG16, 10, bias=False) == each * 10
+    assert parse_head("gem").parameters(VGG16, 10, bias=False) == 5120 + 1
+
+
+@pytest.mark.parametrize(
+    "row", list(csv.DictReader(GOLDEN.open())), ids=lambda r: f"{r['backbone']}-{r['input_size']}"
+)
+def test_golden_figures(row):
+    shape = (int(row["map_h"]), int(row["map_w"]), int(row["channels"]))
+    flatten, gap = parse_head("flatten"), parse_head("gap")
+    assert flatten.pooling.width(shape) == int(row["flatten_features"])
+    assert flatten.parameters(shape, 10) == int(row["flatten_to_10"])
+    assert gap.parameters(shape, 10) == int(row["gap_to_10"])
+
+
+def test_one_class_is_refused():
+    with pytest.raises(UsageError, match="at least 2 classes, got 1"):
+        parse_head("gap").parameters(VGG16, 1)
+    with pytest.raises(UsageError, match="at least 2 classes, got 1"):
+        parse_head("gap").build(keras.Input((4, 4, 3)), 1)
