@@ -16,17 +16,17 @@ GOLDEN = Path(__file__).parents[1] / "data" / "parameters.csv"
 MOBILENET, VGG16 = (7, 7, 1024), (7, 7, 512)
 
 steps = st.one_of(
-    st.builds(Dense, st.integers(1, 40), st.sampled_from(ACTIVATIONS)),
+    st.builds(Dense, st.sampled_from((1, 6, 40)), st.sampled_from(ACTIVATIONS)),
     st.builds(Dropout, st.floats(0, 0.9)),
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)  # each new shape is compiled anew
 @given(
     st.sampled_from(pooling_names()),
     st.lists(steps, max_size=3).map(tuple),
     st.tuples(st.integers(4, 9), st.integers(4, 9), st.integers(1, 12)),
-    st.integers(2, 20),
+    st.sampled_from((2, 11)),
     st.booleans(),
 )
 def test_every_count_is_that_of_the_built_keras_model(name, body, shape, classes, first):
@@ -82,7 +82,9 @@ def test_the_table_without_the_last_bias():
 
 
 @pytest.mark.parametrize(
-    "row", list(csv.DictReader(GOLDEN.open())), ids=lambda r: f"{r['backbone']}-{r['input_size']}"
+    "row",
+    list(csv.DictReader(GOLDEN.read_text().splitlines())),
+    ids=lambda r: f"{r['backbone']}-{r['input_size']}",
 )
 def test_golden_figures(row):
     shape = (int(row["map_h"]), int(row["map_w"]), int(row["channels"]))

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from headfit.heads.layers.gem import GEM
 from headfit.heads.layers.registered import SPP, GeM
 from headfit.heads.pooling import find_pooling, pooling_names
 
+# Keras' own variables do not know numpy 2's copy argument yet.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 quick = settings(deadline=None, max_examples=25)
 NAMES = pooling_names()
 shapes = st.tuples(
@@ -50,7 +53,7 @@ def saved_and_loaded(model, tmp_path):
 
 @pytest.mark.parametrize("first", [False, True], ids=["last", "first"])
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=10)
 @given(shapes, seeds)
 def test_numpy_and_keras_agree(name, first, shape, seed):
     pooling = find_pooling(name)
@@ -96,11 +99,16 @@ def test_gem_runs_from_gap_to_gmp(shape, seed):
     np.testing.assert_allclose(GEM.pool(maps, 1), gap, rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(GEM.pool(maps, 1e4), gmp, rtol=1e-3, atol=2e-6)
     pooled = [GEM.pool(maps, p) for p in GEM.shapes]
-    assert all((b >= a * (1 - 1e-5)).all() for a, b in zip(pooled, pooled[1:], strict=False))
+    assert all((b >= a * (1 - 1e-5)).all() for a, b in pairwise(pooled))
 
 
-@quick
-@given(shapes, seeds, st.floats(0.5, 20), st.sampled_from([1e-3, 1.0, 1e15, 1e30]))
+@settings(deadline=None, max_examples=40)
+@given(
+    shapes | st.just((2, 4, 5, 3)),
+    seeds,
+    st.floats(0.5, 20),
+    st.sampled_from([1e-3, 1.0, 1e15, 1e30]),
+)
 def test_gem_follows_its_formula_where_powers_overflow_float32(shape, seed, p, scale):
     maps = relu_maps(shape, seed, scale)
     logs = np.log(np.maximum(maps.astype(np.float64), 1e-6))
@@ -108,18 +116,20 @@ def test_gem_follows_its_formula_where_powers_overflow_float32(shape, seed, p, s
     spread = np.exp(p * (logs - top[:, None, None])).mean(axis=(1, 2))
     expected = np.exp(top + np.log(spread) / p)
     np.testing.assert_allclose(GEM.pool(maps, p), expected, rtol=2e-5)
-    np.testing.assert_allclose(through_keras(GEM, maps, p), expected, rtol=2e-5)
+    if shape == (2, 4, 5, 3):  # each new shape is compiled anew
+        np.testing.assert_allclose(through_keras(GEM, maps, p), expected, rtol=2e-5)
 
 
 def test_gem_learns_its_exponent():
     maps = relu_maps((16, 5, 5, 4), 0)
     x = keras.Input(maps.shape[1:])
     model = keras.Model(x, GEM.layer(x, 1.0))
-    model.compile(keras.optimizers.Adam(0.05), "mse")
+    model.compile(keras.optimizers.Adam(0.1), "mse")
     before = model.evaluate(maps, GEM.pool(maps, 4), verbose=0)
-    model.fit(maps, GEM.pool(maps, 4), epochs=150, batch_size=16, verbose=0)
+    model.fit(maps, GEM.pool(maps, 4), epochs=200, batch_size=16, verbose=0)
     (p,) = model.trainable_weights
-    assert p.shape == () and abs(float(keras.ops.convert_to_numpy(p)) - 4) < 0.2
+    assert p.shape == ()
+    assert abs(float(keras.ops.convert_to_numpy(p)) - 4) < 0.1
     assert model.evaluate(maps, GEM.pool(maps, 4), verbose=0) < before / 100
 
 

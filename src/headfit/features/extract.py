@@ -185,14 +185,16 @@ class _Writer:
     store: FeatureStore
     images: list[str] = field(default_factory=list)
     maps: list[np.ndarray] = field(default_factory=list)
+    gathered: int = 0
 
     def add(self, image: str, maps: np.ndarray) -> None:
         self.images.append(image)
         self.maps.append(maps)
-        if sum(array.nbytes for array in self.maps) >= 2 * BLOCK_BYTES:  # float32 to float16
+        self.gathered += maps.nbytes
+        if self.gathered >= 2 * BLOCK_BYTES:  # float32 now, float16 in the store
             self.flush()
 
     def flush(self) -> None:
         if self.images:
             self.store.append(self.images, np.concatenate(self.maps))
-            self.images, self.maps = [], []
+            self.images, self.maps, self.gathered = [], [], 0

@@ -85,27 +85,28 @@ def render(disc: Disc, rng: np.random.Generator) -> Image.Image:
     """Return the image of a disc, 224×224 RGB, with colours and ground drawn from ``rng``."""
     pixels = _mix(_clouds(rng), rng)
     _lay(disc, pixels, rng)
-    grain = rng.standard_normal((SIDE, SIDE, 1), np.float32)
+    grain = rng.standard_normal((SIDE, SIDE), np.float32)
     pixels += np.float32(rng.uniform(1, 6)) * grain
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    whole = pixels.clip(0, 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(whole.transpose(1, 2, 0)))
 
 
 def _lay(disc: Disc, pixels: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw the disc into the pixels, float32 (224, 224, 3), with a soft edge of one pixel."""
+    """Draw the disc into the pixels, float32 (3, 224, 224), with a soft edge of one pixel."""
     left, top = int(disc.x - disc.radius), int(disc.y - disc.radius)
     size = int(2 * disc.radius) + 3
     box = np.s_[top : top + size, left : left + size]  # the rest need not be computed
     dx, dy = _X[box] - disc.x, _Y[box] - disc.y
-    cover = np.clip(disc.radius - np.hypot(dx, dy), 0, 1)[..., None]
+    cover = np.clip(disc.radius - np.hypot(dx, dy), 0, 1)
     figure = _mix(_wave(disc.pattern, dx, dy, rng), rng)
-    pixels[box] += cover * (figure - pixels[box])
+    pixels[:, *box] += cover * (figure - pixels[:, *box])
 
 
 def _mix(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Colour a map of −1..1 with a lighter and a darker colour, either of them at +1."""
-    middle = rng.uniform(85, 170, 3).astype(np.float32)
-    contrast = rng.uniform(25, 80, 3) * rng.choice((-1, 1))
-    mixed: np.ndarray = middle + weight[..., None] * contrast.astype(np.float32)
+    """Colour a map of −1..1 (h, w) by two colours, the lighter at either end: (3, h, w)."""
+    middle = rng.uniform(85, 170, (3, 1, 1)).astype(np.float32)
+    contrast = rng.uniform(25, 80, (3, 1, 1)) * rng.choice((-1, 1))
+    mixed: np.ndarray = middle + weight * contrast.astype(np.float32)
     return mixed
 
 

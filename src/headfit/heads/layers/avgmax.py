@@ -21,7 +21,7 @@ class AvgMax(Pooling):
         return 2 * map_shape[2]
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
-        halves = maps.mean(axis=(1, 2), dtype=maps.dtype), maps.max(axis=(1, 2))
+        halves = maps.mean(axis=(1, 2), dtype=np.float32), maps.max(axis=(1, 2))
         return np.concatenate(halves, axis=1)
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:

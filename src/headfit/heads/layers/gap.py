@@ -7,6 +7,9 @@ K biases. Source: Lin, Chen, Yan 2014.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
 
 from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
 
@@ -19,7 +22,7 @@ class Gap(Pooling):
         return map_shape[2]
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
-        return maps.mean(axis=(1, 2), dtype=maps.dtype)
+        return cast(Vectors, maps.mean(axis=(1, 2), dtype=np.float32))
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
         from keras import layers  # noqa: PLC0415  (heavy)

@@ -12,7 +12,7 @@ from headfit.heads.layers.gem import EPSILON, LEAST_P
 from headfit.heads.layers.spatial_layer import SpatialLayer
 
 
-@keras.saving.register_keras_serializable("headfit")  # type: ignore[untyped-decorator]
+@keras.saving.register_keras_serializable("headfit")
 class GeM(SpatialLayer):
     """(mean_p max(F_p, ε)^p)^(1/p) with a trainable scalar p.
 

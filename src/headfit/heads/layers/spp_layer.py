@@ -12,7 +12,7 @@ from headfit.heads.layers.spatial_layer import SpatialLayer
 from headfit.heads.layers.spp import CELLS, LEVELS, cell_matrix
 
 
-@keras.saving.register_keras_serializable("headfit")  # type: ignore[untyped-decorator]
+@keras.saving.register_keras_serializable("headfit")
 class SPP(SpatialLayer):
     """The averages of 1×1, 2×2 and 4×4 cells, concatenated.
 

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from headfit.fitting import descent
+from headfit.fitting.descent import Networks, Schedule, predict, train
+from headfit.heads.body import ACTIVATIONS, Dense, Dropout
+from headfit.study.metrics import log_loss
+
+N, D, K = 90, 6, 3
+RNG = np.random.default_rng(7)
+LABELS = np.arange(N) % K
+FEATURES = (RNG.normal(size=(K, D))[LABELS] + RNG.normal(size=(N, D))).astype(np.float32)
+FOLDS = np.arange(N) // K % 3 == np.arange(3)[:, None]
+BODY = (Dense(8), Dropout(0.3), Dense(5, "gelu"))
+SCHEDULE = Schedule(epochs=3, batch_size=32, seed=4)
+
+
+def fit(
+    masks=~FOLDS,
+    *,
+    features=FEATURES,
+    labels=LABELS,
+    body=BODY,
+    schedule=SCHEDULE,
+    rate=0.03,
+    **more,
+) -> Networks:
+    rates, decays = np.full(len(masks), rate), np.full(len(masks), 0.1)
+    return train(features, labels, K, body, masks, rates, decays, schedule=schedule, **more)
+
+
+def assert_same(one: list[np.ndarray], other: list[np.ndarray], atol: float = 0.0) -> None:
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=atol)
+
+
+def test_without_dense_layers_it_is_logistic_regression():
+    centres = 3.0 * np.eye(D)[:K]
+    labels = np.arange(300) % K
+    features = (centres[labels] + RNG.normal(size=(300, D))).astype(np.float32)
+    learn = np.arange(300) < 200
+    schedule = Schedule(epochs=30, batch_size=32)
+    networks = fit(learn[None], features=features, labels=labels, body=(), schedule=schedule)
+    found = predict(networks.weights, (), features[~learn])[0].argmax(1) == labels[~learn]
+    reference = LogisticRegression().fit(features[learn], labels[learn])
+    assert found.mean() >= reference.score(features[~learn], labels[~learn]) - 0.02
+
+
+def test_a_hidden_layer_solves_xor():
+    features = RNG.uniform(-1, 1, size=(400, 2)).astype(np.float32)
+    labels = (features[:, 0] * features[:, 1] > 0).astype(int)
+    learn = np.arange(400) < 300
+    for body, lowest, highest in (((Dense(32),), 0.93, 1.0), ((), 0.3, 0.7)):
+        networks = train(
+            features, labels, 2, body, learn[None], [0.02], [0.0], schedule=Schedule(40, 32)
+        )
+        found = predict(networks.weights, body, features[~learn])[0].argmax(1) == labels[~learn]
+        assert lowest <= found.mean() <= highest
+
+
+def test_a_network_does_not_depend_on_its_company():
+    together = fit(watch_masks=FOLDS)
+    alone = fit(~FOLDS[1:2], watch_masks=FOLDS[1:2])
+    assert_same([array[1:2] for array in together.weights], alone.weights, 1e-4)
+    np.testing.assert_allclose(together.watch_loss[:, 1:2], alone.watch_loss, atol=1e-4)
+
+
+def test_turns_within_a_memory_budget_change_nothing():
+    told: list[float] = []
+    in_turns = fit(watch_masks=FOLDS, memory=1, progress=told.append)
+    together = fit(watch_masks=FOLDS)
+    assert_same(in_turns.weights, together.weights, 1e-4)
+    np.testing.assert_allclose(in_turns.watch_loss, together.watch_loss, atol=1e-4)
+    np.testing.assert_allclose(told, np.arange(1, 10) / 9)
+
+
+@pytest.mark.parametrize(
+    ("models", "size", "memory", "turns"),
+    [(15, 100, 16_000, [7, 8]), (3, 10**9, 1, [1, 1, 1]), (4, 1, 10**9, [4])],
+)
+def test_turns_are_even_and_within_memory(models, size, memory, turns):
+    lengths = [turn.stop - turn.start for turn in descent._chunks(models, size, memory)]
+    assert lengths == turns
+
+
+def test_stop_epochs_keep_what_a_longer_training_passed_through():
+    stopped = fit(watch_masks=FOLDS, stop_epochs=np.array([0, 1, 2]))
+    full = fit(watch_masks=FOLDS)
+    assert_same([array[0] for array in stopped.weights], _initial())
+    for model, stop in ((1, 1), (2, 2)):
+        same = predict(stopped.weights, BODY, FEATURES)[model][FOLDS[model]]
+        loss = log_loss(same, LABELS[FOLDS[model]])
+        assert loss == pytest.approx(full.watch_loss[stop - 1, model], abs=1e-5)
+        np.testing.assert_allclose(stopped.watch_loss[stop - 1 :, model], loss, atol=1e-5)
+        assert full.watch_loss[-1, model] != pytest.approx(loss, abs=1e-4)
+
+
+def _initial() -> list[np.ndarray]:
+    return [array[0] for array in fit(stop_epochs=np.zeros(3, int)).weights]
+
+
+@pytest.mark.parametrize("body", [(), BODY])
+def test_masked_images_leave_no_trace(body):
+    features, labels = FEATURES.copy(), LABELS.copy()
+    features[FOLDS[0]] *= -50
+    labels[FOLDS[0]] = 0
+    plain, changed = (
+        fit(~FOLDS[:1], body=body, features=f, labels=y)
+        for f, y in ((FEATURES, LABELS), (features, labels))
+    )
+    assert_same(plain.weights, changed.weights)
+
+
+def test_a_network_without_images_stays_finite():
+    networks = fit(np.zeros((1, N), bool))
+    assert all(np.isfinite(array).all() for array in networks.weights)
+
+
+def test_same_seed_same_bits():
+    first, again = fit(watch_masks=FOLDS), fit(watch_masks=FOLDS)
+    assert_same(first.weights, again.weights)
+    np.testing.assert_array_equal(first.watch_loss, again.watch_loss)
+    other = fit(schedule=Schedule(epochs=3, batch_size=32, seed=5))
+    assert not np.allclose(first.weights[0], other.weights[0])
+
+
+def test_dropout_of_nothing_is_no_dropout():
+    with_it = fit(body=(Dropout(0.0), Dense(8), Dropout(0.0)))
+    assert_same(with_it.weights, fit(body=(Dense(8),)).weights)
+
+
+@pytest.mark.parametrize("body", [(Dropout(0.4),), (Dense(8), Dropout(0.4))])
+def test_dropout_matters_in_training_only(body):
+    networks = fit(body=body)
+    without = tuple(step for step in body if isinstance(step, Dense))
+    assert not np.allclose(networks.weights[0], fit(body=without).weights[0], atol=1e-3)
+    np.testing.assert_array_equal(
+        predict(networks.weights, body, FEATURES), predict(networks.weights, without, FEATURES)
+    )
+
+
+def test_watch_loss_is_the_log_loss_of_predict():
+    watch = FOLDS.copy()
+    watch[1, 10:] = False
+    watch[2] = False
+    networks = fit(watch_masks=watch)
+    probabilities = predict(networks.weights, BODY, FEATURES)
+    for model in range(2):
+        expected = log_loss(probabilities[model][watch[model]], LABELS[watch[model]])
+        assert networks.watch_loss[-1, model] == pytest.approx(expected, abs=1e-5)
+    assert np.isnan(networks.watch_loss[:, 2]).all()
+    assert np.isnan(fit().watch_loss).all()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_predict_is_what_keras_computes(activation):
+    body = (Dropout(0.1), Dense(7, activation), Dropout(0.2), Dense(4, activation))
+    networks = fit(~FOLDS[:1], body=body)
+    layers = [
+        keras.layers.Dense(step.units, step.activation)
+        if isinstance(step, Dense)
+        else keras.layers.Dropout(step.rate)
+        for step in body
+    ]
+    model = keras.Sequential(
+        [keras.Input((D,)), *layers, keras.layers.Dense(K, activation="softmax")]
+    )
+    model.set_weights([array[0] for array in networks.weights])
+    probabilities = predict(networks.weights, body, FEATURES)[0]
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(probabilities, np.asarray(model(FEATURES)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("images", "batch"), [(600, 128), (7, 3), (5, 100), (1, 1)])
+def test_an_epoch_visits_every_image_once(images, batch):
+    schedule = Schedule(epochs=2, batch_size=batch)
+    rows = [schedule.rows(images, epoch) for epoch in range(2)]
+    assert rows[0].shape == schedule.shape(images)
+    assert rows[0].shape[1] <= batch
+    for dealt in rows:
+        np.testing.assert_array_equal(np.sort(dealt[dealt >= 0]), np.arange(images))
+        assert ((dealt >= 0).sum(axis=1) > 0).all()
+    assert images == 1 or not np.array_equal(*rows)
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
+    factors = Schedule(epochs=10, batch_size=10).factors(200).ravel()
+    peak = factors.argmax()
+    assert factors.shape == (200,)
+    assert 0.99 < factors[peak] <= 1.0
+    assert (np.diff(factors[: peak + 1]) > 0).all()
+    assert (np.diff(factors[peak:]) < 0).all()
+    assert 0 < factors[-1] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"masks": ~FOLDS[:, 1:]}, "masks must be"),
+        ({"masks": ~FOLDS[:0]}, "M >= 1"),
+        ({"watch_masks": FOLDS[:1]}, "masks must be"),
+        ({"stop_epochs": np.array([1, 2, 4])}, "stop_epochs must be in 0..3"),
+        ({"labels": LABELS + 1}, "labels must be in 0..2"),
+        ({"labels": LABELS[1:]}, "features must be"),
+    ],
+)
+def test_what_does_not_fit_is_refused(more, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**more)
+
+
+def test_a_schedule_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="epochs"):
+        Schedule(epochs=0)
