@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import jax
 import keras
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from headfit.fitting import descent
 from headfit.fitting.descent import Networks, Schedule, predict, train
+from headfit.fitting.network import _drop
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
 from headfit.study.metrics import log_loss
 
@@ -42,6 +44,7 @@ def assert_same(one: list[np.ndarray], other: list[np.ndarray], atol: float = 0.
         np.testing.assert_allclose(left, right, rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 def test_without_dense_layers_it_is_logistic_regression():
     centres = 3.0 * np.eye(D)[:K]
     labels = np.arange(300) % K
@@ -54,6 +57,7 @@ def test_without_dense_layers_it_is_logistic_regression():
     assert found.mean() >= reference.score(features[~learn], labels[~learn]) - 0.02
 
 
+@pytest.mark.slow
 def test_a_hidden_layer_solves_xor():
     features = RNG.uniform(-1, 1, size=(400, 2)).astype(np.float32)
     labels = (features[:, 0] * features[:, 1] > 0).astype(int)
@@ -132,19 +136,31 @@ def test_same_seed_same_bits():
     assert not np.allclose(first.weights[0], other.weights[0])
 
 
-def test_dropout_of_nothing_is_no_dropout():
-    with_it = fit(body=(Dropout(0.0), Dense(8), Dropout(0.0)))
-    assert_same(with_it.weights, fit(body=(Dense(8),)).weights)
-
-
-@pytest.mark.parametrize("body", [(Dropout(0.4),), (Dense(8), Dropout(0.4))])
-def test_dropout_matters_in_training_only(body):
-    networks = fit(body=body)
-    without = tuple(step for step in body if isinstance(step, Dense))
-    assert not np.allclose(networks.weights[0], fit(body=without).weights[0], atol=1e-3)
-    np.testing.assert_array_equal(
-        predict(networks.weights, body, FEATURES), predict(networks.weights, without, FEATURES)
+def test_dropout_matters_in_training_only():
+    body = (Dropout(0.4), Dense(8))
+    plain, none, some = (
+        fit(body=(Dropout(rate), Dense(8))[start:])
+        for rate, start in ((0.0, 1), (0.0, 0), (0.4, 0))
     )
+    assert_same(plain.weights, none.weights)
+    assert not np.allclose(plain.weights[0], some.weights[0], atol=1e-3)
+    np.testing.assert_array_equal(
+        predict(some.weights, body, FEATURES), predict(some.weights, body[1:], FEATURES)
+    )
+
+
+def test_dropout_may_stand_right_before_the_final_layer():
+    body = (Dropout(0.4),)
+    networks = fit(body=body, schedule=Schedule(epochs=20, batch_size=32))
+    found = predict(networks.weights, body, FEATURES).argmax(axis=2) == LABELS
+    assert found.mean() > 0.6
+
+
+@pytest.mark.parametrize("width", [1, 50])
+def test_dropout_is_inverted(width):
+    kept = np.asarray(_drop(np.ones((2000, width), np.float32), 0.25, jax.random.key(0)))
+    assert set(np.unique(kept)) == {np.float32(0), np.float32(4 / 3)}
+    assert kept.mean() == pytest.approx(1.0, abs=0.05)
 
 
 def test_watch_loss_is_the_log_loss_of_predict():
@@ -163,7 +179,8 @@ def test_watch_loss_is_the_log_loss_of_predict():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_predict_is_what_keras_computes(activation):
     body = (Dropout(0.1), Dense(7, activation), Dropout(0.2), Dense(4, activation))
-    networks = fit(~FOLDS[:1], body=body)
+    shapes = [(1, D, 7), (1, 7), (1, 7, 4), (1, 4), (1, 4, K), (1, K)]
+    weights = [RNG.normal(size=shape).astype(np.float32) for shape in shapes]
     layers = [
         keras.layers.Dense(step.units, step.activation)
         if isinstance(step, Dense)
@@ -173,14 +190,14 @@ def test_predict_is_what_keras_computes(activation):
     model = keras.Sequential(
         [keras.Input((D,)), *layers, keras.layers.Dense(K, activation="softmax")]
     )
-    model.set_weights([array[0] for array in networks.weights])
-    probabilities = predict(networks.weights, body, FEATURES)[0]
+    model.set_weights([array[0] for array in weights])
+    probabilities = predict(weights, body, FEATURES)[0]
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-12)
     np.testing.assert_allclose(probabilities, np.asarray(model(FEATURES)), atol=1e-5)
 
 
-@pytest.mark.parametrize(("images", "batch"), [(600, 128), (7, 3), (5, 100), (1, 1)])
+@pytest.mark.parametrize(("images", "batch"), [(600, 128), (40, 128), (7, 3), (5, 100), (1, 1)])
 def test_an_epoch_visits_every_image_once(images, batch):
     schedule = Schedule(epochs=2, batch_size=batch)
     rows = [schedule.rows(images, epoch) for epoch in range(2)]

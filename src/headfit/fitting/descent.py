@@ -50,6 +50,8 @@ Reals = npt.NDArray[np.floating]
 
 MEMORY = 2_000_000_000
 WARMUP = 0.25
+# Fewer than 100 images would otherwise make an epoch of a single step, which trains nothing.
+LEAST_STEPS, LEAST_BATCH = 5, 8
 # Weights, two moments and gradients, float32.
 _BYTES_PER_PARAMETER = 4 * 4
 
@@ -61,8 +63,8 @@ class Trial(NamedTuple):
     weight_decay: float
 
 
-TRIALS = (Trial(3e-4, 1.0), Trial(1e-3, 1.0), Trial(1e-3, 10.0))
-QUICK_TRIALS = (Trial(1e-3, 1.0),)
+TRIALS = (Trial(5e-4, 3.0), Trial(1e-3, 10.0), Trial(3e-3, 10.0))
+QUICK_TRIALS = (Trial(1e-3, 10.0),)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Schedule:
 
     Attributes:
         epochs: passes over the images.
-        batch_size: images in a step, at most; the images are dealt evenly, so 600 make 5 × 120.
+        batch_size: images in a step, at most; they are dealt evenly, so 600 make 5 × 120, and a
+            small folder makes smaller batches rather than fewer than 5 steps.
         seed: of the first weights, the order of the images and the dropout masks.
     """
 
@@ -85,7 +88,8 @@ class Schedule:
 
     def shape(self, images: int) -> tuple[int, int]:
         """Return the steps of an epoch and the images of a step."""
-        steps = math.ceil(images / self.batch_size)
+        least = min(LEAST_STEPS, math.ceil(images / LEAST_BATCH))
+        steps = max(math.ceil(images / self.batch_size), least)
         return steps, math.ceil(images / steps)
 
     def factors(self, images: int) -> Floats:

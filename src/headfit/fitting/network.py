@@ -116,6 +116,9 @@ def logits(
     return hidden @ next(remaining) + next(remaining)
 
 
+_logits = jax.jit(logits, static_argnums=1)
+
+
 def _drop(hidden: Array, rate: float, key: Array) -> Array:
     kept = jax.random.uniform(key, hidden.shape, jnp.float32) >= rate
     return jnp.where(kept, hidden / (1.0 - rate), 0.0)
@@ -211,7 +214,8 @@ def watched_losses(weights: list[Array], data: Data, rows: Array, body: tuple[St
         given = jnp.take_along_axis(scores, data.labels[picked][:, None], axis=1)[:, 0]
         return jnp.minimum(-given, -math.log(LOG_CLIP))
 
-    return jax.lax.map(one, (weights, rows))
+    losses: Array = jax.lax.map(one, (weights, rows))
+    return losses
 
 
 def predict(
@@ -235,6 +239,3 @@ def predict(
     raised = np.stack(scores).astype(np.float64)
     powers = np.exp(raised - raised.max(axis=2, keepdims=True))
     return np.asarray(powers / powers.sum(axis=2, keepdims=True))
-
-
-_logits = jax.jit(logits, static_argnums=1)

@@ -42,6 +42,7 @@ class Pooling(ABC):
         nonnegative: whether it refuses maps that hold a negative number.
         min_side: the least height and width of a map.
         own: trainable numbers inside the pooling.
+        lossless: whether it only rearranges the map, so that ⟨v, v'⟩ = Σ_p⟨F_p, F'_p⟩.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Pooling(ABC):
     min_side: int = 1
 
     own: ClassVar[int] = 0
+    lossless: ClassVar[bool] = False
 
     def width(self, map_shape: MapShape) -> int:
         """Count the features that come out.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
 
@@ -15,6 +16,8 @@ from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
 @dataclass(frozen=True)
 class Flatten(Pooling):
     """The whole map as one vector."""
+
+    lossless: ClassVar[bool] = True
 
     def _width(self, map_shape: MapShape) -> int:
         return math.prod(map_shape)
