@@ -136,6 +136,7 @@ def test_same_seed_same_bits():
     assert not np.allclose(first.weights[0], other.weights[0])
 
 
+@pytest.mark.slow
 def test_dropout_matters_in_training_only():
     body = (Dropout(0.4), Dense(8))
     plain, none, some = (

@@ -48,7 +48,7 @@ def weights_digest(model: keras.Model) -> str:
     """Digest all weights of a model, in the model's order."""
     digest = xxhash.xxh3_128()
     for array in model.get_weights():
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

@@ -19,4 +19,5 @@ def probe_images(height: int, width: int) -> np.ndarray:
     phase = rng.uniform(0, 2 * np.pi, (PROBES, 1, 1, 3))
     waves = np.sin(2 * np.pi * (3 * y + 2 * x)[None, :, :, None] * [1, 2, 3] + phase)
     noise = rng.normal(0, 0.15, (PROBES, height, width, 3))
-    return np.clip(127.5 * (1 + 0.8 * waves + noise), 0, 255).astype(np.uint8)
+    images: np.ndarray = np.clip(127.5 * (1 + 0.8 * waves + noise), 0, 255).astype(np.uint8)
+    return images

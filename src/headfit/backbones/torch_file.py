@@ -24,7 +24,10 @@ from headfit.errors import WeightsError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MAX_BYTES = 2 * 1024**3
-_DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "LongStorage": np.dtype("<i8"),
+}
 
 
 @dataclass(frozen=True)

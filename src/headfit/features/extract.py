@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from headfit import digests
-from headfit.backbones.engine import Engine, latency_ms
+from headfit.backbones.engine import Engine, EngineInfo, latency_ms
+from headfit.backbones.probe import probe_images
 from headfit.errors import DataError, ImageError
 from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.images.contract import Contract
@@ -37,7 +38,9 @@ class Extraction:
         digests: the content digest of each image.
         computed: how many images went through the backbone now.
         cached: how many were in the store already, or twice in the folder.
-        facts: what is known of the engine (see ``EngineInfo``), and ``latency_ms``.
+        info: what is known of the engine.
+        latency_ms: time of the backbone for one image.
+        probe: its maps of the probe images, float32 (2, H, W, C).
     """
 
     index: ImageIndex
@@ -45,7 +48,9 @@ class Extraction:
     digests: tuple[str, ...]
     computed: int
     cached: int
-    facts: dict[str, object]
+    info: EngineInfo
+    latency_ms: float
+    probe: np.ndarray
 
 
 def extract(
@@ -71,23 +76,30 @@ def extract(
     """
     reader = _Reader(index, contract, store, progress)
     computed = 0
-    if (first := next(reader, None)) is not None:
+    first = next(reader, None)
+    if first is not None or store.facts() is None:
         engine = open_engine()
         writer = _Writer(store)
         try:
-            for image, maps in engine.run(_chain(first, reader)):
+            for image, maps in engine.run(_chain(first, reader)) if first else ():
                 writer.add(image, maps)
                 computed += 1
         finally:
             writer.flush()
             reader.close()
-        store.note({**engine.info.to_dict(), "latency_ms": latency_ms(engine, contract)})
+        _note(store, engine, contract)
     return _collect(index, store, reader, computed)
 
 
-def _collect(
-    index: ImageIndex, store: FeatureStore, reader: _Reader, computed: int
-) -> Extraction:
+def _note(store: FeatureStore, engine: Engine, contract: Contract) -> None:
+    """Keep what later runs want to know of the engine, so that they need not open it."""
+    images = probe_images(contract.height, contract.width)
+    maps = dict(engine.run((i, image[None]) for i, image in enumerate(images)))
+    facts = {**engine.info.to_dict(), "latency_ms": latency_ms(engine, contract)}
+    store.note(facts, np.concatenate([maps[i] for i in range(len(images))]))
+
+
+def _collect(index: ImageIndex, store: FeatureStore, reader: _Reader, computed: int) -> Extraction:
     kept = np.array(sorted(reader.found), dtype=np.int64)
     if not len(kept):
         raise DataError(
@@ -95,13 +107,17 @@ def _collect(
             f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
         )
     images = tuple(reader.found[i] for i in kept)
+    facts = store.facts() or {}
+    latency = facts.pop("latency_ms")
     return Extraction(
         index.subset(kept, reader.skipped),
         store.maps(images),
         images,
         computed,
         len(kept) - computed,
-        store.facts() or {},
+        EngineInfo.from_dict(facts),
+        latency,
+        store.probe(),
     )
 
 

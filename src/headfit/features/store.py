@@ -56,9 +56,18 @@ class FeatureStore:
         except (OSError, ValueError):
             return None
 
-    def note(self, facts: dict[str, Any]) -> None:
-        """Note facts about the engine."""
+    def note(self, facts: dict[str, Any], probe: np.ndarray) -> None:
+        """Note facts about the engine, and its maps of the probe images, float32 (2, H, W, C)."""
+        files.write_file(
+            self.folder / "probe.npy",
+            lambda temporary: np.save(temporary, probe, allow_pickle=False),
+        )
         files.write_json(self.folder / "facts.json", facts)
+
+    def probe(self) -> np.ndarray:
+        """Give the maps of the probe images that :meth:`note` was given."""
+        maps: np.ndarray = np.load(self.folder / "probe.npy", allow_pickle=False)
+        return maps
 
     def append(self, images: Sequence[str], maps: np.ndarray) -> None:
         """Add a block, whole or not at all.

@@ -50,8 +50,9 @@ Reals = npt.NDArray[np.floating]
 
 MEMORY = 2_000_000_000
 WARMUP = 0.25
-# Fewer than 100 images would otherwise make an epoch of a single step, which trains nothing.
-LEAST_STEPS, LEAST_BATCH = 5, 8
+# A small folder would otherwise give too few steps: on 150 photographs, 8 steps an epoch instead of
+# 5 bring the log-loss from 1.04 to 0.83 (best of three trials).
+LEAST_STEPS, LEAST_BATCH = 8, 8
 # Weights, two moments and gradients, float32.
 _BYTES_PER_PARAMETER = 4 * 4
 
@@ -63,6 +64,15 @@ class Trial(NamedTuple):
     weight_decay: float
 
 
+# Measured with gap-1024-1024-512 on EfficientNet-Lite0 features, 5 folds, 10 epochs; held-out
+# log-loss (accuracy in %) of the three trials:
+#   hands showing 10 digits,   600 photographs   0.379 (88.5)   0.339 (90.0)   0.293 (91.2)
+#   the same,                2,062               0.243 (91.7)   0.203 (93.7)   0.184 (94.3)
+#   solar cells, 2 classes,    600               0.491 (81.3)   0.461 (81.5)   0.518 (82.2)
+# The last overfit: stopped after 5 to 7 epochs they are at 0.466, 0.432 and 0.446.
+# 15 networks took 32 s on 600 images with 2 cores (1.6 TFLOP), 145 s on 2,062 with the cores shared.
+# Epochs, at (2e-3, 10), 600 digits, 2 folds: 6 give 0.39, 10 give 0.26, 20 give 0.25. There too,
+# a weight decay of 30 is worse (0.38), as is one of 3 (0.38).
 TRIALS = (Trial(5e-4, 3.0), Trial(1e-3, 10.0), Trial(3e-3, 10.0))
 QUICK_TRIALS = (Trial(1e-3, 10.0),)
 
@@ -73,8 +83,8 @@ class Schedule:
 
     Attributes:
         epochs: passes over the images.
-        batch_size: images in a step, at most; they are dealt evenly, so 600 make 5 × 120, and a
-            small folder makes smaller batches rather than fewer than 5 steps.
+        batch_size: images in a step, at most; they are dealt evenly, so 2,000 make 16 × 125,
+            and a small folder makes smaller batches rather than fewer than 8 steps.
         seed: of the first weights, the order of the images and the dropout masks.
     """
 

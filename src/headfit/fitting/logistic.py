@@ -140,7 +140,8 @@ class _Problems:
     def _product(self, weights: np.ndarray) -> np.ndarray:
         """Logits (n, b, K) of weights (r + 1, b, K)."""
         flat = self.z @ weights.reshape(len(weights), -1)
-        return flat.reshape(len(flat), *weights.shape[1:])
+        result: np.ndarray = flat.reshape(len(flat), *weights.shape[1:])
+        return result
 
     def _precondition(self, logits: np.ndarray) -> None:
         """Scale each variable by the root of its own second derivative."""

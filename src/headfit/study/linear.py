@@ -46,7 +46,9 @@ def cross_validate(
     """See :func:`headfit.study.crossval.cross_validate`."""
     shapes = [shape for _, shape in keys_of([head.pooling])]
     repeats = problem.splits.repeats
-    probabilities, train_scores, choices = [], [], []
+    probabilities: list[np.ndarray] = []
+    train_scores: list[float] = []
+    choices: list[dict[str, Any]] = []
     final = np.zeros((len(shapes), len(problem.penalties)))
     for repeat in range(repeats):
         assignment = problem.splits.assignment[repeat]
@@ -131,7 +133,7 @@ def _choose(inner: np.ndarray) -> list[tuple[int, int]]:
         inner: float64 (shapes, folds, penalties). With two folds there is no inner split: all
             zero, and the middle penalty of the first shape is taken.
     """
-    shapes, folds, penalties = inner.shape
+    _, folds, penalties = inner.shape
     if not inner.any():
         return [(0, penalties // 2)] * folds
     flat = inner.transpose(1, 0, 2).reshape(folds, -1).argmin(axis=1)

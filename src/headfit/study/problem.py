@@ -43,5 +43,3 @@ class Outcome:
     choices: list[dict[str, Any]]
     final: dict[str, Any]
     warnings: list[str]
-
-

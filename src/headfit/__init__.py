@@ -1,0 +1,78 @@
+"""headfit: which head goes on this pretrained backbone, measured on your own images.
+
+import headfit as hf
+
+index = hf.ImageIndex.from_directory("photos")
+study = hf.compare(index)
+print(study.verdict)
+classifier = study.classifier()
+classifier.predict(["new.jpg"])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headfit.classifier import Classifier
+    from headfit.comparison import Study
+    from headfit.errors import (
+        DataError,
+        EngineError,
+        HeadfitError,
+        ImageError,
+        ModelFileError,
+        UnknownNameError,
+        UsageError,
+        WeightsError,
+        WriteError,
+    )
+    from headfit.images.index import ImageIndex
+    from headfit.pipeline import Watcher, compare
+    from headfit.study.verdict import Verdict
+
+__all__ = [
+    "Classifier",
+    "DataError",
+    "EngineError",
+    "HeadfitError",
+    "ImageError",
+    "ImageIndex",
+    "ModelFileError",
+    "Study",
+    "UnknownNameError",
+    "UsageError",
+    "Verdict",
+    "Watcher",
+    "WeightsError",
+    "WriteError",
+    "__version__",
+    "compare",
+]
+
+__version__ = "0.1.0"
+
+_ERRORS = [name for name in __all__ if name.endswith("Error")]
+_HOME = {
+    "Classifier": "headfit.classifier",
+    "ImageIndex": "headfit.images.index",
+    "Study": "headfit.comparison",
+    "Verdict": "headfit.study.verdict",
+    "Watcher": "headfit.pipeline",
+    "compare": "headfit.pipeline",
+    **dict.fromkeys(_ERRORS, "headfit.errors"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # on first use: `import headfit` and `headfit --help` need none of scipy or scikit-learn
+    if name not in _HOME:
+        raise AttributeError(f"module 'headfit' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

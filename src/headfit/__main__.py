@@ -1,0 +1,6 @@
+"""``python -m headfit`` is ``headfit``."""
+
+from headfit.cli.main import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,76 @@
+"""Join preprocessing, backbone and head into one Keras model: pixels in, probabilities out.
+
+Imports Keras, so it runs in a child process (see :mod:`headfit.worker`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from headfit.backbones.build import build
+from headfit.backbones.catalog import find
+from headfit.heads.chain import parse_head
+from headfit.images.contract import Contract
+
+
+def write_model(
+    backbone: str,
+    weights: str,
+    contract: dict[str, Any],
+    head: str,
+    shape: float | None,
+    classes: int,
+    head_weights: str,
+    path: str,
+) -> dict[str, Any]:
+    """Write a classifier as a ``.keras`` file.
+
+    Args:
+        backbone: its name.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        contract: the preprocessing record.
+        head: the head's chain.
+        shape: value of the pooling's shape parameter.
+        classes: K.
+        head_weights: an ``.npz`` with ``0``, ``1``, …: kernels and biases in turn.
+        path: where to write; ends in ``.keras``.
+
+    Returns:
+        ``parameters`` of the whole model.
+    """
+    record = Contract.from_dict(contract)
+    images = keras.Input((record.height, record.width, 3), name="images")
+    frozen = build(find(backbone), record.height, weights)
+    # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
+    maps = frozen(_preprocess(images, record), training=False)
+    outputs = parse_head(head).build(maps, classes, shape, "channels_last")
+    model = keras.Model(images, outputs, name="headfit_classifier")
+    with np.load(head_weights, allow_pickle=False) as arrays:
+        _assign(model, [arrays[str(number)] for number in range(len(arrays.files))])
+    model.save(path)
+    return {"parameters": int(model.count_params())}
+
+
+def _preprocess(images: Any, contract: Contract) -> Any:
+    scale, offset = contract.scale, contract.offset
+    if scale == (1.0, 1.0, 1.0) and offset == (0.0, 0.0, 0.0) and not contract.bgr:
+        return images
+    if len(set(scale)) == len(set(offset)) == 1 and not contract.bgr:
+        return layers.Rescaling(scale[0], offset[0], name="preprocessing")(images)
+    # values that differ by channel, or channels that change places: one fixed 1×1 convolution
+    layer = layers.Conv2D(3, 1, name="preprocessing", data_format="channels_last", trainable=False)
+    result = layer(images)
+    order = [2, 1, 0] if contract.bgr else [0, 1, 2]
+    kernel = np.diag(scale)[:, order].reshape(1, 1, 3, 3)
+    layer.set_weights([kernel.astype(np.float32), np.array(offset, np.float32)[order]])
+    return result
+
+
+def _assign(model: keras.Model, weights: list[np.ndarray]) -> None:
+    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    for layer, kernel, bias in zip(dense, weights[::2], weights[1::2], strict=True):
+        layer.set_weights([kernel, bias])

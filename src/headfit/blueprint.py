@@ -1,0 +1,77 @@
+"""All that a classifier is made of, before it is one file."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headfit import files, worker
+from headfit.classifier import Classifier
+from headfit.fitting.fitted import FittedHead
+from headfit.images.contract import Contract
+from headfit.model_file import ModelRecord
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that a classifier is made of.
+
+    Attributes:
+        backbone: the backbone's name.
+        weights: where its weights come from.
+        contract: its preprocessing.
+        fitted: the trained head.
+        classes: names of the classes.
+        probe: probabilities of the probe images, float64 (2, K).
+        version: of headfit.
+    """
+
+    backbone: str
+    weights: str
+    contract: Contract
+    fitted: FittedHead
+    classes: tuple[str, ...]
+    probe: np.ndarray
+    version: str
+
+    def write(self, path: Path) -> None:
+        """Write the ``.keras`` file, whole or not at all.
+
+        Raises:
+            EngineError: if Keras cannot build or save the model.
+            WriteError: if it cannot be written.
+        """
+        files.write_file(path, self._write)
+
+    def classifier(self) -> Classifier:
+        """Make the classifier, from a file that is removed together with it."""
+        folder = Path(tempfile.mkdtemp(prefix="headfit-"))
+        self.write(folder / "model.keras")
+        result = Classifier(folder / "model.keras")
+        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+        return result
+
+    def _write(self, path: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="headfit-") as folder:
+            arrays = {str(i): weight for i, weight in enumerate(self.fitted.weights)}
+            np.savez(Path(folder) / "head.npz", **arrays)  # type: ignore[arg-type]
+            request = {
+                "backbone": self.backbone,
+                "weights": self.weights,
+                "contract": self.contract.to_dict(),
+                "head": self.fitted.head.name,
+                "shape": self.fitted.shape,
+                "classes": len(self.classes),
+                "head_weights": str(Path(folder) / "head.npz"),
+                "path": str(path),
+            }
+            # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
+            worker.call("headfit.assembly:write_model", request, backend="openvino")
+        probe = tuple(tuple(map(float, row)) for row in self.probe)
+        names = (self.fitted.head.name, self.backbone)
+        ModelRecord(self.classes, self.contract, *names, probe, self.version).append_to(path)

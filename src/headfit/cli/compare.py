@@ -1,0 +1,40 @@
+"""``headfit compare``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headfit.cli.options import run_study, study_options
+
+EXAMPLES = """\b
+Examples:
+  headfit compare photos                          photos/cat/*.jpg, photos/dog/*.png, …
+  headfit compare photos --quick                  a first look
+  headfit compare photos --backbone MobileNetV2 --size 160
+  headfit compare photos --heads gap,flatten,gap-dropout0.4-512 --folds 10
+  headfit compare photos --json > results.json    for machines
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("headfit-run"),
+    show_default=True,
+    help="Folder for model.keras, results.json and predictions.csv.",
+)
+@click.option("--quick", is_flag=True, help="One trial, not three, for heads with hidden layers.")
+@study_options
+def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
+    """Compare heads on the images in FOLDER, and train the best one.
+
+    FOLDER holds a sub-folder for each class, or train/, val/ and test/ folders of those; the test
+    split is never trained on and is scored once, at the end. Each image goes through the frozen
+    backbone once; feature maps are kept, so a second run needs no backbone at all.
+    """
+    run_study(folder, out, as_json, options)

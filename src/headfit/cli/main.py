@@ -1,0 +1,110 @@
+"""The command ``headfit``: finds the sub-command, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import click
+
+from headfit import __version__
+from headfit.errors import HeadfitError
+
+# module and help line, so that `headfit --help` imports none of them
+COMMANDS = {
+    "compare": "Compare heads on your images, and train the best one.",
+    "demo": "Run a comparison on data that comes with headfit.",
+    "predict": "Classify images with a model that compare made.",
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in the order of a first visit."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"headfit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: headfit demo, or: headfit compare my-photos",
+)
+@click.version_option(__version__, prog_name="headfit")
+def group() -> None:
+    """Which head goes on this pretrained backbone? Is Flatten necessary? Measured on your images.
+
+    Exit codes: 0 done; 1 could not be done; 2 the call is wrong; 130 interrupted.
+    """
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(main(arguments))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    # Pillow's remarks on damaged metadata are no news to someone who looks at the result
+    warnings.filterwarnings("ignore", module="PIL")
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        result: Any = group.main(args=given, prog_name="headfit", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        say_error("Interrupted. What was computed is kept: run the same command to go on.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has gone; the interpreter must not complain about it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except HeadfitError as error:
+        if debug:
+            traceback.print_exc()
+        say_error(f"Error: {error}")
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        hint = "" if debug else " Run it again with --debug to see where, and please report it."
+        say_error(f"Error: {type(error).__name__}: {error}.{hint}")
+        return 1
+
+
+def say_error(text: str) -> None:
+    """Print one line to stderr, whatever the text holds."""
+    line = " ".join(text.split())
+    click.echo(line.encode("utf-8", "backslashreplace").decode("utf-8"), err=True)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,89 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headfit import files
+from headfit.cli.console import ConsoleWatcher, output
+from headfit.cli.show import show_study
+from headfit.pipeline import compare
+
+Command = Callable[..., Any]
+
+_STUDY = (
+    click.option("--seed", type=int, default=0, show_default=True, help="Of every random step."),
+    click.option(
+        "--folds",
+        type=int,
+        default=5,
+        show_default=True,
+        help="Of the cross-validation, the same for every head.",
+    ),
+    click.option(
+        "--repeats", type=int, default=1, show_default=True, help="Draw the folds anew R times."
+    ),
+    click.option("--size", type=int, help="Side of the input in pixels; the backbone's own."),
+    click.option(
+        "--backbone",
+        default="efficientnet_lite0",
+        show_default=True,
+        help="Any of keras.applications, in any spelling, or efficientnet_lite0, 1, 2.",
+    ),
+    click.option(
+        "--weights",
+        default="imagenet",
+        show_default=True,
+        help="imagenet, random, or a weights file of the backbone without its top.",
+    ),
+    click.option(
+        "--heads",
+        help="Chains such as gap,flatten,gem-512,gap-dropout0.4-1024.  "
+        "[default: gap, flatten, gmp, avgmax, gem, gap-1024-1024-512]",
+    ),
+    click.option(
+        "--rope",
+        type=float,
+        default=0.01,
+        show_default=True,
+        help="A difference in balanced accuracy that does not matter to you.",
+    ),
+    click.option(
+        "--engine",
+        default="auto",
+        show_default=True,
+        help="auto, openvino or keras; auto falls back to Keras and says so.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print results.json on stdout, no table."),
+    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+)
+
+
+def study_options(command: Command) -> Command:
+    """Add the options of a comparison."""
+    for option in reversed(_STUDY):
+        command = option(command)
+    return command
+
+
+def run_study(
+    folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
+) -> None:
+    """Compare, save and show."""
+    files.check_writable(out)
+    with ConsoleWatcher() as watcher:
+        study = compare(folder, watcher=watcher, **options)
+        watcher.stage("Writing the model", 1)
+        study.save(out)
+    if as_json:
+        click.echo(json.dumps(study.results, indent=2))
+        return
+    console = output()
+    show_study(console, study.results, str(out))
+    for note in notes:
+        console.print(note, markup=False)

@@ -1,0 +1,74 @@
+"""A study as text: the table, the verdict, the score on the test split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from headfit.study.table import table_rows
+
+COLUMNS = (
+    "head",
+    "balanced accuracy",
+    "95 % interval",
+    "log-loss",
+    "parameters",
+    "share of model",
+    "overfit gap",
+    "train s",
+)
+
+
+def show_study(console: Console, results: dict[str, Any], out: str) -> None:
+    """Print what a person wants to know of a comparison."""
+    console.print(study_table(results))
+    console.print(results["verdict"]["sentence"], markup=False)
+    if results["test"]:
+        console.print(_test_line(results["test"]), markup=False)
+    console.print(f"Written: {out}/model.keras, results.json, predictions.csv", markup=False)
+
+
+def study_table(results: dict[str, Any]) -> Table:
+    """Make the table of heads, best first; the recommended one is marked."""
+    settings, images = results["settings"], results["images"]
+    weights = "" if settings["weights"] == "imagenet" else f" ({settings['weights']} weights)"
+    title = (
+        f"{settings['backbone']}{weights} at {settings['contract']['width']} px, "
+        f"{images['used']:,} images, {len(images['classes'])} classes, "
+        f"{settings['repeats']} × {settings['folds']} folds"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for number, name in enumerate(COLUMNS):
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in table_rows(results):
+        chosen = row["head"] == results["verdict"]["recommended"]
+        table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
+    return table
+
+
+def _cells(row: dict[str, Any], chosen: bool) -> list[str]:
+    return [
+        f"{'→' if chosen else ' '} {row['head']}",
+        f"{_percent(row['balanced_accuracy'])} %",
+        f"{_percent(row['low'])} – {_percent(row['high'])}",
+        f"{row['log_loss']:.3f}",
+        f"{row['parameters']:,}",
+        f"{100 * row['share']:.1f} %",
+        f"{100 * row['overfit_gap']:.1f}",
+        f"{row['train_seconds']:.1f}",
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{100 * value:.1f}"
+
+
+def _test_line(test: dict[str, Any]) -> str:
+    return (
+        f"On the {test['images']:,} test images, scored once: {test['head']} has "
+        f"{_percent(test['accuracy'])} % accuracy ({_percent(test['balanced_accuracy'])} % "
+        f"balanced); always guessing the largest class has {_percent(test['majority_accuracy'])} %."
+    )

@@ -1,0 +1,129 @@
+"""A finished comparison: every number, the verdict, and the way to the classifier."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit import files
+from headfit.blueprint import Blueprint
+from headfit.classifier import Classifier
+from headfit.images.index import ImageIndex
+from headfit.study.table import table_rows
+from headfit.study.verdict import Verdict
+
+SCHEMA = "headfit.results/1"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``compare`` found.
+
+    Attributes:
+        verdict: the answer, in a word and in sentences.
+        results: the content of ``results.json``, plain data.
+        index: the images that took part.
+        out_of_fold: float64 (n, K), probabilities of the recommended head for each training image
+            by the model that did not see it; the mean over repeats.
+        folds: int (repeats, n), the fold of each training image.
+        blueprint: what the classifier is made of.
+    """
+
+    verdict: Verdict
+    results: dict[str, Any]
+    index: ImageIndex
+    out_of_fold: np.ndarray
+    folds: np.ndarray
+    blueprint: Blueprint
+
+    @property
+    def recommended(self) -> str:
+        """Name of the recommended head."""
+        return self.verdict.recommended
+
+    def table(self) -> Any:
+        """Give a row for each head, best first.
+
+        Returns:
+            A ``pandas.DataFrame`` if pandas is installed, else a list of dictionaries.
+        """
+        rows = table_rows(self.results)
+        try:
+            import pandas as pd  # noqa: PLC0415  (optional)
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows).set_index("head")
+
+    def classifier(self) -> Classifier:
+        """Give the recommended head, fitted on all training images, joined to its backbone."""
+        return self.blueprint.classifier()
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``results.json``, ``predictions.csv`` and ``model.keras`` into a folder.
+
+        Raises:
+            WriteError: if it cannot be written; each file is whole or absent.
+        """
+        target = Path(folder)
+        files.check_writable(target)
+        self.blueprint.write(target / "model.keras")
+        files.write_text(target / "predictions.csv", self.predictions_csv())
+        files.write_json(target / "results.json", self.results)
+        return target
+
+    def predictions_csv(self) -> str:
+        """Give the out-of-fold predictions as CSV, a row for each training image."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        repeats = range(1, len(self.folds) + 1)
+        classes = self.index.classes
+        writer.writerow(
+            [
+                "path",
+                "label",
+                *(f"fold_{repeat}" for repeat in repeats),
+                "predicted",
+                *(f"p_{name}" for name in classes),
+            ]
+        )
+        for row, path in enumerate(self.index.paths):
+            p = self.out_of_fold[row]
+            writer.writerow(
+                [
+                    path,
+                    classes[self.index.labels[row]],
+                    *(int(fold) for fold in self.folds[:, row]),
+                    classes[int(p.argmax())],
+                    *(f"{value:.6f}" for value in p),
+                ]
+            )
+        return stream.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<Study of {len(self.results['candidates'])} heads: use {self.recommended}>"
+
+    def __str__(self) -> str:
+        return self.verdict.sentence
+
+    def _repr_html_(self) -> str:
+        rows = table_rows(self.results)
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row.values()) + "</tr>"
+            for row in rows
+        )
+        return (
+            f"<p><b>{html.escape(self.verdict.sentence)}</b></p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,62 @@
+"""Settings of a comparison, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headfit.backbones import catalog
+from headfit.backbones.engine import ENGINES
+from headfit.backbones.weights import IMAGENET, check_weights
+from headfit.errors import UsageError
+from headfit.heads.chain import Head, parse_heads
+from headfit.heads.presets import DEFAULT_HEADS
+from headfit.study.compare import check_rope
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a comparison, checked.
+
+    Attributes:
+        backbone: any spelling of its name.
+        heads: chains; those of the default that do not suit the maps are left out, said aloud.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        size: side of the input in pixels; the backbone's own if None.
+        folds: of the cross-validation.
+        repeats: how often the folds are drawn anew.
+        seed: of folds, first weights and batches.
+        quick: one trial instead of three for heads trained by gradient descent.
+        rope: a difference that does not matter, as a fraction of balanced accuracy.
+        engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
+    """
+
+    backbone: str = catalog.DEFAULT
+    heads: str | Iterable[str] | None = None
+    weights: str = IMAGENET
+    size: int | None = None
+    folds: int = 5
+    repeats: int = 1
+    seed: int = 0
+    quick: bool = False
+    rope: float = 0.01
+    engine: str = "auto"
+
+    def check(self) -> tuple[catalog.BackboneSpec, list[Head]]:
+        """Refuse what cannot work, before anything is done.
+
+        Raises:
+            UsageError: names the option, what was found and what is expected.
+        """
+        spec = catalog.find(self.backbone)
+        spec.contract(self.size)
+        check_weights(self.weights)
+        check_rope(self.rope)
+        for name, value, least in (("folds", self.folds, 2), ("repeats", self.repeats, 1)):
+            if value < least:
+                raise UsageError(f"--{name} {value} is too small: it must be at least {least}.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed {self.seed} must be from 0 to {2**32 - 1}.")
+        if self.engine not in ENGINES:
+            raise UsageError(f"--engine '{self.engine}' is none of {', '.join(ENGINES)}.")
+        return spec, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
