@@ -74,7 +74,7 @@ def command(
 
 def _record(prediction: Prediction, classes: tuple[str, ...], top: int) -> dict[str, Any]:
     p = prediction.probabilities
-    order = [] if p is None else np.argsort(-p, kind="stable")[:top]
+    order = [] if p is None else np.argsort(-p, kind="stable")[:top].tolist()
     best = [] if p is None else [{"class": classes[i], "probability": float(p[i])} for i in order]
     return {
         "path": prediction.path,

@@ -70,8 +70,8 @@ class Trial(NamedTuple):
 #   the same,                2,062               0.243 (91.7)   0.203 (93.7)   0.184 (94.3)
 #   solar cells, 2 classes,    600               0.491 (81.3)   0.461 (81.5)   0.518 (82.2)
 # The last overfit: stopped after 5 to 7 epochs they are at 0.466, 0.432 and 0.446.
-# 15 networks took 32 s on 600 images with 2 cores (1.6 TFLOP), 145 s on 2,062 with the cores shared.
-# Epochs, at (2e-3, 10), 600 digits, 2 folds: 6 give 0.39, 10 give 0.26, 20 give 0.25. There too,
+# 15 networks took 32 s on 600 images and, on cores shared with others, 145 s on 2,062.
+# At (2e-3, 10) on 600 digits, 2 folds, 5 steps an epoch: 6 epochs 0.39, 10 0.26, 20 0.25. There,
 # a weight decay of 30 is worse (0.38), as is one of 3 (0.38).
 TRIALS = (Trial(5e-4, 3.0), Trial(1e-3, 10.0), Trial(3e-3, 10.0))
 QUICK_TRIALS = (Trial(1e-3, 10.0),)
