@@ -6,11 +6,13 @@ queue of decoded images is bounded, so memory does not grow with the folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,13 @@ from headfit import digests
 from headfit.backbones.engine import Engine, EngineInfo, latency_ms
 from headfit.backbones.probe import probe_images
 from headfit.errors import DataError, ImageError
-from headfit.features.store import FeatureMaps, FeatureStore
+from headfit.features.store import FeatureMaps, FeatureStore, Noted
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex, Skipped
 
 BLOCK_BYTES = 32 * 1024**2
+READ_AHEAD = 16
 Progress = Callable[[int, int, int], None]  # images done, in all, skipped
 
 
@@ -74,58 +77,59 @@ def extract(
         EngineError, WeightsError: if the backbone cannot run.
         WriteError: if the store cannot be written.
     """
-    reader = _Reader(index, contract, store, progress)
-    computed = 0
-    first = next(reader, None)
-    if first is not None or store.facts() is None:
-        engine = open_engine()
-        writer = _Writer(store)
-        try:
-            for image, maps in engine.run(_chain(first, reader)) if first else ():
-                writer.add(image, maps)
-                computed += 1
-        finally:
-            writer.flush()
-            reader.close()
-        _note(store, engine, contract)
-    return _collect(index, store, reader, computed)
+    with contextlib.closing(_Reader(index, contract, store, progress)) as reader:
+        first = next(reader, None)
+        if first is None and not reader.found:
+            raise DataError(
+                f"None of the {len(index)} images in '{index.root}' can be read; the first: "
+                f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
+            )
+        noted, computed = store.noted(), 0
+        if first is not None or noted is None:
+            engine = open_engine()
+            if first is not None:
+                computed = _pass(engine, chain([first], reader), store)
+            noted = _measure(engine, contract)
+            store.note(*noted)
+    return _collect(index, store, reader, computed, noted)
 
 
-def _note(store: FeatureStore, engine: Engine, contract: Contract) -> None:
-    """Keep what later runs want to know of the engine, so that they need not open it."""
+def _pass(engine: Engine, images: Iterator[tuple[str, np.ndarray]], store: FeatureStore) -> int:
+    """Send images through the backbone into the store; give how many they were."""
+    writer, computed = _Writer(store), 0
+    try:
+        for image, maps in engine.run(images):
+            writer.add(image, maps)
+            computed += 1
+    finally:  # interrupted, too: what was computed is kept
+        writer.flush()
+    return computed
+
+
+def _measure(engine: Engine, contract: Contract) -> Noted:
+    """Find out what later runs want to know of the engine, so that they need not open it."""
     images = probe_images(contract.height, contract.width)
     maps = dict(engine.run((i, image[None]) for i, image in enumerate(images)))
     facts = {**engine.info.to_dict(), "latency_ms": latency_ms(engine, contract)}
-    store.note(facts, np.concatenate([maps[i] for i in range(len(images))]))
+    return facts, np.concatenate([maps[i] for i in range(len(images))])
 
 
-def _collect(index: ImageIndex, store: FeatureStore, reader: _Reader, computed: int) -> Extraction:
+def _collect(
+    index: ImageIndex, store: FeatureStore, reader: _Reader, computed: int, noted: Noted
+) -> Extraction:
     kept = np.array(sorted(reader.found), dtype=np.int64)
-    if not len(kept):
-        raise DataError(
-            f"None of the {len(index)} images in '{index.root}' can be read; the first: "
-            f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
-        )
     images = tuple(reader.found[i] for i in kept)
-    facts = store.facts() or {}
-    latency = facts.pop("latency_ms")
+    facts, probe = noted
     return Extraction(
         index.subset(kept, reader.skipped),
         store.maps(images),
         images,
         computed,
         len(kept) - computed,
-        EngineInfo.from_dict(facts),
-        latency,
-        store.probe(),
+        EngineInfo.from_dict({k: v for k, v in facts.items() if k != "latency_ms"}),
+        facts["latency_ms"],
+        probe,
     )
-
-
-def _chain(
-    first: tuple[str, np.ndarray], rest: Iterator[tuple[str, np.ndarray]]
-) -> Iterator[tuple[str, np.ndarray]]:
-    yield first
-    yield from rest
 
 
 @dataclass
@@ -170,7 +174,7 @@ class _Reader(Iterator[tuple[str, np.ndarray]]):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read_ahead(self) -> None:
-        while self._next < len(self._index) and len(self._ahead) < 16:
+        while self._next < len(self._index) and len(self._ahead) < READ_AHEAD:
             path = self._index.path(self._next)
             self._ahead.append((self._next, self._pool.submit(self._read, path)))
             self._next += 1

@@ -1,13 +1,16 @@
 """Feature maps on disk: appended in blocks, each whole and verified, read by memory map.
 
 A store is a folder. A block is ``NAME.npy``, rows of maps, and ``NAME.json``, the digests of the
-images that the rows belong to and the digest of the rows. The JSON is written last, so a block
-without one, or that does not match it, does not exist. Several processes may append at once.
+images that the rows belong to and a digest of both. The JSON is written last, so a block without
+one does not exist, and one that does not match it is removed. Several processes may append at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from headfit.errors import EngineError
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 CHUNK_BYTES = 128 * 1024**2
-Row = tuple[str, int]
+Noted = tuple[dict[str, Any], np.ndarray]
 
 
 class FeatureStore:
@@ -31,43 +34,41 @@ class FeatureStore:
         folder: where the blocks lie; made on the first append.
 
     Attributes:
-        damaged: names of blocks that were found damaged and are ignored.
+        damaged: names of blocks that were found damaged: they are not used, and removed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.damaged: list[str] = []
-        self._rows: dict[str, Row] = {}
-        self._blocks: dict[str, np.ndarray] = {}
+        self._blocks: list[np.ndarray] = []
+        self._places: dict[str, tuple[int, int]] = {}  # block and row of each image
         for record in sorted(folder.glob("block-*.json")):
             self._open_block(record)
 
     def __contains__(self, image: str) -> bool:
-        return image in self._rows
+        return image in self._places
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._places)
 
-    def facts(self) -> dict[str, Any] | None:
-        """Give what was noted of the engine that filled the store; None for a new store."""
+    def noted(self) -> Noted | None:
+        """Give what :meth:`note` was given; None for a new store or a damaged note."""
         try:
-            facts: dict[str, Any] = json.loads((self.folder / "facts.json").read_text("utf-8"))
-            return facts
-        except (OSError, ValueError):
+            record = json.loads((self.folder / "facts.json").read_text("utf-8"))
+            path = self.folder / f"probe-{record['probe']}.npy"
+            if digests.of_file(path) != record["probe"]:
+                return None
+            return record["facts"], np.load(path, allow_pickle=False)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def note(self, facts: dict[str, Any], probe: np.ndarray) -> None:
         """Note facts about the engine, and its maps of the probe images, float32 (2, H, W, C)."""
-        files.write_file(
-            self.folder / "probe.npy",
-            lambda temporary: np.save(temporary, probe, allow_pickle=False),
-        )
-        files.write_json(self.folder / "facts.json", facts)
-
-    def probe(self) -> np.ndarray:
-        """Give the maps of the probe images that :meth:`note` was given."""
-        maps: np.ndarray = np.load(self.folder / "probe.npy", allow_pickle=False)
-        return maps
+        data = _npy(probe)
+        digest = digests.of_bytes(data)
+        # named by its content, so that facts and maps of two processes cannot be mixed up
+        _write(self.folder / f"probe-{digest}.npy", data)
+        files.write_json(self.folder / "facts.json", {"facts": facts, "probe": digest})
 
     def append(self, images: Sequence[str], maps: np.ndarray) -> None:
         """Add a block, whole or not at all.
@@ -85,12 +86,12 @@ class FeatureStore:
             raise EngineError("The backbone gave values that are not finite; check its weights.")
         fits = np.abs(maps).max(initial=0.0) <= FLOAT16_MAX
         rows = np.ascontiguousarray(maps, np.float16 if fits else np.float32)
-        name = f"block-{uuid.uuid4().hex}"
-        path = self.folder / f"{name}.npy"
-        files.write_file(path, lambda temporary: np.save(temporary, rows, allow_pickle=False))
-        record = {"images": list(images), "digest": digests.of_bytes(rows.data.cast("B"))}
-        files.write_json(self.folder / f"{name}.json", record)
-        self._add(name, np.load(path, mmap_mode="r", allow_pickle=False), images)
+        data = _npy(rows)
+        path = self.folder / f"block-{uuid.uuid4().hex}.npy"
+        _write(path, data)
+        record = {"images": list(images), "digest": _digest(images, digests.of_bytes(data))}
+        files.write_json(path.with_suffix(".json"), record)
+        self._add(path, images)
 
     def maps(self, images: Sequence[str]) -> FeatureMaps:
         """Give the maps of these images, in this order.
@@ -98,46 +99,78 @@ class FeatureStore:
         Args:
             images: digests of images that are in the store.
         """
-        return FeatureMaps(self._blocks, [self._rows[image] for image in images])
+        places = np.array([self._places[image] for image in images], np.intp).reshape(-1, 2)
+        return FeatureMaps(tuple(self._blocks), places)
 
     def _open_block(self, record: Path) -> None:
         path = record.with_suffix(".npy")
         try:
             noted = json.loads(record.read_text("utf-8"))
-            rows = np.load(path, mmap_mode="r", allow_pickle=False)
-            whole = digests.of_bytes(rows.data.cast("B")) == noted["digest"]
-            images = noted["images"] if whole and len(noted["images"]) == len(rows) else None
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
-            images = None
-        if images is None:
+            images = noted["images"]
+            # before numpy looks at it: a damaged header must not be believed
+            whole = _digest(images, digests.of_file(path)) == noted["digest"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            whole = False
+        except OSError:  # not to be read now, which says nothing about what it holds
             self.damaged.append(path.stem)
-        else:
-            self._add(path.stem, rows, images)
+            return
+        if whole:
+            self._add(path, images)
+            return
+        self.damaged.append(path.stem)
+        for file in (record, path):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
-    def _add(self, name: str, rows: np.ndarray, images: Sequence[str]) -> None:
-        self._blocks[name] = rows
-        self._rows.update({image: (name, row) for row, image in enumerate(images)})
+    def _add(self, path: Path, images: Sequence[str]) -> None:
+        block = len(self._blocks)
+        self._blocks.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        self._places.update({image: (block, row) for row, image in enumerate(images)})
 
 
-@dataclass(frozen=True)
+def _npy(array: np.ndarray) -> memoryview:
+    """Make the content of a ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getbuffer()
+
+
+def _write(path: Path, data: memoryview) -> None:
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    files.write_file(path, write)
+
+
+def _digest(images: Sequence[str], rows: str) -> str:
+    """Digest a block: whose rows they are, and the digest of the rows' file."""
+    return digests.of_data([list(images), rows])
+
+
+@dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """Feature maps of n images, in order, read from the store as they are needed."""
+    """Feature maps of n images, in order, read from the store as they are needed.
 
-    _blocks: dict[str, np.ndarray]
-    _rows: list[Row]
+    Attributes:
+        blocks: the store's blocks, float16 or float32 (rows, H, W, C).
+        places: int (n, 2), the block and the row of each image.
+    """
+
+    blocks: tuple[np.ndarray, ...]
+    places: np.ndarray
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(n, H, W, C)."""
-        height, width, channels = self._blocks[self._rows[0][0]].shape[1:]
-        return len(self._rows), height, width, channels
+        height, width, channels = self.blocks[0].shape[1:]
+        return len(self), height, width, channels
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.places)
 
     def subset(self, indices: np.ndarray) -> FeatureMaps:
         """Give the maps of some images, in the order of ``indices``, int (m,)."""
-        return FeatureMaps(self._blocks, [self._rows[i] for i in indices])
+        return FeatureMaps(self.blocks, self.places[indices])
 
     def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield all maps in order in pieces of at most 128 MB.
@@ -146,18 +179,20 @@ class FeatureMaps:
             Which rows these are, and their maps, float32 (rows, H, W, C).
         """
         n, *shape = self.shape
-        size = max(1, CHUNK_BYTES // (4 * int(np.prod(shape))))
+        size = max(1, CHUNK_BYTES // (4 * math.prod(shape)))
         for start in range(0, n, size):
-            rows = self._rows[start : start + size]
-            piece = np.empty((len(rows), *shape), np.float32)
-            for i, (block, row) in enumerate(rows):
-                piece[i] = self._blocks[block][row]
-            yield slice(start, start + len(rows)), piece
+            rows = slice(start, min(start + size, n))
+            yield rows, self._read(rows, ())
 
     def position(self, row: int, column: int) -> np.ndarray:
         """Give what all maps hold at one position, float32 (n, C)."""
-        n, _, _, channels = self.shape
-        values = np.empty((n, channels), np.float32)
-        for i, (block, index) in enumerate(self._rows):
-            values[i] = self._blocks[block][index, row, column]
+        return self._read(slice(None), (row, column))
+
+    def _read(self, rows: slice, at: tuple[int, ...]) -> np.ndarray:
+        """Read a part of some maps, a block at a time."""
+        blocks, places = self.places[rows].T
+        values = np.empty((len(blocks), *self.shape[1 + len(at) :]), np.float32)
+        for block in np.unique(blocks):
+            here = blocks == block
+            values[here] = self.blocks[block][(places[here], *at)]
         return values

@@ -112,8 +112,7 @@ def position_gram(
     for values in positions:
         mean = values.mean(axis=0, dtype=np.float64)
         means.append(mean)
-        values -= mean.astype(np.float32)
-        total = _product(values.T, total)
+        total = _product((values - mean.astype(np.float32)).T, total)
         progress()
     if total is None:
         raise ValueError("no positions")

@@ -43,17 +43,19 @@ class PooledFeatures:
     _features: dict[Key, np.ndarray] = field(default_factory=dict)
     _coordinates: dict[Key, Coordinates] = field(default_factory=dict)
 
+    @cached_property
     def lowest(self) -> float:
-        """Give the lowest value in any map; some poolings refuse negative ones."""
+        """The lowest value in any map; some poolings refuse negative ones."""
         return min(float(piece.min()) for _, piece in self.maps.chunks())
 
     def features(self, pooling: Pooling, shape: float | None) -> np.ndarray:
         """Give the raw features, float32 (n, width), whatever their width."""
-        if not self._features:
-            self._pool_all()
         key = (pooling.name, shape)
-        if key not in self._features:
-            return np.concatenate([pooling.pool(piece, shape) for _, piece in self.maps.chunks()])
+        if key in self._features:
+            return self._features[key]
+        if pooling not in self.poolings or not self._narrow(pooling):
+            return self._pool([(pooling, shape)])[key]
+        self._features = self._pool(keys_of(p for p in self.poolings if self._kept(p)))
         return self._features[key]
 
     def coordinates(self, pooling: Pooling, shape: float | None) -> Coordinates:
@@ -79,12 +81,14 @@ class PooledFeatures:
         gram, mean = coordinates.position_gram(positions)
         return coordinates.of_gram(gram, mean, self.maps.chunks)
 
-    def _pool_all(self) -> None:
+    def _pool(self, wanted: list[tuple[Pooling, float | None]]) -> dict[Key, np.ndarray]:
+        """Pool all maps in every way wanted, in one reading of the store."""
         n, height, width, channels = self.maps.shape
-        wanted = keys_of(pooling for pooling in self.poolings if self._narrow(pooling))
+        found: dict[Key, np.ndarray] = {}
         for pooling, shape in wanted:
             size = pooling.width((height, width, channels))
-            self._features[pooling.name, shape] = np.empty((n, size), np.float32)
+            found[pooling.name, shape] = np.empty((n, size), np.float32)
         for rows, piece in self.maps.chunks():
             for pooling, shape in wanted:
-                self._features[pooling.name, shape][rows] = pooling.pool(piece, shape)
+                found[pooling.name, shape][rows] = pooling.pool(piece, shape)
+        return found
