@@ -52,9 +52,13 @@ class Options:
         spec.contract(self.size)
         check_weights(self.weights)
         check_rope(self.rope)
-        for name, value, least in (("folds", self.folds, 2), ("repeats", self.repeats, 1)):
-            if value < least:
-                raise UsageError(f"--{name} {value} is too small: it must be at least {least}.")
+        if self.folds < 3:
+            raise UsageError(
+                f"--folds {self.folds} is too small: it must be at least 3, one to test on, one to "
+                f"choose settings on, one to train on."
+            )
+        if self.repeats < 1:
+            raise UsageError(f"--repeats {self.repeats} is too small: it must be at least 1.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed {self.seed} must be from 0 to {2**32 - 1}.")
         if self.engine not in ENGINES:

@@ -306,7 +306,7 @@ class _Run:
             for f, metrics in zip(fits.found, fits.metrics, strict=True)
         ]
         skipped = [{"path": s.path, "reason": s.reason} for s in index.skipped]
-        heads = [f.head.name for f in fits.found]
+        heads = [f.head for f in fits.found]
         folder = str(index.root)
         return {
             "schema": SCHEMA,

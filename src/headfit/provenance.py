@@ -10,7 +10,8 @@ from typing import Any
 from headfit import digests
 from headfit.backbones.engine import EngineInfo
 from headfit.features.extract import Extraction
-from headfit.fitting.descent import QUICK_TRIALS, TRIALS, Schedule
+from headfit.fitting.descent import Schedule, trials_for
+from headfit.heads.chain import Head
 from headfit.images.contract import Contract
 from headfit.options import Options
 from headfit.study.problem import PENALTIES
@@ -24,7 +25,7 @@ def settings(
     backbone: str,
     contract: Contract,
     info: EngineInfo,
-    heads: list[str],
+    heads: list[Head],
 ) -> dict[str, Any]:
     """Give every setting of a run.
 
@@ -36,7 +37,6 @@ def settings(
         info: the engine that ran.
         heads: those compared.
     """
-    trials = QUICK_TRIALS if options.quick else TRIALS
     return {
         "protocol": f"{options.repeats}x{options.folds}",
         "folds": options.folds,
@@ -46,11 +46,15 @@ def settings(
         "rope": options.rope,
         "backbone": backbone,
         "weights": options.weights,
-        "heads": heads,
+        "heads": [head.name for head in heads],
         "contract": contract.to_dict(),
         "engine": info.to_dict(),
         "penalties": list(PENALTIES),
-        "trials": [trial._asdict() for trial in trials],
+        "trials": {
+            head.name: [t._asdict() for t in trials_for(head.body, quick=options.quick)]
+            for head in heads
+            if not head.linear
+        },
         "epochs": Schedule().epochs,
         "batch_size": Schedule().batch_size,
         "versions": {name: version(name) for name in PACKAGES},
@@ -61,11 +65,11 @@ def settings(
 
 
 def command(
-    options: Options, folder: str, backbone: str, contract: Contract, heads: list[str]
+    options: Options, folder: str, backbone: str, contract: Contract, heads: list[Head]
 ) -> str:
     """Write the command line that repeats the run, every choice spelt out."""
     words = ["headfit", "compare", folder, "--backbone", backbone, "--weights", options.weights]
-    words += ["--size", str(contract.width), "--heads", ",".join(heads)]
+    words += ["--size", str(contract.width), "--heads", ",".join(head.name for head in heads)]
     words += ["--folds", str(options.folds), "--repeats", str(options.repeats)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]
     return shlex.join(words + (["--quick"] if options.quick else []))

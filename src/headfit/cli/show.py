@@ -12,11 +12,11 @@ from headfit.study.table import table_rows
 
 COLUMNS = (
     "head",
-    "balanced accuracy",
+    "bal. acc.",
     "95 % interval",
     "log-loss",
     "parameters",
-    "share of model",
+    "of model",
     "overfit gap",
     "train s",
 )
@@ -57,7 +57,7 @@ def _cells(row: dict[str, Any], chosen: bool) -> list[str]:
         f"{row['log_loss']:.3f}",
         f"{row['parameters']:,}",
         f"{100 * row['share']:.1f} %",
-        f"{100 * row['overfit_gap']:.1f}",
+        f"{100 * row['overfit_gap']:.1f} pts",
         f"{row['train_seconds']:.1f}",
     ]
 

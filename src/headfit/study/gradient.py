@@ -99,7 +99,7 @@ class _Repeat:
         self.folds = problem.splits.folds
         self.progress = progress
         self.schedule = Schedule(seed=problem.seed)
-        self.trials = descent.QUICK_TRIALS if problem.quick else descent.TRIALS
+        self.trials = descent.trials_for(head.body, quick=problem.quick)
         self.probabilities = np.empty((len(problem.labels), problem.classes))
         self.train_scores = [0.0] * self.folds
         self.choices: list[dict[str, Any]] = [{}] * self.folds
@@ -189,9 +189,9 @@ def _inputs(head: Head, pooled: PooledFeatures, shape: float | None) -> Inputs:
     if head.pooling.lossless and starts_dense:
         # a dense layer sees its input only through inner products: n coordinates say it all
         coordinates = pooled.coordinates(head.pooling, shape)
-        gain = float(np.sqrt(coordinates.z.shape[1]))
-        z = (coordinates.z * gain).astype(np.float32)
-        return Inputs(z, lambda kernel, bias: coordinates.to_features(gain * kernel, bias))
+        turn = _turn(coordinates.z.shape[1])
+        x = (coordinates.z @ turn).astype(np.float32)
+        return Inputs(x, lambda kernel, bias: coordinates.to_features(turn @ kernel, bias))
     features = pooled.features(head.pooling, shape)
     mean = features.mean(axis=0, dtype=np.float64)
     if not starts_dense:
@@ -200,6 +200,19 @@ def _inputs(head: Head, pooled: PooledFeatures, shape: float | None) -> Inputs:
     scale = float(np.sqrt(np.mean(np.square(features - mean)))) or 1.0
     x = ((features - mean) / scale).astype(np.float32)
     return Inputs(x, lambda kernel, bias: (kernel / scale, bias - (mean / scale) @ kernel))
+
+
+def _turn(rank: int) -> np.ndarray:
+    """A random rotation, float64 (rank, rank), scaled so that features of mean variance 1 result.
+
+    Adam gives every input the same say. In principal axes that makes the noise of the last axis as
+    loud as the signal of the first (log-loss 1.16 on 688 photographs of digits); turned at random,
+    all inputs are alike, as features are (0.28).
+    """
+    normal = np.random.default_rng(0).standard_normal((rank, rank))
+    rotation, _ = np.linalg.qr(normal)
+    result: np.ndarray = rotation * np.sqrt(rank)
+    return result
 
 
 def _settings(shape: float | None, trial: Trial, epochs: int) -> dict[str, Any]:
