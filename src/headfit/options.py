@@ -24,9 +24,9 @@ class Options:
         weights: ``"imagenet"``, ``"random"`` or a path.
         size: side of the input in pixels; the backbone's own if None.
         folds: of the cross-validation.
-        repeats: how often the folds are drawn anew.
+        repeats: how often the folds are drawn; None stands for 3, or 1 if ``quick``.
         seed: of folds, first weights and batches.
-        quick: one trial instead of three for heads trained by gradient descent.
+        quick: one repeat, and one trial instead of three for heads trained by gradient descent.
         rope: a difference that does not matter, as a fraction of balanced accuracy.
         engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
     """
@@ -36,11 +36,18 @@ class Options:
     weights: str = IMAGENET
     size: int | None = None
     folds: int = 5
-    repeats: int = 1
+    repeats: int | None = None
     seed: int = 0
     quick: bool = False
     rope: float = 0.01
     engine: str = "auto"
+
+    @property
+    def rounds(self) -> int:
+        """Repeats in force."""
+        if self.repeats is None:
+            return 1 if self.quick else 3
+        return self.repeats
 
     def check(self) -> tuple[catalog.BackboneSpec, list[Head]]:
         """Refuse what cannot work, before anything is done.
@@ -57,7 +64,7 @@ class Options:
                 f"--folds {self.folds} is too small: it must be at least 3, one to test on, one to "
                 f"choose settings on, one to train on."
             )
-        if self.repeats < 1:
+        if self.rounds < 1:
             raise UsageError(f"--repeats {self.repeats} is too small: it must be at least 1.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed {self.seed} must be from 0 to {2**32 - 1}.")

@@ -173,7 +173,7 @@ class _Run:
         labels = found.index.labels[rows]
         groups = self._copies([found.digests[row] for row in rows])
         splits = make_splits(
-            labels, folds=options.folds, repeats=options.repeats, seed=options.seed, groups=groups
+            labels, folds=options.folds, repeats=options.rounds, seed=options.seed, groups=groups
         )
         problem = Problem(
             labels, len(found.index.classes), splits, quick=options.quick, seed=options.seed

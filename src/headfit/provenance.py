@@ -38,9 +38,9 @@ def settings(
         heads: those compared.
     """
     return {
-        "protocol": f"{options.repeats}x{options.folds}",
+        "protocol": f"{options.rounds}x{options.folds}",
         "folds": options.folds,
-        "repeats": options.repeats,
+        "repeats": options.rounds,
         "seed": options.seed,
         "quick": options.quick,
         "rope": options.rope,
@@ -70,7 +70,7 @@ def command(
     """Write the command line that repeats the run, every choice spelt out."""
     words = ["headfit", "compare", folder, "--backbone", backbone, "--weights", options.weights]
     words += ["--size", str(contract.width), "--heads", ",".join(head.name for head in heads)]
-    words += ["--folds", str(options.folds), "--repeats", str(options.repeats)]
+    words += ["--folds", str(options.folds), "--repeats", str(options.rounds)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]
     return shlex.join(words + (["--quick"] if options.quick else []))
 

@@ -28,7 +28,11 @@ Examples:
     show_default=True,
     help="Folder for model.keras, results.json and predictions.csv.",
 )
-@click.option("--quick", is_flag=True, help="One trial, not three, for heads with hidden layers.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="One repeat, and one trial, not three, for heads with hidden layers.",
+)
 @study_options
 def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images in FOLDER, and train the best one.

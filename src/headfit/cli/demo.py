@@ -34,7 +34,7 @@ Examples:
     "--quick/--no-quick",
     default=True,
     show_default=True,
-    help="One trial, or three, for heads with hidden layers.",
+    help="A first look, or the full protocol.",
 )
 @study_options
 def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) -> None:

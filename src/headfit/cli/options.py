@@ -26,7 +26,7 @@ _STUDY = (
         help="Of the cross-validation, the same for every head.",
     ),
     click.option(
-        "--repeats", type=int, default=1, show_default=True, help="Draw the folds anew R times."
+        "--repeats", type=int, help="How often the folds are drawn.  [default: 3; 1 with --quick]"
     ),
     click.option("--size", type=int, help="Side of the input in pixels; the backbone's own."),
     click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -34,7 +35,9 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
 def study_table(results: dict[str, Any]) -> Table:
     """Make the table of heads, best first; the recommended one is marked."""
     settings, images = results["settings"], results["images"]
-    weights = "" if settings["weights"] == "imagenet" else f" ({settings['weights']} weights)"
+    weights = (
+        "" if settings["weights"] == "imagenet" else f", {Path(settings['weights']).name} weights"
+    )
     title = (
         f"{settings['backbone']}{weights} at {settings['contract']['width']} px, "
         f"{images['used']:,} images, {len(images['classes'])} classes, "

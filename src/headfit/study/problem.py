@@ -10,7 +10,7 @@ import numpy as np
 from headfit.study.splits import Splits
 
 # λ relative to the mean square norm of the features, from large to small
-PENALTIES = tuple(float(10.0**-power) for power in range(9))
+PENALTIES = tuple(float(10.0**-power) for power in range(1, 10))
 
 
 @dataclass(frozen=True)

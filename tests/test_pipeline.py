@@ -1,0 +1,216 @@
+"""The main job, end to end, with the embedded backbone at a small size."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import headfit as hf
+from headfit.pipeline import Watcher
+from photos import CLASSES, write_folder
+
+SIZE = 64
+QUICK: dict[str, Any] = {"size": SIZE, "quick": True, "folds": 3}
+METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "ece", "auroc")
+
+
+class Listener(Watcher):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    write_folder(root, 12, split="train")
+    write_folder(root, 5, split="test", seed=1)
+    (root / "train" / "red" / "broken.jpg").write_bytes(b"\xff\xd8\xff not really")
+    (root / "train" / "red" / "notes.txt").write_text("no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def study(folder: Path) -> hf.Study:
+    return hf.compare(folder, heads="gap,flatten,gem,gap-16", **QUICK)
+
+
+def test_results_hold_what_the_interface_promises(study: hf.Study) -> None:
+    results = study.results
+    assert results["schema"] == "headfit.results/1"
+    assert set(results["verdict"]) >= {
+        *("flatten", "sentence", "recommended", "difference"),
+        *("minimal_detectable", "images_needed", "expected_score"),
+    }
+    assert set(results["timings"]) >= {
+        *("audit", "decode_and_extract", "heads", "statistics", "total")
+    }
+    assert [c["name"] for c in results["candidates"]] == ["gap", "flatten", "gem", "gap-16"]
+    for candidate in results["candidates"]:
+        assert candidate["map_shape"] == [2, 2, 1280]
+        assert candidate["input_size"] == SIZE
+        parts = candidate["parameters"]
+        assert parts["total"] == parts["head"] + parts["backbone"]
+        assert parts["backbone"] == 3_413_024
+        for metric in METRICS:
+            assert len(candidate[metric]["folds"]) == 3
+        assert candidate["latency_ms"] > 0
+    json.dumps(results, allow_nan=False)
+
+
+def test_every_image_is_accounted_for(study: hf.Study) -> None:
+    images = study.results["images"]
+    assert images["classes"] == dict.fromkeys(CLASSES, 17)
+    assert images["used"] == images["cached"] + images["computed"] == 51
+    assert images["found"] == images["used"] + images["skipped"]
+    assert [s["path"] for s in study.results["skipped"]] == [
+        "train/red/broken.jpg",
+        "train/red/notes.txt",
+    ]
+
+
+def test_same_seed_gives_the_same_results_and_no_second_pass(
+    study: hf.Study, folder: Path
+) -> None:
+    listener = Listener()
+    again = hf.compare(folder, heads="gap,flatten,gem,gap-16", watcher=listener, **QUICK)
+    assert again.results["images"]["computed"] == 0
+    assert any("no backbone pass was needed" in line for line in listener.lines)
+    assert _timeless(again.results) == _timeless(study.results)
+
+
+def test_another_seed_draws_other_folds(study: hf.Study, folder: Path) -> None:
+    other = hf.compare(folder, heads="gap", seed=7, **QUICK)
+    assert not np.array_equal(other.folds, study.folds)
+
+
+def test_the_test_split_is_scored_but_never_trained_on(
+    study: hf.Study, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "train", tmp_path / "train")
+    alone = hf.compare(tmp_path, heads="gap,flatten,gem,gap-16", **QUICK)
+    assert alone.results["test"] is None
+    for mine, theirs in zip(
+        alone.results["candidates"], study.results["candidates"], strict=True
+    ):
+        assert mine["log_loss"] == theirs["log_loss"]
+    test = study.results["test"]
+    assert test["images"] == 15
+    assert test["accuracy"] > 2 * test["majority_accuracy"]
+
+
+def test_predictions_have_a_row_for_each_training_image(study: hf.Study) -> None:
+    rows = list(csv.DictReader(study.predictions_csv().splitlines()))
+    assert len(rows) == 36
+    assert {row["label"] for row in rows} == set(CLASSES)
+    for row in rows:
+        p = [float(row[f"p_{name}"]) for name in CLASSES]
+        assert sum(p) == pytest.approx(1, abs=1e-5)
+        assert row["predicted"] == CLASSES[int(np.argmax(p))]
+        assert row["fold_1"] in {"0", "1", "2"}
+
+
+def test_copies_of_an_image_stay_in_one_fold(tmp_path: Path) -> None:
+    write_folder(tmp_path, 9)
+    for number in (3, 4):
+        shutil.copy(tmp_path / "red" / "00.jpg", tmp_path / "red" / f"copy{number}.jpg")
+    listener = Listener()
+    study = hf.compare(tmp_path, heads="gap", watcher=listener, **QUICK)
+    assert any("2 files are copies" in line for line in listener.lines)
+    rows = [i for i, p in enumerate(study.index.paths) if p.startswith(("red/copy", "red/00"))]
+    assert len(rows) == 3
+    assert len(set(study.folds[0, rows])) == 1
+
+
+def test_random_weights_are_said_loudly(tmp_path: Path) -> None:
+    write_folder(tmp_path, 4)
+    listener = Listener()
+    hf.compare(tmp_path, heads="gap", weights="random", watcher=listener, **QUICK)
+    assert any("RANDOM" in line for line in listener.lines)
+
+
+def test_heads_that_do_not_suit_the_map_are_refused_when_asked_for(tmp_path: Path) -> None:
+    write_folder(tmp_path, 4)
+    with pytest.raises(hf.UsageError, match="spp"):
+        hf.compare(tmp_path, heads="gap,spp", **QUICK)
+
+
+def test_a_wrong_option_lists_the_right_ones(tmp_path: Path) -> None:
+    with pytest.raises(hf.UsageError, match=r"backbnoe.*backbone"):
+        hf.compare(tmp_path, backbnoe="MobileNet")
+
+
+def test_a_study_shows_itself(study: hf.Study) -> None:
+    pd = pytest.importorskip("pandas")
+    assert isinstance(study.table(), pd.DataFrame)
+    assert study.recommended in study.table().index
+    assert study.recommended in repr(study)
+    assert study.verdict.sentence in study._repr_html_().replace("&#x27;", "'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["gap", "flatten", "gap-16", "avgmax", "flatten-8-dropout0.2"])
+def test_plain_keras_gives_what_headfit_predicts(
+    head: str, folder: Path, tmp_path: Path
+) -> None:
+    study = hf.compare(folder, heads=head, **QUICK)
+    study.save(tmp_path)
+    classifier = hf.Classifier.load(tmp_path / "model.keras")
+    paths = [folder / "test" / name / "00.jpg" for name in CLASSES]
+    mine = classifier.predict_proba(paths)
+    pixels = np.stack([_stretched(path) for path in paths])
+    np.save(tmp_path / "pixels.npy", pixels)
+    code = (
+        "import keras, numpy as np, sys;"
+        "m = keras.models.load_model('model.keras', safe_mode=True);"
+        "np.save('plain.npy', m.predict(np.load('pixels.npy').astype('float32'), verbose=0));"
+        "assert 'headfit' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    plain = np.load(tmp_path / "plain.npy")
+    np.testing.assert_allclose(plain, mine, atol=1e-3)
+    np.testing.assert_allclose(classifier.predict_proba(pixels), mine, atol=1e-3)
+    assert classifier.predict(paths) == [CLASSES[i] for i in mine.argmax(axis=1)]
+
+
+@pytest.mark.slow
+def test_five_lines_from_a_folder_to_a_classifier(folder: Path, tmp_path: Path) -> None:
+    index = hf.ImageIndex.from_directory(folder)
+    study = hf.compare(index, heads="gem", **QUICK)
+    classifier = study.classifier()
+    saved = classifier.save(tmp_path / "mine.keras")
+    again = hf.Classifier.load(saved)  # gem is a layer of headfit's own
+    assert again.classes == CLASSES
+    paths = [folder / "test" / "red" / f"{n:02}.jpg" for n in range(5)]
+    np.testing.assert_array_equal(classifier.predict_proba(paths), again.predict_proba(paths))
+    assert again.predict(paths).count("red") >= 4
+    floats = np.stack([_stretched(path) for path in paths]).astype(np.float32)
+    np.testing.assert_allclose(
+        again.model.predict(floats, verbose=0), again.predict_proba(paths), atol=1e-3
+    )
+
+
+def _timeless(results: dict[str, Any]) -> dict[str, Any]:
+    """All of ``results`` that a second run must repeat."""
+    kept = copy.deepcopy(results)
+    del kept["timings"], kept["images"]["cached"], kept["images"]["computed"]
+    for candidate in kept["candidates"]:
+        del candidate["train_seconds"], candidate["latency_ms"]
+    return kept
+
+
+def _stretched(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
