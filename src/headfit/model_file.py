@@ -56,22 +56,18 @@ class ModelRecord:
         """
         try:
             with zipfile.ZipFile(path) as archive:
-                if archive.getinfo(MEMBER).file_size > MAX_RECORD_BYTES:
-                    raise ModelFileError(f"'{path}': its {MEMBER} is too large to be true.")
-                data = json.loads(archive.read(MEMBER))
-            return cls._from_data(data)
-        except KeyError:
-            raise ModelFileError(
-                f"'{path}' carries no class names ({MEMBER}): expected a model.keras that headfit "
-                f"wrote. A model saved anew by Keras loses them: keep headfit's own file."
-            ) from None
+                return cls._from_data(json.loads(_member(archive, path)))
+        except KeyError as error:
+            raise ModelFileError(f"'{path}': its {MEMBER} lacks {error}.") from None
         except (OSError, zipfile.BadZipFile, ValueError, TypeError) as error:
             raise ModelFileError(
                 f"'{path}' is not a .keras model that headfit can read: {error}."
             ) from None
 
     @classmethod
-    def _from_data(cls, data: dict[str, Any]) -> ModelRecord:
+    def _from_data(cls, data: Any) -> ModelRecord:
+        if not isinstance(data, dict):
+            raise ValueError(f"its {MEMBER} holds no object")
         if data.get("schema") != SCHEMA:
             raise ValueError(f"its schema is {data.get('schema')!r}, expected {SCHEMA!r}")
         classes, probe = data["classes"], data["probe"]
@@ -85,3 +81,14 @@ class ModelRecord:
             tuple(tuple(map(float, row)) for row in probe),
             str(data["version"]),
         )
+
+
+def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
+    if MEMBER not in archive.namelist():
+        raise ModelFileError(
+            f"'{path}' carries no class names ({MEMBER}): expected a model.keras that headfit "
+            f"wrote. A model saved anew by Keras loses them: keep headfit's own file."
+        )
+    if archive.getinfo(MEMBER).file_size > MAX_RECORD_BYTES:
+        raise ModelFileError(f"'{path}': its {MEMBER} is too large to be true.")
+    return archive.read(MEMBER)
