@@ -19,6 +19,8 @@ COMMANDS = {
     "compare": "Compare heads on your images, and train the best one.",
     "demo": "Run a comparison on data that comes with headfit.",
     "predict": "Classify images with a model that compare made.",
+    "heads": "List heads with their formula and parameter count.",
+    "backbones": "List backbones with their input size and weights.",
 }
 INTERRUPTED = 130
 

@@ -1,0 +1,42 @@
+"""``headfit backbones``: what heads can stand on."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich import box
+from rich.table import Table
+
+from headfit.backbones import catalog
+from headfit.cli.console import output
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def command(as_json: bool, debug: bool) -> None:
+    """List the backbones with their input size and where their weights come from."""
+    records = [_record(catalog.find(name)) for name in catalog.names()]
+    if as_json:
+        click.echo(json.dumps(records, indent=2))
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("backbone")
+    table.add_column("size", justify="right")
+    table.add_column("smallest", justify="right")
+    table.add_column("weights")
+    for record in records:
+        table.add_row(*map(str, record.values()))
+    output().print(table)
+
+
+def _record(spec: catalog.BackboneSpec) -> dict[str, str | int]:
+    package = spec.package.replace("_", "-")
+    source = f"package {package}" if package else "Keras' download, kept in its cache"
+    return {
+        "name": spec.name,
+        "input_size": spec.size,
+        "min_size": spec.min_size,
+        "weights": source,
+    }
