@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,9 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # the suffix stays: Keras and numpy choose the format by it
-        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _sibling(path, path.suffix)
         try:
             write(temporary)
-            temporary.chmod(0o644)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -76,32 +74,40 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         WriteError: if it could not be made or moved.
     """
+    temporary, former = _sibling(path), _sibling(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
+        temporary.mkdir()
     try:
         yield temporary
         with writing(path):
+            # a folder cannot be replaced in one step; aside, it is whole until the new one is there
             if path.exists():
-                shutil.rmtree(path)
+                path.replace(former)
             temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, former):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_writable(folder: Path) -> None:
-    """Find out before the work whether results can be written there.
+    """Find out before the work whether results can be written there; nothing is made.
 
     Raises:
         UsageError: if the path is a file.
-        WriteError: if the folder cannot be made or written to.
+        WriteError: if the folder, or the nearest one above it that exists, cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"'{folder}' is a file; --out expects a folder.")
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder) as probe:
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=nearest) as probe:
             probe.write(b"0")
+
+
+def _sibling(path: Path, suffix: str = "") -> Path:
+    # not by tempfile, whose files and folders nobody else may read
+    return path.with_name(f".tmp-{uuid.uuid4().hex}{suffix}")
 
 
 def _keep(_: Any) -> None:

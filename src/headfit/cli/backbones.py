@@ -11,8 +11,14 @@ from rich.table import Table
 from headfit.backbones import catalog
 from headfit.cli.console import output
 
+EXAMPLES = """\b
+Examples:
+  headfit backbones
+  headfit backbones --json
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(as_json: bool, debug: bool) -> None:

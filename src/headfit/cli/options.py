@@ -12,6 +12,7 @@ import click
 from headfit import files
 from headfit.cli.console import ConsoleWatcher, output
 from headfit.cli.show import show_study
+from headfit.options import Options
 from headfit.pipeline import compare
 
 Command = Callable[..., Any]
@@ -75,6 +76,7 @@ def run_study(
     folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
 ) -> None:
     """Compare, save and show."""
+    Options(**options).check()
     files.check_writable(out)
     with ConsoleWatcher() as watcher:
         study = compare(folder, watcher=watcher, **options)
