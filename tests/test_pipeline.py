@@ -81,9 +81,7 @@ def test_every_image_is_accounted_for(study: hf.Study) -> None:
     ]
 
 
-def test_same_seed_gives_the_same_results_and_no_second_pass(
-    study: hf.Study, folder: Path
-) -> None:
+def test_same_seed_gives_the_same_results_and_no_second_pass(study: hf.Study, folder: Path) -> None:
     listener = Listener()
     again = hf.compare(folder, heads="gap,flatten,gem,gap-16", watcher=listener, **QUICK)
     assert again.results["images"]["computed"] == 0
@@ -102,9 +100,7 @@ def test_the_test_split_is_scored_but_never_trained_on(
     shutil.copytree(folder / "train", tmp_path / "train")
     alone = hf.compare(tmp_path, heads="gap,flatten,gem,gap-16", **QUICK)
     assert alone.results["test"] is None
-    for mine, theirs in zip(
-        alone.results["candidates"], study.results["candidates"], strict=True
-    ):
+    for mine, theirs in zip(alone.results["candidates"], study.results["candidates"], strict=True):
         assert mine["log_loss"] == theirs["log_loss"]
     test = study.results["test"]
     assert test["images"] == 15
@@ -162,9 +158,7 @@ def test_a_study_shows_itself(study: hf.Study) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["gap", "flatten", "gap-16", "avgmax", "flatten-8-dropout0.2"])
-def test_plain_keras_gives_what_headfit_predicts(
-    head: str, folder: Path, tmp_path: Path
-) -> None:
+def test_plain_keras_gives_what_headfit_predicts(head: str, folder: Path, tmp_path: Path) -> None:
     study = hf.compare(folder, heads=head, **QUICK)
     study.save(tmp_path)
     classifier = hf.Classifier.load(tmp_path / "model.keras")

@@ -8,17 +8,21 @@ as ``.npy`` and ``.npz`` files in a folder that the caller names.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from headfit import errors
+from headfit import errors, telemetry
 
 ANSWER = "headfit-answer:"
+MAX_REASON = 300  # characters of a foreign error that are passed on, on one line
 
 
 @dataclass(frozen=True)
@@ -65,23 +69,33 @@ def start(function: str, request: dict[str, Any], *, backend: str) -> Job:
             and returning a dictionary that JSON can hold.
         request: keyword arguments that JSON can hold.
         backend: the Keras backend of the child.
+
+    Raises:
+        EngineError: if no process can be started.
     """
-    env = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    # the child must find headfit wherever the parent found it
-    env["PYTHONPATH"] = os.pathsep.join(part for part in sys.path if part)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "headfit.worker", function],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=env,
-    )
-    if process.stdin is None:  # cannot be: a pipe was asked for
-        raise errors.EngineError(f"The helper process for {function} has no input.")
-    process.stdin.write(json.dumps(request))
-    process.stdin.close()
-    process.stdin = None
+    settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
+    # the child must find headfit wherever the parent found it ("" is the current folder) ...
+    settings["PYTHONPATH"] = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
+    # ... and nowhere else: without -P, a keras.py in the current folder would come first
+    command = [sys.executable, "-P", "-m", "headfit.worker", function]
+    try:
+        # a file and not a pipe: nobody waits for a reader, or writes to one that is dead
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(json.dumps(request).encode())
+            stdin.seek(0)
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                env=os.environ | settings,
+            )
+    except OSError as error:
+        raise errors.EngineError(
+            f"The helper process for {function} cannot be started: {error}"
+        ) from error
     return Job(function, process)
 
 
@@ -103,15 +117,19 @@ def _rebuilt(name: str, message: str) -> errors.HeadfitError:
 
 
 def _main() -> None:
+    telemetry.switch_off()
     module, _, name = sys.argv[1].partition(":")
     request = json.loads(sys.stdin.read())
     try:
-        answer = getattr(importlib.import_module(module), name)(**request)
+        # what libraries print must not get between the lines of the answer
+        with contextlib.redirect_stdout(sys.stderr):
+            answer = getattr(importlib.import_module(module), name)(**request)
     except errors.HeadfitError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     except Exception as error:  # reported to the parent, which decides whether to fall back
-        answer = {"error": "EngineError", "message": f"{type(error).__name__}: {error}"}
-    print(ANSWER + json.dumps(answer))
+        reason = " ".join(str(error).split())[:MAX_REASON]
+        answer = {"error": "EngineError", "message": f"{type(error).__name__}: {reason}"}
+    print("\n" + ANSWER + json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from headfit import telemetry
 from headfit.backbones import graph_cache
 from headfit.backbones.catalog import BackboneSpec
 from headfit.errors import EngineError
@@ -60,7 +61,7 @@ class EngineInfo:
 
 
 class Engine(Protocol):
-    """Runs a frozen network over batches of images."""
+    """Runs a frozen network over images, each a batch of one."""
 
     info: EngineInfo
 
@@ -68,10 +69,10 @@ class Engine(Protocol):
         """Run the network.
 
         Args:
-            batches: pairs of any tag and uint8 images (n, height, width, 3), RGB.
+            batches: pairs of any tag and one uint8 image (1, height, width, 3), RGB.
 
         Yields:
-            Pairs of the tag and the float32 result, in whatever order they are ready.
+            Pairs of the tag and the float32 result (1, …), in whatever order they are ready.
         """
         ...
 
@@ -170,9 +171,15 @@ class KerasEngine:
     def __init__(
         self, spec: BackboneSpec, contract: Contract, weights: str, note: str = ""
     ) -> None:
-        os.environ["KERAS_BACKEND"] = default_backend()
-        from headfit.backbones import build  # noqa: PLC0415  (imports Keras)
-
+        telemetry.switch_off()
+        backend = os.environ["KERAS_BACKEND"] = default_backend()
+        try:
+            from headfit.backbones import build  # noqa: PLC0415  (imports Keras)
+        except (ImportError, ValueError) as error:
+            raise EngineError(
+                f"Keras cannot run on the backend '{backend}': {error}. Install it, or unset "
+                f"KERAS_BACKEND for JAX."
+            ) from error
         self._contract = contract
         self._model = build.build(spec, contract.height, weights)
         height, width, channels = (int(length) for length in self._model.output_shape[1:])

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from headfit import digests, files, worker
+from headfit import digests, files, telemetry, worker
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.probe import probe_images
-from headfit.backbones.weights import weights_identity
+from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
 
@@ -37,6 +37,7 @@ def compile_graph(path: Path) -> Any:
     Raises:
         EngineError: if OpenVINO refuses it.
     """
+    telemetry.switch_off()
     import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
 
     # without the precision hint OpenVINO may run bfloat16; one image a request measured fastest
@@ -47,7 +48,7 @@ def compile_graph(path: Path) -> Any:
         graph.reshape([1, *list(graph.input(0).partial_shape)[1:]])
         return core.compile_model(graph, "CPU", config)
     except Exception as error:
-        reason = str(error).splitlines()[-1].strip()
+        reason = (str(error).splitlines() or [""])[-1].strip()
         raise EngineError(f"OpenVINO {version('openvino')} refuses the graph: {reason}") from error
 
 
@@ -72,14 +73,19 @@ def backbone_graph(
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        tell(f"Building the fast graph of {spec.name} at {contract.width} px (once)")
+        download = weights == IMAGENET and not spec.package
+        first = ", once Keras has downloaded its ImageNet weights" if download else ""
+        tell(f"Building the fast graph of {spec.name} at {contract.width} px (once){first}")
         request = {
             "name": spec.name,
             "contract": contract.to_dict(),
             "weights": weights,
             "folder": str(folder),
         }
-        return _build_and_prove(request, contract, backend)
+        helpers = [(f"{MODULE}:write_backbone", "openvino"), (f"{MODULE}:reference", backend)]
+        # two downloads at a time would write into the same file
+        graph, reference = (_in_turn if download else _at_once)(helpers, request)
+        return _prove(folder, contract, graph, reference)
 
     return _cached(key, build)
 
@@ -128,19 +134,28 @@ def _digests(folder: Path) -> dict[str, str]:
     return {name: digests.of_file(folder / name) for name in ("graph.xml", "graph.bin")}
 
 
-def _build_and_prove(request: dict[str, Any], contract: Contract, backend: str) -> dict[str, Any]:
-    """Build the graph and Keras' own answer side by side, and compare them."""
-    jobs = [
-        worker.start(f"{MODULE}:write_backbone", request, backend="openvino"),
-        worker.start(f"{MODULE}:reference", request, backend=backend),
-    ]
+def _in_turn(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run functions in helper processes, one after the other."""
+    return [worker.call(function, request, backend=backend) for function, backend in helpers]
+
+
+def _at_once(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run functions in helper processes side by side; none outlives the call."""
+    jobs: list[worker.Job] = []
     try:
-        graph, reference = (job.result() for job in jobs)
+        for function, backend in helpers:
+            jobs.append(worker.start(function, request, backend=backend))
+        return [job.result() for job in jobs]
     except BaseException:
         for job in jobs:
             job.cancel()
         raise
-    folder = Path(request["folder"])
+
+
+def _prove(
+    folder: Path, contract: Contract, graph: dict[str, Any], reference: dict[str, Any]
+) -> dict[str, Any]:
+    """Compare the graph with Keras' own answer, and give all that is known of it."""
     expected = np.load(folder / "reference.npy", allow_pickle=False)
     (folder / "reference.npy").unlink()
     cosine = _agreement(folder / "graph.xml", contract, expected)

@@ -54,8 +54,11 @@ def _view(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _View:
     return _View(storage, int(offset), tuple(shape), tuple(stride))
 
 
-class _TensorsOnly(pickle.Unpickler):
-    """An unpickler for which nothing exists but dictionaries and tensors."""
+class _TensorsOnly(pickle._Unpickler):
+    """An unpickler for which nothing exists but dictionaries and tensors.
+
+    Python's own and not C's, whose memo a file of a few bytes can blow up to gigabytes.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         """Give the stand-in for an allowed name; refuse every other."""
@@ -97,11 +100,13 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         raise WeightsError(f"'{path}' cannot be read: {error.strerror}.") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise WeightsError(
-            f"'{path}' is not a PyTorch state-dict file of the legacy format: {error}."
-        ) from None
+            f"'{path}' is damaged, or is no PyTorch state-dict file of the legacy format."
+        ) from error
 
 
 def _read(data: bytes) -> dict[str, np.ndarray]:
+    if data.startswith(b"PK"):
+        raise WeightsError("is of PyTorch's zip format; save it with the legacy one")
     stream = io.BytesIO(data)
     magic, _protocol, _machine, state, keys = (_TensorsOnly(stream).load() for _ in range(5))
     if magic != MAGIC or not isinstance(state, dict):
@@ -114,16 +119,18 @@ def _read(data: bytes) -> dict[str, np.ndarray]:
 
 def _read_storage(stream: io.BytesIO, storage: _Storage) -> np.ndarray:
     (size,) = struct.unpack("<q", stream.read(8))
-    if size != storage.size:
+    if size != storage.size or size < 0:
         raise WeightsError(f"has a storage of {size} elements where {storage.size} were declared")
     raw = stream.read(size * storage.dtype.itemsize)
     return np.frombuffer(raw, storage.dtype, count=size)
 
 
 def _materialise(view: _View, array: np.ndarray) -> np.ndarray:
+    count = math.prod(view.shape)
     steps = [(size - 1) * step for size, step in zip(view.shape, view.stride, strict=True)]
-    inside = view.offset >= 0 and view.offset + sum(steps) < array.size
-    if math.prod(view.shape) and (min(view.stride, default=0) < 0 or not inside):
+    last = view.offset + sum(steps)
+    # a view that repeats elements (stride 0) could claim any size
+    if count and (min(0, view.offset, *view.stride) < 0 or max(last + 1, count) > array.size):
         raise WeightsError("has a tensor that reaches beyond its storage")
     strides = [step * array.itemsize for step in view.stride]
     # safe: the bounds were checked above, and the copy owns its memory

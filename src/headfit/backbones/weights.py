@@ -47,7 +47,7 @@ def weights_identity(spec: BackboneSpec, weights: str) -> str:
     fixes them: Keras checks each download against the hash that it ships.
     """
     if weights == RANDOM:
-        return "random/0"
+        return "random/1"  # another number whenever other weights are drawn
     if weights != IMAGENET:
         return f"file/{digests.of_file(Path(weights))}"
     if spec.package:

@@ -1,1 +1,1 @@
-"""."""
+"""Every image through the frozen backbone once, and its feature map kept."""

@@ -89,8 +89,12 @@ class FeatureStore:
         data = _npy(rows)
         path = self.folder / f"block-{uuid.uuid4().hex}.npy"
         _write(path, data)
-        record = {"images": list(images), "digest": _digest(images, digests.of_bytes(data))}
-        files.write_json(path.with_suffix(".json"), record)
+        try:
+            record = {"images": list(images), "digest": _digest(images, digests.of_bytes(data))}
+            files.write_json(path.with_suffix(".json"), record)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         self._add(path, images)
 
     def maps(self, images: Sequence[str]) -> FeatureMaps:

@@ -6,11 +6,15 @@ Every problem b minimises over W (K, r) and an intercept c that is not penalised
 
 and differs from the others only in the rows that it trains on. All share the matrix Z, so one
 matrix product serves all of them. Penalties are taken from large to small, each starting where the
-last one ended. Z is rotated so that its columns are orthogonal (see
-:mod:`headfit.fitting.coordinates`), which makes the Hessian nearly diagonal: in variables scaled by
-the root of that diagonal, taken anew for each penalty, L-BFGS needs few steps. In those variables
-half the squared gradient estimates how far the objective is from its minimum, which is what
-the tolerance bounds. Logits are linear in the step, so the line search costs no matrix product.
+last one ended, or where the last two point to if that is better. Z is rotated so that its columns
+are orthogonal (see :mod:`headfit.fitting.coordinates`), which makes the Hessian nearly diagonal: in
+variables scaled by the root of that diagonal, taken anew for each penalty, L-BFGS needs few steps.
+Logits are linear in the step, so the line search costs no matrix product.
+
+In the scaled variables half the squared gradient estimates how far the objective is from its
+minimum. The tolerance bounds that as a share of the objective: where classes are separable the
+objective goes to zero with the penalty, and it is the little that remains of it that decides about
+images not trained on.
 """
 
 from __future__ import annotations
@@ -21,12 +25,21 @@ from dataclasses import dataclass
 import numpy as np
 
 MEMORY = 8
+# steps after which the scaling is taken anew: far from its start it fits no longer
+RESCALE = 50
+# a step is long enough when the slope along it has fallen to this share
+FLAT = 0.5
+MAX_TRIALS = 20
+# for choosing and scoring: the objective is then within about 2e-6 of its minimum, relatively
+TOLERANCE = 2e-3
 MAX_STEPS = 300
-# for choosing and scoring: the objective is then within about 5e-7 of its minimum
-TOLERANCE = 1e-3
+# an objective below this is rounding, or that of a class alone, which has no minimum
+LEAST_LOSS = 1e-6
 # for weights that are handed over
 EXACT = 1e-6
+EXACT_STEPS = 3000
 BATCH_BYTES = 48 * 1024**2
+Point = tuple[np.ndarray, np.ndarray]
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -59,6 +72,7 @@ def solve(
     penalties: Sequence[float],
     *,
     tolerance: float = TOLERANCE,
+    max_steps: int = MAX_STEPS,
 ) -> Iterator[Solution]:
     """Fit all problems at all penalties, some problems at a time so that memory stays bounded.
 
@@ -68,7 +82,9 @@ def solve(
         classes: K.
         masks: bool (B, n), the rows that each problem trains on, at least one.
         penalties: values of λ, in any order; cheapest from large to small.
-        tolerance: on the norm of the scaled gradient of each problem.
+        tolerance: on the norm of the scaled gradient of each problem, relative to the root of its
+            objective where that is below 1.
+        max_steps: for each penalty; who needs more is returned as it is, not converged.
 
     Yields:
         Solutions of consecutive problems, all penalties (in the given order) before the next.
@@ -78,12 +94,15 @@ def solve(
     step = max(1, BATCH_BYTES // (z.itemsize * classes * max(n, r + 1)))
     for start in range(0, len(masks), step):
         part = slice(start, min(start + step, len(masks)))
-        weights = np.zeros((part.stop - start, classes, r + 1), z.dtype)
+        shape = part.stop - start, classes
+        point = before = np.zeros((*shape, r + 1), z.dtype), np.zeros((*shape, n), z.dtype)
         for number, penalty in enumerate(penalties):
             problem = _Problems(rows, labels, masks[part], penalty)
-            weights, logits, converged = problem.minimise(weights, tolerance)
-            kernel, bias = weights[..., :-1], weights[..., -1]
-            yield Solution(part, number, kernel, bias, logits, converged)
+            beyond = 2 * point[0] - before[0], 2 * point[1] - before[1]
+            before, guess = point, problem.better(point, beyond)
+            weights, logits, converged = problem.minimise(*guess, tolerance, max_steps)
+            point = weights, logits
+            yield Solution(part, number, weights[..., :-1], weights[..., -1], logits, converged)
 
 
 class _Problems:
@@ -103,42 +122,53 @@ class _Problems:
         self.penalty = penalty
         self.scale = np.ones((), z.dtype)
 
+    def better(self, one: Point, other: Point) -> Point:
+        """Choose for each problem the point of lower objective."""
+        losses = [self._losses(logits, self._inner(w, w))[0] for w, logits in (one, other)]
+        worse = (losses[1] < losses[0])[:, None, None]
+        return np.where(worse, other[0], one[0]), np.where(worse, other[1], one[1])
+
     def minimise(
-        self, weights: np.ndarray, tolerance: float
+        self, weights: np.ndarray, logits: np.ndarray, tolerance: float, max_steps: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give weights (b, K, r + 1), logits (b, K, n) and whether each problem converged."""
-        final, final_logits = weights, self._product(weights)
-        logits = final_logits
-        loss, p = self._losses(logits, self._inner(weights, weights))
-        self._precondition(p)
-        gradient = self._gradient(weights, p)
+        """Give weights (b, K, r + 1), logits (b, K, n) and whether each problem converged.
+
+        Args:
+            weights: where to start.
+            logits: those of the weights.
+            tolerance: see :func:`solve`.
+            max_steps: see :func:`solve`.
+        """
+        final, final_logits = weights, logits
+        loss, errors = self._losses(logits, self._inner(weights, weights))
+        gradient = np.empty(0)
         active = np.arange(len(weights))
-        converged = np.zeros(len(active), bool)
+        converged, done = np.zeros((2, len(active)), bool)
         history: list[Pair] = []
-        for _ in range(MAX_STEPS):
-            done = np.sqrt(_dot(gradient, gradient)) <= tolerance
+        for number in range(max_steps + 1):
+            if number % RESCALE == 0:
+                self._precondition(errors)
+                gradient, history = self._gradient(weights, errors), []
+            bound = tolerance * np.sqrt(np.clip(loss, LEAST_LOSS, 1.0))
+            done |= np.sqrt(_dot(gradient, gradient)) <= bound
             # leaving costs a copy of everything: worth it for a good part of the problems
-            if done.mean() > 0.2:
+            if done.mean() > 0.2 or number == max_steps:
                 final, final_logits = final.copy(), final_logits.copy()
                 final[active], final_logits[active] = weights, logits
-                converged[active[done]] = True
-                if done.all():
-                    return final, final_logits, converged
+                converged[active] = done
+                if done.all() or number == max_steps:
+                    break
                 stay = ~done
                 active, weights, logits = active[stay], weights[stay], logits[stay]
-                loss, gradient = loss[stay], gradient[stay]
+                loss, gradient, done = loss[stay], gradient[stay], done[stay]
                 history = [(s[stay], y[stay], rho[stay]) for s, y, rho in history]
                 self.share, self.scale = self.share[stay], self.scale[stay]
             direction = -_two_loop(gradient, history)
-            weights, logits, loss, p, step = self._search(
-                weights, logits, loss, gradient, direction
-            )
-            after = self._gradient(weights, p)
+            direction[done] = 0.0  # who waits stands still: the same result in any company
+            weights, logits, loss, errors, step = self._search(weights, logits, gradient, direction)
+            after = self._gradient(weights, errors)
             history = _remember(history, step, after - gradient)
             gradient = after
-        final, final_logits = final.copy(), final_logits.copy()
-        final[active], final_logits[active] = weights, logits
-        converged[active] = np.sqrt(_dot(gradient, gradient)) <= tolerance
         return final, final_logits, converged
 
     def _product(self, weights: np.ndarray) -> np.ndarray:
@@ -149,31 +179,41 @@ class _Problems:
         """λ⟨A, B⟩ of each problem's kernels, float64 (b,)."""
         return self.penalty * _dot(a[..., :-1], b[..., :-1])
 
-    def _precondition(self, p: np.ndarray) -> None:
+    def _precondition(self, errors: np.ndarray) -> None:
         """Scale each variable by the root of its own second derivative."""
-        spread = self.share[:, None] * p * (1 - p)
-        curvature = _times(spread, np.square(self.z))
-        floor = 1e-8 * curvature.max(axis=2, keepdims=True) + np.finfo(p.dtype).tiny
+        # p(1 − p), whether the class is the row's own (error p − 1) or not (error p)
+        size = np.abs(errors)
+        curvature = _times(self.share[:, None] * size * (1 - size), np.square(self.z))
+        floor = 1e-8 * curvature.max(axis=2, keepdims=True) + np.finfo(errors.dtype).eps ** 2
         np.maximum(curvature, floor, out=curvature)
         curvature[..., :-1] += self.penalty
         self.scale = 1.0 / np.sqrt(curvature)
 
     def _losses(self, logits: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Objective of each problem, (b,), from its logits and λ‖W‖², and the softmax (b, K, n)."""
-        peak = logits.max(axis=1)
-        p = logits - peak[:, None]
-        given = p[:, *self.own]
-        np.exp(p, out=p)
-        total = p.sum(axis=1)
-        p /= total[:, None]
-        value: np.ndarray = (self.share * (np.log(total) - given)).sum(axis=1, dtype=np.float64)
-        return value + 0.5 * squares, p
+        """Objective of each problem, and its derivative by the logits of each row.
 
-    def _gradient(self, weights: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Gradient in the scaled variables, (b, K, r + 1); overwrites ``p``."""
-        p[:, *self.own] -= 1.0
-        p *= self.share[:, None]
-        result = _times(p, self.z)
+        Args:
+            logits: (b, K, n).
+            squares: λ‖W‖², (b,).
+
+        Returns:
+            The objective, float64 (b,), and softmax minus one for a row's own class (b, K, n). Both
+            keep their digits where the probability of the own class is next to 1.
+        """
+        errors = logits - logits.max(axis=1)[:, None]
+        given = errors[:, *self.own]
+        np.exp(errors, out=errors)
+        errors[:, *self.own] = 0.0
+        others = errors.sum(axis=1)
+        beyond = others + np.expm1(given)  # the sum over all classes, less 1
+        errors[:, *self.own] = -others
+        errors /= (1.0 + beyond)[:, None]
+        value: np.ndarray = (self.share * (np.log1p(beyond) - given)).sum(axis=1, dtype=np.float64)
+        return value + 0.5 * squares, errors
+
+    def _gradient(self, weights: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """Gradient in the scaled variables, (b, K, r + 1)."""
+        result = _times(errors * self.share[:, None], self.z)
         result[..., :-1] += self.penalty * weights[..., :-1]
         result *= self.scale
         return result
@@ -182,34 +222,49 @@ class _Problems:
         self,
         weights: np.ndarray,
         logits: np.ndarray,
-        loss: np.ndarray,
         gradient: np.ndarray,
         direction: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Backtrack to sufficient decrease (Armijo), each problem by itself.
+        """Go along the direction to where the slope is small, each problem by itself.
+
+        The objective is convex, so the sign of its slope says on which side the minimum lies; next
+        to the minimum the slope still has digits where differences of the objective have none.
 
         Returns:
-            The new weights, logits, losses and softmax, and the step taken in scaled variables.
+            The new weights, logits, losses and errors, and the step taken in scaled variables.
         """
         change = direction * self.scale
         change_logits = self._product(change)
-        slope = _dot(gradient, direction)
         square, cross, change_square = (
             self._inner(a, b) for a, b in ((weights, weights), (weights, change), (change, change))
         )
-        # losses below this are rounding: a step that changes no more must not be refused
-        slack = 8 * np.finfo(logits.dtype).eps * np.maximum(1.0, loss)
-        length = np.ones(len(loss))
-        for _ in range(25):
+        start = _dot(gradient, direction)
+        low, low_slope, high = np.zeros_like(start), start, np.full_like(start, np.inf)
+        length = np.ones_like(start)
+        for _ in range(MAX_TRIALS):
             factor = length[:, None, None].astype(logits.dtype)
             tried = logits + factor * change_logits
             squares = square + 2 * length * cross + length**2 * change_square
-            found, p = self._losses(tried, squares)
-            worse = found > loss + 1e-4 * length * slope + slack
-            if not worse.any():
+            loss, errors = self._losses(tried, squares)
+            rows = np.einsum("bkn,bkn->bn", errors, change_logits)
+            slope = np.vecdot(self.share, rows) + cross + length * change_square
+            far = np.abs(slope) > FLAT * np.abs(start)
+            if not far.any():
                 break
-            length[worse] *= 0.4
-        return weights + factor * change, tried, found, p, factor * direction
+            guess = _zero(low, low_slope, length, slope)
+            short = slope < 0
+            low, low_slope = np.where(short, length, low), np.where(short, slope, low_slope)
+            high = np.where(short, high, length)
+            width = np.minimum(high, 4 * length) - low
+            length = np.where(far, np.clip(guess, low + 0.1 * width, low + 0.9 * width), length)
+        return weights + factor * change, tried, loss, errors, factor * direction
+
+
+def _zero(a: np.ndarray, slope_a: np.ndarray, b: np.ndarray, slope_b: np.ndarray) -> np.ndarray:
+    """Where the straight line through two slopes is zero; far beyond b if it hardly rises."""
+    rise = np.maximum(slope_b - slope_a, 1e-6 * np.abs(slope_a) + np.finfo(slope_a.dtype).tiny)
+    result: np.ndarray = a - slope_a * (b - a) / rise
+    return result
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

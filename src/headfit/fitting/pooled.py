@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from headfit.errors import UsageError
 from headfit.features.store import FeatureMaps
 from headfit.fitting import coordinates
 from headfit.fitting.coordinates import Coordinates
@@ -43,9 +45,12 @@ class PooledFeatures:
     _features: dict[Key, np.ndarray] = field(default_factory=dict)
     _coordinates: dict[Key, Coordinates] = field(default_factory=dict)
 
-    @cached_property
     def lowest(self) -> float:
-        """The lowest value in any map; some poolings refuse negative ones."""
+        """Give the lowest value in any map; some poolings refuse negative ones."""
+        return self._lowest
+
+    @cached_property
+    def _lowest(self) -> float:
         return min(float(piece.min()) for _, piece in self.maps.chunks())
 
     def features(self, pooling: Pooling, shape: float | None) -> np.ndarray:
@@ -53,9 +58,10 @@ class PooledFeatures:
         key = (pooling.name, shape)
         if key in self._features:
             return self._features[key]
-        if pooling not in self.poolings or not self._narrow(pooling):
+        together = [p for p in self.poolings if self._narrow(p) and self._suits(p)]
+        if pooling not in together:
             return self._pool([(pooling, shape)])[key]
-        self._features = self._pool(keys_of(p for p in self.poolings if self._kept(p)))
+        self._features = self._pool(keys_of(together))
         return self._features[key]
 
     def coordinates(self, pooling: Pooling, shape: float | None) -> Coordinates:
@@ -74,6 +80,15 @@ class PooledFeatures:
         _, height, width, channels = self.maps.shape
         # what only rearranges the map has a Gram matrix that is a sum over positions
         return not pooling.lossless or pooling.width((height, width, channels)) <= NARROW
+
+    def _suits(self, pooling: Pooling) -> bool:
+        """Whether the maps can be pooled so; what cannot must not stop the others."""
+        _, height, width, channels = self.maps.shape
+        try:
+            pooling.check((height, width, channels))
+        except UsageError:
+            return False
+        return not pooling.nonnegative or self.lowest() >= 0
 
     def _by_position(self) -> Coordinates:
         _, height, width, _ = self.maps.shape

@@ -30,11 +30,15 @@ class PathScores:
 
     Attributes:
         inner: float64 (folds, penalties), inner log-loss for each outer fold.
-        logits: float32 (folds, penalties, n, K), of the model that leaves out that fold.
+        logits: float32 (penalties, K, n), each image by the model that leaves out its fold.
+        train: float64 (folds, penalties), balanced accuracy on the training part.
+        stopped: how many fits ran out of steps.
     """
 
     inner: np.ndarray
     logits: np.ndarray
+    train: np.ndarray
+    stopped: int
 
 
 def cross_validate(
@@ -50,6 +54,7 @@ def cross_validate(
     train_scores: list[float] = []
     choices: list[dict[str, Any]] = []
     final = np.zeros((len(shapes), len(problem.penalties)))
+    stopped = 0
     for repeat in range(repeats):
         assignment = problem.splits.assignment[repeat]
         paths = []
@@ -58,10 +63,10 @@ def cross_validate(
             paths.append(_path(pooled.coordinates(head.pooling, shape), problem, assignment))
             progress((done + 1) / (repeats * len(shapes)))
         chosen = _choose(np.stack([path.inner for path in paths]))
-        final += np.stack([_outer_losses(path, problem, assignment) for path in paths])
-        found, scores = _collect(paths, chosen, problem, assignment)
-        probabilities.append(found)
-        train_scores.extend(scores)
+        final += [_losses(path.logits, problem.labels).sum(axis=1) for path in paths]
+        stopped += sum(path.stopped for path in paths)
+        probabilities.append(_out_of_fold(paths, chosen, assignment))
+        train_scores.extend(paths[s].train[fold, p] for fold, (s, p) in enumerate(chosen))
         choices.extend(_settings(shapes[s], problem.penalties[p]) for s, p in chosen)
     s, p = np.unravel_index(int(final.argmin()), final.shape)
     best = _settings(shapes[s], problem.penalties[p])
@@ -70,7 +75,7 @@ def cross_validate(
         np.array(train_scores),
         choices,
         best,
-        _edge_warnings(head, best["penalty"], problem),
+        [*_edge_warnings(head, best["penalty"], problem), *_stop_warnings(head, stopped)],
     )
 
 
@@ -99,31 +104,36 @@ def refit(
         everything,
         path,
         tolerance=logistic.EXACT,
+        max_steps=logistic.EXACT_STEPS,
     )
-    kernel, bias = coordinates.to_features(last.kernel[:, 0], last.bias[0])
+    kernel, bias = coordinates.to_features(last.kernel[0].T, last.bias[0])
     weights = kernel.astype(np.float32), bias.astype(np.float32)
     return FittedHead(head, settings["shape"], weights)
 
 
 def _path(coordinates: Coordinates, problem: Problem, assignment: np.ndarray) -> PathScores:
-    folds, labels = problem.splits.folds, problem.labels
-    pairs = [(i, i) for i in range(folds)] + list(combinations(range(folds), 2))
+    folds, labels, n = problem.splits.folds, problem.labels, len(problem.labels)
+    pairs = [(i, i) for i in range(folds)]
+    if folds > 2:  # of two, nothing would be left to train on
+        pairs += combinations(range(folds), 2)
     masks = np.array([(assignment != i) & (assignment != j) for i, j in pairs])
-    sizes = np.bincount(assignment, minlength=folds)
-    inner = np.zeros((folds, len(problem.penalties)))
-    shape = (folds, len(problem.penalties), len(labels), problem.classes)
-    outer = np.empty(shape, np.float32)
+    held = assignment == np.arange(folds)[:, None]
+    inner, train = np.zeros((2, folds, len(problem.penalties)))
+    outer = np.empty((len(problem.penalties), problem.classes, n), np.float32)
+    stopped = 0
     z = coordinates.z.astype(np.float32)
     for solution in logistic.solve(z, labels, problem.classes, masks, problem.penalties):
-        for column, (i, j) in enumerate(pairs[solution.problems]):
-            logits = solution.logits[:, column]
+        stopped += int((~solution.converged).sum())
+        at = solution.penalty
+        for logits, (i, j) in zip(solution.logits, pairs[solution.problems], strict=True):
             if i == j:
-                outer[i, solution.penalty] = logits
+                outer[at][:, held[i]] = logits[:, held[i]]
+                train[i, at] = balanced_accuracy(logits[:, ~held[i]].T, labels[~held[i]])
                 continue
             losses = _losses(logits, labels)
-            inner[i, solution.penalty] += losses[assignment == j].sum() / (len(labels) - sizes[i])
-            inner[j, solution.penalty] += losses[assignment == i].sum() / (len(labels) - sizes[j])
-    return PathScores(inner, outer)
+            inner[i, at] += losses[held[j]].sum() / (n - held[i].sum())
+            inner[j, at] += losses[held[i]].sum() / (n - held[j].sum())
+    return PathScores(inner, outer, train, stopped)
 
 
 def _choose(inner: np.ndarray) -> list[tuple[int, int]]:
@@ -140,36 +150,21 @@ def _choose(inner: np.ndarray) -> list[tuple[int, int]]:
     return [(int(best) // penalties, int(best) % penalties) for best in flat]
 
 
-def _outer_losses(path: PathScores, problem: Problem, assignment: np.ndarray) -> np.ndarray:
-    """Out-of-fold log-loss at each penalty, for the model of all images."""
-    total = np.zeros(len(problem.penalties))
-    for fold, logits in enumerate(path.logits):
-        held = assignment == fold
-        for number in range(len(total)):
-            total[number] += _losses(logits[number, held], problem.labels[held]).sum()
-    return total
-
-
-def _collect(
-    paths: list[PathScores],
-    chosen: list[tuple[int, int]],
-    problem: Problem,
-    assignment: np.ndarray,
-) -> tuple[np.ndarray, list[float]]:
-    probabilities = np.empty((len(problem.labels), problem.classes))
-    scores = []
-    for fold, (shape, penalty) in enumerate(chosen):
-        held = assignment == fold
-        found = softmax(paths[shape].logits[fold, penalty].astype(np.float64))
-        probabilities[held] = found[held]
-        scores.append(balanced_accuracy(found[~held], problem.labels[~held]))
-    return probabilities, scores
+def _out_of_fold(
+    paths: list[PathScores], chosen: list[tuple[int, int]], assignment: np.ndarray
+) -> np.ndarray:
+    """Probabilities (n, K) of each image at the settings that its fold chose."""
+    logits = np.stack([path.logits for path in paths])
+    shapes, penalties = np.array(chosen)[assignment].T
+    return softmax(logits[shapes, penalties, :, np.arange(len(assignment))].astype(np.float64))
 
 
 def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    peak = logits.max(axis=1)
-    total = np.log(np.exp(logits - peak[:, None]).sum(axis=1)) + peak
-    result: np.ndarray = (total - logits[np.arange(len(labels)), labels]).astype(np.float64)
+    """Log-losses, float64 (…, n), of logits (…, K, n)."""
+    peak = logits.max(axis=-2)
+    total = np.log(np.exp(logits - peak[..., None, :]).sum(axis=-2)) + peak
+    given = logits[..., labels, np.arange(len(labels))]
+    result: np.ndarray = (total - given).astype(np.float64)
     return result
 
 
@@ -184,3 +179,9 @@ def _edge_warnings(head: Head, penalty: float, problem: Problem) -> list[str]:
         f"{head.name}: the best penalty, {penalty:g}, lies at the edge of the grid; a value "
         f"beyond it may be better."
     ]
+
+
+def _stop_warnings(head: Head, stopped: int) -> list[str]:
+    if not stopped:
+        return []
+    return [f"{head.name}: {stopped} fits ran out of steps; their figures are approximate."]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headfit.errors import UsageError
+from headfit.features.store import FeatureMaps, FeatureStore
+from headfit.fitting import pooled as module
+from headfit.fitting.pooled import PooledFeatures, keys_of
+from headfit.heads.layers import AVGMAX, FLATTEN, GAP, GEM, GMP, SPATIAL_PYRAMID
+
+ALL = (GAP, FLATTEN, GMP, AVGMAX, GEM, SPATIAL_PYRAMID)
+
+
+def stored(tmp_path, shape=(20, 4, 4, 6), lowest: float = 0.0) -> tuple[FeatureMaps, np.ndarray]:
+    """Maps in a store, and what they hold, float32."""
+    given = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    store = FeatureStore(tmp_path)
+    store.append([str(i) for i in range(shape[0])], np.maximum(given, lowest))
+    maps = store.maps([str(i) for i in range(shape[0])])
+    return maps, np.concatenate([piece for _, piece in maps.chunks()])
+
+
+class Counted(FeatureMaps):
+    """Maps that count how often all of them are read."""
+
+    readings = 0
+
+    def chunks(self):
+        type(self).readings += 1
+        return super().chunks()
+
+
+def test_one_reading_of_the_store_serves_all_narrow_poolings(tmp_path):
+    maps, _ = stored(tmp_path)
+    poolings = (GAP, FLATTEN, GMP, AVGMAX)
+    features = PooledFeatures(Counted(maps.blocks, maps.places), poolings)
+    Counted.readings = 0
+    for pooling, shape in keys_of(poolings):
+        features.features(pooling, shape)
+        features.features(pooling, shape)
+    assert Counted.readings == 1
+
+
+def test_features_are_what_the_pooling_makes_of_the_maps(tmp_path, monkeypatch):
+    monkeypatch.setattr("headfit.features.store.CHUNK_BYTES", 7 * 4 * 4 * 6 * 4)
+    maps, values = stored(tmp_path)
+    features = PooledFeatures(maps, ALL)
+    for pooling, shape in keys_of(ALL):
+        found = features.features(pooling, shape)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, pooling.pool(values, shape), rtol=1e-6)
+
+
+def test_a_pooling_that_was_not_announced_is_computed_too(tmp_path):
+    maps, values = stored(tmp_path)
+    np.testing.assert_array_equal(
+        PooledFeatures(maps, (GAP,)).features(GMP, None), GMP.pool(values)
+    )
+
+
+@pytest.mark.parametrize("narrow", [10, 2048])
+def test_flatten_has_the_same_coordinates_by_positions_and_in_memory(tmp_path, monkeypatch, narrow):
+    monkeypatch.setattr(module, "NARROW", narrow)
+    maps, values = stored(tmp_path)
+    features = PooledFeatures(maps, (FLATTEN,))
+    coordinates = features.coordinates(FLATTEN, None)
+    flat = values.reshape(20, -1).astype(np.float64)
+    centred = flat - flat.mean(axis=0)
+    wanted = centred @ centred.T
+    np.testing.assert_allclose(
+        coordinates.z @ coordinates.z.T, wanted * 20 / np.trace(wanted), atol=1e-5
+    )
+    kernel, bias = coordinates.to_features(np.eye(19)[:, :2], np.zeros(2))
+    np.testing.assert_allclose(flat @ kernel + bias, coordinates.z[:, :2], atol=1e-5)
+    np.testing.assert_array_equal(features.features(FLATTEN, None), values.reshape(20, -1))
+    assert features.coordinates(FLATTEN, None) is coordinates
+
+
+def test_a_pooling_that_the_maps_do_not_suit_does_not_stop_the_others(tmp_path):
+    maps, values = stored(tmp_path, (10, 3, 3, 5), lowest=-9.0)
+    features = PooledFeatures(maps, ALL)
+    assert features.lowest() == values.min() < 0
+    np.testing.assert_allclose(features.features(GAP, None), GAP.pool(values), rtol=1e-6)
+    assert len(features.coordinates(AVGMAX, None).z) == 10
+    with pytest.raises(UsageError, match="without negative"):
+        features.features(GEM, 3.0)
+    with pytest.raises(UsageError, match="at least 4×4"):
+        features.features(SPATIAL_PYRAMID, None)
+
+
+def test_every_piece_of_work_ticks_once(tmp_path):
+    maps, _ = stored(tmp_path)
+    ticks = []
+    features = PooledFeatures(maps, (GAP, GMP), lambda: ticks.append(1))
+    for pooling in (GAP, GMP, GAP):
+        features.coordinates(pooling, None)
+    assert len(ticks) == 2

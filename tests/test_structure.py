@@ -1,0 +1,166 @@
+"""What holds of all modules alike: their order, their size, their names."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import headfit
+
+ROOT = Path(headfit.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    .removesuffix("__init__")
+    .rstrip("."): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+"""Name within headfit → file; the package itself has no name."""
+
+# from low to high: a module imports from its own layer and from those below
+LAYERS = (
+    ("errors",),
+    ("digests", "files"),
+    ("worker",),
+    ("images",),
+    ("backbones",),
+    ("features",),
+    ("heads",),
+    ("fitting",),
+    ("study",),
+    ("model_file", "assembly", "classifier", "blueprint", "comparison"),
+    ("options", "provenance", "pipeline"),
+    ("samples",),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+# sample data are for anybody: they know of nothing else
+SAMPLES_MAY = {"errors", "files", "samples"}
+# within backbones, the catalogue can be listed without the machinery
+BACKBONES = ("catalog", "probe", "weights", "torch_file", "efficientnet_lite", "build", "graph")
+BACKBONES += ("graph_cache", "engine")
+# a classifier file is loaded in the process that turns it into a graph, and needs its layers
+DELIBERATE = {("backbones.graph", "heads.layers.registered")}
+# packages whose docstring is still to be written
+SILENT = {"backbones", "cli", "heads"}
+HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")
+
+
+def imports_of(name: str) -> Iterator[str]:
+    """Names, within headfit, of the modules that a module imports anywhere in its code."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            base = node.module or ""
+            inside = base.partition(".")[0] == "headfit"
+            modules = [f"{base}.{alias.name}" for alias in node.names]
+            found = [m if inside and _within(m) in MODULES else base for m in modules]
+        else:
+            continue
+        yield from (_within(m) for m in found if m.partition(".")[0] == "headfit")
+
+
+def _within(module: str) -> str:
+    return module.removeprefix("headfit").lstrip(".")
+
+
+@functools.cache
+def edges() -> list[tuple[str, str]]:
+    return sorted({(name, target) for name in MODULES if name for target in imports_of(name)})
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_every_module_has_its_layer():
+    assert {top(name) for name in MODULES if name} == set(RANK)
+
+
+def test_imports_go_downward_only():
+    upward = [
+        f"{name} imports {target}"
+        for name, target in edges()
+        # the package itself holds the version, and everything else only when asked for it
+        if target and RANK[top(target)] > RANK[top(name)] and (name, target) not in DELIBERATE
+    ]
+    assert upward == []
+
+
+def test_deliberate_exceptions_are_still_there():
+    assert set(edges()) >= DELIBERATE
+
+
+def test_samples_know_of_nothing_else():
+    found = {top(target) for name, target in edges() if top(name) == "samples"}
+    assert found <= SAMPLES_MAY
+
+
+def test_backbones_go_downward_among_themselves():
+    rank = {f"backbones.{name}": number for number, name in enumerate(BACKBONES)}
+    inside = [edge for edge in edges() if edge[0] in rank and edge[1] in rank]
+    assert len(inside) > 5
+    assert [edge for edge in inside if rank[edge[1]] >= rank[edge[0]]] == []
+
+
+def test_public_names_are_sorted_complete_and_documented():
+    assert headfit.__all__ == sorted(headfit.__all__)
+    assert dir(headfit) == headfit.__all__
+    assert set(headfit._HOME) | {"__version__"} == set(headfit.__all__)
+    hints = ast.parse(MODULES[""].read_text("utf-8"))
+    typed = [
+        alias.name
+        for node in ast.walk(hints)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("headfit")
+        for alias in node.names
+    ]
+    assert sorted(typed) == sorted(headfit._HOME)
+    for name in headfit._HOME:
+        assert getattr(headfit, name).__doc__, name
+
+
+def test_every_error_is_public():
+    errors = importlib.import_module("headfit.errors")
+    found = {n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, Exception)}
+    assert found == {name for name in headfit.__all__ if name.endswith("Error")}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Verdicts'"):
+        headfit.Verdicts  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import headfit, headfit.errors",
+        "from headfit.cli.main import main\nassert main(['--help']) == 0",
+        "from headfit.cli.main import main\nassert main(['--version']) == 0",
+    ],
+    ids=["import", "--help", "--version"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(code):
+    check = f"import sys\n{code}\nprint(sorted(set({HEAVY!r}) & sys.modules.keys()))"
+    command = [sys.executable, "-W", "error", "-c", check]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_module_says_what_it_is_for():
+    said = {n: ast.get_docstring(ast.parse(p.read_text("utf-8"))) for n, p in MODULES.items()}
+    silent = {name for name, text in said.items() if len(text or "") < 9}
+    assert silent <= SILENT
+
+
+def test_no_module_is_longer_than_350_lines():
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > 350} == {}
