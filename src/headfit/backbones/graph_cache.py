@@ -74,7 +74,7 @@ def backbone_graph(
 
     def build(folder: Path) -> dict[str, Any]:
         download = weights == IMAGENET and not spec.package
-        first = ", once Keras has downloaded its ImageNet weights" if download else ""
+        first = "; Keras may have to download its ImageNet weights first" if download else ""
         tell(f"Building the fast graph of {spec.name} at {contract.width} px (once){first}")
         request = {
             "name": spec.name,

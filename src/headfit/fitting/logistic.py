@@ -36,7 +36,7 @@ MAX_STEPS = 300
 # an objective below this is rounding, or that of a class alone, which has no minimum
 LEAST_LOSS = 1e-6
 # for weights that are handed over
-EXACT = 1e-6
+EXACT = 1e-5
 EXACT_STEPS = 3000
 BATCH_BYTES = 48 * 1024**2
 Point = tuple[np.ndarray, np.ndarray]
@@ -72,6 +72,7 @@ def solve(
     penalties: Sequence[float],
     *,
     tolerance: float = TOLERANCE,
+    before_last: float | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Iterator[Solution]:
     """Fit all problems at all penalties, some problems at a time so that memory stays bounded.
@@ -84,6 +85,7 @@ def solve(
         penalties: values of λ, in any order; cheapest from large to small.
         tolerance: on the norm of the scaled gradient of each problem, relative to the root of its
             objective where that is below 1.
+        before_last: the tolerance at all penalties but the last, if those only lead up to it.
         max_steps: for each penalty; who needs more is returned as it is, not converged.
 
     Yields:
@@ -100,7 +102,9 @@ def solve(
             problem = _Problems(rows, labels, masks[part], penalty)
             beyond = 2 * point[0] - before[0], 2 * point[1] - before[1]
             before, guess = point, problem.better(point, beyond)
-            weights, logits, converged = problem.minimise(*guess, tolerance, max_steps)
+            last = number == len(penalties) - 1
+            wanted = tolerance if last or before_last is None else before_last
+            weights, logits, converged = problem.minimise(*guess, wanted, max_steps)
             point = weights, logits
             yield Solution(part, number, weights[..., :-1], weights[..., -1], logits, converged)
 

@@ -104,6 +104,7 @@ def refit(
         everything,
         path,
         tolerance=logistic.EXACT,
+        before_last=logistic.TOLERANCE,
         max_steps=logistic.EXACT_STEPS,
     )
     kernel, bias = coordinates.to_features(last.kernel[0].T, last.bias[0])
