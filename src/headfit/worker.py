@@ -17,9 +17,9 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from headfit import errors, telemetry
+from headfit import errors
 
 ANSWER = "headfit-answer:"
 MAX_REASON = 300  # characters of a foreign error that are passed on, on one line
@@ -109,6 +109,17 @@ def call(function: str, request: dict[str, Any], *, backend: str) -> dict[str, A
         raise
 
 
+def switch_off_telemetry() -> None:
+    """Keep OpenVINO from reporting; call it before OpenVINO is imported, by Keras or by anybody.
+
+    Unless its user opted out beforehand, ``import openvino`` tells Google Analytics of each import,
+    from a forked process (which JAX warns of), and leaves an identifier in the home folder. It
+    does neither where its package ``openvino_telemetry`` is absent, so that is made to look absent.
+    """
+    if "openvino_telemetry" not in sys.modules:
+        cast(dict[str, Any], sys.modules)["openvino_telemetry"] = None
+
+
 def _rebuilt(name: str, message: str) -> errors.HeadfitError:
     kind = getattr(errors, name, errors.EngineError)
     error: errors.HeadfitError = kind.__new__(kind)
@@ -117,7 +128,7 @@ def _rebuilt(name: str, message: str) -> errors.HeadfitError:
 
 
 def _main() -> None:
-    telemetry.switch_off()
+    switch_off_telemetry()
     module, _, name = sys.argv[1].partition(":")
     request = json.loads(sys.stdin.read())
     try:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from headfit import telemetry
+from headfit import worker
 from headfit.backbones import graph_cache
 from headfit.backbones.catalog import BackboneSpec
 from headfit.errors import EngineError
@@ -171,7 +171,7 @@ class KerasEngine:
     def __init__(
         self, spec: BackboneSpec, contract: Contract, weights: str, note: str = ""
     ) -> None:
-        telemetry.switch_off()
+        worker.switch_off_telemetry()
         backend = os.environ["KERAS_BACKEND"] = default_backend()
         try:
             from headfit.backbones import build  # noqa: PLC0415  (imports Keras)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit import digests, files, telemetry, worker
+from headfit import digests, files, worker
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.probe import probe_images
 from headfit.backbones.weights import IMAGENET, weights_identity
@@ -37,7 +37,7 @@ def compile_graph(path: Path) -> Any:
     Raises:
         EngineError: if OpenVINO refuses it.
     """
-    telemetry.switch_off()
+    worker.switch_off_telemetry()
     import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
 
     # without the precision hint OpenVINO may run bfloat16; one image a request measured fastest
