@@ -49,7 +49,7 @@ BACKBONES += ("graph_cache", "engine")
 # a classifier file is loaded in the process that turns it into a graph, and needs its layers
 DELIBERATE = {("backbones.graph", "heads.layers.registered")}
 # packages whose docstring is still to be written
-SILENT = {"backbones", "cli", "heads"}
+SILENT = {"cli", "heads"}
 HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
+from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from headfit.fitting import logistic
@@ -73,6 +74,19 @@ def test_the_everyday_tolerance_in_float32_is_close_to_exact():
     )
     assert converged.all()
     assert np.abs(quick - exact).max() < 1e-2
+
+
+def test_real_images_converge_in_float32_at_every_penalty():
+    features, labels = load_digits(return_X_y=True)
+    z = of_features(features[:500].astype(np.float32)).z.astype(np.float32)
+    masks, penalties = random_masks(4, 500), [10.0**-power for power in range(9)]
+    found, converged = solved(z, labels[:500], masks, penalties, tolerance=logistic.TOLERANCE)
+    assert converged.all()
+    exact, _ = solved(z.astype(np.float64), labels[:500], masks, penalties[-1:])
+    held = ~masks
+    given = [p[:, np.arange(500), labels[:500]][held] for p in (found[:, -1], exact[:, 0])]
+    losses = [-np.log(np.maximum(p, 1e-15)).mean() for p in given]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 def test_logits_are_those_of_the_kernel_and_bias():
