@@ -23,6 +23,7 @@ from headfit.images.decode import decode, read_bytes
 from headfit.model_file import ModelRecord
 
 AGREEMENT = 1e-3
+WRITER = "headfit.loading:write_graph"
 PathLike = str | os.PathLike[str]
 
 
@@ -184,7 +185,7 @@ class Classifier:
     def _open_engine(self) -> OpenVINOEngine | _KerasModel:
         """Run the graph if it gives what the file says it must, else Keras itself."""
         try:
-            graph = graph_cache.file_graph(self.path, self.contract, self._tell)
+            graph = graph_cache.file_graph(self.path, self.contract, WRITER, self._tell)
             info = EngineInfo("openvino", (1, 1, len(self.classes)), 0, "", 1.0)
             engine = OpenVINOEngine(graph.path, info)
             self._check(engine)
@@ -215,7 +216,7 @@ class _KerasModel:
     @staticmethod
     def load(path: Path) -> Any:
         os.environ["KERAS_BACKEND"] = default_backend()
-        from headfit.backbones.graph import load_model  # noqa: PLC0415  (imports Keras)
+        from headfit.loading import load_model  # noqa: PLC0415  (imports Keras)
 
         try:
             return load_model(str(path))

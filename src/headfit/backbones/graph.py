@@ -33,29 +33,13 @@ def write_backbone(
     """
     spec, record = find(name), Contract.from_dict(contract)
     model = build(spec, record.height, weights, channels_first=spec.channels_first)
-    graph = _trace(model, record, channels_first=spec.channels_first)
-    _save(graph, Path(folder))
+    graph = trace(model, record, channels_first=spec.channels_first)
+    save(graph, Path(folder))
     shape = [int(length) for length in model.output_shape[1:]]
     return {
         "map_shape": shape[1:] + shape[:1] if spec.channels_first else shape,
         "parameters": int(model.count_params()),
     }
-
-
-def write_file(path: str, contract: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Write a saved classifier (raw pixels to probabilities) as a graph into ``folder``."""
-    model = load_model(path)
-    record = Contract.from_dict(contract)
-    plain = Contract(record.height, record.width, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    _save(_trace(model, plain, channels_first=False), Path(folder))
-    return {"parameters": int(model.count_params())}
-
-
-def load_model(path: str) -> keras.Model:
-    """Load a ``.keras`` file in safe mode, with headfit's own layers known."""
-    import headfit.heads.layers.registered  # noqa: F401, PLC0415  (registers them)
-
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def reference(name: str, contract: dict[str, Any], weights: str, folder: str) -> dict[str, Any]:
@@ -68,8 +52,20 @@ def reference(name: str, contract: dict[str, Any], weights: str, folder: str) ->
     return {"backend": keras.backend.backend(), "weights_digest": weights_digest(model)}
 
 
-def _trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> Any:
-    """Call the model on a symbolic OpenVINO input and wrap it with the preprocessing."""
+def trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> Any:
+    """Call a model on a symbolic OpenVINO input and wrap it with the preprocessing.
+
+    Args:
+        model: a Keras model under the OpenVINO backend.
+        contract: what turns uint8 pixels into the model's input.
+        channels_first: whether the model takes (n, 3, h, w) and gives (n, C, H, W).
+
+    Returns:
+        An OpenVINO model from uint8 (n, height, width, 3) to float32, channels last.
+
+    Raises:
+        EngineError: if this Keras has no such backend.
+    """
     import openvino as ov  # noqa: PLC0415  (only this child process needs it)
     import openvino.opset14 as ops  # noqa: PLC0415
 
@@ -97,7 +93,8 @@ def _trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> A
     return ov.Model([result], [images], model.name)
 
 
-def _save(graph: Any, folder: Path) -> None:
+def save(graph: Any, folder: Path) -> None:
+    """Write ``graph.xml`` and ``graph.bin``, all weights in float32."""
     import openvino as ov  # noqa: PLC0415
 
     ov.save_model(graph, str(folder / "graph.xml"), compress_to_fp16=False)

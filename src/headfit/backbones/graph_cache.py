@@ -90,9 +90,14 @@ def backbone_graph(
     return _cached(key, build)
 
 
-def file_graph(path: Path, contract: Contract, tell: Callable[[str], None]) -> Graph:
-    """Find a saved classifier's graph (pixels to probabilities), or build it; see the caller's
-    own proof for whether it agrees.
+def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str], None]) -> Graph:
+    """Find the graph of a saved model, or build it. Whether it agrees is the caller's to prove.
+
+    Args:
+        path: the model file.
+        contract: how a file becomes the pixels that the model takes.
+        writer: ``"module:function"`` that writes the graph in a child process.
+        tell: called with a line of text if it has to be built.
 
     Raises:
         EngineError: if the graph cannot be built.
@@ -102,7 +107,7 @@ def file_graph(path: Path, contract: Contract, tell: Callable[[str], None]) -> G
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Building the fast graph of {path.name} (once)")
         request = {"path": str(path), "contract": contract.to_dict(), "folder": str(folder)}
-        return worker.call(f"{MODULE}:write_file", request, backend="openvino")
+        return worker.call(writer, request, backend="openvino")
 
     return _cached(key, build)
 

@@ -1,1 +1,1 @@
-"""."""
+"""What turns a feature map into class probabilities."""
