@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 import headfit as hf
-from headfit.pipeline import Watcher
 from photos import CLASSES, write_folder
 
 SIZE = 64
@@ -24,7 +23,7 @@ QUICK: dict[str, Any] = {"size": SIZE, "quick": True, "folds": 3}
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "ece", "auroc")
 
 
-class Listener(Watcher):
+class Listener(hf.Watcher):
     def __init__(self) -> None:
         self.lines: list[str] = []
 

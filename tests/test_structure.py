@@ -26,7 +26,7 @@ MODULES = {
 # from low to high: a module imports from its own layer and from those below
 LAYERS = (
     ("errors",),
-    ("digests", "files"),
+    ("digests", "files", "watcher"),
     ("worker",),
     ("images",),
     ("backbones",),

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         WriteError,
     )
     from headfit.images.index import ImageIndex
-    from headfit.pipeline import Watcher, compare
+    from headfit.pipeline import compare
     from headfit.study.verdict import Verdict
+    from headfit.watcher import Watcher
 
 __all__ = [
     "Classifier",
@@ -59,7 +60,7 @@ _HOME = {
     "ImageIndex": "headfit.images.index",
     "Study": "headfit.comparison",
     "Verdict": "headfit.study.verdict",
-    "Watcher": "headfit.pipeline",
+    "Watcher": "headfit.watcher",
     "compare": "headfit.pipeline",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }

@@ -31,21 +31,9 @@ from headfit.study.problem import Problem
 from headfit.study.results import candidate, fold_metrics
 from headfit.study.splits import make_splits
 from headfit.study.verdict import Verdict, conclude
+from headfit.watcher import Watcher
 
 STORED_DTYPE = "float16"
-
-
-class Watcher:
-    """Is told how a comparison goes; this one is silent. Subclass it to show progress."""
-
-    def stage(self, name: str, total: float) -> None:
-        """A stage begins; ``total`` is what its progress will add up to."""
-
-    def advance(self, done: float, detail: str = "") -> None:
-        """So much of the stage is done."""
-
-    def tell(self, message: str) -> None:
-        """Something that the user should read: a fallback, a warning, what was cached."""
 
 
 def compare(

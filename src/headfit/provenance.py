@@ -10,7 +10,7 @@ from typing import Any
 from headfit import digests
 from headfit.backbones.engine import EngineInfo
 from headfit.features.extract import Extraction
-from headfit.fitting.descent import Schedule, trials_for
+from headfit.fitting.budget import Schedule, trials_for
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
 from headfit.options import Options

@@ -11,7 +11,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from headfit.fitting import descent
-from headfit.fitting.descent import Networks, Schedule, predict, train
+from headfit.fitting.budget import Schedule
+from headfit.fitting.descent import Networks, predict, train
 from headfit.fitting.network import _drop
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
 from headfit.study.metrics import log_loss

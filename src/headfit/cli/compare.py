@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from headfit.cli.options import run_study, study_options
+from headfit.cli.options import study_options
 
 EXAMPLES = """\b
 Examples:
@@ -41,4 +41,6 @@ def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any)
     split is never trained on and is scored once, at the end. Each image goes through the frozen
     backbone once; feature maps are kept, so a second run needs no backbone at all.
     """
+    from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
+
     run_study(folder, out, as_json, options)

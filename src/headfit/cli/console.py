@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from headfit.pipeline import Watcher
+from headfit.watcher import Watcher
 
 PIPED_WIDTH = 120
 

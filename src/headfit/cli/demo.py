@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from headfit import files
-from headfit.cli.options import run_study, study_options
+from headfit.cli.options import study_options
 from headfit.samples.catalog import find_sample, names, write_sample
 
 EXAMPLES = """\b
@@ -46,4 +46,6 @@ def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) ->
     )
     if not as_json:
         click.echo(f"{sample.title} ({sample.licence})", err=True)
+    from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
+
     run_study(folder, out, as_json, options, sample.notes)

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
-
-from headfit import files
-from headfit.cli.console import ConsoleWatcher, output
-from headfit.cli.show import show_study
-from headfit.options import Options
-from headfit.pipeline import compare
 
 Command = Callable[..., Any]
 
@@ -70,22 +62,3 @@ def study_options(command: Command) -> Command:
     for option in reversed(_STUDY):
         command = option(command)
     return command
-
-
-def run_study(
-    folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
-) -> None:
-    """Compare, save and show."""
-    Options(**options).check()
-    files.check_writable(out)
-    with ConsoleWatcher() as watcher:
-        study = compare(folder, watcher=watcher, **options)
-        watcher.stage("Writing the model", 1)
-        study.save(out)
-    if as_json:
-        click.echo(json.dumps(study.results, indent=2))
-        return
-    console = output()
-    show_study(console, study.results, str(out))
-    for note in notes:
-        console.print(note, markup=False)

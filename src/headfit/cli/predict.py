@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -18,10 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from headfit import files
-from headfit.classifier import Classifier, Prediction
 from headfit.cli.console import output
 from headfit.errors import UsageError
 from headfit.images.paths import expand
+
+if TYPE_CHECKING:
+    from headfit.classifier import Prediction
 
 SCHEMA = "headfit.predictions/1"
 EXAMPLES = """\b
@@ -47,6 +49,8 @@ def command(
     PATHS are image files, folders (all images below them) or patterns. A file that cannot be read
     is reported and does not stop the others; the exit code is 1 only if none could be read.
     """
+    from headfit.classifier import Classifier  # noqa: PLC0415  (heavy)
+
     if top < 1:
         raise UsageError(f"--top {top} is too small: it must be at least 1.")
     stderr = Console(stderr=True, highlight=False)

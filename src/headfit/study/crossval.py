@@ -17,7 +17,7 @@ import numpy as np
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
-from headfit.study import gradient, linear
+from headfit.study import linear
 from headfit.study.problem import Outcome, Problem
 
 
@@ -61,7 +61,10 @@ def cross_validate(
         progress: told the fraction done.
     """
     start = time.perf_counter()
-    method = linear if head.linear else gradient
+    method: Any = linear
+    if not head.linear:
+        # imported here: JAX takes a second, and a study of linear heads needs none of it
+        from headfit.study import gradient as method  # noqa: PLC0415
     outcome: Outcome = method.cross_validate(head, pooled, problem, progress)
     return CrossValidation(
         head,

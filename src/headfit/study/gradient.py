@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting import descent
-from headfit.fitting.descent import Schedule, Trial
+from headfit.fitting.budget import Schedule, Trial, trials_for
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.body import Dense
@@ -99,7 +99,7 @@ class _Repeat:
         self.folds = problem.splits.folds
         self.progress = progress
         self.schedule = Schedule(seed=problem.seed)
-        self.trials = descent.trials_for(head.body, quick=problem.quick)
+        self.trials = trials_for(head.body, quick=problem.quick)
         self.probabilities = np.empty((len(problem.labels), problem.classes))
         self.train_scores = [0.0] * self.folds
         self.choices: list[dict[str, Any]] = [{}] * self.folds
