@@ -1,0 +1,66 @@
+"""What headfit finds on real photographs with real pretrained weights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import headfit as hf
+from headfit.images.decode import decode
+from headfit.samples.catalog import write_sample
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+HANDS = SHARED / "data" / "sign-language-digits"
+MOBILENET = SHARED / "weights" / "mobilenet_1_0_224_no_top.weights.h5"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (HANDS.is_dir() and MOBILENET.is_file()),
+    reason="needs photographs of hands and MobileNet weights in ../shared",
+)
+def test_flatten_is_clearly_ahead_where_position_tells_the_class() -> None:
+    index = hf.ImageIndex.from_directory(HANDS)
+    index = index.subset(np.arange(0, len(index), 2))
+    study = hf.compare(
+        index, backbone="MobileNet", weights=str(MOBILENET), heads="gap,flatten", repeats=3
+    )
+    print(study.verdict)
+    difference = study.verdict.difference
+    assert difference is not None
+    assert difference.low > 0
+    assert difference.mean > 0.01
+    assert study.verdict.flatten == "necessary"
+    assert study.recommended == "flatten"
+
+
+@pytest.mark.slow
+def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path) -> None:
+    pytest.importorskip("elpv_dataset")
+    folder = write_sample("solar-cells", tmp_path / "cells")
+    index = hf.ImageIndex.from_directory(folder)
+    index = index.subset(np.arange(0, len(index), 3))
+    study = hf.compare(index, heads="gap,flatten", quick=True)
+    print(study.verdict)
+    difference, test = study.verdict.difference, study.results["test"]
+    assert difference is not None
+    assert abs(difference.mean) < 0.03
+    assert study.verdict.flatten != "necessary"
+    assert test["accuracy"] > test["majority_accuracy"] + 0.08
+    study.save(tmp_path / "run")
+    classifier = hf.Classifier.load(tmp_path / "run" / "model.keras")
+    paths = sorted((folder / "test" / "defective").glob("*.png"))[:4]
+    side = classifier.contract.height
+    np.save(tmp_path / "x.npy", [decode(path.read_bytes(), side, side) for path in paths])
+    code = (
+        "import keras, numpy as np;"
+        "model = keras.models.load_model('run/model.keras');"
+        "np.save('p.npy', model.predict(np.load('x.npy').astype('float32'), verbose=0))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    mine = classifier.predict_proba(paths)
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), mine, atol=1e-3)
