@@ -170,10 +170,11 @@ class _Run:
         pooled = PooledFeatures(found.maps.subset(rows), poolings)
         heads = self._suitable(pooled)
         self.watcher.stage("Training heads", len(heads))
-        results = [
-            cross_validate(head, pooled, problem, self._progress(number, head))
-            for number, head in enumerate(heads)
-        ]
+        results = []
+        for number, head in enumerate(heads):
+            progress = self._progress(number, head)
+            progress(0.0)
+            results.append(cross_validate(head, pooled, problem, progress))
         for line in (line for result in results for line in result.warnings):
             self.watcher.tell(line)
         return _Fits(problem, groups, results, [fold_metrics(r, problem) for r in results])

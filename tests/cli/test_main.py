@@ -148,8 +148,10 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
     results = json.loads((run / "results.json").read_text())
     text = " ".join(done.stdout.split())
     assert " ".join(results["verdict"]["sentence"].split()) in text
-    for words in ("gap", "flatten", "bal. acc.", "95 % interval", "log-loss", "overfit gap"):
-        assert words in text
+    header = done.stdout[: done.stdout.index("───")]
+    for words in ("head", "acc. %", "interval", "loss", "parameters", "model", "points", "train"):
+        assert words in header
+    assert max(map(len, header.splitlines())) <= 80
     assert {path.name for path in run.iterdir()} == {
         *("results.json", "model.keras", "predictions.csv")
     }

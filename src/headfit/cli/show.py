@@ -11,15 +11,16 @@ from rich.table import Table
 
 from headfit.study.table import table_rows
 
+# two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (
-    "head",
-    "bal. acc.",
-    "95 % interval",
-    "log-loss",
-    "parameters",
-    "of model",
-    "overfit gap",
-    "train s",
+    "\nhead",
+    "bal.\nacc. %",
+    "95 %\ninterval",
+    "log-\nloss",
+    "\nparameters",
+    "% of\nmodel",
+    "overfit\npoints",
+    "train\ns",
 )
 
 
@@ -43,9 +44,19 @@ def study_table(results: dict[str, Any]) -> Table:
         f"{images['used']:,} images, {len(images['classes'])} classes, "
         f"{settings['repeats']} × {settings['folds']} folds"
     )
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        show_edge=False,
+    )
     for number, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+        first = number == 0
+        table.add_column(
+            name, justify="left" if first else "right", no_wrap=not first, overflow="fold"
+        )
     for row in table_rows(results):
         chosen = row["head"] == results["verdict"]["recommended"]
         table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
@@ -55,12 +66,12 @@ def study_table(results: dict[str, Any]) -> Table:
 def _cells(row: dict[str, Any], chosen: bool) -> list[str]:
     return [
         f"{'→' if chosen else ' '} {row['head']}",
-        f"{_percent(row['balanced_accuracy'])} %",
-        f"{_percent(row['low'])} – {_percent(row['high'])}",
+        _percent(row["balanced_accuracy"]),
+        f"{_percent(row['low'])}–{_percent(row['high'])}",
         f"{row['log_loss']:.3f}",
         f"{row['parameters']:,}",
-        f"{100 * row['share']:.1f} %",
-        f"{100 * row['overfit_gap']:.1f} pts",
+        f"{100 * row['share']:.1f}",
+        f"{100 * row['overfit_gap']:.1f}",
         f"{row['train_seconds']:.1f}",
     ]
 
