@@ -275,3 +275,25 @@ def test_a_keras_backend_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.delattr(backbones, "build", raising=False)
     with pytest.raises(EngineError, match="backend 'absent'"):
         KerasEngine(TINY, TINY.contract(32), "random")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_is_heard_after_engines_were_opened_and_closed():
+    """OpenVINO's signal stack must not outlive it in the main thread."""
+    open_engine(TINY, TINY.contract(32), "random")  # so that the child finds its graph
+    code = (
+        "import os, signal, time\n"
+        "from headfit.backbones.catalog import find\n"
+        "from headfit.backbones.engine import open_engine\n"
+        "spec = find('MobileNet')\n"
+        "opened = [open_engine(spec, spec.contract(32), 'random') for _ in range(2)]\n"
+        "while opened:\n"
+        "    del opened[0]\n"  # in the order they were made
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(5)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

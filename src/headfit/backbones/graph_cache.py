@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,9 +35,18 @@ class Graph:
 def compile_graph(path: Path) -> Any:
     """Compile a graph for this CPU: float32, throughput mode, one image a request.
 
+    In a thread of its own: OpenVINO gives the thread that compiles an alternate signal stack, and
+    when models are freed in the order they were made it leaves one that is freed as well. In the
+    main thread the next Ctrl-C would then end in a segmentation fault.
+
     Raises:
         EngineError: if OpenVINO refuses it.
     """
+    with ThreadPoolExecutor(1, "headfit-compile") as pool:
+        return pool.submit(_compile, path).result()
+
+
+def _compile(path: Path) -> Any:
     worker.switch_off_telemetry()
     import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
 

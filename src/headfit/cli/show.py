@@ -27,6 +27,7 @@ COLUMNS = (
 def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     """Print what a person wants to know of a comparison."""
     console.print(study_table(results))
+    console.print()
     console.print(results["verdict"]["sentence"], markup=False)
     if results["test"]:
         console.print(_test_line(results["test"]), markup=False)
