@@ -129,6 +129,25 @@ def test_copies_of_an_image_stay_in_one_fold(tmp_path: Path) -> None:
     assert len(set(study.folds[0, rows])) == 1
 
 
+def test_copies_of_training_images_in_the_test_split_are_said(tmp_path: Path) -> None:
+    write_folder(tmp_path, 4, split="train")
+    write_folder(tmp_path, 2, split="test", seed=1)
+    shutil.copy(tmp_path / "train" / "red" / "00.jpg", tmp_path / "test" / "red" / "again.jpg")
+    listener = Listener()
+    hf.compare(tmp_path, heads="gap", watcher=listener, **QUICK)
+    assert [line for line in listener.lines if "1 test images are copies" in line]
+    assert any("test/red/again.jpg" in line for line in listener.lines)
+
+
+@pytest.mark.slow
+def test_a_model_is_written_by_the_users_backend_if_the_fast_one_cannot(
+    study: hf.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headfit.blueprint.FAST_BACKEND", "no_such_backend")
+    study.save(tmp_path)
+    assert hf.Classifier.load(tmp_path / "model.keras").classes == CLASSES
+
+
 def test_random_weights_are_said_loudly(tmp_path: Path) -> None:
     write_folder(tmp_path, 4)
     listener = Listener()

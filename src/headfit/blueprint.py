@@ -7,14 +7,21 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from headfit import files, worker
+from headfit.backbones.engine import default_backend
 from headfit.classifier import Classifier
+from headfit.errors import EngineError
 from headfit.fitting.fitted import FittedHead
 from headfit.images.contract import Contract
 from headfit.model_file import ModelRecord
+
+WRITER = "headfit.assembly:write_model"
+# Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
+FAST_BACKEND = "openvino"
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,15 @@ class Blueprint:
                 "head_weights": str(Path(folder) / "head.npz"),
                 "path": str(path),
             }
-            # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
-            worker.call("headfit.assembly:write_model", request, backend="openvino")
+            _assemble(request)
         probe = tuple(tuple(map(float, row)) for row in self.probe)
         names = (self.fitted.head.name, self.backbone)
         ModelRecord(self.classes, self.contract, *names, probe, self.version).append_to(path)
+
+
+def _assemble(request: dict[str, Any]) -> None:
+    """Write the model on the fast backend, or on the user's if that one cannot build it."""
+    try:
+        worker.call(WRITER, request, backend=FAST_BACKEND)
+    except EngineError:
+        worker.call(WRITER, request, backend=default_backend())

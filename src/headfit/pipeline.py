@@ -160,6 +160,7 @@ class _Run:
         options = self.options
         labels = found.index.labels[rows]
         groups = self._copies([found.digests[row] for row in rows])
+        self._leaks(found, rows)
         splits = make_splits(
             labels, folds=options.folds, repeats=options.rounds, seed=options.seed, groups=groups
         )
@@ -191,6 +192,17 @@ class _Run:
             f"{len(digests) - len(names)} files are copies of others; copies stay in one fold."
         )
         return np.asarray(groups)
+
+    def _leaks(self, found: Extraction, rows: np.ndarray) -> None:
+        """Say so if test images are also trained on: the test score is then too good."""
+        trained = {found.digests[row] for row in rows}
+        tested = np.delete(np.arange(len(found.index)), rows)
+        leaked = [found.index.paths[row] for row in tested if found.digests[row] in trained]
+        if leaked:
+            self.watcher.tell(
+                f"WARNING: {len(leaked)} test images are copies of training images, so the test "
+                f"score is too good; the first: {leaked[0]}"
+            )
 
     def _suitable(self, pooled: PooledFeatures) -> list[Head]:
         """Leave out default heads that these maps do not suit; refuse those that were asked for.

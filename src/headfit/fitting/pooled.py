@@ -6,7 +6,7 @@ the Gram matrix of its features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,7 +21,6 @@ from headfit.heads.pooling import Pooling
 Key = tuple[str, float | None]
 # features of a lossless pooling are kept in memory up to this width
 NARROW = 2048
-Tick = Callable[[], None]
 
 
 def keys_of(poolings: Iterable[Pooling]) -> list[tuple[Pooling, float | None]]:
@@ -36,12 +35,10 @@ class PooledFeatures:
     Args:
         maps: the stored feature maps.
         poolings: those that will be asked for; computed together at the first request.
-        tick: called after each piece of work, for progress.
     """
 
     maps: FeatureMaps
     poolings: tuple[Pooling, ...]
-    tick: Tick = lambda: None
     _features: dict[Key, np.ndarray] = field(default_factory=dict)
     _coordinates: dict[Key, Coordinates] = field(default_factory=dict)
 
@@ -73,7 +70,6 @@ class PooledFeatures:
                 if self._narrow(pooling)
                 else self._by_position()
             )
-            self.tick()
         return self._coordinates[key]
 
     def _narrow(self, pooling: Pooling) -> bool:
