@@ -1,0 +1,62 @@
+"""Log-sum-exp pooling: between the average (r → 0) and the maximum (r → ∞).
+
+v = r⁻¹ log mean_p exp(r F_p), float (n, H, W, C) → (n, C); one trainable number, the sharpness r,
+so K classes cost CK + 1 weights and K biases. Source: Pinheiro & Collobert 2015, who pool class
+scores with it; here it pools features, and r is in units of one over a feature.
+
+For a channel whose values span Δ over P positions, mean ≤ v ≤ mean + rΔ²/8 (Hoeffding's lemma) and
+max − log(P)/r ≤ v ≤ max. Unlike gem it takes maps of either sign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+
+# below, it is the average, and a Keras backend whose expm1 is exp − 1 would lose digits
+LEAST_R = 1e-3
+
+# Out-of-fold log-loss, 5 folds, of r = 0.1, 0.3, 1, 3 (gap; gmp):
+#   hands showing 10 digits, 600, MobileNet:     0.233 0.226 0.213 0.230 (0.237; 0.232)
+#   solar cells, 1,968, EfficientNet-Lite0:      0.347 0.347 0.352 0.354 (0.347; 0.351)
+# r = 4, 8 and 16 came within 0.004 of gmp in both. A channel's standard deviation over positions is
+# 0.77 and 0.20 there; on features ten times as large 0.1 does what 1 does here.
+SHARPNESS = (0.1, 0.3, 1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Lse(Pooling):
+    """The logarithm of the mean exponential over all positions, channel by channel."""
+
+    own: ClassVar[int] = 1
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        r = np.float32(max(shape, LEAST_R))
+        # max + r⁻¹ log mean exp(r(F − max)): no exponential can overflow. A small r leaves the mean
+        # next to 1, whose distance from 1 expm1 and log1p keep.
+        largest = maps.max(axis=(1, 2), keepdims=True)
+        below = maps - largest
+        below *= r
+        mean = np.expm1(below, out=below).mean(axis=(1, 2), dtype=np.float32)
+        return cast(Vectors, largest[:, 0, 0] + np.log1p(mean) / r)
+
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
+        from headfit.heads.layers.lse_layer import LogSumExp  # noqa: PLC0415  (imports Keras)
+
+        return LogSumExp(shape, data_format, name=name)(x)
+
+
+LSE = Lse(
+    "lse",
+    "r⁻¹ log mean_p exp(r F_p)",
+    "Pinheiro & Collobert 2015",
+    shapes=SHARPNESS,
+    default_shape=1.0,
+)
