@@ -1,86 +1,80 @@
-"""The contestants of ``pass.py``: ways to get feature maps of JPEG files, or of decoded images."""
+"""The contestants of ``pass.py``: ways to get feature maps of JPEG files, or of decoded images.
+
+A *way* is a function that makes a callable from pixels, uint8 (n, h, w, 3), to pieces of their
+maps, float32 (m, H, W, C), in order. ``timed`` races it on noise, ``kept`` writes its maps of given
+images to a file, to see whether all agree.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_graph
+from interleave import Work
 
-Work = Callable[[], int]
-
-
-def photographs(folder: Path, count: int) -> Path:
-    """Write JPEG files of 500×375, cut from photographs that scikit-image ships, two classes."""
-    from PIL import Image
-    from skimage import data
-
-    sources = [Image.fromarray(f()) for f in (data.chelsea, data.coffee, data.astronaut)]
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        source = sources[number % len(sources)].resize((640, 480))
-        left, top = rng.integers(0, 140), rng.integers(0, 105)
-        crop = source.crop((left, top, left + 500, top + 375))
-        path = folder / "train" / f"class{number % 2}" / f"{number:04}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        crop.save(path, quality=90)
-    return folder
+Way = Callable[[np.ndarray], Iterator[np.ndarray]]
+F32 = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
 
 
-def headfit_end_to_end(folder: str, backbone: str, weights: str) -> Work:
-    """JPEG files to stored maps, with a new store each time."""
-    from headfit.backbones.catalog import find
-    from headfit.backbones.engine import open_engine
-    from headfit.features.extract import extract
-    from headfit.features.store import FeatureStore
-    from headfit.images.index import ImageIndex
+def timed(way: str, count: int, **setting: Any) -> Work:
+    """Race a way on decoded images."""
+    forward: Way = globals()[way](**setting)
+    side = _contract(setting["backbone"]).height
+    images = np.resize(_noise(side), (count, side, side, 3))
+    return lambda: sum(len(maps) for maps in forward(images))
 
-    spec = find(backbone)
-    contract, index = spec.contract(), ImageIndex.from_directory(folder)
-    engine = open_engine(spec, contract, weights, engine="openvino")
+
+def kept(way: str, images: str, out: str, **setting: Any) -> Work:
+    """Write a way's maps of the images in a file to another file."""
+    forward: Way = globals()[way](**setting)
 
     def work() -> int:
-        place = Path(tempfile.mkdtemp())
-        try:
-            return extract(index, contract, FeatureStore(place), lambda: engine).computed
-        finally:
-            shutil.rmtree(place)
+        maps = np.concatenate(list(forward(np.load(images))))
+        np.save(out, maps.astype(np.float32))
+        return len(maps)
 
     return work
 
 
-def headfit_engine(backbone: str, weights: str, count: int) -> Work:
-    """Decoded images through headfit's engine."""
+def engine(backbone: str, weights: str) -> Way:
+    """Headfit's engine."""
     from headfit.backbones.catalog import find
     from headfit.backbones.engine import open_engine
 
-    spec = find(backbone)
-    contract = spec.contract()
-    engine = open_engine(spec, contract, weights, engine="openvino")
-    images = _noise(contract.height)
-    return lambda: sum(1 for _ in engine.run((i, images[i % 8, None]) for i in range(count)))
+    opened = open_engine(find(backbone), _contract(backbone), weights, engine="openvino")
+
+    def forward(images: np.ndarray) -> Iterator[np.ndarray]:
+        # the engine may give results in another order
+        waiting: dict[int, np.ndarray] = {}
+        following = 0
+        for number, maps in opened.run((i, images[i, None]) for i in range(len(images))):
+            waiting[number] = maps
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+
+    return forward
 
 
-def bare_openvino(backbone: str, weights: str, count: int, batch: int, jobs: int) -> Work:
-    """Decoded images through the same graph by OpenVINO's own queue, results not taken."""
+def openvino(backbone: str, weights: str) -> Way:
+    """The same graph on OpenVINO, one image after the other."""
+    compiled = _compiled(backbone, weights, 1)
+    return lambda images: (np.array(compiled(image)[0]) for image in _pieces(images, 1))
+
+
+def openvino_timed(backbone: str, weights: str, count: int, batch: int, jobs: int) -> Work:
+    """The same graph by OpenVINO's own queue, results not taken: the ceiling."""
     import openvino as ov
 
-    from headfit.backbones.catalog import find
-    from headfit.backbones.graph_cache import backbone_graph
-
-    spec = find(backbone)
-    contract = spec.contract()
-    graph = backbone_graph(spec, contract, weights, "jax", print)
-    core = ov.Core()
-    model = core.read_model(str(graph.path))
-    model.reshape([batch, contract.height, contract.width, 3])
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-    queue = ov.AsyncInferQueue(core.compile_model(model, "CPU", hints), jobs)
-    images = _noise(contract.height)[:batch]
+    queue = ov.AsyncInferQueue(_compiled(backbone, weights, batch), jobs)
+    images = np.resize(_noise(_contract(backbone).height), (batch, *_shape(backbone)))
 
     def work() -> int:
         for _ in range(count // batch):
@@ -91,40 +85,109 @@ def bare_openvino(backbone: str, weights: str, count: int, batch: int, jobs: int
     return work
 
 
-def keras_predict(backbone: str, weights: str, count: int) -> Work:
-    """Decoded images through ``model.predict`` on the process's Keras backend."""
+def onnx_runtime(backbone: str, weights: str, batch: int, jobs: int) -> Way:
+    """The backbone as an ONNX graph on ONNX Runtime, ``jobs`` batches at a time."""
+    import onnxruntime
+
     from headfit.backbones.build import build
     from headfit.backbones.catalog import find
 
-    spec = find(backbone)
-    contract = spec.contract()
-    model = build(spec, contract.height, weights)
-    images = contract.apply(np.repeat(_noise(contract.height), count // 8 + 1, axis=0)[:count])
-    return lambda: len(model.predict(images, batch_size=32, verbose=0))
+    contract = _contract(backbone)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1 if jobs > 1 else 0  # 0: as many as there are cores
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "backbone.onnx"
+        onnx_graph.write(build(find(backbone), contract.height, weights), contract, path)
+        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    pool = ThreadPoolExecutor(jobs)
+
+    def forward(images: np.ndarray) -> Iterator[np.ndarray]:
+        return pool.map(lambda b: session.run(None, {"pixels": b})[0], _pieces(images, batch))
+
+    return forward
 
 
-def keras_end_to_end(folder: str, backbone: str, weights: str) -> Work:
+def keras_predict(backbone: str, weights: str) -> Way:
+    """``model.predict`` on the process's Keras backend."""
+    model = _from_pixels(backbone, weights)
+    return lambda images: iter([model.predict(images, batch_size=32, verbose=0)])
+
+
+def headfit_end_to_end(folder: str, backbone: str, weights: str, out: str = "") -> Work:
+    """JPEG files to stored maps, with a new store each time; ``out`` keeps the maps as well."""
+    from headfit.backbones.catalog import find
+    from headfit.backbones.engine import open_engine
+    from headfit.features.extract import extract
+    from headfit.features.store import FeatureStore
+    from headfit.images.index import ImageIndex
+
+    contract, index = _contract(backbone), ImageIndex.from_directory(folder)
+    opened = open_engine(find(backbone), contract, weights, engine="openvino")
+
+    def work() -> int:
+        place = Path(tempfile.mkdtemp())
+        try:
+            found = extract(index, contract, FeatureStore(place), lambda: opened)
+            if out:
+                maps = [piece for _, piece in found.maps.chunks()]
+                np.save(out, np.concatenate(maps).astype(np.float32))
+            return found.computed
+        finally:
+            shutil.rmtree(place)
+
+    return work
+
+
+def keras_end_to_end(folder: str, backbone: str, weights: str, out: str = "") -> Work:
     """What a user writes: ``image_dataset_from_directory`` and ``model.predict``."""
     import keras
 
-    from headfit.backbones.build import build
-    from headfit.backbones.catalog import find
-
-    spec = find(backbone)
-    contract = spec.contract()
-    backbone_model = build(spec, contract.height, weights)
-    images = keras.Input((contract.height, contract.width, 3))
-    scaled = keras.layers.Rescaling(contract.scale[0], contract.offset[0])(images)
-    model = keras.Model(images, backbone_model(scaled))
-    size = (contract.height, contract.width)
+    model = _from_pixels(backbone, weights)
+    size = _shape(backbone)[:2]
 
     def work() -> int:
         data: Any = keras.utils.image_dataset_from_directory(
             Path(folder) / "train", image_size=size, shuffle=False, verbose=False
         )
-        return len(model.predict(data, verbose=0))
+        maps = model.predict(data, verbose=0)
+        if out:
+            np.save(out, maps)
+        return len(maps)
 
     return work
+
+
+def decoded(folder: str, backbone: str, out: str) -> Work:
+    """Write the pixels that headfit makes of a folder's images, uint8 (n, h, w, 3)."""
+    from headfit.images.decode import decode, read_bytes
+    from headfit.images.index import ImageIndex
+
+    index = ImageIndex.from_directory(folder)
+    height, width, _ = _shape(backbone)
+
+    def work() -> int:
+        files = [read_bytes(index.path(number)) for number in range(len(index))]
+        np.save(out, np.stack([decode(data, height, width) for data in files]))
+        return len(files)
+
+    return work
+
+
+def arithmetic(backbone: str, weights: str) -> Work:
+    """Count the float operations of the convolutions for one image: two for a multiply-add."""
+    from headfit.backbones.build import build
+    from headfit.backbones.catalog import find
+
+    model = build(find(backbone), _contract(backbone).height, weights)
+    total = 0
+    for layer in model.layers:
+        if "Conv2D" not in type(layer).__name__:
+            continue
+        _, height, width, channels = layer.output.shape
+        kernel_height, kernel_width, inputs, _ = layer.kernel.shape
+        each = 1 if type(layer).__name__ == "DepthwiseConv2D" else inputs
+        total += 2 * height * width * channels * kernel_height * kernel_width * each
+    return lambda: total
 
 
 def sgemm(size: int, repeats: int) -> Work:
@@ -136,6 +199,49 @@ def sgemm(size: int, repeats: int) -> Work:
         return 2 * size**3 * repeats
 
     return work
+
+
+def _compiled(backbone: str, weights: str, batch: int) -> Any:
+    import openvino as ov
+
+    from headfit.backbones.catalog import find
+    from headfit.backbones.graph_cache import backbone_graph
+
+    graph = backbone_graph(find(backbone), _contract(backbone), weights, "jax", print)
+    core = ov.Core()
+    model = core.read_model(str(graph.path))
+    model.reshape([batch, *_shape(backbone)])
+    return core.compile_model(model, "CPU", F32)
+
+
+def _from_pixels(backbone: str, weights: str) -> Any:
+    """The backbone with its preprocessing, as one Keras model."""
+    import keras
+
+    from headfit.backbones.build import build
+    from headfit.backbones.catalog import find
+
+    contract = _contract(backbone)
+    pixels = keras.Input(_shape(backbone))
+    x = pixels * np.array(contract.scale, np.float32) + np.array(contract.offset, np.float32)
+    x = keras.ops.flip(x, axis=-1) if contract.bgr else x
+    return keras.Model(pixels, build(find(backbone), contract.height, weights)(x))
+
+
+def _contract(backbone: str) -> Any:
+    from headfit.backbones.catalog import find
+
+    return find(backbone).contract()
+
+
+def _shape(backbone: str) -> tuple[int, int, int]:
+    contract = _contract(backbone)
+    return contract.height, contract.width, 3
+
+
+def _pieces(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
 
 
 def _noise(side: int) -> np.ndarray:
