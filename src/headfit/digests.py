@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ import xxhash
 def of_bytes(data: bytes | memoryview) -> str:
     """Digest bytes (XXH3, 128 bits): fast and not for security."""
     return xxhash.xxh3_128(data).hexdigest()
+
+
+def of_parts(parts: Iterable[bytes | memoryview]) -> str:
+    """Digest bytes that lie in several pieces, as :func:`of_bytes` does of one."""
+    digest = xxhash.xxh3_128()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def of_file(path: Path) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -13,7 +14,7 @@ from headfit.backbones.catalog import find
 from headfit.backbones.engine import EngineInfo, Tagged, open_engine
 from headfit.backbones.probe import probe_images
 from headfit.errors import DataError, EngineError, WriteError
-from headfit.features import extract as module
+from headfit.features import reader, writer
 from headfit.features.extract import extract
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
@@ -22,6 +23,7 @@ from headfit.images.index import ImageIndex
 
 SIDE, CELL = 32, 8
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+READ_SO_FAR = 1 + 2 * reader.READ_AHEAD  # at most, when the first image passes
 INFO = EngineInfo("tiny", (SIDE // CELL, SIDE // CELL, 3), 0, "no weights", 1.0)
 
 
@@ -131,6 +133,12 @@ def test_a_damaged_note_is_measured_anew(index, store):
     assert extract(index, CONTRACT, store, never).latency_ms == found.latency_ms
 
 
+def test_float32_is_kept_to_the_bit(index, store):
+    found = extract(index, CONTRACT, store, Averages, dtype="float32")
+    images = [decode(index.path(i).read_bytes(), SIDE, SIDE) for i in range(len(index))]
+    np.testing.assert_array_equal(maps_of(found), Averages().maps(np.stack(images)))
+
+
 @pytest.mark.parametrize("held", [2, 5, 100])
 def test_results_in_any_order_are_those_of_one_by_one(index, store, held, tmp_path):
     one_by_one = extract(index, CONTRACT, FeatureStore(tmp_path / "other"), Averages)
@@ -139,9 +147,9 @@ def test_results_in_any_order_are_those_of_one_by_one(index, store, held, tmp_pa
 
 
 def test_several_blocks_are_as_good_as_one(index, store, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", 400)
+    monkeypatch.setattr(writer, "BLOCK_BYTES", 5 * 2 * math.prod(INFO.map_shape))
     found = extract(index, CONTRACT, store, Averages)
-    assert len(found.maps.blocks) == 3
+    assert [len(block) for block in found.maps.blocks] == [5, 5, 2]
     np.testing.assert_array_equal(maps_of(found), expected(index))
 
 
@@ -232,12 +240,12 @@ def test_few_images_are_decoded_ahead(tmp_path, store):
         def run(self, batches):
             for tag, images in batches:
                 if not self.seen:
-                    for i in range(1 + 2 * module.READ_AHEAD, len(index)):
+                    for i in range(READ_SO_FAR, len(index)):
                         index.path(i).unlink()
                 yield from super().run([(tag, images)])
 
     found = extract(index, CONTRACT, store, Deletes)
-    assert len(found.index) == 1 + 2 * module.READ_AHEAD
+    assert len(found.index) == READ_SO_FAR
     assert len(found.index.skipped) == 80 - len(found.index)
 
 

@@ -12,17 +12,17 @@ import io
 import json
 import math
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
 from headfit import digests, files
-from headfit.errors import EngineError
+from headfit.features.half import to_float32
 
-FLOAT16_MAX = float(np.finfo(np.float16).max)
 CHUNK_BYTES = 128 * 1024**2
 Noted = tuple[dict[str, Any], np.ndarray]
 
@@ -64,33 +64,27 @@ class FeatureStore:
 
     def note(self, facts: dict[str, Any], probe: np.ndarray) -> None:
         """Note facts about the engine, and its maps of the probe images, float32 (2, H, W, C)."""
-        data = _npy(probe)
-        digest = digests.of_bytes(data)
+        header, data = _npy(probe)
+        digest = digests.of_parts((header, data))
         # named by its content, so that facts and maps of two processes cannot be mixed up
-        _write(self.folder / f"probe-{digest}.npy", data)
+        _write(self.folder / f"probe-{digest}.npy", (header, data))
         files.write_json(self.folder / "facts.json", {"facts": facts, "probe": digest})
 
-    def append(self, images: Sequence[str], maps: np.ndarray) -> None:
+    def append(self, images: Sequence[str], rows: np.ndarray) -> None:
         """Add a block, whole or not at all.
 
         Args:
             images: digests of n images.
-            maps: their feature maps, float32 (n, H, W, C); kept as float16 unless a value
-                exceeds its range (65,504).
+            rows: their feature maps, float16 or float32 (n, H, W, C), finite; kept as they are.
 
         Raises:
-            EngineError: if a value is not finite: the backbone is broken, not the image.
             WriteError: if the disk is full or read-only.
         """
-        if not np.isfinite(maps).all():
-            raise EngineError("The backbone gave values that are not finite; check its weights.")
-        fits = np.abs(maps).max(initial=0.0) <= FLOAT16_MAX
-        rows = np.ascontiguousarray(maps, np.float16 if fits else np.float32)
-        data = _npy(rows)
         path = self.folder / f"block-{uuid.uuid4().hex}.npy"
-        _write(path, data)
+        parts = _npy(rows)
+        _write(path, parts)
         try:
-            record = {"images": list(images), "digest": _digest(images, digests.of_bytes(data))}
+            record = {"images": list(images), "digest": _digest(images, digests.of_parts(parts))}
             files.write_json(path.with_suffix(".json"), record)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -128,20 +122,22 @@ class FeatureStore:
 
     def _add(self, path: Path, images: Sequence[str]) -> None:
         block = len(self._blocks)
-        self._blocks.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        self._blocks.append(np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray))
         self._places.update({image: (block, row) for row, image in enumerate(images)})
 
 
-def _npy(array: np.ndarray) -> memoryview:
-    """Make the content of a ``.npy`` file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getbuffer()
+def _npy(array: np.ndarray) -> tuple[memoryview, memoryview]:
+    """Make the content of a ``.npy`` file: its header, and the array's own memory."""
+    array = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
+    return header.getbuffer(), array.reshape(-1).view(np.uint8).data
 
 
-def _write(path: Path, data: memoryview) -> None:
+def _write(path: Path, parts: Iterable[memoryview]) -> None:
     def write(temporary: Path) -> None:
-        temporary.write_bytes(data)
+        with temporary.open("wb") as stream:
+            stream.writelines(parts)
 
     files.write_file(path, write)
 
@@ -198,5 +194,13 @@ class FeatureMaps:
         values = np.empty((len(blocks), *self.shape[1 + len(at) :]), np.float32)
         for block in np.unique(blocks):
             here = blocks == block
-            values[here] = self.blocks[block][(places[here], *at)]
+            found = self.blocks[block][(places[here], *at)]
+            if found.dtype == np.float32:
+                values[here] = found
+            elif here.all():
+                to_float32(found, values)
+            else:
+                wide = np.empty(found.shape, np.float32)
+                to_float32(found, wide)
+                values[here] = wide
         return values
