@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from headfit.errors import EngineError
 from headfit.features.store import FeatureStore
-from headfit.fitting.coordinates import of_features, of_gram, position_gram
+from headfit.fitting import coordinates as module
+from headfit.fitting.coordinates import centred_gram, of_blocks, of_features
 
 SHAPES = [(40, 12), (30, 30), (25, 31), (24, 300)]
 
@@ -89,31 +91,71 @@ def positions(maps):
 
 def test_the_gram_matrix_by_positions_is_that_of_the_flat_maps(maps):
     stored, flat = maps
-    ticks = []
-    total, mean = position_gram(positions(stored), lambda: ticks.append(1))
+    total, mean = centred_gram(positions(stored), 30)
     np.testing.assert_allclose(full(total), gram(flat), rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(mean, flat.mean(axis=0, dtype=np.float64))
-    assert len(ticks) == 6
 
 
 def test_weights_of_flatten_come_back_from_the_stored_maps(maps):
     stored, flat = maps
-    total, mean = position_gram(positions(stored))
-    coordinates = of_gram(total, mean, stored.chunks)
+    coordinates = of_blocks(positions(stored), 30, stored.chunks)
+    assert coordinates.kept == 1.0
     assert_rotation_of(coordinates, flat)
     assert_back_to_features(coordinates, flat)
 
 
-def test_positions_are_left_as_they_were():
+def test_landmarks_that_span_the_features_lose_nothing(maps):
+    stored, flat = maps
+    coordinates = of_blocks(positions(stored), 30, stored.chunks, exact=20, landmarks=30)
+    assert coordinates.kept == pytest.approx(1.0, abs=1e-4)
+    assert_rotation_of(coordinates, flat)
+    assert_back_to_features(coordinates, flat)
+
+
+def test_too_few_landmarks_are_a_projection_that_says_what_it_keeps(maps):
+    stored, flat = maps
+    coordinates = of_blocks(positions(stored), 30, stored.chunks, exact=20, landmarks=9)
+    assert coordinates.z.shape == (30, 9)
+    wanted = gram(flat)
+    # of what it keeps the inner products are those of the projected features
+    centred = flat - flat.mean(axis=0, dtype=np.float64)
+    chosen = np.sort(np.random.default_rng(0).choice(30, 9, replace=False))
+    span, _ = np.linalg.qr(centred[chosen].T)
+    projected = centred @ span
+    assert coordinates.kept == pytest.approx((projected**2).sum() / np.trace(wanted), rel=1e-3)
+    scaled = projected @ projected.T * 30 / (projected**2).sum()
+    np.testing.assert_allclose(coordinates.z @ coordinates.z.T, scaled, atol=1e-3)
+    assert_back_to_features(coordinates, flat)
+
+
+@pytest.mark.parametrize("small", [0, 200])
+def test_the_decomposition_is_that_of_float64(monkeypatch, small):
+    monkeypatch.setattr(module, "SMALL", small)
+    features = random_features(200, 900)
+    found = of_features(features)
+    values = np.linalg.eigvalsh(gram(features))[::-1][:199]
+    np.testing.assert_allclose(found.moments, values / values.sum(), rtol=1e-3, atol=1e-7)
+    assert_rotation_of(found, features)
+    assert_back_to_features(found, features, 2e-4)
+
+
+def test_a_wrong_decomposition_is_noticed(monkeypatch):
+    true = module.eigh
+
+    def wrong(*args, **kwargs):
+        values, vectors = true(*args, **kwargs)
+        return values, np.roll(vectors, 1, axis=1)
+
+    monkeypatch.setattr(module, "eigh", wrong)
+    with pytest.raises(EngineError, match="does not compute correctly"):
+        of_features(random_features(40, 12))
+
+
+def test_blocks_are_left_as_they_were():
     values = random_features(5, 4)
     before = values.copy()
-    position_gram(iter([values]))
+    centred_gram(iter([values]), 5)
     np.testing.assert_array_equal(values, before)
-
-
-def test_no_positions_is_an_error():
-    with pytest.raises(ValueError, match="no positions"):
-        position_gram(iter(()))
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)

@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from headfit.fitting import logistic
 from headfit.fitting.coordinates import of_features
-from headfit.fitting.logistic import EXACT, softmax, solve
+from headfit.fitting.logistic import EXACT, Path, Point, minimise, origin
+from headfit.fitting.softmax import Rows, softmax
 
 PENALTIES = (1.0, 1e-2, 1e-4)
 
@@ -23,25 +24,28 @@ def random_problem(n: int, d: int, classes: int, seed: int = 0):
     labels = np.arange(n) % classes
     centres = rng.normal(size=(classes, d)) * 2 / np.sqrt(d)
     features = centres[labels] + rng.normal(size=(n, d)) * np.exp(rng.normal(size=d) / 2)
-    return of_features(features.astype(np.float32)).z, labels
+    return of_features(features.astype(np.float32)).z.astype(np.float64), labels
 
 
 def random_masks(problems: int, n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((problems, n)) < 0.7
 
 
+def points(z, labels, masks, penalties=PENALTIES, classes=None, tolerance=EXACT) -> list[Point]:
+    """Where all problems are at each penalty."""
+    rows = Rows.of(z, labels, classes or int(labels.max()) + 1)
+    steps = logistic.EXACT_STEPS if tolerance == EXACT else logistic.MAX_STEPS
+    path, everyone = Path(rows, masks, steps), np.arange(len(masks))
+    return [path.go(penalty, everyone, tolerance) for penalty in penalties]
+
+
 def solved(z, labels, masks, penalties=PENALTIES, classes=None, tolerance=EXACT):
     """Probabilities (problems, penalties, n, K), and whether each fit converged."""
-    classes = classes or int(labels.max()) + 1
-    found = np.empty((len(masks), len(penalties), len(z), classes))
-    converged = np.empty((len(masks), len(penalties)), bool)
-    steps = logistic.EXACT_STEPS if tolerance == EXACT else logistic.MAX_STEPS
-    for solution in solve(
-        z, labels, classes, masks, penalties, tolerance=tolerance, max_steps=steps
-    ):
-        found[solution.problems, solution.penalty] = softmax(solution.logits.transpose(0, 2, 1))
-        converged[solution.problems, solution.penalty] = solution.converged
-    return found, converged
+    found = points(z, labels, masks, penalties, classes, tolerance)
+    return (
+        np.stack([softmax(point.logits.transpose(0, 2, 1)) for point in found], axis=1),
+        np.stack([point.converged for point in found], axis=1),
+    )
 
 
 def reference(z, labels, mask, penalty) -> np.ndarray:
@@ -91,17 +95,19 @@ def test_real_images_converge_in_float32_at_every_penalty():
 
 def test_logits_are_those_of_the_kernel_and_bias():
     z, labels = random_problem(60, 8, 3)
-    for solution in solve(z, labels, 3, random_masks(2, 60), PENALTIES):
-        logits = np.einsum("bkr,nr->bkn", solution.kernel, z) + solution.bias[..., None]
-        np.testing.assert_allclose(solution.logits, logits, atol=1e-10)
+    for point in points(z, labels, random_masks(2, 60)):
+        kernel, bias = point.weights[..., :-1], point.weights[..., -1:]
+        logits = np.einsum("bkr,nr->bkn", kernel, z) + bias
+        np.testing.assert_allclose(point.logits, logits, atol=1e-10)
 
 
-@pytest.mark.parametrize("bytes_at_once", [1, 3 * 8 * 3 * 90, 10**9])
-def test_a_problem_does_not_depend_on_its_company(monkeypatch, bytes_at_once):
+@pytest.mark.parametrize("together", [1, 2, 100])
+def test_a_problem_does_not_depend_on_its_company(monkeypatch, together):
     z, labels = random_problem(90, 10, 3)
     masks = random_masks(5, 90)
     alone = [solved(z, labels, mask[None])[0] for mask in masks]
-    monkeypatch.setattr(logistic, "BATCH_BYTES", bytes_at_once)
+    monkeypatch.setattr(logistic, "CACHE_BYTES", 0)
+    monkeypatch.setattr(logistic, "LEAST_ROWS", 3 * together)
     found, _ = solved(z, labels, masks)
     np.testing.assert_allclose(found, np.concatenate(alone), atol=1e-9)
 
@@ -114,7 +120,7 @@ def test_rows_that_are_masked_leave_no_trace():
     other[~masks[0]] = 0
     changed[~masks[0]] *= -1
     kernels = [
-        [solution.kernel for solution in solve(x, y, 3, masks, PENALTIES)]
+        [point.weights for point in points(x, y, masks, classes=3)]
         for x, y in ((z, labels), (z, other), (changed, labels))
     ]
     for kernel, same, also in zip(*kernels, strict=True):
@@ -123,12 +129,40 @@ def test_rows_that_are_masked_leave_no_trace():
         np.testing.assert_allclose(kernel[0], kernel[1], atol=1e-12)
 
 
-def test_the_order_of_the_penalties_does_not_matter():
+def test_where_a_problem_starts_does_not_matter():
     z, labels = random_problem(90, 10, 3)
     masks = random_masks(2, 90)
-    down, _ = solved(z, labels, masks, PENALTIES)
-    up, _ = solved(z, labels, masks, PENALTIES[::-1])
-    np.testing.assert_allclose(down, up[:, ::-1], atol=1e-4)
+    *_, wanted = points(z, labels, masks)
+    rows, penalties = Rows.of(z, labels, 3), np.full(2, PENALTIES[-1])
+    zero = origin(rows, 2)
+    weights = np.random.default_rng(0).normal(size=zero.weights.shape)
+    far = Point(weights, rows.logits(weights), zero.converged)
+    for starts in ([zero], [far], [far, zero]):
+        found = minimise(rows, masks, penalties, starts, EXACT, logistic.EXACT_STEPS)
+        np.testing.assert_allclose(
+            softmax(found.logits.transpose(0, 2, 1)),
+            softmax(wanted.logits.transpose(0, 2, 1)),
+            atol=1e-4,
+        )
+
+
+def test_problems_of_different_penalties_are_solved_together():
+    z, labels = random_problem(90, 10, 3)
+    masks = np.repeat(random_masks(1, 90), 2, axis=0)
+    rows = Rows.of(z, labels, 3)
+    found = minimise(rows, masks, np.array([1.0, 1e-2]), [origin(rows, 2)], EXACT, 1000)
+    for logits, point in zip(found.logits, points(z, labels, masks), strict=False):
+        np.testing.assert_allclose(softmax(logits.T), softmax(point.logits[0].T), atol=1e-4)
+
+
+def test_some_problems_may_go_on_alone():
+    z, labels = random_problem(90, 10, 3)
+    masks = random_masks(3, 90)
+    *_, wanted = points(z, labels, masks)
+    path = Path(Rows.of(z, labels, 3), masks, logistic.EXACT_STEPS)
+    for penalty, which in zip(PENALTIES, ([0, 1, 2], [0, 2], [2]), strict=True):
+        found = path.go(penalty, np.array(which), EXACT)
+    np.testing.assert_allclose(found.logits, wanted.logits[2:], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -186,17 +220,16 @@ def test_the_gradient_vanishes_at_the_solution(n, d, classes, power, noise, seed
     mask = rng.random(n) < 0.7
     mask[0] = True
     penalty = 10.0**power
-    (solution,) = solve(
-        z, labels, classes, mask[None], [penalty], tolerance=EXACT, max_steps=logistic.EXACT_STEPS
-    )
-    kernel, bias = solution.kernel[0], solution.bias[0]
+    z = z.astype(np.float64)
+    (point,) = points(z, labels, mask[None], [penalty], classes)
+    kernel, bias = point.weights[0, :, :-1], point.weights[0, :, -1]
 
     def objective(kernel, bias) -> float:
         logs = log_softmax(z[mask] @ kernel.T + bias, axis=1)
         given = logs[np.arange(mask.sum()), labels[mask]]
         return -given.mean() + penalty / 2 * (kernel**2).sum()
 
-    assert solution.converged.all()
+    assert point.converged.all()
     errors = (softmax(z @ kernel.T + bias) - np.eye(classes)[labels])[mask] / mask.sum()
     np.testing.assert_allclose(errors.T @ z[mask], -penalty * kernel, atol=1e-5)
     np.testing.assert_allclose(errors.sum(axis=0), 0, atol=1e-5)

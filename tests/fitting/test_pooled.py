@@ -22,13 +22,16 @@ def stored(tmp_path, shape=(20, 4, 4, 6), lowest: float = 0.0) -> tuple[FeatureM
 
 
 class Counted(FeatureMaps):
-    """Maps that count how often all of them are read."""
+    """Maps that count how many of them are read."""
 
     readings = 0
 
     def chunks(self):
-        type(self).readings += 1
+        type(self).readings += len(self)
         return super().chunks()
+
+    def subset(self, indices):
+        return Counted(self.blocks, self.places[indices])
 
 
 def test_one_reading_of_the_store_serves_all_narrow_poolings(tmp_path):
@@ -39,7 +42,7 @@ def test_one_reading_of_the_store_serves_all_narrow_poolings(tmp_path):
     for pooling, shape in keys_of(poolings):
         features.features(pooling, shape)
         features.features(pooling, shape)
-    assert Counted.readings == 1
+    assert Counted.readings == len(maps)
 
 
 def test_features_are_what_the_pooling_makes_of_the_maps(tmp_path, monkeypatch):
@@ -95,3 +98,36 @@ def test_coordinates_are_computed_once(tmp_path):
     first = features.coordinates(GAP, None)
     assert features.coordinates(GMP, None) is not first
     assert features.coordinates(GAP, None) is first
+
+
+def test_what_has_not_been_asked_for_lately_is_forgotten(tmp_path, monkeypatch):
+    maps, values = stored(tmp_path)
+    monkeypatch.setattr(module, "FEATURE_BYTES", 1)
+    monkeypatch.setattr(module, "COORDINATE_BYTES", 1)
+    features = PooledFeatures(maps, ALL)
+    for pooling, shape in keys_of(ALL):
+        found = features.features(pooling, shape)
+        np.testing.assert_allclose(found, pooling.pool(values, shape), rtol=1e-6)
+    first = features.coordinates(GAP, None)
+    features.coordinates(GMP, None)
+    again = features.coordinates(GAP, None)
+    assert again is not first
+    np.testing.assert_array_equal(again.z, first.z)
+
+
+def test_coordinates_of_wide_features_come_back_from_the_maps(tmp_path):
+    maps, values = stored(tmp_path)
+    coordinates = PooledFeatures(maps, ALL).coordinates(SPATIAL_PYRAMID, None)
+    kernel = np.random.default_rng(0).normal(size=(coordinates.z.shape[1], 2))
+    raw, bias = coordinates.to_features(kernel, np.zeros(2))
+    wanted = SPATIAL_PYRAMID.pool(values) @ raw + bias
+    np.testing.assert_allclose(wanted, coordinates.z @ kernel, atol=1e-4)
+
+
+def test_the_gram_matrix_of_some_images_is_centred_over_them(tmp_path):
+    maps, values = stored(tmp_path)
+    some = np.array([1, 4, 5, 11, 19])
+    found = PooledFeatures(maps, ALL).gram(GAP, None, some)
+    pooled = GAP.pool(values)[some]
+    centred = pooled - pooled.mean(axis=0)
+    np.testing.assert_allclose(np.triu(found), np.triu(centred @ centred.T), atol=1e-5)

@@ -6,9 +6,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from headfit.features.store import FeatureStore
+from headfit.fitting import coordinates, logistic
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
-from headfit.study import linear
+from headfit.study import linear, penalties
 from headfit.study.metrics import balanced_accuracy
 from headfit.study.problem import Problem
 from headfit.study.splits import Splits, make_splits
@@ -85,8 +86,10 @@ def test_the_nested_losses_are_those_of_brute_force(store):
     features = pooled(store, random_maps(labels, 0.5))
     problem = problem_of(labels)
     assignment = problem.splits.assignment[0]
-    z = features.coordinates(GAP.pooling, None).z
-    path = linear._path(features.coordinates(GAP.pooling, None), problem, assignment)
+    rotated = features.coordinates(GAP.pooling, None)
+    z = rotated.z.astype(np.float64)
+    units = [(0, fold) for fold in range(4)]
+    choices = penalties.choose(rotated, problem, units)
     for outer in range(4):
         training = assignment != outer
         for number, penalty in enumerate(FEW):
@@ -96,8 +99,8 @@ def test_the_nested_losses_are_those_of_brute_force(store):
                 held = assignment == inner
                 given[held] = scikit(z, labels, rows, penalty)[held]
             wanted = log_loss(labels[training], given[training])
-            assert path.inner[outer, number] == pytest.approx(wanted, rel=1e-2)
-    assert path.stopped == 0
+            assert choices.losses[outer, number] == pytest.approx(wanted, rel=1e-2)
+    assert choices.stopped == 0
 
 
 def test_predictions_and_training_scores_are_those_of_brute_force(store):
@@ -146,7 +149,7 @@ def test_a_penalty_at_the_edge_of_the_grid_is_a_warning(store):
 
 
 def test_fits_that_run_out_of_steps_are_a_warning(store, monkeypatch):
-    monkeypatch.setitem(linear.logistic.solve.__kwdefaults__, "max_steps", 1)
+    monkeypatch.setattr(logistic.minimise, "__defaults__", (logistic.TOLERANCE, 1))
     labels = np.arange(60) % 2
     outcome = linear.cross_validate(GAP, pooled(store, random_maps(labels)), problem_of(labels))
     assert "fits ran out of steps" in outcome.warnings[-1]
@@ -166,13 +169,11 @@ def test_the_exponent_of_gem_is_chosen_by_the_images(store):
     assert outcome.final["shape"] > 1
     assert all(choice["shape"] > 1 for choice in outcome.choices)
     problem = problem_of(labels)
-    shapes = linear.inner_best_shapes(GEM, features, problem, problem.splits.assignment[0])
+    shapes = linear.best_shapes(GEM, features, problem)
     assert shapes == [choice["shape"] for choice in outcome.choices]
     fitted = linear.refit(GEM, features, problem, outcome.final)
     assert fitted.shape == outcome.final["shape"]
-    assert (
-        linear.inner_best_shapes(GAP, features, problem, problem.splits.assignment[0]) == [None] * 4
-    )
+    assert linear.best_shapes(GAP, features, problem) == [None] * 4
 
 
 def test_two_folds_leave_no_inner_split_and_take_the_middle_penalty(store):
@@ -201,3 +202,43 @@ def test_progress_ends_at_one(store):
         GEM, pooled(store, random_maps(labels)), problem_of(labels, repeats=2), told.append
     )
     assert told == sorted(told) and told[-1] == 1.0
+
+
+def test_a_fold_stops_on_the_path_where_its_loss_clearly_rises(store):
+    labels = np.arange(90) % 3
+    features = pooled(store, random_maps(labels, 0.4))
+    grid = tuple(10.0**-power for power in range(1, 10))
+    problem = problem_of(labels, penalties=grid, repeats=2)
+    units = [(repeat, fold) for repeat in range(2) for fold in range(4)]
+    choices = penalties.choose(features.coordinates(FLATTEN.pooling, None), problem, units)
+    for losses, best in zip(choices.losses, choices.chosen, strict=True):
+        tried = losses[~np.isnan(losses)]
+        assert np.isnan(losses[len(tried) :]).all()
+        assert tried.argmin() == best
+        assert best <= len(tried) - 1 <= best + 2
+        if len(tried) < len(grid):
+            assert tried[-1] > tried[best]
+    assert np.isnan(choices.losses).any()
+
+
+def test_repeats_that_do_not_fit_in_memory_together_come_out_the_same(store, monkeypatch):
+    labels = np.arange(60) % 3
+    features = pooled(store, random_maps(labels, 0.5))
+    problem = problem_of(labels, repeats=3)
+    together = linear.cross_validate(GAP, features, problem)
+    monkeypatch.setattr(penalties, "PATH_BYTES", 1)
+    alone = linear.cross_validate(GAP, features, problem)
+    assert alone.choices == together.choices
+    np.testing.assert_allclose(alone.probabilities, together.probabilities, atol=1e-4)
+
+
+def test_an_approximation_is_said(store, monkeypatch):
+    labels = np.arange(60) % 2
+    features = pooled(store, random_maps(labels))
+    monkeypatch.setattr("headfit.fitting.pooled.NARROW", 1)
+    monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "exact", 50)
+    monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "landmarks", 12)
+    outcome = linear.cross_validate(FLATTEN, features, problem_of(labels))
+    (warning,) = [line for line in outcome.warnings if "approximated" in line]
+    assert warning.startswith("flatten: for 60 images its features are approximated by those of 12")
+    assert balanced_accuracy(outcome.probabilities[0], labels) > 0.8

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headfit.errors import DataError, UsageError
-from headfit.study.splits import make_splits
+from headfit.study.splits import inner_pairs, make_splits
 
 LABELS = np.repeat([0, 1, 2], [40, 23, 11])
 
@@ -91,3 +91,13 @@ def test_images_that_cannot_be_dealt_are_refused_with_the_remedy(labels, groups,
             seed=0,
             groups=None if groups is None else np.array(groups),
         )
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 6, 7, 8, 10, 11, 20])
+def test_every_fold_has_as_many_inner_folds(folds):
+    pairs = inner_pairs(folds)
+    assert len(set(pairs)) == len(pairs)
+    assert all(0 <= i < j < folds for i, j in pairs)
+    counts = np.bincount(np.ravel(pairs).astype(int), minlength=folds)
+    wanted = 0 if folds == 2 else folds - 1 if folds <= 6 else 3 if folds % 2 == 0 else 4
+    assert counts.tolist() == [wanted] * folds

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from headfit.features.store import FeatureMaps
-from headfit.fitting.logistic import softmax
+from headfit.fitting.softmax import softmax
 from headfit.heads.body import Dense
 from headfit.heads.chain import Head
 from headfit.heads.pooling import MapShape

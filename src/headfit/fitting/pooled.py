@@ -1,12 +1,12 @@
 """Pooled features of a whole data set, and the rotated coordinates that linear heads share.
 
-One reading of the stored maps serves all poolings; flatten never leaves the store: it enters as
+One reading of the stored maps serves many poolings; flatten never leaves the store: it enters as
 the Gram matrix of its features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,11 +16,17 @@ from headfit.errors import UsageError
 from headfit.features.store import FeatureMaps
 from headfit.fitting import coordinates
 from headfit.fitting.coordinates import Coordinates
+from headfit.fitting.threads import in_threads
 from headfit.heads.pooling import Pooling
 
 Key = tuple[str, float | None]
 # features of a lossless pooling are kept in memory up to this width
 NARROW = 2048
+# pooled features in memory at a time, and coordinates
+FEATURE_BYTES = 512 * 1024**2
+COORDINATE_BYTES = 1024**3
+# images that a thread reads and pools together
+IMAGES_TOGETHER = 64
 
 
 def keys_of(poolings: Iterable[Pooling]) -> list[tuple[Pooling, float | None]]:
@@ -32,9 +38,12 @@ def keys_of(poolings: Iterable[Pooling]) -> list[tuple[Pooling, float | None]]:
 class PooledFeatures:
     """Features of all images under several poolings, each computed when first asked for.
 
+    Memory is bounded: what has not been asked for lately is forgotten, and computed anew at need.
+
     Args:
         maps: the stored feature maps.
-        poolings: those that will be asked for; computed together at the first request.
+        poolings: those that will be asked for, in this order; as many as there is room for are
+            computed in one reading of the store.
     """
 
     maps: FeatureMaps
@@ -53,24 +62,59 @@ class PooledFeatures:
     def features(self, pooling: Pooling, shape: float | None) -> np.ndarray:
         """Give the raw features, float32 (n, width), whatever their width."""
         key = (pooling.name, shape)
-        if key in self._features:
-            return self._features[key]
-        together = [p for p in self.poolings if self._narrow(p) and self._suits(p)]
-        if pooling not in together:
-            return self._pool([(pooling, shape)])[key]
-        self._features = self._pool(keys_of(together))
+        if key not in self._features:
+            wanted = self._together(pooling, shape)
+            self._features.clear()  # before others take their place
+            self._features.update(self._pool(wanted))
         return self._features[key]
+
+    def gram(self, pooling: Pooling, shape: float | None, images: np.ndarray) -> np.ndarray:
+        """Give the Gram matrix of some images, centred over them.
+
+        Args:
+            pooling: any.
+            shape: of the pooling.
+            images: int (m,).
+
+        Returns:
+            float32 (m, m), only its upper triangle filled.
+        """
+        features = self.features(pooling, shape)[images]
+        return coordinates.centred_gram(coordinates.blocks_of(features), len(images))[0]
 
     def coordinates(self, pooling: Pooling, shape: float | None) -> Coordinates:
         """Give the rotated features."""
         key = (pooling.name, shape)
-        if key not in self._coordinates:
-            self._coordinates[key] = (
-                coordinates.of_features(self.features(pooling, shape))
-                if self._narrow(pooling)
-                else self._by_position()
-            )
-        return self._coordinates[key]
+        found = self._coordinates.pop(key, None)
+        if found is None:
+            self._forget(4 * len(self.maps) ** 2)
+            found = self._rotated(pooling, shape)
+        self._coordinates[key] = found  # the last asked for comes last
+        return found
+
+    def _forget(self, needed: int) -> None:
+        """Make room for so many bytes of coordinates."""
+        while self._coordinates:
+            held = sum(kept.z.nbytes for kept in self._coordinates.values())
+            if held + needed <= COORDINATE_BYTES:
+                return
+            del self._coordinates[next(iter(self._coordinates))]
+
+    def _rotated(self, pooling: Pooling, shape: float | None) -> Coordinates:
+        n, height, width, _ = self.maps.shape
+        if not self._narrow(pooling):
+            positions = (self.maps.position(y, x) for y in range(height) for x in range(width))
+            return coordinates.of_blocks(positions, n, self.maps.chunks)
+        features = self.features(pooling, shape)
+        if features.shape[1] < n:
+            return coordinates.of_features(features)
+        blocks = coordinates.blocks_of(features)
+        # the way back pools anew: coordinates must not hold on to wide features
+        return coordinates.of_blocks(blocks, n, lambda: self._pieces(pooling, shape))
+
+    def _pieces(self, pooling: Pooling, shape: float | None) -> Iterator[tuple[slice, np.ndarray]]:
+        for rows, piece in self.maps.chunks():
+            yield rows, pooling.pool(piece, shape)
 
     def _narrow(self, pooling: Pooling) -> bool:
         _, height, width, channels = self.maps.shape
@@ -86,11 +130,22 @@ class PooledFeatures:
             return False
         return not pooling.nonnegative or self.lowest() >= 0
 
-    def _by_position(self) -> Coordinates:
-        _, height, width, _ = self.maps.shape
-        positions = (self.maps.position(y, x) for y in range(height) for x in range(width))
-        gram, mean = coordinates.position_gram(positions)
-        return coordinates.of_gram(gram, mean, self.maps.chunks)
+    def _together(
+        self, pooling: Pooling, shape: float | None
+    ) -> list[tuple[Pooling, float | None]]:
+        """List what is pooled in one reading: this one, and those after it that fit."""
+        n, height, width, channels = self.maps.shape
+        others = keys_of([p for p in self.poolings if self._narrow(p) and self._suits(p)])
+        if (pooling, shape) not in others:
+            return [(pooling, shape)]
+        found: list[tuple[Pooling, float | None]] = []
+        held = 0
+        for other in others[others.index((pooling, shape)) :]:
+            held += 4 * n * other[0].width((height, width, channels))
+            if found and held > FEATURE_BYTES:
+                break
+            found.append(other)
+        return found
 
     def _pool(self, wanted: list[tuple[Pooling, float | None]]) -> dict[Key, np.ndarray]:
         """Pool all maps in every way wanted, in one reading of the store."""
@@ -99,7 +154,16 @@ class PooledFeatures:
         for pooling, shape in wanted:
             size = pooling.width((height, width, channels))
             found[pooling.name, shape] = np.empty((n, size), np.float32)
-        for rows, piece in self.maps.chunks():
-            for pooling, shape in wanted:
-                found[pooling.name, shape][rows] = pooling.pool(piece, shape)
+        shapes: dict[Pooling, list[float | None]] = {}
+        for pooling, shape in wanted:
+            shapes.setdefault(pooling, []).append(shape)
+
+        def work(images: np.ndarray) -> None:
+            for rows, piece in self.maps.subset(images).chunks():
+                for pooling, values in shapes.items():
+                    pooled = pooling.pool_all(piece, values)
+                    for value, vectors in zip(values, pooled, strict=True):
+                        found[pooling.name, value][images[rows]] = vectors
+
+        in_threads(work, n, IMAGES_TOGETHER)
         return found

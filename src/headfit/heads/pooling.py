@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ Vectors = npt.NDArray[np.float32]
 Tensor = Any
 """A Keras tensor; Keras carries no types."""
 
-_BLOCK = 2**22  # numbers pooled at a time: 16 MB, so temporaries stay small
+_BLOCK = 2**17  # numbers pooled at a time, so that temporaries stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,31 @@ class Pooling(ABC):
         Raises:
             UsageError: if the maps or the shape parameter do not suit the pooling.
         """
-        value = self._value(shape)
+        return self.pool_all(maps, (shape,))[0]
+
+    def pool_all(self, maps: Floats, shapes: Sequence[float | None]) -> list[Vectors]:
+        """Pool an array of maps with several shape parameters, which share what they can.
+
+        Args:
+            maps: float16 or float32 (n, H, W, C), channels last.
+            shapes: the shape parameters; ``default_shape`` for None.
+
+        Returns:
+            float32 (n, width) for each shape parameter.
+
+        Raises:
+            UsageError: if the maps or a shape parameter do not suit the pooling.
+        """
+        values = [self._value(shape) for shape in shapes]
         map_shape: MapShape = maps.shape[1:]
-        out = np.empty((len(maps), self.width(map_shape)), np.float32)
+        found = [np.empty((len(maps), self.width(map_shape)), np.float32) for _ in values]
         step = max(1, _BLOCK // max(1, math.prod(map_shape)))
         for start in range(0, len(maps), step):
             block = np.asarray(maps[start : start + step], np.float32)
             self._check_signs(block)
-            out[start : start + step] = self._pool(block, value)
-        return out
+            for out, vectors in zip(found, self._pool_all(block, values), strict=True):
+                out[start : start + step] = vectors
+        return found
 
     def layer(
         self,
@@ -151,6 +168,9 @@ class Pooling(ABC):
 
     @abstractmethod
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor: ...
+
+    def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]:
+        return (self._pool(maps, shape) for shape in shapes)
 
     def _value(self, shape: float | None) -> float:
         """The shape parameter to use; NaN, which nobody reads, if the pooling has none."""

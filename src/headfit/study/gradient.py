@@ -19,7 +19,7 @@ from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.body import Dense
 from headfit.heads.chain import Head
-from headfit.study.linear import inner_best_shapes
+from headfit.study.linear import best_shapes
 from headfit.study.metrics import balanced_accuracy
 from headfit.study.problem import Outcome, Problem
 
@@ -48,8 +48,9 @@ def cross_validate(
         _Repeat(head, pooled, problem, repeat, _part(progress, repeat, problem.splits.repeats))
         for repeat in range(problem.splits.repeats)
     ]
-    for repeat in repeats:
-        repeat.run()
+    shapes = best_shapes(head, pooled, problem)
+    for number, repeat in enumerate(repeats):
+        repeat.run(shapes[number * repeat.folds : (number + 1) * repeat.folds])
     choices = [choice for repeat in repeats for choice in repeat.choices]
     return Outcome(
         np.stack([repeat.probabilities for repeat in repeats]),
@@ -106,8 +107,8 @@ class _Repeat:
         # inner log-loss of each (trial, epoch), summed over the folds
         self.losses = np.zeros((len(self.trials), self.schedule.epochs))
 
-    def run(self) -> None:
-        shapes = inner_best_shapes(self.head, self.pooled, self.problem, self.assignment)
+    def run(self, shapes: list[float | None]) -> None:
+        """Choose trial and epochs of every fold, given its shape of the pooling; predict it."""
         for shape in dict.fromkeys(shapes):
             folds = [fold for fold in range(self.folds) if shapes[fold] == shape]
             inputs = _inputs(self.head, self.pooled, shape)

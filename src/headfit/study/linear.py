@@ -1,44 +1,32 @@
 """Cross-validation of heads that are linear after the pooling, with the exact solver.
 
-The penalty of outer fold i is chosen by an inner cross-validation whose folds are the other outer
-folds: the model that leaves out folds i and j serves as inner model for both, so k(k−1)/2 inner
-fits do for all of them. A shape parameter of the pooling (gem's exponent) is chosen with it.
+A shape parameter of the pooling (gem's exponent) is chosen for each outer fold by ridge regression
+on the same inner folds, which costs next to nothing; then the penalty is chosen by log-loss (see
+:mod:`headfit.study.penalties`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from headfit.fitting import logistic
+from headfit.fitting import ridge
 from headfit.fitting.coordinates import Coordinates
 from headfit.fitting.fitted import FittedHead
-from headfit.fitting.logistic import softmax
+from headfit.fitting.logistic import EXACT, EXACT_STEPS, LOOSE, Path
 from headfit.fitting.pooled import PooledFeatures, keys_of
+from headfit.fitting.softmax import Rows, softmax
+from headfit.fitting.threads import in_threads
 from headfit.heads.chain import Head
-from headfit.study.metrics import balanced_accuracy
+from headfit.study.penalties import choose
 from headfit.study.problem import Outcome, Problem
+from headfit.study.splits import inner_pairs
 
-
-@dataclass(frozen=True)
-class PathScores:
-    """All penalties of one repeat and one pooling shape.
-
-    Attributes:
-        inner: float64 (folds, penalties), inner log-loss for each outer fold.
-        logits: float32 (penalties, K, n), each image by the model that leaves out its fold.
-        train: float64 (folds, penalties), balanced accuracy on the training part.
-        stopped: how many fits ran out of steps.
-    """
-
-    inner: np.ndarray
-    logits: np.ndarray
-    train: np.ndarray
-    stopped: int
+Shape = float | None
+# images that a shape is chosen on; more would hardly choose another
+SCREENED = 2000
 
 
 def cross_validate(
@@ -48,46 +36,69 @@ def cross_validate(
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> Outcome:
     """See :func:`headfit.study.crossval.cross_validate`."""
-    shapes = [shape for _, shape in keys_of([head.pooling])]
-    repeats = problem.splits.repeats
-    probabilities: list[np.ndarray] = []
-    train_scores: list[float] = []
-    choices: list[dict[str, Any]] = []
-    final = np.zeros((len(shapes), len(problem.penalties)))
+    units = [(r, f) for r in range(problem.splits.repeats) for f in range(problem.splits.folds)]
+    shapes = best_shapes(head, pooled, problem)
+    probabilities = np.empty((problem.splits.repeats, len(problem.labels), problem.classes))
+    train_scores = np.empty(len(units))
+    settings: list[dict[str, Any]] = [{}] * len(units)
+    losses: dict[Shape, np.ndarray] = {}
+    warnings: list[str] = []
     stopped = 0
-    for repeat in range(repeats):
-        assignment = problem.splits.assignment[repeat]
-        paths = []
-        for number, shape in enumerate(shapes):
-            done = repeat * len(shapes) + number
-            paths.append(_path(pooled.coordinates(head.pooling, shape), problem, assignment))
-            progress((done + 1) / (repeats * len(shapes)))
-        chosen = _choose(np.stack([path.inner for path in paths]))
-        final += [_losses(path.logits, problem.labels).sum(axis=1) for path in paths]
-        stopped += sum(path.stopped for path in paths)
-        probabilities.append(_out_of_fold(paths, chosen, assignment))
-        train_scores.extend(paths[s].train[fold, p] for fold, (s, p) in enumerate(chosen))
-        choices.extend(_settings(shapes[s], problem.penalties[p]) for s, p in chosen)
-    s, p = np.unravel_index(int(final.argmin()), final.shape)
-    best = _settings(shapes[s], problem.penalties[p])
-    return Outcome(
-        np.stack(probabilities),
-        np.array(train_scores),
-        choices,
-        best,
-        [*_edge_warnings(head, best["penalty"], problem), *_stop_warnings(head, stopped)],
-    )
+    kinds = list(dict.fromkeys(shapes))
+    for number, shape in enumerate(kinds):
+        coordinates = pooled.coordinates(head.pooling, shape)
+        mine = [u for u, found in enumerate(shapes) if found == shape]
+        choices = choose(
+            coordinates,
+            problem,
+            [units[u] for u in mine],
+            _part(progress, number, len(kinds)),
+        )
+        for place, u in enumerate(mine):
+            settings[u] = _settings(shape, problem.penalties[choices.chosen[place]])
+            train_scores[u] = choices.train[place]
+            repeat, fold = units[u]
+            held = problem.splits.assignment[repeat] == fold
+            logits = choices.logits[place][:, held].T
+            probabilities[repeat, held] = softmax(logits.astype(np.float64))
+        losses[shape] = choices.losses
+        stopped += choices.stopped
+        warnings += _approximate(head, coordinates, len(problem.labels))
+    best = _final(shapes, losses, problem)
+    warnings += [*_edge_warnings(head, best["penalty"], problem), *_stop_warnings(head, stopped)]
+    return Outcome(probabilities, train_scores, settings, best, list(dict.fromkeys(warnings)))
 
 
-def inner_best_shapes(
-    head: Head, pooled: PooledFeatures, problem: Problem, assignment: np.ndarray
-) -> list[float | None]:
-    """Choose the pooling's shape for each outer fold by the linear head on its training part."""
+def best_shapes(head: Head, pooled: PooledFeatures, problem: Problem) -> list[Shape]:
+    """Choose the pooling's shape for each repeat and outer fold on its training part.
+
+    By the squared error of ridge regression on the inner folds, at the best of a few penalties, on
+    2,000 of the images if there are more.
+    """
     shapes = [shape for _, shape in keys_of([head.pooling])]
-    if len(shapes) == 1:
-        return shapes * problem.splits.folds
-    paths = [_path(pooled.coordinates(head.pooling, s), problem, assignment) for s in shapes]
-    return [shapes[s] for s, _ in _choose(np.stack([path.inner for path in paths]))]
+    folds, repeats = problem.splits.folds, problem.splits.repeats
+    if len(shapes) == 1 or folds < 3:  # of two folds nothing would be left to train on
+        return [shapes[len(shapes) // 2]] * (repeats * folds)
+    n = len(problem.labels)
+    some = np.sort(np.random.default_rng(problem.seed).permutation(n)[:SCREENED])
+    grams = [pooled.gram(head.pooling, shape, some) for shape in shapes]
+    tries = [(s, penalty) for s in range(len(shapes)) for penalty in ridge.PENALTIES]
+    errors = np.empty((len(tries), repeats * folds))
+
+    def work(numbers: np.ndarray) -> None:
+        for number in numbers:
+            s, penalty = tries[number]
+            screen = ridge.RidgeScreen(grams[s], problem.labels[some], problem.classes, penalty)
+            errors[number] = np.concatenate(
+                [
+                    ridge.inner_errors(screen, assignment[some], inner_pairs(folds), folds)
+                    for assignment in problem.splits.assignment
+                ]
+            )
+
+    in_threads(work, len(tries), 1)
+    least = errors.reshape(len(shapes), -1, repeats * folds).min(axis=1)
+    return [shapes[best] for best in least.argmin(axis=0)]
 
 
 def refit(
@@ -95,78 +106,48 @@ def refit(
 ) -> FittedHead:
     """Fit the head on all images with these settings, to full precision."""
     coordinates = pooled.coordinates(head.pooling, settings["shape"])
-    path = [penalty for penalty in problem.penalties if penalty >= settings["penalty"]]
-    everything = np.ones((1, len(problem.labels)), bool)
-    *_, last = logistic.solve(
-        coordinates.z,
-        problem.labels,
-        problem.classes,
-        everything,
-        path,
-        tolerance=logistic.EXACT,
-        before_last=logistic.TOLERANCE,
-        max_steps=logistic.EXACT_STEPS,
-    )
-    kernel, bias = coordinates.to_features(last.kernel[0].T, last.bias[0])
-    weights = kernel.astype(np.float32), bias.astype(np.float32)
-    return FittedHead(head, settings["shape"], weights)
+    rows = Rows.of(coordinates.z.astype(np.float64), problem.labels, problem.classes)
+    path = Path(rows, np.ones((1, len(problem.labels)), bool), EXACT_STEPS)
+    for penalty in problem.penalties:
+        last = penalty <= settings["penalty"]
+        point = path.go(penalty, np.zeros(1, int), EXACT if last else LOOSE)
+        if last:
+            break
+    weights = point.weights[0]
+    kernel, bias = coordinates.to_features(weights[:, :-1].T, weights[:, -1])
+    found = kernel.astype(np.float32), bias.astype(np.float32)
+    return FittedHead(head, settings["shape"], found)
 
 
-def _path(coordinates: Coordinates, problem: Problem, assignment: np.ndarray) -> PathScores:
-    folds, labels, n = problem.splits.folds, problem.labels, len(problem.labels)
-    pairs = [(i, i) for i in range(folds)]
-    if folds > 2:  # of two, nothing would be left to train on
-        pairs += combinations(range(folds), 2)
-    masks = np.array([(assignment != i) & (assignment != j) for i, j in pairs])
-    held = assignment == np.arange(folds)[:, None]
-    inner, train = np.zeros((2, folds, len(problem.penalties)))
-    outer = np.empty((len(problem.penalties), problem.classes, n), np.float32)
-    stopped = 0
-    z = coordinates.z.astype(np.float32)
-    for solution in logistic.solve(z, labels, problem.classes, masks, problem.penalties):
-        stopped += int((~solution.converged).sum())
-        at = solution.penalty
-        for logits, (i, j) in zip(solution.logits, pairs[solution.problems], strict=True):
-            if i == j:
-                outer[at][:, held[i]] = logits[:, held[i]]
-                train[i, at] = balanced_accuracy(logits[:, ~held[i]].T, labels[~held[i]])
-                continue
-            losses = _losses(logits, labels)
-            inner[i, at] += losses[held[j]].sum() / (n - held[i].sum())
-            inner[j, at] += losses[held[i]].sum() / (n - held[j].sum())
-    return PathScores(inner, outer, train, stopped)
+def _part(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    return lambda done: progress((part + done) / parts)
 
 
-def _choose(inner: np.ndarray) -> list[tuple[int, int]]:
-    """For each outer fold the (shape, penalty) of least inner log-loss.
+def _final(
+    shapes: list[Shape], losses: dict[Shape, np.ndarray], problem: Problem
+) -> dict[str, Any]:
+    """Settings for all images: the shape that most folds chose, and over those folds the penalty.
 
-    Args:
-        inner: float64 (shapes, folds, penalties). With two folds there is no inner split: all
-            zero, and the middle penalty of the first shape is taken.
+    Where a fold's path had stopped its last loss goes on: it would only have risen.
     """
-    _, folds, penalties = inner.shape
-    if not inner.any():
-        return [(0, penalties // 2)] * folds
-    flat = inner.transpose(1, 0, 2).reshape(folds, -1).argmin(axis=1)
-    return [(int(best) // penalties, int(best) % penalties) for best in flat]
+    shape = max(losses, key=shapes.count)
+    found = losses[shape]
+    if np.isnan(found).all():
+        return _settings(shape, problem.penalties[len(problem.penalties) // 2])
+    for level in range(1, found.shape[1]):
+        gone = np.isnan(found[:, level])
+        found[gone, level] = found[gone, level - 1]
+    return _settings(shape, problem.penalties[int(found.sum(axis=0).argmin())])
 
 
-def _out_of_fold(
-    paths: list[PathScores], chosen: list[tuple[int, int]], assignment: np.ndarray
-) -> np.ndarray:
-    """Probabilities (n, K) of each image at the settings that its fold chose."""
-    logits = np.stack([path.logits for path in paths])
-    shapes, penalties = np.array(chosen)[assignment].T
-    return softmax(logits[shapes, penalties, :, np.arange(len(assignment))].astype(np.float64))
-
-
-def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Log-losses, float64 (…, n), of logits (…, K, n)."""
-    peak = logits.max(axis=-2)
-    total = np.log(np.exp(logits - peak[..., None, :]).sum(axis=-2)) + peak
-    given = logits[..., labels, np.arange(len(labels))]
-    result: np.ndarray = (total - given).astype(np.float64)
-    return result
+def _approximate(head: Head, coordinates: Coordinates, images: int) -> list[str]:
+    if coordinates.kept == 1.0:
+        return []
+    return [
+        f"{head.name}: for {images:,} images its features are approximated by those of "
+        f"{coordinates.z.shape[1]:,} of them, which keeps {100 * coordinates.kept:.1f} % of their "
+        f"variance; its figures are approximate."
+    ]
 
 
 def _settings(shape: float | None, penalty: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Every head sees the same folds, so differences between heads are paired.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from headfit.errors import DataError, UsageError
 
 Ints = npt.NDArray[np.integer]
+ALL_PAIRS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,24 @@ def make_splits(
         _check_training_parts(labels, assignment, folds)
     assignment.flags.writeable = False
     return Splits(folds, repeats, seed, assignment)
+
+
+def inner_pairs(folds: int) -> list[tuple[int, int]]:
+    """List the pairs of folds that are left out together to choose settings.
+
+    The model that leaves out folds i and j serves as inner model for both: judged on j it helps to
+    choose for outer fold i, judged on i for j. Up to six folds all pairs are taken. Of more, each
+    fold is paired with its neighbours in a ring and with the fold opposite (an even number of
+    folds) or the next neighbours (odd): three or four inner folds for each outer one, alike. Of
+    two folds there are none: nothing would be left to train on.
+    """
+    if folds < 3:
+        return []
+    if folds <= ALL_PAIRS:
+        return list(combinations(range(folds), 2))
+    apart = (1, folds // 2) if folds % 2 == 0 else (1, 2)
+    pairs = {(min(i, j), max(i, j)) for d in apart for i in range(folds) for j in [(i + d) % folds]}
+    return sorted(pairs)
 
 
 def _deal(

@@ -8,6 +8,7 @@ The clamp at ε would destroy negative features, so signed maps are refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -29,14 +30,21 @@ class Gem(Pooling):
         return map_shape[2]
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
-        p = max(shape, LEAST_P)
+        (found,) = self._pool_all(maps, (shape,))
+        return found
+
+    def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]:
         clamped = np.maximum(maps, np.float32(EPSILON))
         # (mean x^p)^(1/p) = m·(mean (x/m)^p)^(1/p): with m the maximum no power can overflow, and
         # the mean is at least 1/P.
         largest = clamped.max(axis=(1, 2), keepdims=True)
         clamped /= largest
-        mean = _power(clamped, p).mean(axis=(1, 2), dtype=np.float32)
-        return cast(Vectors, largest[:, 0, 0] * mean ** np.float32(1 / p))
+        powers = {1: clamped}
+        for shape in shapes:
+            p = max(shape, LEAST_P)
+            raised = _power(powers, p)
+            mean = raised.mean(axis=(1, 2), dtype=np.float32)
+            yield cast(Vectors, largest[:, 0, 0] * mean ** np.float32(1 / p))
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
         from headfit.heads.layers.gem_layer import GeM  # noqa: PLC0415  (imports Keras)
@@ -44,16 +52,21 @@ class Gem(Pooling):
         return GeM(shape, EPSILON, data_format, name=name)(x)
 
 
-def _power(x: Vectors, p: float) -> Vectors:
-    """x^p; whole exponents by multiplication, which is many times faster than a general power."""
+def _power(powers: dict[int, Vectors], p: float) -> Vectors:
+    """x^p; whole exponents by multiplication, which is many times faster than a general power.
+
+    Args:
+        powers: x^1 and what was computed already; what is on the way to x^p is added.
+        p: > 0.
+    """
     if p > 8 or not p.is_integer():
-        return cast(Vectors, x ** np.float32(p))
-    result = x
-    for bit in f"{int(p):b}"[1:]:
-        result = result * result
-        if bit == "1":
-            result = result * x
-    return result
+        return cast(Vectors, powers[1] ** np.float32(p))
+    if p not in powers:
+        half, odd = divmod(int(p), 2)
+        powers[int(p)] = (
+            _power(powers, p - 1) * powers[1] if odd else np.square(_power(powers, float(half)))
+        )
+    return powers[int(p)]
 
 
 GEM = Gem(

@@ -1,0 +1,52 @@
+"""Work on numpy arrays, dealt out to threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+
+def in_threads(work: Callable[[np.ndarray], None], count: int, together: int) -> None:
+    """Call ``work`` with the numbers 0 to ``count`` − 1, some at a time.
+
+    Matrix products then run in one thread each: much of the work between them is numpy's, which
+    uses one thread, and two threads with a problem each leave no core waiting.
+
+    Args:
+        work: is given int (m,); releases the interpreter as numpy does.
+        count: of pieces.
+        together: pieces in a call, at most; fewer if that gives every thread the same.
+    """
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    calls = -(-count // together)
+    if workers is None or workers < 2 or count < 2:
+        for part in np.array_split(np.arange(count), calls):
+            work(part)
+        return
+    calls = -(-calls // workers) * workers
+    parts = [part for part in np.array_split(np.arange(count), calls) if len(part)]
+    with (
+        _controller().limit(limits=1, user_api="blas"),
+        contextlib.closing(_Pool(min(workers, len(parts)))) as pool,
+    ):
+        for done in [pool.submit(work, part) for part in parts]:
+            done.result()
+
+
+class _Pool(ThreadPoolExecutor):
+    """Closed with what has begun and without what has not: Ctrl-C need not wait for all."""
+
+    def close(self) -> None:
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Find the BLAS libraries once: that takes milliseconds."""
+    return ThreadpoolController()
