@@ -45,7 +45,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 SAMPLES_MAY = {"errors", "files", "samples"}
 # within backbones, the catalogue can be listed without the machinery
 BACKBONES = ("catalog", "probe", "weights", "torch_file", "efficientnet_lite", "build", "graph")
-BACKBONES += ("graph_cache", "engine")
+BACKBONES += ("interface", "compiled", "graph_cache", "tuning", "quantise", "int8", "gpu")
+BACKBONES += ("keras_engine", "openvino_engine", "engine")
 HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from headfit import digests, files, worker
 from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.compiled import compile_graph
 from headfit.backbones.probe import probe_images
 from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError
@@ -30,36 +30,6 @@ class Graph:
 
     path: Path
     facts: dict[str, Any]
-
-
-def compile_graph(path: Path) -> Any:
-    """Compile a graph for this CPU: float32, throughput mode, one image a request.
-
-    In a thread of its own: OpenVINO gives the thread that compiles an alternate signal stack, and
-    when models are freed in the order they were made it leaves one that is freed as well. In the
-    main thread the next Ctrl-C would then end in a segmentation fault.
-
-    Raises:
-        EngineError: if OpenVINO refuses it.
-    """
-    with ThreadPoolExecutor(1, "headfit-compile") as pool:
-        return pool.submit(_compile, path).result()
-
-
-def _compile(path: Path) -> Any:
-    worker.switch_off_telemetry()
-    import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
-
-    # without the precision hint OpenVINO may run bfloat16; one image a request measured fastest
-    config = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-    try:
-        core = ov.Core()
-        graph = core.read_model(str(path))
-        graph.reshape([1, *list(graph.input(0).partial_shape)[1:]])
-        return core.compile_model(graph, "CPU", config)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[-1].strip()
-        raise EngineError(f"OpenVINO {version('openvino')} refuses the graph: {reason}") from error
 
 
 def backbone_graph(
@@ -97,7 +67,7 @@ def backbone_graph(
         graph, reference = (_in_turn if download else _at_once)(helpers, request)
         return _prove(folder, contract, graph, reference)
 
-    return _cached(key, build)
+    return cached(key, build)
 
 
 def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str], None]) -> Graph:
@@ -119,10 +89,19 @@ def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str]
         request = {"path": str(path), "contract": contract.to_dict(), "folder": str(folder)}
         return worker.call(writer, request, backend="openvino")
 
-    return _cached(key, build)
+    return cached(key, build)
 
 
-def _cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Graph:
+def cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Graph:
+    """Find a graph by all that made it, or make it.
+
+    Args:
+        key: what made it, besides the versions of Keras and OpenVINO.
+        build: writes ``graph.xml`` and ``graph.bin`` into a folder and gives the facts to keep.
+
+    Raises:
+        WriteError: if it cannot be kept.
+    """
     versions = {name: version(name) for name in ("keras", "openvino")}
     digest = digests.of_data({**key, "format": FORMAT, "versions": versions})
     folder = files.home() / "graphs" / digest

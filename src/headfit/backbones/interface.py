@@ -1,0 +1,81 @@
+"""What an engine is: pixels in, feature maps out; and what is known of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+FLOAT32, INT8 = "float32", "int8"
+PRECISIONS = (FLOAT32, INT8)
+Tagged = tuple[Any, np.ndarray]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What is known of an engine, as it goes into results.
+
+    Attributes:
+        name: ``"openvino"`` or ``"keras"``.
+        map_shape: (H, W, C) of one feature map.
+        parameters: number of weights of the backbone.
+        weights_digest: digest of all weights.
+        cosine: the lowest on the probe images: of float32 against Keras (1 for Keras itself), of
+            int8 against float32.
+        note: why this engine runs, if it is not the one that was asked for.
+        device: what it runs on: ``"cpu"``, or the graphics processor as its framework names it.
+        precision: of the arithmetic, ``"float32"`` or ``"int8"``.
+        calibrated_on: images that the ranges of int8 were taken from; 0 for float32.
+        speedup: how many times as fast as float32 it was when its graph was made.
+        setting: how it was set to run here: ``batch``, and for OpenVINO ``hint``.
+    """
+
+    name: str
+    map_shape: tuple[int, int, int]
+    parameters: int
+    weights_digest: str
+    cosine: float
+    note: str = ""
+    device: str = "cpu"
+    precision: str = FLOAT32
+    calibrated_on: int = 0
+    speedup: float = 1.0
+    setting: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that JSON can hold."""
+        return {**asdict(self), "map_shape": list(self.map_shape)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> EngineInfo:
+        """Rebuild from :meth:`to_dict`; fields that came later may be absent."""
+        height, width, channels = data["map_shape"]
+        return cls(**{**data, "map_shape": (height, width, channels)})
+
+
+class Engine(Protocol):
+    """Runs a frozen network over images."""
+
+    info: EngineInfo
+
+    def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
+        """Run the network.
+
+        Args:
+            batches: pairs of any tag and one uint8 image (1, height, width, 3), RGB.
+
+        Yields:
+            Pairs of the tag and the float32 result (1, …), in whatever order they are ready.
+        """
+        ...
+
+
+def default_backend() -> str:
+    """Name the Keras backend to use: the user's, else JAX, which comes with headfit."""
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].backend.backend())
+    return os.environ.get("KERAS_BACKEND") or "jax"

@@ -1,0 +1,92 @@
+"""Keras itself, compiled, on the user's backend: the fallback, the reference, and the way to a GPU.
+
+Importing this imports nothing heavy; making an engine imports Keras.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from headfit import worker
+from headfit.backbones import gpu
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.interface import EngineInfo, Tagged, default_backend
+from headfit.errors import EngineError
+from headfit.images.contract import Contract
+
+# larger ones are no faster on a CPU, and filling them up costs more
+CPU_BATCH, GPU_BATCH = 8, 64
+
+
+class KerasEngine:
+    """A backbone on Keras.
+
+    Every batch has one length, the last one filled up with black images: the network is compiled
+    once, and the map of an image does not depend on how many others come with it.
+
+    Args:
+        spec: the backbone.
+        contract: its preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        note: why this engine runs, if it is not the one that was asked for.
+        device: the graphics processor that Keras will use; empty for none.
+    """
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        contract: Contract,
+        weights: str,
+        note: str = "",
+        device: str = "",
+    ) -> None:
+        worker.switch_off_telemetry()
+        backend = os.environ["KERAS_BACKEND"] = default_backend()
+        try:
+            from headfit.backbones import build  # noqa: PLC0415  (imports Keras)
+        except (ImportError, ValueError) as error:
+            raise EngineError(
+                f"Keras cannot run on the backend '{backend}': {error}. Install it, or unset "
+                f"KERAS_BACKEND for JAX."
+            ) from error
+        if device:
+            gpu.insist_on_float32(backend)
+        self._contract = contract
+        self._batch = GPU_BATCH if device else CPU_BATCH
+        self._model = build.build(spec, contract.height, weights)
+        height, width, channels = (int(length) for length in self._model.output_shape[1:])
+        self.info = EngineInfo(
+            "keras",
+            (height, width, channels),
+            int(self._model.count_params()),
+            build.weights_digest(self._model),
+            1.0,
+            note,
+            device or "cpu",
+            setting={"batch": self._batch, "backend": backend},
+        )
+
+    def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
+        """See :class:`headfit.backbones.interface.Engine`; in order, a batch at a time."""
+        pixels = np.zeros((self._batch, self._contract.height, self._contract.width, 3), np.uint8)
+        images = iter(batches)
+        while group := list(islice(images, self._batch)):
+            for place, (_, image) in enumerate(group):
+                pixels[place] = image[0]
+            pixels[len(group) :] = 0
+            maps = self._predict(pixels)
+            for place, (tag, _) in enumerate(group):
+                yield tag, maps[place : place + 1]
+
+    def alone(self, image: np.ndarray) -> np.ndarray:
+        """Run one image (1, height, width, 3) as a batch of its own, compiled apart from others."""
+        return self._predict(image)
+
+    def _predict(self, pixels: np.ndarray) -> np.ndarray:
+        maps: Any = self._model.predict_on_batch(self._contract.apply(pixels))
+        return np.asarray(maps, np.float32)
