@@ -81,7 +81,8 @@ def scikit(z, labels, rows, penalty) -> np.ndarray:
     return model.fit(z[rows], labels[rows]).predict_proba(z)
 
 
-def test_the_nested_losses_are_those_of_brute_force(store):
+def test_the_nested_losses_are_those_of_brute_force(store, monkeypatch):
+    monkeypatch.setattr(logistic.Path.go, "__defaults__", (logistic.TOLERANCE,))
     labels = np.arange(60) % 3
     features = pooled(store, random_maps(labels, 0.5))
     problem = problem_of(labels)
@@ -202,6 +203,22 @@ def test_progress_ends_at_one(store):
         GEM, pooled(store, random_maps(labels)), problem_of(labels, repeats=2), told.append
     )
     assert told == sorted(told) and told[-1] == 1.0
+
+
+def test_the_loose_tolerance_of_inner_models_chooses_the_same_penalties(store, monkeypatch):
+    labels = np.arange(150) % 3
+    rotated = pooled(store, random_maps(labels, 0.4)).coordinates(FLATTEN.pooling, None)
+    grid = tuple(10.0**-power for power in range(1, 8))
+    problem = problem_of(labels, penalties=grid, repeats=2)
+    units = [(repeat, fold) for repeat in range(2) for fold in range(4)]
+    loose = penalties.choose(rotated, problem, units)
+    monkeypatch.setattr(logistic.Path.go, "__defaults__", (1e-4,))
+    exact = penalties.choose(rotated, problem, units)
+    # where two penalties are as good as each other either will do
+    worse = exact.losses[np.arange(8), loose.chosen] / exact.losses.min(
+        axis=1, initial=np.inf, where=~np.isnan(exact.losses)
+    )
+    assert (worse < 1.01).all()
 
 
 def test_a_fold_stops_on_the_path_where_its_loss_clearly_rises(store):
