@@ -18,6 +18,7 @@ from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
 from headfit.study import linear
+from headfit.study.ledger import Ledger
 from headfit.study.problem import Outcome, Problem
 
 
@@ -32,7 +33,7 @@ class CrossValidation:
         choices: settings chosen in each repeat and fold, in their order.
         final: settings for a model of all images.
         warnings: lines for the user.
-        seconds: wall time of all fits.
+        seconds: wall time of all fits, when they were made.
         refit: trains the head on all images with the final settings.
     """
 
@@ -51,6 +52,7 @@ def cross_validate(
     pooled: PooledFeatures,
     problem: Problem,
     progress: Callable[[float], None] = lambda fraction: None,
+    ledger: Ledger | None = None,
 ) -> CrossValidation:
     """Cross-validate one head.
 
@@ -59,13 +61,29 @@ def cross_validate(
         pooled: features of the n images.
         problem: labels, folds and budget, the same for all heads.
         progress: told the fraction done.
+        ledger: where finished fits are looked up and kept.
     """
-    start = time.perf_counter()
     method: Any = linear
     if not head.linear:
         # imported here: JAX takes a second, and a study of linear heads needs none of it
         from headfit.study import gradient as method  # noqa: PLC0415
-    outcome: Outcome = method.cross_validate(head, pooled, problem, progress)
+    known = ledger.outcome(head) if ledger else None
+    if known is None:
+        start = time.perf_counter()
+        outcome: Outcome = method.cross_validate(head, pooled, problem, progress)
+        known = outcome, time.perf_counter() - start
+        if ledger:
+            ledger.keep_outcome(head, *known)
+    outcome, seconds = known
+
+    def refit() -> FittedHead:
+        fitted = ledger.fitted(head, outcome.final) if ledger else None
+        if fitted is None:
+            fitted = method.refit(head, pooled, problem, outcome.final)
+            if ledger:
+                ledger.keep_fitted(outcome.final, fitted)
+        return fitted
+
     return CrossValidation(
         head,
         outcome.probabilities,
@@ -73,6 +91,6 @@ def cross_validate(
         outcome.choices,
         outcome.final,
         outcome.warnings,
-        time.perf_counter() - start,
-        lambda: method.refit(head, pooled, problem, outcome.final),
+        seconds,
+        refit,
     )
