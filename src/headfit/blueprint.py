@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import weakref
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headfit import files, worker
+from headfit import digests, files, worker
+from headfit.backbones.catalog import find
 from headfit.backbones.engine import default_backend
+from headfit.backbones.weights import weights_identity
 from headfit.classifier import Classifier
 from headfit.errors import EngineError
 from headfit.fitting.fitted import FittedHead
@@ -22,6 +26,8 @@ from headfit.model_file import ModelRecord
 WRITER = "headfit.assembly:write_model"
 # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
 FAST_BACKEND = "openvino"
+# to be raised with every change of how the file is made
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,16 @@ class Blueprint:
     version: str
 
     def write(self, path: Path) -> None:
-        """Write the ``.keras`` file, whole or not at all.
+        """Write the ``.keras`` file, whole or not at all; not again if it is there already.
 
         Raises:
             EngineError: if Keras cannot build or save the model.
             WriteError: if it cannot be written.
         """
-        files.write_file(path, self._write)
+        note = files.home() / "models" / f"{self._digest()}.json"
+        if not _is_written(path, note):
+            files.write_file(path, self._write)
+            files.write_json(note, {"file": digests.of_file(path)})
 
     def classifier(self) -> Classifier:
         """Make the classifier, from a file that is removed together with it."""
@@ -62,6 +71,21 @@ class Blueprint:
         result = Classifier(folder / "model.keras")
         weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
         return result
+
+    def _digest(self) -> str:
+        """Digest all that the file depends on."""
+        weights = [digests.of_bytes(np.ascontiguousarray(w).data) for w in self.fitted.weights]
+        return digests.of_data(
+            {
+                "format": FORMAT,
+                "backbone": [self.backbone, weights_identity(find(self.backbone), self.weights)],
+                "contract": self.contract.to_dict(),
+                "head": [self.fitted.head.name, self.fitted.shape, weights],
+                "classes": list(self.classes),
+                "probe": self.probe.tolist(),
+                "versions": [self.version, version("keras")],
+            }
+        )
 
     def _write(self, path: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="headfit-") as folder:
@@ -81,6 +105,15 @@ class Blueprint:
         probe = tuple(tuple(map(float, row)) for row in self.probe)
         names = (self.fitted.head.name, self.backbone)
         ModelRecord(self.classes, self.contract, *names, probe, self.version).append_to(path)
+
+
+def _is_written(path: Path, note: Path) -> bool:
+    """Whether a file is the very one that was written for this blueprint."""
+    try:
+        noted: str = json.loads(note.read_text("utf-8"))["file"]
+        return digests.of_file(path) == noted
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _assemble(request: dict[str, Any]) -> None:
