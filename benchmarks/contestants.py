@@ -26,7 +26,7 @@ F32 = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
 def timed(way: str, count: int, **setting: Any) -> Work:
     """Race a way on decoded images."""
     forward: Way = globals()[way](**setting)
-    side = _contract(setting["backbone"]).height
+    side = contract_of(setting["backbone"]).height
     images = np.resize(_noise(side), (count, side, side, 3))
     return lambda: sum(len(maps) for maps in forward(images))
 
@@ -48,7 +48,7 @@ def engine(backbone: str, weights: str) -> Way:
     from headfit.backbones.catalog import find
     from headfit.backbones.engine import open_engine
 
-    opened = open_engine(find(backbone), _contract(backbone), weights, engine="openvino")
+    opened = open_engine(find(backbone), contract_of(backbone), weights, engine="openvino")
 
     def forward(images: np.ndarray) -> Iterator[np.ndarray]:
         # the engine may give results in another order
@@ -74,7 +74,7 @@ def openvino_timed(backbone: str, weights: str, count: int, batch: int, jobs: in
     import openvino as ov
 
     queue = ov.AsyncInferQueue(_compiled(backbone, weights, batch), jobs)
-    images = np.resize(_noise(_contract(backbone).height), (batch, *_shape(backbone)))
+    images = np.resize(_noise(contract_of(backbone).height), (batch, *shape_of(backbone)))
 
     def work() -> int:
         for _ in range(count // batch):
@@ -92,7 +92,7 @@ def onnx_runtime(backbone: str, weights: str, batch: int, jobs: int) -> Way:
     from headfit.backbones.build import build
     from headfit.backbones.catalog import find
 
-    contract = _contract(backbone)
+    contract = contract_of(backbone)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if jobs > 1 else 0  # 0: as many as there are cores
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ def onnx_runtime(backbone: str, weights: str, batch: int, jobs: int) -> Way:
 
 def keras_predict(backbone: str, weights: str) -> Way:
     """``model.predict`` on the process's Keras backend."""
-    model = _from_pixels(backbone, weights)
+    model = from_pixels(backbone, weights)
     return lambda images: iter([model.predict(images, batch_size=32, verbose=0)])
 
 
@@ -121,7 +121,7 @@ def headfit_end_to_end(folder: str, backbone: str, weights: str, out: str = "") 
     from headfit.features.store import FeatureStore
     from headfit.images.index import ImageIndex
 
-    contract, index = _contract(backbone), ImageIndex.from_directory(folder)
+    contract, index = contract_of(backbone), ImageIndex.from_directory(folder)
     opened = open_engine(find(backbone), contract, weights, engine="openvino")
 
     def work() -> int:
@@ -142,8 +142,8 @@ def keras_end_to_end(folder: str, backbone: str, weights: str, out: str = "") ->
     """What a user writes: ``image_dataset_from_directory`` and ``model.predict``."""
     import keras
 
-    model = _from_pixels(backbone, weights)
-    size = _shape(backbone)[:2]
+    model = from_pixels(backbone, weights)
+    size = shape_of(backbone)[:2]
 
     def work() -> int:
         data: Any = keras.utils.image_dataset_from_directory(
@@ -163,7 +163,7 @@ def decoded(folder: str, backbone: str, out: str) -> Work:
     from headfit.images.index import ImageIndex
 
     index = ImageIndex.from_directory(folder)
-    height, width, _ = _shape(backbone)
+    height, width, _ = shape_of(backbone)
 
     def work() -> int:
         files = [read_bytes(index.path(number)) for number in range(len(index))]
@@ -178,7 +178,7 @@ def arithmetic(backbone: str, weights: str) -> Work:
     from headfit.backbones.build import build
     from headfit.backbones.catalog import find
 
-    model = build(find(backbone), _contract(backbone).height, weights)
+    model = build(find(backbone), contract_of(backbone).height, weights)
     total = 0
     for layer in model.layers:
         if "Conv2D" not in type(layer).__name__:
@@ -207,35 +207,37 @@ def _compiled(backbone: str, weights: str, batch: int) -> Any:
     from headfit.backbones.catalog import find
     from headfit.backbones.graph_cache import backbone_graph
 
-    graph = backbone_graph(find(backbone), _contract(backbone), weights, "jax", print)
+    graph = backbone_graph(find(backbone), contract_of(backbone), weights, "jax", print)
     core = ov.Core()
     model = core.read_model(str(graph.path))
-    model.reshape([batch, *_shape(backbone)])
+    model.reshape([batch, *shape_of(backbone)])
     return core.compile_model(model, "CPU", F32)
 
 
-def _from_pixels(backbone: str, weights: str) -> Any:
-    """The backbone with its preprocessing, as one Keras model."""
+def from_pixels(backbone: str, weights: str) -> Any:
+    """Build a backbone and its preprocessing as one Keras model."""
     import keras
 
     from headfit.backbones.build import build
     from headfit.backbones.catalog import find
 
-    contract = _contract(backbone)
-    pixels = keras.Input(_shape(backbone))
+    contract = contract_of(backbone)
+    pixels = keras.Input(shape_of(backbone))
     x = pixels * np.array(contract.scale, np.float32) + np.array(contract.offset, np.float32)
     x = keras.ops.flip(x, axis=-1) if contract.bgr else x
     return keras.Model(pixels, build(find(backbone), contract.height, weights)(x))
 
 
-def _contract(backbone: str) -> Any:
+def contract_of(backbone: str) -> Any:
+    """Headfit's record of a backbone's preprocessing, at its own size."""
     from headfit.backbones.catalog import find
 
     return find(backbone).contract()
 
 
-def _shape(backbone: str) -> tuple[int, int, int]:
-    contract = _contract(backbone)
+def shape_of(backbone: str) -> tuple[int, int, int]:
+    """Height, width and 3 of the images that a backbone takes."""
+    contract = contract_of(backbone)
     return contract.height, contract.width, 3
 
 
