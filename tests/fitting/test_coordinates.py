@@ -24,7 +24,7 @@ def gram(features: np.ndarray) -> np.ndarray:
 
 
 def full(triangle: np.ndarray) -> np.ndarray:
-    return np.triu(triangle) + np.triu(triangle, 1).T
+    return np.tril(triangle) + np.tril(triangle, -1).T
 
 
 def assert_rotation_of(coordinates, features: np.ndarray) -> None:

@@ -43,6 +43,7 @@ MAX_STEPS = 300
 LEAST_LOSS = 1e-6
 # for weights that are handed over
 EXACT = 1e-5
+FLOAT32_EXACT = 3e-4  # the same where float32 is all there is room for
 EXACT_STEPS = 3000
 # problems that a thread takes on together: logits of about so many bytes stay in its cache, and
 # matrix products of fewer rows are slow
@@ -67,6 +68,11 @@ class Point:
     def of(self, which: np.ndarray) -> Point:
         """Give some of them."""
         return Point(self.weights[which], self.logits[which], self.converged[which])
+
+    def wide(self) -> Point:
+        """Give the same in float64."""
+        weights, logits = self.weights.astype(np.float64), self.logits.astype(np.float64)
+        return Point(weights, logits, self.converged)
 
     def put(self, which: np.ndarray, other: Point) -> None:
         """Replace some of them."""

@@ -77,7 +77,7 @@ class PooledFeatures:
             images: int (m,).
 
         Returns:
-            float32 (m, m), only its upper triangle filled.
+            float32 (m, m), only its lower triangle filled.
         """
         features = self.features(pooling, shape)[images]
         return coordinates.centred_gram(coordinates.blocks_of(features), len(images))[0]

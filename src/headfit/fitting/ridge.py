@@ -24,7 +24,7 @@ class RidgeScreen:
     """Residuals of rows that were left out.
 
     Args:
-        gram: float32 (n, n), centred Gram matrix; only its upper triangle is read.
+        gram: float32 (n, n), centred Gram matrix; only its lower triangle is read.
         labels: int (n,), 0 to K−1.
         classes: K.
         penalty: λ relative to the mean square norm of the features, tr(K)/n.
@@ -36,12 +36,12 @@ class RidgeScreen:
         lifted = np.array(gram, np.float32, order="F")
         lifted /= np.float32(scale)
         np.fill_diagonal(lifted, lifted.diagonal() + n * penalty)
-        factor, failed = lapack.spotrf(lifted, lower=0, overwrite_a=1)
+        factor, failed = lapack.spotrf(lifted, lower=1, overwrite_a=1)
         if not failed:
-            inverse, failed = lapack.spotri(factor, lower=0, overwrite_c=1)
+            inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
         if failed or not np.isfinite(scale):
             raise EngineError("The features have values that are not finite or far too large.")
-        self._b = np.triu(inverse) + np.triu(inverse, 1).T
+        self._b = np.tril(inverse) + np.tril(inverse, -1).T
         self._b -= np.float32(1 / (n * n * penalty))
         targets = np.zeros((n, classes), np.float32)
         targets[np.arange(n), labels] = 1

@@ -15,7 +15,7 @@ import numpy as np
 from headfit.fitting import ridge
 from headfit.fitting.coordinates import Coordinates
 from headfit.fitting.fitted import FittedHead
-from headfit.fitting.logistic import EXACT, EXACT_STEPS, LOOSE, Path
+from headfit.fitting.logistic import EXACT, EXACT_STEPS, FLOAT32_EXACT, Path, minimise
 from headfit.fitting.pooled import PooledFeatures, keys_of
 from headfit.fitting.softmax import Rows, softmax
 from headfit.fitting.threads import in_threads
@@ -27,6 +27,8 @@ from headfit.study.splits import inner_pairs
 Shape = float | None
 # images that a shape is chosen on; more would hardly choose another
 SCREENED = 2000
+# up to so many numbers the final fit is in float64
+FLOAT64_SIZE = 16_000_000
 
 
 def cross_validate(
@@ -104,15 +106,24 @@ def best_shapes(head: Head, pooled: PooledFeatures, problem: Problem) -> list[Sh
 def refit(
     head: Head, pooled: PooledFeatures, problem: Problem, settings: dict[str, Any]
 ) -> FittedHead:
-    """Fit the head on all images with these settings, to full precision."""
+    """Fit the head on all images with these settings, to full precision.
+
+    That is 1e-5 in float64, or 3e-4 in float32 where coordinates in float64 would not fit (above
+    some 4,000 images for flatten).
+    """
     coordinates = pooled.coordinates(head.pooling, settings["shape"])
-    rows = Rows.of(coordinates.z.astype(np.float64), problem.labels, problem.classes)
-    path = Path(rows, np.ones((1, len(problem.labels)), bool), EXACT_STEPS)
+    rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+    everything, one = np.ones((1, len(problem.labels)), bool), np.zeros(1, int)
+    path = Path(rows, everything)
     for penalty in problem.penalties:
-        last = penalty <= settings["penalty"]
-        point = path.go(penalty, np.zeros(1, int), EXACT if last else LOOSE)
-        if last:
+        point = path.go(penalty, one)
+        if penalty <= settings["penalty"]:
             break
+    last, tolerance = np.array([settings["penalty"]]), FLOAT32_EXACT
+    if coordinates.z.size <= FLOAT64_SIZE:
+        rows = Rows.of(coordinates.z.astype(np.float64), problem.labels, problem.classes)
+        point, tolerance = point.wide(), EXACT
+    point = minimise(rows, everything, last, [point], tolerance, EXACT_STEPS)
     weights = point.weights[0]
     kernel, bias = coordinates.to_features(weights[:, :-1].T, weights[:, -1])
     found = kernel.astype(np.float32), bias.astype(np.float32)
