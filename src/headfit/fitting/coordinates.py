@@ -23,6 +23,7 @@ import numpy as np
 from scipy.linalg import blas, eigh
 
 from headfit.errors import EngineError
+from headfit.fitting.threads import one_thread
 
 # eigenvalues below this share of the largest are rounding: no model can use them
 RANK_TOLERANCE = 1e-6
@@ -210,13 +211,14 @@ def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     probe = np.random.default_rng(0).standard_normal((len(symmetric), 2)).astype(np.float32)
     wanted = blas.ssymm(1.0, symmetric, probe, lower=1)
     exact = np.float64 if len(symmetric) <= SMALL else np.float32
-    values, vectors = eigh(
-        symmetric.astype(exact, copy=False),
-        lower=True,
-        driver="evd",
-        overwrite_a=True,
-        check_finite=False,
-    )
+    with one_thread():
+        values, vectors = eigh(
+            symmetric.astype(exact, copy=False),
+            lower=True,
+            driver="evd",
+            overwrite_a=True,
+            check_finite=False,
+        )
     error = np.abs(vectors @ (values[:, None] * (vectors.T @ probe)) - wanted).max()
     largest = max(float(values[-1]), float(np.finfo(np.float32).tiny))
     if not error <= MAX_ERROR * largest:

@@ -32,11 +32,23 @@ def in_threads(work: Callable[[np.ndarray], None], count: int, together: int) ->
     calls = -(-calls // workers) * workers
     parts = [part for part in np.array_split(np.arange(count), calls) if len(part)]
     with (
-        _controller().limit(limits=1, user_api="blas"),
+        one_thread(),
         contextlib.closing(_Pool(min(workers, len(parts)))) as pool,
     ):
         for done in [pool.submit(work, part) for part in parts]:
             done.result()
+
+
+def one_thread() -> contextlib.AbstractContextManager[object]:
+    """Let BLAS and LAPACK use one thread meanwhile.
+
+    Where threads meet after every row, as in a decomposition, one that is held up holds up all:
+    with other work on the machine two threads were three times as slow as one.
+    """
+    limit: contextlib.AbstractContextManager[object] = _controller().limit(
+        limits=1, user_api="blas"
+    )
+    return limit
 
 
 class _Pool(ThreadPoolExecutor):
