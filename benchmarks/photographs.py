@@ -34,7 +34,7 @@ def classes_of_photographs(folder: Path, count: int, classes: int) -> Path:
     """Write JPEG files of 256×256 of up to 100 classes; those that are there already are kept.
 
     A class is a source and a turn of its colours. Each file is a random crop, mirrored or not,
-    brighter or darker, under a random share (up to 0.7) of another source's crop, so that classes
+    brighter or darker, under a random share (up to 0.6) of another source's crop, so that classes
     overlap. The first files do not change when more are asked for.
     """
     for number in range(count):
@@ -77,8 +77,9 @@ def _mixed(number: int, label: int, classes: int) -> Any:
     rng = np.random.default_rng((number, classes))
     source = SOURCES[label % len(SOURCES)]
     other = SOURCES[rng.integers(len(SOURCES))]
-    share = rng.uniform(0, 0.7)
-    pixels = (1 - share) * _crop(source, label // len(SOURCES), rng)
+    share = rng.uniform(0, 0.6)
+    turns = -(-classes // len(SOURCES))
+    pixels = (1 - share) * _crop(source, label // len(SOURCES) * HUES // turns, rng)
     pixels += share * _crop(other, rng.integers(HUES), rng)
     pixels *= rng.uniform(0.7, 1.3)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
