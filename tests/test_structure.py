@@ -35,7 +35,7 @@ LAYERS = (
     ("fitting",),
     ("study",),
     ("loading", "model_file", "assembly", "classifier", "blueprint", "comparison"),
-    ("options", "provenance", "pipeline"),
+    ("options", "maps", "precision", "provenance", "pipeline"),
     ("samples",),
     ("cli",),
     ("__main__",),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headfit.backbones import catalog
-from headfit.backbones.engine import ENGINES
+from headfit.backbones import catalog, int8
+from headfit.backbones.engine import ENGINES, FLOAT32, INT8, PRECISIONS
 from headfit.backbones.weights import IMAGENET, check_weights
 from headfit.errors import UsageError
+from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
 from headfit.study.compare import check_rope
@@ -29,6 +30,8 @@ class Options:
         quick: one repeat, and one trial instead of three for heads trained by gradient descent.
         rope: a difference that does not matter, as a fraction of balanced accuracy.
         engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
+        precision: of the backbone's arithmetic, ``"float32"`` or ``"int8"``.
+        feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
     """
 
     backbone: str = catalog.DEFAULT
@@ -41,6 +44,8 @@ class Options:
     quick: bool = False
     rope: float = 0.01
     engine: str = "auto"
+    precision: str = FLOAT32
+    feature_dtype: str = "float16"
 
     @property
     def rounds(self) -> int:
@@ -70,4 +75,19 @@ class Options:
             raise UsageError(f"--seed {self.seed} must be from 0 to {2**32 - 1}.")
         if self.engine not in ENGINES:
             raise UsageError(f"--engine '{self.engine}' is none of {', '.join(ENGINES)}.")
+        self._check_precision()
+        if self.feature_dtype not in DTYPES:
+            raise UsageError(
+                f"--feature-dtype '{self.feature_dtype}' is none of {', '.join(DTYPES)}."
+            )
         return spec, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
+
+    def _check_precision(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision '{self.precision}' is none of {', '.join(PRECISIONS)}.")
+        if self.precision == INT8 and self.engine == "keras":
+            raise UsageError(
+                "--precision int8 runs on OpenVINO only: leave out --engine keras, or int8."
+            )
+        if self.precision == INT8:
+            int8.check_installed()

@@ -12,28 +12,27 @@ from typing import Any
 import numpy as np
 
 from headfit import files, provenance
-from headfit.backbones.engine import open_engine
 from headfit.backbones.weights import RANDOM, check_weights
 from headfit.blueprint import Blueprint
 from headfit.comparison import SCHEMA, Study
 from headfit.errors import UsageError
-from headfit.features.extract import Extraction, extract
-from headfit.features.key import feature_key
-from headfit.features.store import FeatureStore
+from headfit.features.extract import Extraction
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
+from headfit.maps import MapSource, calibration
 from headfit.options import Options
+from headfit.precision import Int8Effect, int8_effect
+from headfit.study.agreement import choose_head
 from headfit.study.crossval import CrossValidation, cross_validate
+from headfit.study.ledger import Ledger
 from headfit.study.metrics import evaluate
 from headfit.study.problem import Problem
 from headfit.study.results import candidate, fold_metrics
 from headfit.study.splits import make_splits
 from headfit.study.verdict import Verdict, conclude
 from headfit.watcher import Watcher
-
-STORED_DTYPE = "float16"
 
 
 def compare(
@@ -111,6 +110,9 @@ class _Run:
                 f"pretrained backbone."
             )
         index = self._index()
+        backbone = self.spec, self.contract, self.weights
+        used = calibration(index, self.options)
+        self.source = MapSource(*backbone, self.options, self.watcher, used)
         self.clock.lap("audit")
         found = self._extract(index)
         self.clock.lap("decode_and_extract")
@@ -119,7 +121,9 @@ class _Run:
         self.clock.lap("heads")
         verdict = self._decide(found, fits)
         self.clock.lap("statistics")
-        return self._finish(found, rows, fits, verdict)
+        int8 = self._int8(found, rows, fits, verdict)
+        self.clock.lap("precision")
+        return self._finish(found, rows, fits, verdict, int8)
 
     def _index(self) -> ImageIndex:
         self.watcher.stage("Looking for images", 1)
@@ -130,22 +134,9 @@ class _Run:
         return index
 
     def _extract(self, index: ImageIndex) -> Extraction:
-        engine = self.options.engine
-        key = feature_key(self.spec, self.contract, self.weights, engine=engine, dtype=STORED_DTYPE)
-        store = FeatureStore(files.home() / "features" / key)
         tell = self.watcher.tell
-        if store.damaged:
-            tell(f"{len(store.damaged)} damaged blocks in the feature store are computed anew.")
         self.watcher.stage("Images through the backbone", len(index))
-        found = extract(
-            index,
-            self.contract,
-            store,
-            lambda: open_engine(self.spec, self.contract, self.weights, engine=engine, tell=tell),
-            lambda done, _, skipped: self.watcher.advance(
-                done, f"{skipped} skipped" if skipped else ""
-            ),
-        )
+        found = self.source.maps(index)
         if found.computed == 0:
             tell(f"All {found.cached} feature maps were in the store: no backbone pass was needed.")
         elif found.cached:
@@ -170,12 +161,14 @@ class _Run:
         poolings = tuple(dict.fromkeys(head.pooling for head in self.heads))
         pooled = PooledFeatures(found.maps.subset(rows), poolings)
         heads = self._suitable(pooled)
+        features = [self.source.key, [found.digests[row] for row in rows]]
+        ledger = Ledger(files.home() / "fits", features, problem)
         self.watcher.stage("Training heads", len(heads))
         results = []
         for number, head in enumerate(heads):
             progress = self._progress(number, head)
             progress(0.0)
-            results.append(cross_validate(head, pooled, problem, progress))
+            results.append(cross_validate(head, pooled, problem, progress, ledger))
         for line in (line for result in results for line in result.warnings):
             self.watcher.tell(line)
         return _Fits(problem, groups, results, [fold_metrics(r, problem) for r in results])
@@ -245,21 +238,36 @@ class _Run:
             groups=fits.groups,
         )
 
-    def _finish(self, found: Extraction, rows: np.ndarray, fits: _Fits, verdict: Verdict) -> Study:
+    def _int8(
+        self, found: Extraction, rows: np.ndarray, fits: _Fits, verdict: Verdict
+    ) -> Int8Effect:
+        """Measure what int8 changes, if it is in use."""
+        if self.source.calibration is None:
+            return Int8Effect(None, found.probe)
+        self.watcher.stage("int8 against float32", 1)
+        head = choose_head(verdict.recommended, fits.found, fits.metrics)
+        recommended = head.name == verdict.recommended
+        return int8_effect(
+            self.source, found, rows, fits.problem, fits.groups, head, recommended=recommended
+        )
+
+    def _finish(
+        self, found: Extraction, rows: np.ndarray, fits: _Fits, verdict: Verdict, int8: Int8Effect
+    ) -> Study:
         """Refit the recommended head on all training images, and gather everything."""
         self.watcher.stage(f"Fitting {verdict.recommended} on all training images", 1)
         chosen = next(f for f in fits.found if f.head.name == verdict.recommended)
         fitted = chosen.refit()
         test = self._test(found, fitted)
         self.clock.lap("refit")
-        results = self._results(found, fits, verdict, test)
+        results = {**self._results(found, fits, verdict, test), "precision": int8.described}
         blueprint = Blueprint(
             self.spec.name,
             self.weights,
             self.contract,
             fitted,
             found.index.classes,
-            fitted.probabilities(found.probe),
+            fitted.probabilities(int8.probe),
             version("headfit"),
         )
         return Study(

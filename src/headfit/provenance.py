@@ -49,6 +49,8 @@ def settings(
         "heads": [head.name for head in heads],
         "contract": contract.to_dict(),
         "engine": info.to_dict(),
+        "precision": options.precision,
+        "feature_dtype": options.feature_dtype,
         "penalties": list(PENALTIES),
         "trials": {
             head.name: [t._asdict() for t in trials_for(head.body, quick=options.quick)]
@@ -72,6 +74,7 @@ def command(
     words += ["--size", str(contract.width), "--heads", ",".join(head.name for head in heads)]
     words += ["--folds", str(options.folds), "--repeats", str(options.rounds)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]
+    words += ["--precision", options.precision, "--feature-dtype", options.feature_dtype]
     return shlex.join(words + (["--quick"] if options.quick else []))
 
 

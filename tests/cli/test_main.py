@@ -46,6 +46,8 @@ def test_help_shows_how_it_is_used(arguments: list[str], capsys: Capture) -> Non
         (["--rope", "2"], 2, ["rope", "received 2"]),
         (["--weights", "nowhere.h5"], 2, ["'nowhere.h5'", "'imagenet'", "'random'"]),
         (["--engine", "fast"], 2, ["'fast'", "openvino"]),
+        (["--precision", "bf16"], 2, ["'bf16'", "float32, int8"]),
+        (["--feature-dtype", "int8"], 2, ["'int8'", "float16, float32"]),
         (["--fold", "3"], 2, ["--fold", "--folds"]),
         (["--folds", "7"], 1, ["'blue' (6)", "7 folds"]),
     ],
@@ -179,10 +181,10 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
         text=True,
     )
     deadline = time.monotonic() + 120
-    # the graph is written just before the first image goes through
-    while not list(home.glob("graphs/*/graph.json")) and time.monotonic() < deadline:
+    # the outcome of the trial is written just before the first image goes through
+    while not list(home.glob("trials/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(1.5)
+    time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

@@ -33,6 +33,7 @@ def test_the_same_gives_the_same_key():
         {"engine": "keras"},
         {"engine": "openvino"},
         {"dtype": "float32"},
+        {"calibration": "of some images"},
         *(
             {"contract": replace(SAME["contract"], **field)}
             for field in (

@@ -7,12 +7,7 @@ model, and says so. Where Keras has a graphics processor, Keras runs it there.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from statistics import median
-from typing import Any
-
-import numpy as np
 
 from headfit.backbones import graph_cache
 from headfit.backbones.catalog import BackboneSpec
@@ -44,7 +39,6 @@ __all__ = [
     "OpenVINOEngine",
     "Tagged",
     "default_backend",
-    "latency_ms",
     "open_engine",
 ]
 ENGINES = ("auto", "openvino", "keras")
@@ -106,20 +100,3 @@ def _open_openvino(
     setting, compiled = tuned(graph.path)
     info = EngineInfo.from_dict({"name": "openvino", **graph.facts})
     return OpenVINOEngine(graph.path, info, setting, compiled)
-
-
-def latency_ms(engine: Engine, contract: Contract, runs: int = 9) -> float:
-    """Measure the median time for one image alone, in milliseconds, after a warm-up."""
-    image = np.zeros((1, contract.height, contract.width, 3), np.uint8)
-
-    def alone() -> Any:
-        if isinstance(engine, KerasEngine):  # its stream fills the batch up
-            return engine.alone(image)
-        return list(engine.run([(None, image)]))
-
-    seconds = []
-    for _ in range(runs + 2):
-        start = time.perf_counter()
-        alone()
-        seconds.append(time.perf_counter() - start)
-    return 1000 * median(seconds[2:])

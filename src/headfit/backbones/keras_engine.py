@@ -27,7 +27,8 @@ class KerasEngine:
     """A backbone on Keras.
 
     Every batch has one length, the last one filled up with black images: the network is compiled
-    once, and the map of an image does not depend on how many others come with it.
+    once, and the map of an image does not depend on how many others come with it. An only image is
+    not kept waiting by such company: it runs alone, compiled apart.
 
     Args:
         spec: the backbone.
@@ -73,19 +74,21 @@ class KerasEngine:
 
     def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
         """See :class:`headfit.backbones.interface.Engine`; in order, a batch at a time."""
-        pixels = np.zeros((self._batch, self._contract.height, self._contract.width, 3), np.uint8)
         images = iter(batches)
-        while group := list(islice(images, self._batch)):
+        group = list(islice(images, self._batch))
+        if len(group) == 1:
+            ((tag, image),) = group
+            yield tag, self._predict(image)
+            return
+        pixels = np.zeros((self._batch, self._contract.height, self._contract.width, 3), np.uint8)
+        while group:
             for place, (_, image) in enumerate(group):
                 pixels[place] = image[0]
             pixels[len(group) :] = 0
             maps = self._predict(pixels)
             for place, (tag, _) in enumerate(group):
                 yield tag, maps[place : place + 1]
-
-    def alone(self, image: np.ndarray) -> np.ndarray:
-        """Run one image (1, height, width, 3) as a batch of its own, compiled apart from others."""
-        return self._predict(image)
+            group = list(islice(images, self._batch))
 
     def _predict(self, pixels: np.ndarray) -> np.ndarray:
         maps: Any = self._model.predict_on_batch(self._contract.apply(pixels))

@@ -52,6 +52,18 @@ _STUDY = (
         show_default=True,
         help="auto, openvino or keras; auto falls back to Keras and says so.",
     ),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        help="float32, or int8: faster on some processors, and what it changes is measured.",
+    ),
+    click.option(
+        "--feature-dtype",
+        default="float16",
+        show_default=True,
+        help="How feature maps are stored: float16, or float32 in twice the space.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print results.json on stdout, no table."),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )

@@ -31,6 +31,8 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     console.print(results["verdict"]["sentence"], markup=False)
     if results["test"]:
         console.print(_test_line(results["test"]), markup=False)
+    if results["precision"]:
+        console.print(results["precision"]["sentence"], markup=False)
     console.print(f"Written: {out}/model.keras, results.json, predictions.csv", markup=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headfit import digests
 from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.interface import FLOAT32, INT8
 from headfit.backbones.weights import weights_identity
 from headfit.images.contract import Contract
 
@@ -11,7 +12,13 @@ FORMAT = 1
 
 
 def feature_key(
-    spec: BackboneSpec, contract: Contract, weights: str, *, engine: str, dtype: str
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    *,
+    engine: str,
+    dtype: str,
+    calibration: str = "",
 ) -> str:
     """Digest everything but the image that changes a stored feature map.
 
@@ -21,6 +28,7 @@ def feature_key(
         weights: ``"imagenet"``, ``"random"`` or a path.
         engine: the engine asked for; engines agree only to about 1e-5.
         dtype: how the maps are stored.
+        calibration: digest of what int8 was calibrated on; empty for float32.
     """
     return digests.of_data(
         {
@@ -30,5 +38,7 @@ def feature_key(
             "contract": contract.to_dict(),
             "engine": engine,
             "dtype": dtype,
+            "precision": INT8 if calibration else FLOAT32,
+            "calibration": calibration,
         }
     )

@@ -23,6 +23,7 @@ from numpy.lib import format as npy
 from headfit import digests, files
 from headfit.features.half import to_float32
 
+DTYPES = ("float16", "float32")
 CHUNK_BYTES = 128 * 1024**2
 Noted = tuple[dict[str, Any], np.ndarray]
 
