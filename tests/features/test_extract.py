@@ -4,7 +4,6 @@ import io
 import math
 import shutil
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import numpy as np
 import pytest
@@ -250,16 +249,18 @@ def test_few_images_are_decoded_ahead(tmp_path, store):
 
 
 @pytest.mark.slow
-def test_a_real_backbone_gives_the_same_bits_in_flight_and_alone(tmp_path, store):
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_real_backbone_gives_the_same_bits_in_flight_and_alone(tmp_path, store, dtype):
     index = make_folder(tmp_path / "real", 8)
     spec = find("MobileNet")
     contract = spec.contract(64)
     opened = open_engine(spec, contract, "random")
-    found = extract(index, contract, store, lambda: opened)
+    found = extract(index, contract, store, lambda: opened, dtype=dtype)
+    assert {block.dtype.name for block in found.maps.blocks} == {dtype}
     assert found.maps.shape == (16, 2, 2, 1024) and found.info.cosine > 0.9999
     for i, maps in enumerate(maps_of(found)):
         image = decode(index.path(i).read_bytes(), 64, 64)
         ((_, alone),) = opened.run([(0, image[None])])
-        np.testing.assert_array_equal(maps, alone[0].astype(np.float16))
-    again = extract(index, contract, FeatureStore(store.folder), partial(never))
+        np.testing.assert_array_equal(maps, alone[0].astype(dtype))
+    again = extract(index, contract, FeatureStore(store.folder), never)
     np.testing.assert_array_equal(again.probe, found.probe)

@@ -38,9 +38,9 @@ def reader_of(index, tmp_path, progress=lambda *_: None) -> Reader:
     return Reader(index, CONTRACT, FeatureStore(tmp_path / "store"), progress)
 
 
-@pytest.mark.parametrize("seconds", [1e-9, 1000.0], ids=["one by one", "in groups"])
-def test_images_come_in_order_however_they_are_grouped(index, tmp_path, monkeypatch, seconds):
-    monkeypatch.setattr(module, "TASK_SECONDS", seconds)
+@pytest.mark.parametrize("seconds", [-1.0, 0.0003, 1000.0], ids=["threads", "both", "in turn"])
+def test_images_come_in_order_whoever_reads_them(index, tmp_path, monkeypatch, seconds):
+    monkeypatch.setattr(module, "THREAD_SECONDS", seconds)
     reader = reader_of(index, tmp_path)
     data = [index.path(i).read_bytes() for i in range(len(index))]
     found = list(reader.images())
@@ -50,22 +50,32 @@ def test_images_come_in_order_however_they_are_grouped(index, tmp_path, monkeypa
     assert list(reader.found) == list(range(60))
 
 
-def test_files_that_are_read_fast_share_a_task(index, tmp_path, monkeypatch):
-    sizes = []
-    read = Reader._read_group
+def readers(monkeypatch) -> list[str]:
+    """Gather the name of the thread that reads each file."""
+    names = []
+    read = Reader._read
 
-    def watched(self, numbers):
-        sizes.append(len(numbers))
-        return read(self, numbers)
+    def watched(self, path):
+        names.append(threading.current_thread().name)
+        return read(self, path)
 
-    monkeypatch.setattr(Reader, "_read_group", watched)
-    monkeypatch.setattr(module, "TASK_SECONDS", 1000.0)
+    monkeypatch.setattr(Reader, "_read", watched)
+    return names
+
+
+def test_tiny_files_are_read_without_threads(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "THREAD_SECONDS", 0.05)
+    names = readers(monkeypatch)
     list(reader_of(index, tmp_path).images())
-    assert sum(sizes) == 60 and max(sizes) == module.LARGEST_GROUP
-    sizes.clear()
-    monkeypatch.setattr(module, "TASK_SECONDS", 1e-9)
+    assert set(names) == {threading.current_thread().name}
+
+
+def test_files_that_take_long_are_read_by_threads(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "THREAD_SECONDS", 1e-6)
+    names = readers(monkeypatch)
     list(reader_of(index, tmp_path).images())
-    assert sizes == [1] * 60
+    assert len(names) == 60
+    assert all(name.startswith("headfit-decode") for name in names[5:])
 
 
 def test_a_reader_that_is_closed_stops_reading_and_leaves_no_thread(index, tmp_path):
@@ -78,7 +88,7 @@ def test_a_reader_that_is_closed_stops_reading_and_leaves_no_thread(index, tmp_p
 
 
 def test_what_is_begun_stays_within_the_bound(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "TASK_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "THREAD_SECONDS", 1e-6)
     reader = reader_of(index, tmp_path)
     for _ in reader.images():
-        assert reader._begun - reader._done < READ_AHEAD + module.LARGEST_GROUP
+        assert reader._begun - reader._done < READ_AHEAD

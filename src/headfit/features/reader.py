@@ -19,15 +19,14 @@ from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex, Skipped
 
-READ_AHEAD = 16  # images; a group that is begun is finished, so up to 7 more
-LARGEST_GROUP = 8
-TASK_SECONDS = 0.002
+READ_AHEAD = 16
+THREAD_SECONDS = 0.0005  # to pass an image between threads costs a tenth of this
 Progress = Callable[[int, int, int], None]  # images done, in all, skipped
 
 
-@dataclass
+@dataclass(slots=True)
 class _Read:
-    """What a thread made of one file."""
+    """What became of one file."""
 
     digest: str = ""
     pixels: np.ndarray | None = None
@@ -38,8 +37,8 @@ class Reader:
     """Reads the images of an index in order.
 
     The queue of decoded images is bounded, so memory does not grow with the folder. Files that take
-    little time are read in groups: to hand one tiny image from thread to thread takes longer than
-    to decode it.
+    little time, as tiny or known ones do, are read in turn by the caller's own thread: to pass them
+    between threads would only cost time.
 
     Args:
         index: the images.
@@ -59,56 +58,68 @@ class Reader:
         self.skipped: list[Skipped] = []
         self._index, self._contract, self._known = index, contract, known
         self._progress = progress
-        self._next = self._begun = self._done = 0
-        self._seconds = 1.0  # of one file, as measured last; at first they come one by one
+        self._begun = self._done = 0
+        self._total = len(index)
+        self._seconds = 0.0  # for one file, of late
 
     def images(self) -> Generator[tuple[str, np.ndarray]]:
         """Yield (digest, pixels uint8 (1, h, w, 3)) of images that are not known, each once."""
-        ahead: deque[tuple[range, Future[list[_Read]]]] = deque()
+        ahead: deque[Future[_Read]] = deque()
         given: set[str] = set()
         pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "headfit-decode")
         try:
-            while self._read_ahead(pool, ahead):
-                numbers, future = ahead.popleft()
-                for number, read in zip(numbers, future.result(), strict=True):
-                    self._note(number, read)
-                    if read.pixels is not None and read.digest not in given:
-                        given.add(read.digest)
-                        yield read.digest, read.pixels[None]
+            while self._done < self._total:
+                self._read_ahead(pool, ahead)
+                read = ahead.popleft().result() if ahead else self._read(self._take())
+                self._note(read)
+                if read.pixels is not None and read.digest not in given:
+                    given.add(read.digest)
+                    yield read.digest, read.pixels[None]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read_ahead(
-        self, pool: ThreadPoolExecutor, ahead: deque[tuple[range, Future[list[_Read]]]]
-    ) -> bool:
-        """Keep the threads busy; say whether anything is on its way."""
-        while self._begun < len(self._index) and self._begun - self._done < READ_AHEAD:
-            size = max(1, min(LARGEST_GROUP, int(TASK_SECONDS / max(self._seconds, 1e-6))))
-            numbers = range(self._begun, min(self._begun + size, len(self._index)))
-            ahead.append((numbers, pool.submit(self._read_group, numbers)))
-            self._begun = numbers.stop
-        return bool(ahead)
+    def _read_ahead(self, pool: ThreadPoolExecutor, ahead: deque[Future[_Read]]) -> None:
+        """Keep the threads busy, if files are worth one."""
+        while (
+            self._seconds > THREAD_SECONDS and len(ahead) < READ_AHEAD and self._begun < self._total
+        ):
+            ahead.append(pool.submit(self._read, self._take()))
 
-    def _read_group(self, numbers: range) -> list[_Read]:
-        start = time.perf_counter()
-        found = [self._read(self._index.path(number)) for number in numbers]
-        self._seconds = (time.perf_counter() - start) / len(numbers)
-        return found
+    def _take(self) -> Path:
+        """Give the next file to read."""
+        self._begun += 1
+        return self._index.path(self._begun - 1)
 
     def _read(self, path: Path) -> _Read:
+        start = time.perf_counter()
         try:
             data = read_bytes(path)
-            digest = digests.of_bytes(data)
-            if digest in self._known:
-                return _Read(digest)
+        except ImageError as error:
+            return _Read(reason=str(error))
+        # a slow disk counts in full, but not that other threads keep this one waiting
+        opened, worked = time.perf_counter() - start, time.thread_time()
+        read = self._decode(data)
+        self._learn(opened + time.thread_time() - worked)
+        return read
+
+    def _learn(self, seconds: float) -> None:
+        # capped, so that a hiccup or two, such as the first file, do not start the threads
+        self._seconds += (min(seconds, 2 * THREAD_SECONDS) - self._seconds) / 4
+
+    def _decode(self, data: bytes) -> _Read:
+        digest = digests.of_bytes(data)
+        if digest in self._known:
+            return _Read(digest)
+        try:
             return _Read(digest, decode(data, self._contract.height, self._contract.width))
         except ImageError as error:
             return _Read(reason=str(error))
 
-    def _note(self, number: int, read: _Read) -> None:
+    def _note(self, read: _Read) -> None:
+        number = self._done
         if read.reason:
             self.skipped.append(Skipped(self._index.paths[number], read.reason))
         else:
             self.found[number] = read.digest
         self._done += 1
-        self._progress(self._done, len(self._index), len(self.skipped))
+        self._progress(self._done, self._total, len(self.skipped))

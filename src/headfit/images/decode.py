@@ -77,13 +77,15 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
             message is the reason alone; the caller knows the path.
     """
     try:
-        found = Path(path).stat()
+        file = path if isinstance(path, Path) else Path(path)
+        found = file.stat()
         # Before opening: to open a FIFO would wait for its writer.
         if not stat.S_ISREG(found.st_mode):
             raise ImageError("not a regular file")
         if found.st_size > max_bytes:
             raise ImageError(f"too large: {found.st_size} bytes, the limit is {max_bytes}")
-        return Path(path).read_bytes()
+        with file.open("rb", buffering=0) as stream:
+            return stream.readall()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise ImageError(getattr(error, "strerror", None) or str(error)) from error
 
