@@ -57,9 +57,17 @@ def compare(images: dict[str, Any], options: dict[str, Any], home: str) -> dict[
     return {**found, "wall": wall, "peak": watch.peak, "anonymous": watch.anonymous}
 
 
-def forget(home: str) -> None:
-    """Remove the feature maps, but not the graphs of backbones, which are built once."""
-    shutil.rmtree(Path(home) / "features", ignore_errors=True)
+def forget(home: str, *, fits_only: bool = False) -> None:
+    """Remove all that was kept but the graphs of backbones, which are built and tried once.
+
+    Args:
+        home: HEADFIT_HOME.
+        fits_only: leave the feature maps, too.
+    """
+    stay = {"graphs", "trials"} | ({"features"} if fits_only else set())
+    for folder in Path(home).glob("*"):
+        if folder.name not in stay:
+            shutil.rmtree(folder)
 
 
 def stored_bytes(home: str) -> int:
@@ -68,13 +76,20 @@ def stored_bytes(home: str) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def contestant(folder: str, options: dict[str, Any], home: str, cold: bool, keep: str = "") -> Work:
-    """A contestant of ``study.py``: compare once, with an empty feature store if ``cold``."""
+def contestant(folder: str, options: dict[str, Any], home: str, without: str) -> Work:
+    """A contestant of ``study.py``: compare once.
+
+    Args:
+        folder: the images.
+        options: of ``headfit.compare``.
+        home: HEADFIT_HOME, which keeps maps and fits from one contestant to the next.
+        without: what is forgotten before: ``"all"``, ``"fits"`` or ``""``.
+    """
 
     def work() -> tuple[int, dict[str, Any]]:
-        if cold:
-            forget(home)
-        return 1, compare({"folder": folder, "keep": keep}, options, home)
+        if without:
+            forget(home, fits_only=without == "fits")
+        return 1, compare({"folder": folder}, options, home)
 
     return work
 

@@ -49,10 +49,12 @@ def keras_every_epoch(folder: str, backbone: str, weights: str, steps: int) -> W
     return work
 
 
-def scikit_learn(maps: str, splits: str, head: str, inner: int, penalties: list[float]) -> Work:
+def scikit_learn(
+    maps: str, splits: str, head: str, inner: list[list[int]], penalties: list[float]
+) -> Work:
     """``LogisticRegression`` on kept features: a nested search for one outer fold.
 
-    Of the inner folds, which are the other outer folds, only the first ``inner`` are tried.
+    The inner folds of each outer fold are those of ``inner``: headfit's, or some of them.
     Features are centred and divided by one number, so that a penalty means what it means to
     headfit: C = 1 / (n λ).
     """
@@ -70,10 +72,9 @@ def scikit_learn(maps: str, splits: str, head: str, inner: int, penalties: list[
 
     def work() -> tuple[int, dict[str, Any]]:
         outer = next(turns)
-        others = [fold for fold in np.unique(assignment) if fold != outer][:inner]
         losses = np.zeros(len(penalties))
         start = time.perf_counter()
-        for held, (number, penalty) in itertools.product(others, enumerate(penalties)):
+        for held, (number, penalty) in itertools.product(inner[outer], enumerate(penalties)):
             model = fit((assignment != outer) & (assignment != held), penalty)
             rows = assignment == held
             losses[number] += log_loss(
@@ -84,7 +85,7 @@ def scikit_learn(maps: str, splits: str, head: str, inner: int, penalties: list[
         end = time.perf_counter()
         rows = assignment == outer
         score = balanced_accuracy_score(labels[rows], model.predict(features[rows]))
-        details = {"inner": (middle - start) / len(others), "outer": end - middle}
+        details = {"inner": (middle - start) / len(inner[outer]), "outer": end - middle}
         return 1, {**details, "fold": outer, "score": float(score)}
 
     return work
