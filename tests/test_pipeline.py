@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import headfit as hf
+from headfit import files
 from photos import CLASSES, write_folder
 
 SIZE = 64
@@ -81,11 +82,36 @@ def test_every_image_is_accounted_for(study: hf.Study) -> None:
 
 
 def test_same_seed_gives_the_same_results_and_no_second_pass(study: hf.Study, folder: Path) -> None:
+    shutil.rmtree(files.home() / "fits")  # fitted anew, and to the same end
     listener = Listener()
     again = hf.compare(folder, heads="gap,flatten,gem,gap-16", watcher=listener, **QUICK)
     assert again.results["images"]["computed"] == 0
     assert any("no backbone pass was needed" in line for line in listener.lines)
     assert _timeless(again.results) == _timeless(study.results)
+
+
+def test_a_repeated_run_fits_nothing_and_writes_nothing_twice(
+    study: hf.Study, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.save(tmp_path)
+    written = (tmp_path / "model.keras").read_bytes()
+    for module in ("linear", "gradient"):
+        for function in ("cross_validate", "refit"):
+            monkeypatch.delattr(f"headfit.study.{module}.{function}")
+    monkeypatch.delattr("headfit.worker.start")
+    again = hf.compare(folder, heads="gap,flatten,gem,gap-16", **QUICK)
+    again.save(tmp_path)
+    assert _timeless(again.results) == _timeless(study.results)
+    assert (tmp_path / "model.keras").read_bytes() == written
+
+
+def test_a_model_file_that_is_not_the_one_written_is_written_anew(
+    study: hf.Study, tmp_path: Path
+) -> None:
+    study.save(tmp_path)
+    (tmp_path / "model.keras").write_bytes(b"something else")
+    study.save(tmp_path)
+    assert hf.Classifier.load(tmp_path / "model.keras").classes == CLASSES
 
 
 def test_another_seed_draws_other_folds(study: hf.Study, folder: Path) -> None:
