@@ -148,6 +148,15 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_comparison_starts_without_what_takes_seconds_to_import():
+    slow = {"sklearn", "scipy.stats", "keras", "jax", "openvino"}
+    check = f"import sys, headfit.cli.running\nprint(sorted({slow!r} & sys.modules.keys()))"
+    found = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
 def test_every_module_says_what_it_is_for():
     said = {n: ast.get_docstring(ast.parse(p.read_text("utf-8"))) for n, p in MODULES.items()}
     silent = {name for name, text in said.items() if len(text or "") < 9}

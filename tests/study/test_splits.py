@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
 
 from headfit.errors import DataError, UsageError
 from headfit.study.splits import inner_pairs, make_splits
@@ -101,3 +102,17 @@ def test_every_fold_has_as_many_inner_folds(folds):
     counts = np.bincount(np.ravel(pairs).astype(int), minlength=folds)
     wanted = 0 if folds == 2 else folds - 1 if folds <= 6 else 3 if folds % 2 == 0 else 4
     assert counts.tolist() == [wanted] * folds
+
+
+@pytest.mark.parametrize("folds", [2, 5, 10])
+def test_folds_are_those_of_scikit_learn(folds):
+    rng = np.random.default_rng(folds)
+    labels = np.concatenate([rng.integers(0, 4, 83), np.arange(4).repeat(folds)])
+    rng.shuffle(labels)
+    splits = make_splits(labels, folds=folds, repeats=3, seed=5)
+    for repeat in range(3):
+        state = int(np.random.SeedSequence([5, repeat]).generate_state(1)[0])
+        reference = StratifiedKFold(folds, shuffle=True, random_state=state)
+        for fold, (train, test) in enumerate(reference.split(labels, labels)):
+            np.testing.assert_array_equal(splits.indices(repeat, fold)[0], train)
+            np.testing.assert_array_equal(splits.indices(repeat, fold)[1], test)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from headfit.errors import UsageError
 
@@ -79,14 +79,14 @@ def corrected_t(
     if np.ptp(differences) <= ROUNDING:
         return _without_noise(mean, df)
     se = float(np.std(differences, ddof=1)) * _inflation(len(differences), folds)
-    reach = float(student.ppf((1 + confidence) / 2, df)) * se
-    p_better = float(student.sf((rope - mean) / se, df))
-    p_worse = float(student.cdf((-rope - mean) / se, df))
+    reach = float(stdtrit(df, (1 + confidence) / 2)) * se
+    p_better = float(stdtr(df, (mean - rope) / se))
+    p_worse = float(stdtr(df, (-rope - mean) / se))
     return Difference(
         mean=mean,
         low=mean - reach,
         high=mean + reach,
-        p_value=float(2 * student.sf(abs(mean) / se, df)),
+        p_value=float(2 * stdtr(df, -abs(mean) / se)),
         p_rope=max(0.0, 1.0 - p_better - p_worse),
         p_better=p_better,
         se=se,
@@ -131,7 +131,7 @@ def corrected_interval(
     if len(known) < 2:
         return mean, math.nan, math.nan
     se = float(np.std(known, ddof=1)) * _inflation(len(known), folds)
-    reach = float(student.ppf((1 + confidence) / 2, len(known) - 1)) * se
+    reach = float(stdtrit(len(known) - 1, (1 + confidence) / 2)) * se
     low = mean - reach if lower is None else max(lower, mean - reach)
     high = mean + reach if upper is None else min(upper, mean + reach)
     return mean, low, high
@@ -152,7 +152,7 @@ def holm(p_values: Floats) -> Floats:
 
 def minimal_detectable(se: float, df: int) -> float:
     """Least true difference found with power 80 % at α = .05: (t.975 + t.80)·SE."""
-    return float(student.ppf(0.975, df) + student.ppf(0.80, df)) * se
+    return float(stdtrit(df, 0.975) + stdtrit(df, 0.80)) * se
 
 
 def images_needed(n: int, mde: float, rope: float) -> int:

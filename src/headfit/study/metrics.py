@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
@@ -84,7 +83,7 @@ def auroc(probabilities: Floats, labels: Ints) -> float:
     defined = (positives > 0) & (negatives > 0)
     if not defined.any():
         return float("nan")
-    ranks = rankdata(probabilities, axis=0)
+    ranks = np.stack([_ranks(column) for column in probabilities.T], axis=1)
     own = np.bincount(labels, weights=ranks[np.arange(len(labels)), labels], minlength=len(defined))
     wins = (own - positives * (positives + 1) / 2)[defined]
     return float(np.mean(wins / (positives * negatives)[defined]))
@@ -118,3 +117,11 @@ def evaluate(probabilities: Floats, labels: Ints) -> dict[str, float]:
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities must be finite: the fit has failed.")
     return {name: metric(probabilities, labels) for name, metric in METRICS.items()}
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Rank values from 1, equal ones alike; scipy.stats has this, but takes half a second."""
+    ordered = np.sort(values)
+    below, up_to = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    ranks: np.ndarray = (below + up_to + 1) / 2
+    return ranks

@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from headfit.errors import DataError, UsageError
 
@@ -93,11 +92,32 @@ def _deal(
     labels: Ints, folds: int, seed: int, repeat: int, groups: Ints | None
 ) -> npt.NDArray[np.int16]:
     state = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    dealer = kind(n_splits=folds, shuffle=True, random_state=state)
+    if groups is None:
+        return _deal_stratified(labels, folds, np.random.RandomState(state))
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415  (takes a second)
+
+    dealer = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=state)
     assignment = np.full(len(labels), -1, dtype=np.int16)
     for fold, (_, test) in enumerate(dealer.split(np.zeros(len(labels)), labels, groups)):
         assignment[test] = fold
+    return assignment
+
+
+def _deal_stratified(labels: Ints, folds: int, rng: np.random.RandomState) -> npt.NDArray[np.int16]:
+    """Deal as scikit-learn's StratifiedKFold does, to the image, without its import.
+
+    Each class is dealt for itself. How many images of it a fold gets follows from the sorted
+    labels, dealt in turn, so that the folds differ by one image at most in each class and in all.
+    """
+    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
+    codes = np.argsort(np.argsort(first))[codes]  # classes in the order of their appearance
+    ordered = np.sort(codes)
+    share = [np.bincount(ordered[fold::folds], minlength=len(first)) for fold in range(folds)]
+    assignment = np.empty(len(labels), np.int16)
+    for code, counts in enumerate(np.transpose(share)):
+        dealt = np.arange(folds).repeat(counts)
+        rng.shuffle(dealt)
+        assignment[codes == code] = dealt
     return assignment
 
 
