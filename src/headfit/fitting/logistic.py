@@ -47,7 +47,7 @@ FLOAT32_EXACT = 3e-4  # the same where float32 is all there is room for
 EXACT_STEPS = 3000
 # problems that a thread takes on together: logits of about so many bytes stay in its cache, and
 # matrix products of fewer rows are slow
-CACHE_BYTES = 512 * 1024
+CACHE_BYTES = 1024 * 1024
 LEAST_ROWS = 64
 
 
@@ -68,6 +68,13 @@ class Point:
     def of(self, which: np.ndarray) -> Point:
         """Give some of them."""
         return Point(self.weights[which], self.logits[which], self.converged[which])
+
+    def spread(self, variables: int) -> Point:
+        """Give the same among more coordinates, which have no weight yet."""
+        weights = np.zeros((*self.weights.shape[:2], variables), self.weights.dtype)
+        few = self.weights.shape[2] - 1
+        weights[..., :few], weights[..., -1] = self.weights[..., :-1], self.weights[..., -1]
+        return Point(weights, self.logits, self.converged)
 
     def wide(self) -> Point:
         """Give the same in float64."""

@@ -22,9 +22,9 @@ from headfit.study.splits import inner_pairs
 
 # a fold stops when the inner log-loss is this much above its least, or twice in a row above it
 RISE = 1.01
-# inner models see the leading coordinates that hold this share of the variance, if there are many:
-# choosing takes no more, and theirs are most of the fits
-INNER_SHARE, INNER_LEAST = 0.99, 256
+# the path is gone in the leading coordinates that hold this share of the variance, if there are
+# many: choosing takes no more. What is scored is fitted in all of them.
+PATH_SHARE, PATH_LEAST = 0.99, 256
 # of the points of all models on a path
 PATH_BYTES = 512 * 1024**2
 Unit = tuple[int, int]  # repeat and outer fold
@@ -110,14 +110,15 @@ class _Search:
             if (repeat, i) in number or (repeat, j) in number
         ]
         masks = [(folds[r] != i) & (folds[r] != j) for (r, i, j), _ in self.pairs]
-        few = int(np.searchsorted(np.cumsum(coordinates.moments), INNER_SHARE)) + 1
-        few = max(few, INNER_LEAST)
+        few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
+        few = max(few, PATH_LEAST)
         short = Rows.of(coordinates.z[:, :few], problem.labels, problem.classes)
+        self.rows = rows
         self.inner = Path(short, np.reshape(masks, (-1, len(rows.labels))))
-        self.outer = Path(rows, np.array([folds[repeat] != fold for repeat, fold in units]))
+        self.outer = Path(short, np.array([folds[repeat] != fold for repeat, fold in units]))
         self.going = np.ones(len(units), bool)
         self.losses = np.full((len(units), len(problem.penalties)), np.nan)
-        self.best = origin(rows, len(units))
+        self.best = origin(short, len(units))
         self.stopped = 0
 
     def run(self, progress: Callable[[float], None]) -> Choices:
@@ -130,7 +131,8 @@ class _Search:
                 break
         chosen = self._chosen()
         penalties = np.array(self.problem.penalties)[chosen]
-        final = minimise(self.outer.rows, self.outer.masks, penalties, [self.best])
+        start = self.best.spread(self.rows.values.shape[1])
+        final = minimise(self.rows, self.outer.masks, penalties, [start])
         self.stopped += int((~final.converged).sum())
         labels = self.problem.labels
         train = [
