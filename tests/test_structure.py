@@ -26,7 +26,7 @@ MODULES = {
 # from low to high: a module imports from its own layer and from those below
 LAYERS = (
     ("errors",),
-    ("digests", "files", "watcher"),
+    ("digests", "files", "processors", "watcher"),
     ("worker",),
     ("images",),
     ("backbones",),

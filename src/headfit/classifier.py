@@ -21,6 +21,7 @@ from headfit.errors import EngineError, ImageError, ModelFileError, UsageError
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.model_file import ModelRecord
+from headfit.processors import usable_cores
 
 AGREEMENT = 1e-3
 WRITER = "headfit.loading:write_graph"
@@ -146,7 +147,7 @@ class Classifier:
     def _decoded(
         self, paths: Iterable[PathLike], names: dict[int, str], failed: dict[int, Prediction]
     ) -> Iterator[Tagged]:
-        workers = max(2, os.cpu_count() or 2)
+        workers = max(2, usable_cores())
         ahead: deque[tuple[int, Future[np.ndarray]]] = deque()
         source = enumerate(paths)
         with ThreadPoolExecutor(workers, "headfit-decode") as pool:

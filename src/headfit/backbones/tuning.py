@@ -8,7 +8,6 @@ adds up, and with it the last bits, depends on the setting but not on the pictur
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import numpy as np
 from headfit import digests, files
 from headfit.backbones.compiled import DEFAULT, Setting, compile_graph, stream
 from headfit.backbones.probe import probe_images
+from headfit.processors import usable_cores
 
 FORMAT = 1
 BATCH = 4
@@ -82,13 +82,6 @@ def machine() -> dict[str, Any]:
         "cores": usable_cores(),
         "openvino": version("openvino"),
     }
-
-
-def usable_cores() -> int:
-    """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -18,6 +17,7 @@ from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex, Skipped
+from headfit.processors import usable_cores
 
 READ_AHEAD = 16
 THREAD_SECONDS = 0.0005  # to pass an image between threads costs a tenth of this
@@ -66,7 +66,7 @@ class Reader:
         """Yield (digest, pixels uint8 (1, h, w, 3)) of images that are not known, each once."""
         ahead: deque[Future[_Read]] = deque()
         given: set[str] = set()
-        pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "headfit-decode")
+        pool = ThreadPoolExecutor(max(2, usable_cores()), "headfit-decode")
         try:
             while self._done < self._total:
                 self._read_ahead(pool, ahead)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from headfit.processors import usable_cores
 
 
 def in_threads(work: Callable[[np.ndarray], None], count: int, together: int) -> None:
@@ -23,9 +24,10 @@ def in_threads(work: Callable[[np.ndarray], None], count: int, together: int) ->
         count: of pieces.
         together: pieces in a call, at most; fewer if that gives every thread the same.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    calls = -(-count // together)
-    if workers is None or workers < 2 or count < 2:
+    if not count:
+        return
+    workers, calls = usable_cores(), -(-count // together)
+    if workers < 2 or count < 2:
         for part in np.array_split(np.arange(count), calls):
             work(part)
         return

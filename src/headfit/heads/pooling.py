@@ -191,6 +191,23 @@ class Pooling(ABC):
             )
 
 
+@dataclass(frozen=True)
+class ShapedPooling(Pooling):
+    """Pools every channel by itself, with one shape parameter, which is trained."""
+
+    own: ClassVar[int] = 1
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        (found,) = self._pool_all(maps, (shape,))
+        return found
+
+    @abstractmethod
+    def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]: ...
+
+
 _REGISTER: dict[str, Pooling] = {}
 
 

@@ -119,16 +119,16 @@ def choose_head(
     recommended: str, found: list[CrossValidation], metrics: list[dict[str, np.ndarray]]
 ) -> Head:
     """Give the recommended head if it is linear, else the best linear one, else gap."""
-    linear = {
+    scored = {
         f.head.name: (float(np.mean(m[SCORE])), f.head)
         for f, m in zip(found, metrics, strict=True)
         if f.head.linear
     }
-    if recommended in linear:
-        return linear[recommended][1]
-    if not linear:
+    if recommended in scored:
+        return scored[recommended][1]
+    if not scored:
         return parse_head("gap")
-    return max(linear.values(), key=lambda scored: scored[0])[1]
+    return max(scored.values(), key=lambda pair: pair[0])[1]
 
 
 def measure(

@@ -10,28 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 import numpy as np
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import ShapedPooling, Tensor, Vectors
 
 EPSILON = 1e-6
 LEAST_P = 1e-3  # below, 1/p is of no use in float32
 
 
 @dataclass(frozen=True)
-class Gem(Pooling):
+class Gem(ShapedPooling):
     """The p-th root of the mean p-th power over all positions, channel by channel."""
-
-    own: ClassVar[int] = 1
-
-    def _width(self, map_shape: MapShape) -> int:
-        return map_shape[2]
-
-    def _pool(self, maps: Vectors, shape: float) -> Vectors:
-        (found,) = self._pool_all(maps, (shape,))
-        return found
 
     def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]:
         clamped = np.maximum(maps, np.float32(EPSILON))

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 import numpy as np
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import ShapedPooling, Tensor, Vectors
 
 # below, it is the average, and a Keras backend whose expm1 is exp − 1 would lose digits
 LEAST_R = 1e-3
@@ -32,17 +32,8 @@ SHARPNESS = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Lse(Pooling):
+class Lse(ShapedPooling):
     """The logarithm of the mean exponential over all positions, channel by channel."""
-
-    own: ClassVar[int] = 1
-
-    def _width(self, map_shape: MapShape) -> int:
-        return map_shape[2]
-
-    def _pool(self, maps: Vectors, shape: float) -> Vectors:
-        (found,) = self._pool_all(maps, (shape,))
-        return found
 
     def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]:
         # max + r⁻¹ log mean exp(r(F − max)): no exponential can overflow
