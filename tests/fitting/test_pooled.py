@@ -4,21 +4,13 @@ import numpy as np
 import pytest
 
 from headfit.errors import UsageError
-from headfit.features.store import FeatureMaps, FeatureStore
+from headfit.features.store import FeatureMaps
 from headfit.fitting import pooled as module
 from headfit.fitting.pooled import PooledFeatures, keys_of
 from headfit.heads.layers import AVGMAX, FLATTEN, GAP, GEM, GMP, SPATIAL_PYRAMID
+from stored import stored
 
 ALL = (GAP, FLATTEN, GMP, AVGMAX, GEM, SPATIAL_PYRAMID)
-
-
-def stored(tmp_path, shape=(20, 4, 4, 6), lowest: float = 0.0) -> tuple[FeatureMaps, np.ndarray]:
-    """Maps in a store, and what they hold, float32."""
-    given = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    store = FeatureStore(tmp_path)
-    store.append([str(i) for i in range(shape[0])], np.maximum(given, lowest))
-    maps = store.maps([str(i) for i in range(shape[0])])
-    return maps, np.concatenate([piece for _, piece in maps.chunks()])
 
 
 class Counted(FeatureMaps):
@@ -127,7 +119,7 @@ def test_coordinates_of_wide_features_come_back_from_the_maps(tmp_path):
 def test_the_gram_matrix_of_some_images_is_centred_over_them(tmp_path):
     maps, values = stored(tmp_path)
     some = np.array([1, 4, 5, 11, 19])
-    found = PooledFeatures(maps, ALL).gram(GAP, None, some)
+    found = PooledFeatures(maps, ALL).grams(GAP, [None], some)[0]
     pooled = GAP.pool(values)[some]
     centred = pooled - pooled.mean(axis=0)
     np.testing.assert_allclose(np.tril(found), np.tril(centred @ centred.T), atol=1e-5)

@@ -116,7 +116,7 @@ def test_what_a_head_tells_about_itself():
     assert parse_head("gap").linear and not parse_head("gap").position_aware
     assert not parse_head("flatten-dropout0.5").linear
     aware = {name for name in pooling_names() if find_pooling(name).position_aware}
-    assert aware == {"flatten", "spp"}
+    assert aware == {"flatten", "spp", "spatial_prior"}
     assert parse_head("spp-8").position_aware
 
 

@@ -113,7 +113,18 @@ def of_blocks(
     """
     if n > exact:
         return _of_landmarks(blocks, n, chunks, landmarks)
-    gram, mean = centred_gram(blocks, n)
+    return of_gram(*centred_gram(blocks, n), chunks)
+
+
+def of_gram(gram: np.ndarray, mean: np.ndarray, chunks: Chunks) -> Coordinates:
+    """Rotate features that are known by their Gram matrix.
+
+    Args:
+        gram: of the centred features, float32 (n, n), the lower triangle; overwritten.
+        mean: float64 (d,).
+        chunks: see :func:`of_blocks`.
+    """
+    n = len(gram)
     values, vectors = _eigen(gram)
     scale = _scale(values, n)
     z = vectors

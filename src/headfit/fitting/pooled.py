@@ -6,7 +6,7 @@ the Gram matrix of its features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,13 +14,14 @@ import numpy as np
 
 from headfit.errors import UsageError
 from headfit.features.store import FeatureMaps
-from headfit.fitting import coordinates
+from headfit.fitting import coordinates, kernels
 from headfit.fitting.coordinates import Coordinates
+from headfit.fitting.kernels import Kernels
 from headfit.fitting.threads import in_threads
 from headfit.heads.pooling import Pooling
 
 Key = tuple[str, float | None]
-# features of a lossless pooling are kept in memory up to this width
+# features that flatten and gap can stand for are kept in memory up to this width
 NARROW = 2048
 # pooled features in memory at a time, and coordinates
 FEATURE_BYTES = 512 * 1024**2
@@ -68,19 +69,31 @@ class PooledFeatures:
             self._features.update(self._pool(wanted))
         return self._features[key]
 
-    def gram(self, pooling: Pooling, shape: float | None, images: np.ndarray) -> np.ndarray:
-        """Give the Gram matrix of some images, centred over them.
+    def grams(
+        self, pooling: Pooling, shapes: Sequence[float | None], images: np.ndarray
+    ) -> list[np.ndarray]:
+        """Give the Gram matrices of some images, centred over them.
 
         Args:
             pooling: any.
-            shape: of the pooling.
+            shapes: of the pooling.
             images: int (m,).
 
         Returns:
-            float32 (m, m), only its lower triangle filled.
+            For each shape float32 (m, m), only its lower triangle filled.
         """
-        features = self.features(pooling, shape)[images]
-        return coordinates.centred_gram(coordinates.blocks_of(features), len(images))[0]
+        taus = [pooling.tau(shape) for shape in shapes]
+        if not self._narrow(pooling):
+            whole = len(images) == len(self.maps)
+            kernel = self._kernels if whole else Kernels.of(self.maps.subset(images))
+            return [kernel.mixed(tau)[0] for tau in taus if tau is not None]
+        features = (self.features(pooling, shape)[images] for shape in shapes)
+        blocks = (coordinates.blocks_of(found) for found in features)
+        return [coordinates.centred_gram(found, len(images))[0] for found in blocks]
+
+    @cached_property
+    def _kernels(self) -> Kernels:
+        return Kernels.of(self.maps)
 
     def coordinates(self, pooling: Pooling, shape: float | None) -> Coordinates:
         """Give the rotated features."""
@@ -101,16 +114,26 @@ class PooledFeatures:
             del self._coordinates[next(iter(self._coordinates))]
 
     def _rotated(self, pooling: Pooling, shape: float | None) -> Coordinates:
-        n, height, width, _ = self.maps.shape
-        if not self._narrow(pooling):
-            positions = (self.maps.position(y, x) for y in range(height) for x in range(width))
-            return coordinates.of_blocks(positions, n, self.maps.chunks)
+        n, tau = len(self.maps), pooling.tau(shape)
+
+        # the way back pools anew: coordinates must not hold on to wide features
+        def pieces() -> Iterator[tuple[slice, np.ndarray]]:
+            return self._pieces(pooling, shape)
+
+        if tau is not None and not self._narrow(pooling):
+            if n <= kernels.MOST_IMAGES:
+                return coordinates.of_gram(*self._kernels.mixed(tau), pieces)
+            return coordinates.of_blocks(kernels.positions(self.maps, tau), n, pieces)
         features = self.features(pooling, shape)
         if features.shape[1] < n:
             return coordinates.of_features(features)
-        blocks = coordinates.blocks_of(features)
-        # the way back pools anew: coordinates must not hold on to wide features
-        return coordinates.of_blocks(blocks, n, lambda: self._pieces(pooling, shape))
+        if n > coordinates.EXACT_IMAGES:
+            return coordinates.of_blocks(coordinates.blocks_of(features), n, pieces)
+        gram, mean = coordinates.centred_gram(coordinates.blocks_of(features), n)
+        if features.nbytes > FEATURE_BYTES:  # the decomposition needs the room
+            del features
+            self._features.clear()
+        return coordinates.of_gram(gram, mean, pieces)
 
     def _pieces(self, pooling: Pooling, shape: float | None) -> Iterator[tuple[slice, np.ndarray]]:
         for rows, piece in self.maps.chunks():
@@ -119,7 +142,9 @@ class PooledFeatures:
     def _narrow(self, pooling: Pooling) -> bool:
         _, height, width, channels = self.maps.shape
         # what only rearranges the map has a Gram matrix that is a sum over positions
-        return not pooling.lossless or pooling.width((height, width, channels)) <= NARROW
+        if pooling.tau(pooling.default_shape) is None:
+            return True
+        return pooling.width((height, width, channels)) <= NARROW
 
     def _suits(self, pooling: Pooling) -> bool:
         """Whether the maps can be pooled so; what cannot must not stop the others."""

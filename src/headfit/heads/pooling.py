@@ -43,7 +43,6 @@ class Pooling(ABC):
         nonnegative: whether it refuses maps that hold a negative number.
         min_side: the least height and width of a map.
         own: trainable numbers inside the pooling.
-        lossless: whether it only rearranges the map, so that ⟨v, v'⟩ = Σ_p⟨F_p, F'_p⟩.
     """
 
     name: str
@@ -56,7 +55,6 @@ class Pooling(ABC):
     min_side: int = 1
 
     own: ClassVar[int] = 0
-    lossless: ClassVar[bool] = False
 
     def width(self, map_shape: MapShape) -> int:
         """Count the features that come out.
@@ -71,6 +69,15 @@ class Pooling(ABC):
         """Count the trainable numbers inside the pooling."""
         self.check(map_shape)
         return self.own
+
+    def tau(self, shape: float | None) -> float | None:
+        """Say where its inner products lie between those of flatten and of gap.
+
+        Returns:
+            τ if ⟨v, v'⟩ = (1−τ) Σ_p⟨F_p, F'_p⟩ + τP⟨F̄, F̄'⟩ for maps of P positions with means F̄,
+            so that flatten (τ = 0) and gap serve as well; None if they do not.
+        """
+        return None
 
     def check(self, map_shape: MapShape) -> None:
         """Make sure that maps of this shape can be pooled.

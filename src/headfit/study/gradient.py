@@ -187,7 +187,7 @@ def _final(repeats: list[_Repeat], choices: list[dict[str, Any]]) -> dict[str, A
 
 def _inputs(head: Head, pooled: PooledFeatures, shape: float | None) -> Inputs:
     starts_dense = isinstance(head.body[0], Dense)
-    if head.pooling.lossless and starts_dense:
+    if head.pooling.tau(shape) is not None and starts_dense:
         # a dense layer sees its input only through inner products: n coordinates say it all
         coordinates = pooled.coordinates(head.pooling, shape)
         turn = _turn(coordinates.z.shape[1])

@@ -83,7 +83,7 @@ def best_shapes(head: Head, pooled: PooledFeatures, problem: Problem) -> list[Sh
         return [shapes[len(shapes) // 2]] * (repeats * folds)
     n = len(problem.labels)
     some = np.sort(np.random.default_rng(problem.seed).permutation(n)[:SCREENED])
-    grams = [pooled.gram(head.pooling, shape, some) for shape in shapes]
+    grams = pooled.grams(head.pooling, shapes, some)
     tries = [(s, penalty) for s in range(len(shapes)) for penalty in ridge.PENALTIES]
     errors = np.empty((len(tries), repeats * folds))
 

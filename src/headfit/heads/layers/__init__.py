@@ -12,8 +12,9 @@ from headfit.heads.layers.gap import GAP
 from headfit.heads.layers.gem import GEM
 from headfit.heads.layers.gmp import GMP
 from headfit.heads.layers.lse import LSE
+from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR
 from headfit.heads.layers.spp import SPATIAL_PYRAMID
 from headfit.heads.pooling import register
 
-for _pooling in (GAP, FLATTEN, GMP, AVGMAX, GEM, LSE, SPATIAL_PYRAMID):
+for _pooling in (GAP, FLATTEN, GMP, AVGMAX, GEM, LSE, SPATIAL_PYRAMID, SPATIAL_PRIOR):
     register(_pooling)

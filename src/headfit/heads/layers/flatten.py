@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
 
@@ -17,7 +16,9 @@ from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
 class Flatten(Pooling):
     """The whole map as one vector."""
 
-    lossless: ClassVar[bool] = True
+    def tau(self, shape: float | None) -> float:
+        """Give 0: nothing draws positions together."""
+        return 0.0
 
     def _width(self, map_shape: MapShape) -> int:
         return math.prod(map_shape)

@@ -1,0 +1,61 @@
+"""Spatial prior: between the average (τ = 1) and Flatten (τ = 0), without a feature more or less.
+
+v_p = F̄ + √(1−τ)(F_p − F̄) with F̄ = mean_p F_p, float (n, H, W, C) → (n, HWC); nothing trainable,
+so K classes cost HWCK weights and K biases. ⟨v, v'⟩ = (1−τ) Σ_p⟨F_p, F'_p⟩ + τP⟨F̄, F̄'⟩ for P
+positions: the kernel P·K_τ, which an L2-penalised linear model on v has. Seen from its weights the
+penalty is a Gaussian prior under which those of two positions are the more alike the larger τ is;
+the separate weights of Flatten and the one weight of gap are its ends.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from headfit.errors import UsageError
+from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+
+TAUS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+
+
+@dataclass(frozen=True)
+class SpatialPrior(Pooling):
+    """The whole map, each position drawn towards the mean over all of them."""
+
+    def tau(self, shape: float | None) -> float:
+        """Give τ, which is the shape parameter."""
+        return self._value(shape)
+
+    def _value(self, shape: float | None) -> float:
+        value = super()._value(shape)
+        if value > 1:
+            raise UsageError(f"The τ of '{self.name}' is {value:g}; it must be > 0 and <= 1.")
+        return value
+
+    def _width(self, map_shape: MapShape) -> int:
+        return math.prod(map_shape)
+
+    def _pool(self, maps: Vectors, shape: float) -> Vectors:
+        share = np.float32(math.sqrt(1 - shape))
+        found = maps * share
+        found += (1 - share) * maps.mean(axis=(1, 2), keepdims=True)
+        return found.reshape(len(maps), -1)
+
+    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
+        from headfit.heads.layers.spatial_prior_layer import (  # noqa: PLC0415  (imports Keras)
+            SpatialShrinkage,
+        )
+
+        return SpatialShrinkage(shape, data_format, name=name)(x)
+
+
+SPATIAL_PRIOR = SpatialPrior(
+    "spatial_prior",
+    "concat_p F̄ + √(1−τ)(F_p − F̄)",
+    "flatten with a prior that draws positions together",
+    position_aware=True,
+    shapes=TAUS,
+    default_shape=0.5,
+)
