@@ -19,6 +19,7 @@ from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
+from headfit.images.perceptual import perceptual_hash
 
 SIDE, CELL = 32, 8
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -90,6 +91,11 @@ def expected(index: ImageIndex) -> np.ndarray:
     return Averages().maps(np.stack(images)).astype(np.float16).astype(np.float32)
 
 
+def hashes_of(index: ImageIndex) -> list[int]:
+    images = [decode(index.path(i).read_bytes(), SIDE, SIDE) for i in range(len(index))]
+    return [perceptual_hash(image) for image in images]
+
+
 def maps_of(found) -> np.ndarray:
     return np.concatenate([piece for _, piece in found.maps.chunks()])
 
@@ -100,6 +106,7 @@ def test_each_image_passes_once_and_maps_follow_the_index(index, store):
     assert (found.computed, found.cached) == (12, 0)
     assert sorted(engine.images_seen()) == sorted(found.digests)
     assert found.index.paths == index.paths
+    assert found.hashes.tolist() == hashes_of(index) and len(set(hashes_of(index))) == 12
     np.testing.assert_array_equal(maps_of(found), expected(index))
 
 
@@ -108,6 +115,7 @@ def test_a_second_run_never_opens_the_engine(index, store):
     again = extract(index, CONTRACT, FeatureStore(store.folder), never)
     assert (again.computed, again.cached) == (0, 12)
     np.testing.assert_array_equal(maps_of(again), maps_of(first))
+    np.testing.assert_array_equal(again.hashes, first.hashes)
     assert (again.info, again.latency_ms, again.digests) == (INFO, first.latency_ms, first.digests)
     assert first.latency_ms > 0
     np.testing.assert_array_equal(again.probe, Averages().maps(probe_images(SIDE, SIDE)))
@@ -160,6 +168,7 @@ def test_copies_pass_once(index, store, tmp_path):
     found = extract(index, CONTRACT, store, lambda: engine)
     assert (found.computed, found.cached, len(engine.images_seen())) == (12, 2, 12)
     assert len(set(found.digests)) == 12
+    assert found.hashes.tolist() == hashes_of(index)
     np.testing.assert_array_equal(maps_of(found), expected(index))
 
 

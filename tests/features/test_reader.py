@@ -14,6 +14,7 @@ from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
+from headfit.images.perceptual import perceptual_hash
 
 CONTRACT = Contract(24, 24, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
@@ -48,6 +49,7 @@ def test_images_come_in_order_whoever_reads_them(index, tmp_path, monkeypatch, s
     expected = np.stack([decode(one, 24, 24) for one in data])
     np.testing.assert_array_equal(np.concatenate([pixels for _, pixels in found]), expected)
     assert list(reader.found) == list(range(60))
+    assert reader.hashes == {digest: perceptual_hash(pixels[0]) for (digest, pixels) in found}
 
 
 def readers(monkeypatch) -> list[str]:

@@ -28,11 +28,14 @@ def read(store: FeatureStore, images) -> np.ndarray:
     return np.concatenate([piece for _, piece in store.maps(images).chunks()])
 
 
+HASHES = (0, 7, 2**63, 2**64 - 1)
+
+
 @pytest.fixture
 def filled(tmp_path):
-    """A store of two blocks, a-0..a-3 in float16 and b-0..b-2 in float32."""
+    """A store of two blocks, a-0..a-3 in float16, with hashes, and b-0..b-2 in float32."""
     store = FeatureStore(tmp_path / "store")
-    store.append(names(4, "a"), random_maps(4, 1).astype(np.float16))
+    store.append(names(4, "a"), random_maps(4, 1).astype(np.float16), HASHES)
     store.append(names(3, "b"), random_maps(3, 2))
     return store
 
@@ -55,6 +58,16 @@ def test_a_reopened_store_gives_back_what_was_appended(filled):
     np.testing.assert_array_equal(read(again, names(4, "a")), narrowed)
     np.testing.assert_array_equal(read(again, names(3, "b")), random_maps(3, 2))
     assert [block.dtype for block in again.maps([]).blocks].count(np.float16) == 1
+
+
+def test_perceptual_hashes_come_back_to_the_bit_in_the_order_asked_for(filled):
+    for store in (filled, FeatureStore(filled.folder)):
+        found = store.hashes(["a-3", "a-0", "a-2"])
+        assert found.dtype == np.uint64
+        assert found.tolist() == [HASHES[3], HASHES[0], HASHES[2]]
+        with pytest.raises(KeyError):
+            store.hashes(["b-0"])
+        assert store.hashes([]).shape == (0,)
 
 
 def test_any_byte_of_the_rows_that_flips_discards_the_block(tmp_path):
@@ -86,6 +99,11 @@ def drop_an_image(path):
     record.write_text(json.dumps({**data, "images": data["images"][1:]}))
 
 
+def alter_a_hash(path):
+    record = path.with_suffix(".json")
+    record.write_text(record.read_text().replace(f"{7:016x}", f"{5:016x}"))
+
+
 def overwrite(text):
     return lambda path: path.with_suffix(".json").write_bytes(text)
 
@@ -96,6 +114,7 @@ def overwrite(text):
         truncate,
         misname,
         drop_an_image,
+        alter_a_hash,
         lambda path: path.write_bytes(b""),
         lambda path: path.unlink(),
         *(overwrite(text) for text in (b"", b"[]", b"7", b"{}", b'{"images": 3}', b"\xff{")),

@@ -20,12 +20,16 @@ def random_maps(n: int) -> np.ndarray:
 def write(store: FeatureStore, maps: np.ndarray, dtype: str = "float16") -> None:
     with Writer(store, dtype) as writer:
         for number, one in enumerate(maps):
-            writer.add(str(number), one[None])
+            writer.add(str(number), one[None], number)
 
 
 def read(store: FeatureStore, n: int) -> np.ndarray:
     maps = FeatureStore(store.folder).maps([str(i) for i in range(n)])
     return np.concatenate([piece for _, piece in maps.chunks()])
+
+
+def hashes_of(store: FeatureStore, n: int) -> list[int]:
+    return FeatureStore(store.folder).hashes([str(i) for i in range(n)]).tolist()
 
 
 def kinds(store: FeatureStore) -> list[tuple[str, int]]:
@@ -45,6 +49,7 @@ def test_maps_are_kept_as_float16_in_blocks(store):
     write(store, maps)
     assert kinds(store) == [("float16", 4), ("float16", 4), ("float16", 2)]
     np.testing.assert_array_equal(read(store, 10), maps.astype(np.float16).astype(np.float32))
+    assert hashes_of(store, 10) == list(range(10))
 
 
 def test_float32_on_request_keeps_every_bit(store):
@@ -62,6 +67,7 @@ def test_a_block_with_a_value_out_of_float16s_range_is_float32(store):
     found = read(store, 6)
     assert found[0, 0, 0, 0] == 65_504
     np.testing.assert_array_equal(found[2:4], maps[2:4])
+    assert hashes_of(store, 6) == list(range(6))
 
 
 def test_maps_larger_than_a_block_get_one_each(store, monkeypatch):
@@ -88,7 +94,7 @@ def test_values_that_are_not_finite_are_refused_and_the_rest_is_kept(store, valu
 def test_what_was_added_before_an_interruption_is_kept(store):
     with pytest.raises(KeyboardInterrupt), Writer(store, "float16") as writer:
         for number, one in enumerate(random_maps(7)):
-            writer.add(str(number), one[None])
+            writer.add(str(number), one[None], 0)
         raise KeyboardInterrupt
     np.testing.assert_array_equal(read(store, 7), random_maps(7).astype(np.float16))
     assert not [t for t in threading.enumerate() if t.name.startswith("headfit-write")]
@@ -99,7 +105,7 @@ def test_a_failing_disk_is_said_while_the_engine_still_runs(store):
     added = 0
     with pytest.raises(WriteError, match="HEADFIT_HOME"), Writer(store, "float16") as writer:
         for number, one in enumerate(random_maps(1000)):
-            writer.add(str(number), one[None])
+            writer.add(str(number), one[None], 0)
             added += 1
     # at the latest when the queue behind the failed block is full
     assert added <= BATCH * (WAITING + 2)
@@ -109,9 +115,9 @@ def test_a_slow_disk_makes_the_engine_wait(store, monkeypatch):
     go, waiting = threading.Event(), threading.Event()
     append = store.append
 
-    def slow(images, rows):
+    def slow(images, rows, hashes):
         go.wait(10)
-        append(images, rows)
+        append(images, rows, hashes)
 
     monkeypatch.setattr(store, "append", slow)
     added = []
@@ -122,7 +128,7 @@ def test_a_slow_disk_makes_the_engine_wait(store, monkeypatch):
                 if number > BATCH * (WAITING + 1):
                     waiting.set()
                 added.append(number)
-                writer.add(str(number), one[None])
+                writer.add(str(number), one[None], 0)
 
     thread = threading.Thread(target=fill)
     thread.start()

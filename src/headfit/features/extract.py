@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
@@ -35,6 +35,7 @@ class Extraction:
         index: the images that could be read; the others are among its ``skipped``.
         maps: their feature maps, in the order of ``index``.
         digests: the content digest of each image.
+        hashes: the perceptual hash of each image, uint64 (n,).
         computed: how many images went through the backbone now.
         cached: how many were in the store already, or twice in the folder.
         info: what is known of the engine.
@@ -45,6 +46,7 @@ class Extraction:
     index: ImageIndex
     maps: FeatureMaps
     digests: tuple[str, ...]
+    hashes: np.ndarray
     computed: int
     cached: int
     info: EngineInfo
@@ -89,18 +91,24 @@ def extract(
         if first is not None or noted is None:
             engine = open_engine()
             if first is not None:
-                computed = _pass(engine, chain([first], images), Writer(store, dtype))
+                writer = Writer(store, dtype)
+                computed = _pass(engine, chain([first], images), writer, reader.hashes)
             noted = _measure(engine, contract)
             store.note(*noted)
     return _collect(index, store, reader, computed, noted)
 
 
-def _pass(engine: Engine, images: Iterator[tuple[str, np.ndarray]], writer: Writer) -> int:
+def _pass(
+    engine: Engine,
+    images: Iterator[tuple[str, np.ndarray]],
+    writer: Writer,
+    hashes: Mapping[str, int],
+) -> int:
     """Send images through the backbone into the store; give how many they were."""
     computed = 0
     with writer:
         for image, maps in engine.run(images):
-            writer.add(image, maps)
+            writer.add(image, maps, hashes[image])
             computed += 1
     return computed
 
@@ -128,6 +136,7 @@ def _collect(
         index.subset(kept, reader.skipped),
         store.maps(images),
         images,
+        store.hashes(images),
         computed,
         len(kept) - computed,
         EngineInfo.from_dict({k: v for k, v in facts.items() if k != "latency_ms"}),

@@ -17,6 +17,7 @@ from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex, Skipped
+from headfit.images.perceptual import perceptual_hash
 from headfit.processors import usable_cores
 
 READ_AHEAD = 16
@@ -30,6 +31,7 @@ class _Read:
 
     digest: str = ""
     pixels: np.ndarray | None = None
+    hash: int = 0
     reason: str = ""
 
 
@@ -49,6 +51,7 @@ class Reader:
     Attributes:
         found: the digest of each image that could be read, by its number in the index.
         skipped: the others.
+        hashes: the perceptual hash of each image that was given, by its digest.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Reader:
     ) -> None:
         self.found: dict[int, str] = {}
         self.skipped: list[Skipped] = []
+        self.hashes: dict[str, int] = {}
         self._index, self._contract, self._known = index, contract, known
         self._progress = progress
         self._begun = self._done = 0
@@ -65,15 +69,14 @@ class Reader:
     def images(self) -> Generator[tuple[str, np.ndarray]]:
         """Yield (digest, pixels uint8 (1, h, w, 3)) of images that are not known, each once."""
         ahead: deque[Future[_Read]] = deque()
-        given: set[str] = set()
         pool = ThreadPoolExecutor(max(2, usable_cores()), "headfit-decode")
         try:
             while self._done < self._total:
                 self._read_ahead(pool, ahead)
                 read = ahead.popleft().result() if ahead else self._read(self._take())
                 self._note(read)
-                if read.pixels is not None and read.digest not in given:
-                    given.add(read.digest)
+                if read.pixels is not None and read.digest not in self.hashes:
+                    self.hashes[read.digest] = read.hash
                     yield read.digest, read.pixels[None]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -111,9 +114,10 @@ class Reader:
         if digest in self._known:
             return _Read(digest)
         try:
-            return _Read(digest, decode(data, self._contract.height, self._contract.width))
+            pixels = decode(data, self._contract.height, self._contract.width)
         except ImageError as error:
             return _Read(reason=str(error))
+        return _Read(digest, pixels, perceptual_hash(pixels))
 
     def _note(self, read: _Read) -> None:
         number = self._done

@@ -1,8 +1,9 @@
 """Feature maps on disk: appended in blocks, each whole and verified, read by memory map.
 
-A store is a folder. A block is ``NAME.npy``, rows of maps, and ``NAME.json``, the digests of the
-images that the rows belong to and a digest of both. The JSON is written last, so a block without
-one does not exist, and one that does not match it is removed. Several processes may append at once.
+A store is a folder. A block is ``NAME.npy``, rows of maps, and ``NAME.json``: of each image that a
+row belongs to its digest and its perceptual hash, and a digest of it all. The JSON is written last,
+so a block without one does not exist, and one that does not match it is removed. Several processes
+may append at once.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class FeatureStore:
         self.damaged: list[str] = []
         self._blocks: list[np.ndarray] = []
         self._places: dict[str, tuple[int, int]] = {}  # block and row of each image
+        self._hashes: dict[str, int] = {}
         for record in sorted(folder.glob("block-*.json")):
             self._open_block(record)
 
@@ -71,12 +73,15 @@ class FeatureStore:
         _write(self.folder / f"probe-{digest}.npy", (header, data))
         files.write_json(self.folder / "facts.json", {"facts": facts, "probe": digest})
 
-    def append(self, images: Sequence[str], rows: np.ndarray) -> None:
+    def append(
+        self, images: Sequence[str], rows: np.ndarray, hashes: Sequence[int] | None = None
+    ) -> None:
         """Add a block, whole or not at all.
 
         Args:
             images: digests of n images.
             rows: their feature maps, float16 or float32 (n, H, W, C), finite; kept as they are.
+            hashes: their perceptual hashes, 64 bits each; without them, none can be asked for.
 
         Raises:
             WriteError: if the disk is full or read-only.
@@ -85,12 +90,21 @@ class FeatureStore:
         parts = _npy(rows)
         _write(path, parts)
         try:
-            record = {"images": list(images), "digest": _digest(images, digests.of_parts(parts))}
+            record = _record(images, hashes)
+            record["digest"] = _digest(record, digests.of_parts(parts))
             files.write_json(path.with_suffix(".json"), record)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        self._add(path, images)
+        self._add(path, record)
+
+    def hashes(self, images: Sequence[str]) -> np.ndarray:
+        """Give the perceptual hashes of these images, uint64 (n,).
+
+        Args:
+            images: digests of images that are in the store and were given with a hash.
+        """
+        return np.array([self._hashes[image] for image in images], np.uint64)
 
     def maps(self, images: Sequence[str]) -> FeatureMaps:
         """Give the maps of these images, in this order.
@@ -105,26 +119,28 @@ class FeatureStore:
         path = record.with_suffix(".npy")
         try:
             noted = json.loads(record.read_text("utf-8"))
-            images = noted["images"]
             # before numpy looks at it: a damaged header must not be believed
-            whole = _digest(images, digests.of_file(path)) == noted["digest"]
+            whole = _digest(noted, digests.of_file(path)) == noted["digest"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             whole = False
         except OSError:  # not to be read now, which says nothing about what it holds
             self.damaged.append(path.stem)
             return
         if whole:
-            self._add(path, images)
+            self._add(path, noted)
             return
         self.damaged.append(path.stem)
         for file in (record, path):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 
-    def _add(self, path: Path, images: Sequence[str]) -> None:
-        block = len(self._blocks)
+    def _add(self, path: Path, record: dict[str, Any]) -> None:
+        block, images = len(self._blocks), record["images"]
         self._blocks.append(np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray))
         self._places.update({image: (block, row) for row, image in enumerate(images)})
+        if record["hashes"] is not None:
+            hashes = (int(text, 16) for text in record["hashes"])
+            self._hashes.update(zip(images, hashes, strict=True))
 
 
 def _npy(array: np.ndarray) -> tuple[memoryview, memoryview]:
@@ -143,9 +159,15 @@ def _write(path: Path, parts: Iterable[memoryview]) -> None:
     files.write_file(path, write)
 
 
-def _digest(images: Sequence[str], rows: str) -> str:
+def _record(images: Sequence[str], hashes: Sequence[int] | None) -> dict[str, Any]:
+    # as text: JSON's readers elsewhere know no whole number above 2⁵³
+    texts = None if hashes is None else [f"{number:016x}" for number in hashes]
+    return {"images": list(images), "hashes": texts}
+
+
+def _digest(record: dict[str, Any], rows: str) -> str:
     """Digest a block: whose rows they are, and the digest of the rows' file."""
-    return digests.of_data([list(images), rows])
+    return digests.of_data([record["images"], record["hashes"], rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,9 +33,10 @@ class Writer:
         self._store, self._dtype = store, np.dtype(dtype)
         self._pool = ThreadPoolExecutor(1, "headfit-write")
         self._waiting: deque[Future[None]] = deque()
-        self._batch: list[tuple[str, np.ndarray]] = []
+        self._batch: list[tuple[str, np.ndarray, int]] = []
         # touched by the writing thread only
         self._images: list[str] = []
+        self._hashes: list[int] = []
         self._rows = np.empty((0,), self._dtype)
         self._failed = False
 
@@ -56,18 +57,19 @@ class Writer:
         finally:
             self._pool.shutdown(wait=True)
 
-    def add(self, image: str, maps: np.ndarray) -> None:
+    def add(self, image: str, maps: np.ndarray, perceptual: int) -> None:
         """Take the map of one image.
 
         Args:
             image: its digest.
             maps: float32 (1, H, W, C); it must not be changed afterwards.
+            perceptual: its perceptual hash, 64 bits.
 
         Raises:
             EngineError: if a value, of this map or an earlier one, is not finite.
             WriteError: if the disk is full or read-only.
         """
-        self._batch.append((image, maps))
+        self._batch.append((image, maps, perceptual))
         if len(self._batch) == BATCH:
             self._hand_over()
 
@@ -77,17 +79,17 @@ class Writer:
         while self._waiting and (len(self._waiting) > WAITING or self._waiting[0].done()):
             self._waiting.popleft().result()
 
-    def _take(self, batch: Sequence[tuple[str, np.ndarray]]) -> None:
+    def _take(self, batch: Sequence[tuple[str, np.ndarray, int]]) -> None:
         if self._failed:  # said already, by the result of the batch before
             return
         try:
-            for image, maps in batch:
-                self._put(image, np.ascontiguousarray(maps[0]))
+            for image, maps, perceptual in batch:
+                self._put(image, np.ascontiguousarray(maps[0]), perceptual)
         except BaseException:
             self._failed = True
             raise
 
-    def _put(self, image: str, maps: np.ndarray) -> None:
+    def _put(self, image: str, maps: np.ndarray, perceptual: int) -> None:
         """Put one map, float32 (H, W, C), into the block, and write the block if it is full."""
         top, signed = largest(maps)
         if not np.isfinite(top):
@@ -104,10 +106,12 @@ class Writer:
         else:
             row[:] = maps
         self._images.append(image)
+        self._hashes.append(perceptual)
         if len(self._images) == len(self._rows):
             self._write()
 
     def _write(self) -> None:
         if self._images:
             images, self._images = self._images, []
-            self._store.append(images, self._rows[: len(images)])
+            hashes, self._hashes = self._hashes, []
+            self._store.append(images, self._rows[: len(images)], hashes)
