@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from headfit.study.compare import Difference
-from headfit.study.verdict import Verdict, conclude, decide
+from headfit.study.contrast import decide
+from headfit.study.verdict import Verdict, conclude
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1], 100)
@@ -124,10 +125,49 @@ def test_the_dictionary_has_the_names_of_the_results_file_and_no_nan(verdict):
     interval, tests = ["mean", "low", "high"], ["p_value", "p_rope", "p_better"]
     planned = ["minimal_detectable", "images_needed"]
     assert list(written) == [
-        *("flatten", "sentence", "recommended", "difference", *planned, "expected_score")
+        *("flatten", "sentence", "recommended", "difference", "holm_p_value", "secondary"),
+        *(*planned, "expected_score"),
     ]
     assert list(written["difference"]) == interval + tests
     assert list(written["expected_score"]) == interval
+
+
+def test_log_loss_and_brier_are_secondary_evidence_that_decides_nothing():
+    scores = 0.8 + np.stack([0.03 * NOISE[0], 0.03 * NOISE[1]])
+    losses = np.stack([0.5 + 0.01 * NOISE[2], 0.4 + 0.01 * NOISE[3]])
+    given = (["gap", "flatten"], scores, [10, 20], [False, True], np.ones((2, 200)), LABELS)
+    plain = conclude(*given, folds=5)
+    verdict = conclude(*given, folds=5, secondary={"log_loss": losses, "brier": losses[::-1]})
+    assert verdict.flatten == plain.flatten == "undecided"
+    found = verdict.to_dict()["secondary"]
+    assert found["log_loss"]["mean"] == pytest.approx(np.mean(losses[1] - losses[0]))
+    assert found["brier"]["mean"] == pytest.approx(-found["log_loss"]["mean"])
+    assert found["log_loss"]["p_value"] < 0.001
+    assert "flatten is better: 0.1" in verdict.sentence and "log-loss" not in plain.sentence
+
+
+def test_of_several_backbones_the_recommended_one_answers_for_flatten():
+    families = ["small", "small", "large", "large"]
+    leads = np.array([0.0, 0.0, 0.1, 0.2])[:, None]
+    scores = 0.7 + leads + 0.01 * NOISE
+    names = [f"{f}/{h}" for f, h in zip(families, ["gap", "flatten"] * 2, strict=True)]
+    verdict = conclude(
+        names, scores, [10, 20, 10, 20], [False, True] * 2, np.ones((4, 200)), LABELS, folds=5,
+        families=families, costs=[1010, 1020, 5010, 5020],
+    )  # fmt: skip
+    assert verdict.recommended == "large/flatten"
+    assert verdict.flatten == "necessary"
+    assert verdict.difference.mean == pytest.approx(np.mean(scores[3] - scores[2]))
+    assert verdict.sentence.startswith("Use large/flatten:")
+
+
+def test_the_cheaper_backbone_is_taken_where_two_are_alike():
+    scores = 0.8 + 0.02 * NOISE[:2] - 0.02 * NOISE[:2].mean(axis=1, keepdims=True)
+    verdict = conclude(
+        ["small/gap", "large/gap"], scores, [90, 10], [False] * 2, np.ones((2, 200)), LABELS,
+        folds=5, families=["small", "large"], costs=[190, 5010],
+    )  # fmt: skip
+    assert verdict.recommended == "small/gap"
 
 
 def test_notebooks_get_escaped_text():

@@ -15,7 +15,7 @@ import numpy as np
 from headfit.fitting import ridge
 from headfit.fitting.coordinates import Coordinates
 from headfit.fitting.fitted import FittedHead
-from headfit.fitting.logistic import EXACT, EXACT_STEPS, FLOAT32_EXACT, Path, minimise
+from headfit.fitting.logistic import EXACT, EXACT_STEPS, FLOAT32_EXACT, Path, minimise, origin
 from headfit.fitting.pooled import PooledFeatures, keys_of
 from headfit.fitting.softmax import Rows, softmax
 from headfit.fitting.threads import in_threads
@@ -29,6 +29,8 @@ Shape = float | None
 SCREENED = 2000
 # up to so many numbers the final fit is in float64
 FLOAT64_SIZE = 16_000_000
+# of models that are written as weights of the features together
+MODEL_BYTES = 128 * 1024**2
 
 
 def cross_validate(
@@ -128,6 +130,43 @@ def refit(
     kernel, bias = coordinates.to_features(weights[:, :-1].T, weights[:, -1])
     found = kernel.astype(np.float32), bias.astype(np.float32)
     return FittedHead(head, settings["shape"], found)
+
+
+def fold_models(
+    head: Head, pooled: PooledFeatures, problem: Problem, choices: list[dict[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write the models of the first repeat's folds as weights of the features themselves.
+
+    Args:
+        head: one without a shape parameter.
+        pooled: features of the n images.
+        problem: labels and folds.
+        choices: the settings of each of these folds.
+
+    Returns:
+        Kernels float32 (folds, d, K) and biases float32 (folds, K).
+    """
+    coordinates = pooled.coordinates(head.pooling, None)
+    rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+    folds = problem.splits.folds
+    masks = np.array([problem.splits.assignment[0] != fold for fold in range(folds)])
+    wanted = np.array([choice["penalty"] for choice in choices[:folds]])
+    path, start = Path(rows, masks), origin(rows, folds)
+    for penalty in problem.penalties:
+        going = np.flatnonzero(wanted <= penalty)
+        if not len(going):
+            break
+        start.put(going, path.go(penalty, going))
+    weights = minimise(rows, masks, wanted, [start]).weights
+    size = weights.shape[1] * len(coordinates.mean) * weights.itemsize
+    parts = np.array_split(np.arange(folds), max(1, min(folds, folds * size // MODEL_BYTES)))
+    kernels, biases = [], []
+    for part in parts:
+        joined = weights[part].reshape(-1, weights.shape[2])
+        kernel, bias = coordinates.to_features(joined[:, :-1].T, joined[:, -1])
+        kernels.append(kernel.astype(np.float32).reshape(len(kernel), len(part), -1))
+        biases.append(bias.astype(np.float32).reshape(len(part), -1))
+    return np.concatenate(kernels, axis=1).transpose(1, 0, 2), np.concatenate(biases)
 
 
 def _part(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:

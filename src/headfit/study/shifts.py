@@ -1,0 +1,69 @@
+"""How do the logits change when the image is moved by a few pixels?
+
+Gap's should hardly: a feature counts the same wherever it is. The caveat is zero padding, which lets
+a network write into its maps how near the border a position is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+
+@dataclass(frozen=True)
+class ShiftCurve:
+    """What moving the image does to one head, averaged over images.
+
+    Attributes:
+        pixels: how far the images were moved.
+        change: float64 (images, pixels), ‖z − z'‖ / ‖z‖ of the logits z before and z' after; what
+            all classes share is taken off, because it changes no prediction.
+        flipped: bool (images, pixels), whether the predicted class changed.
+    """
+
+    pixels: tuple[int, ...]
+    change: np.ndarray
+    flipped: np.ndarray
+
+    @classmethod
+    def of(cls, pixels: Sequence[int], logits: np.ndarray) -> ShiftCurve:
+        """Compare logits, (images, 1 + pixels, K), of images where they were and moved."""
+        centred = logits - logits.mean(axis=2, keepdims=True)
+        before, after = centred[:, :1], centred[:, 1:]
+        size = np.linalg.norm(before, axis=2)
+        change = np.linalg.norm(after - before, axis=2) / np.where(size > 0, size, 1.0)
+        flipped = before.argmax(axis=2) != after.argmax(axis=2)
+        return cls(tuple(pixels), change, flipped)
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Give the curve as plain data, a point for each distance."""
+        return [
+            {"pixels": distance, "change": _interval(change), "flipped": float(flipped.mean())}
+            for distance, change, flipped in zip(
+                self.pixels, self.change.T, self.flipped.T, strict=True
+            )
+        ]
+
+
+def sentence(curves: Mapping[str, ShiftCurve]) -> str:
+    """Say what the farthest move does to each head."""
+    parts = [
+        f"{name}'s logits change by {100 * curve.change[:, -1].mean():.0f} % and "
+        f"{100 * curve.flipped[:, -1].mean():.0f} % of its predictions"
+        for name, curve in curves.items()
+    ]
+    distance = next(iter(curves.values())).pixels[-1]
+    return f"Moved by {distance} pixels, {', '.join(parts)}."
+
+
+def _interval(values: np.ndarray) -> dict[str, float | None]:
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return {"mean": mean, "low": None, "high": None}
+    reach = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return {"mean": mean, "low": max(0.0, mean - reach), "high": mean + reach}
