@@ -1,0 +1,106 @@
+"""Standings of backbones: intervals that hold, and no winner by luck."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headfit.study.metrics import accuracy, balanced_accuracy
+from headfit.study.ranking import standings
+
+
+def predictions(labels: np.ndarray, wrong: list[np.ndarray]) -> np.ndarray:
+    """Predict the label, and another class for the images listed."""
+    found = np.tile(labels, (len(wrong), 1))
+    for row, which in zip(found, wrong, strict=True):
+        row[which] += 1
+    return found
+
+
+def some_hits(labels: np.ndarray, rates: list[float], rng: np.random.Generator) -> np.ndarray:
+    """Predict right at these rates, images being easy or hard for all alike."""
+    ease = rng.random(len(labels))
+    own = rng.random((len(rates), len(labels)))
+    right = (0.5 * ease + 0.5 * own) < _quantile(np.array(rates))[:, None]
+    return np.where(right, labels, labels + 1)
+
+
+def _quantile(rates: np.ndarray) -> np.ndarray:
+    """The inverse of the distribution of the mean of two uniform numbers."""
+    return np.where(rates < 0.5, np.sqrt(rates / 2), 1 - np.sqrt((1 - rates) / 2))
+
+
+def test_scores_are_those_of_the_metrics() -> None:
+    labels = np.repeat([0, 1, 2], [50, 20, 7])
+    rng = np.random.default_rng(0)
+    predicted = rng.integers(0, 3, (2, len(labels)))
+    for row, found in zip(predicted, standings(labels, predicted), strict=True):
+        one_hot = np.eye(3)[row]
+        assert found.balanced_accuracy[0] == pytest.approx(balanced_accuracy(one_hot, labels))
+        assert found.accuracy[0] == pytest.approx(accuracy(one_hot, labels))
+        for mean, low, high in (found.balanced_accuracy, found.accuracy):
+            assert 0 <= low < mean < high <= 1
+
+
+def test_the_interval_of_accuracy_is_wilsons() -> None:
+    labels = np.arange(50) % 2
+    found = standings(labels, predictions(labels, [np.arange(0), np.arange(10)]))
+    assert found[0].accuracy == pytest.approx((1.0, 0.92865, 1.0), abs=1e-4)
+    assert found[1].accuracy == pytest.approx((0.8, 0.66963, 0.88764), abs=1e-2)
+
+
+@pytest.mark.parametrize(("against", "within"), [(0, True), (4, True), (6, False)])
+def test_few_images_make_no_difference(against: int, within: bool) -> None:
+    labels = np.arange(100) % 2
+    best, other = standings(labels, predictions(labels, [np.arange(0), np.arange(against)]))
+    assert best.difference == (0.0, 0.0, 0.0)
+    assert best.within_noise
+    assert other.difference[0] == pytest.approx(-against / 100)
+    assert other.within_noise is within
+    assert other.difference[1] < other.difference[0] < other.difference[2]
+
+
+def test_copies_are_one_witness() -> None:
+    labels = np.arange(40) % 2
+    wrong = [np.arange(0), np.arange(4)]
+    once = standings(labels, predictions(labels, wrong))[1]
+    copied = [np.repeat(row, 5) for row in predictions(labels, wrong)]
+    many = np.repeat(labels, 5)
+    groups = np.repeat(np.arange(40), 5)
+    fair = standings(many, np.stack(copied), groups=groups)[1]
+    naive = standings(many, np.stack(copied))[1]
+    assert fair.difference == pytest.approx(once.difference, abs=0.005)
+    assert fair.accuracy == pytest.approx(once.accuracy, abs=0.02)
+    assert fair.within_noise
+    assert not naive.within_noise
+
+
+def test_same_seed_same_standings() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    predicted = some_hits(labels, [0.8, 0.7, 0.6], rng)
+    assert standings(labels, predicted, seed=3) == standings(labels, predicted, seed=3)
+    assert standings(labels, predicted, seed=3) != standings(labels, predicted, seed=4)
+
+
+@pytest.mark.parametrize(("count", "rate"), [(2, 0.9), (5, 0.7)])
+def test_equal_backbones_are_seldom_held_to_differ(count: int, rate: float) -> None:
+    rng = np.random.default_rng(count)
+    labels = np.arange(200) % 4
+    rejected, runs = 0, 300
+    for run in range(runs):
+        found = standings(labels, some_hits(labels, [rate] * count, rng), seed=run)
+        rejected += not all(each.within_noise for each in found)
+    assert rejected / runs <= 0.08  # 0.05, and 2.4 standard errors of this simulation
+
+
+def test_intervals_hold_the_truth() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [100, 40, 20])
+    held, runs = np.zeros(2), 300
+    for run in range(runs):
+        better, worse = standings(labels, some_hits(labels, [0.95, 0.6], rng), seed=run)
+        intervals = (better.balanced_accuracy, 0.95), (worse.difference, -0.35)
+        held += [low <= truth <= high for (_, low, high), truth in intervals]
+        assert not worse.within_noise
+    assert (held / runs >= 0.92).all()
