@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from headfit.images.index import ImageIndex
     from headfit.pipeline import compare
+    from headfit.screening import rank
     from headfit.study.verdict import Verdict
     from headfit.watcher import Watcher
 
@@ -50,6 +51,7 @@ __all__ = [
     "WriteError",
     "__version__",
     "compare",
+    "rank",
 ]
 
 __version__ = "0.1.0"
@@ -62,6 +64,7 @@ _HOME = {
     "Verdict": "headfit.study.verdict",
     "Watcher": "headfit.watcher",
     "compare": "headfit.pipeline",
+    "rank": "headfit.screening",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }
 

@@ -108,6 +108,26 @@ def test_a_choice_at_the_edge_of_the_grid_is_said() -> None:
     assert found.at_edge
 
 
+def test_features_that_say_nothing_are_as_good_as_a_guess_and_not_worse() -> None:
+    labels = np.arange(400) % 2
+    noise = np.random.default_rng(3).normal(size=(400, 20))
+    found = leave_out(noise, labels, 2)
+    naive = (found.predictions.argmax(axis=1) == labels).mean()
+    assert naive < 0.2
+    assert 0.4 < (found.predicted == labels).mean() < 0.6
+
+
+def test_the_class_is_decided_at_the_shares_of_all_images() -> None:
+    features, labels = some_features(60, 8)
+    groups = np.arange(60) // 4
+    found = leave_out(features, labels, 3, groups=groups)
+    for group in range(15):
+        others = labels[groups != group]
+        seen, whole = (np.bincount(some, minlength=3) / len(some) for some in (others, labels))
+        wanted = (found.predictions[groups == group] - seen + whole).argmax(axis=1)
+        np.testing.assert_array_equal(found.predicted[groups == group], wanted)
+
+
 def test_features_without_variance_predict_the_share_of_the_others() -> None:
     labels = np.array([0, 0, 0, 1])
     found = leave_out(np.ones((4, 3), np.float32), labels, 2).predictions

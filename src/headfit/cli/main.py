@@ -18,6 +18,7 @@ from headfit.errors import HeadfitError
 COMMANDS = {
     "compare": "Compare heads on your images, and train the best one.",
     "demo": "Run a comparison on data that comes with headfit.",
+    "rank": "Order backbones by a quick test on your images.",
     "predict": "Classify images with a model that compare made.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",

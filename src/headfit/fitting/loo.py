@@ -10,6 +10,11 @@ XXᵀ = UΛUᵀ with Z = UΛ^½. All of it is in float64; rows of Z are made a b
 Penalties are relative, μ = λ·tr(XXᵀ): λ is the penalty beside the *mean* squared error for features
 whose mean square norm is one, as everywhere in headfit. The penalty is chosen by the squared error
 of the images left out, which is smooth, and not by how many are right, which is not.
+
+Without an image its class is a little rarer. Where features say nothing and classes are equally
+large, each model would therefore prefer every other class, and be right of none. So the class is
+decided at the same intercept for all images, the class shares of the whole, to which a model adds
+what it says of the image beyond the shares that it saw.
 """
 
 from __future__ import annotations
@@ -36,13 +41,15 @@ class LeftOut:
     """What ridge regression says of images that it was not trained on.
 
     Attributes:
-        predictions: float64 (n, K), at the chosen penalty; the largest is the predicted class.
+        predictions: float64 (n, K), at the chosen penalty.
+        predicted: int (n,), the class they decide for, at the class shares of all images.
         penalty: the chosen one, relative.
         errors: float64 (penalties,), mean squared error of each, summed over the classes.
         at_edge: whether the chosen one is the first or the last, so that a better one may exist.
     """
 
     predictions: Floats
+    predicted: npt.NDArray[np.intp]
     penalty: float
     errors: Floats
     at_edge: bool
@@ -73,8 +80,10 @@ def leave_out(
     solver = LeaveOut(features, labels, classes, groups)
     errors = solver.errors(penalties)
     best = int(errors.argmin())
+    predictions = solver.predictions(penalties[best])
     return LeftOut(
-        solver.predictions(penalties[best]),
+        predictions,
+        (predictions - solver.shares()).argmax(axis=1),
         penalties[best],
         errors,
         len(penalties) > 1 and best in (0, len(penalties) - 1),
@@ -140,6 +149,16 @@ class LeaveOut:
             rows = block.rows
             found[rows] = self._targets[rows] - self._residuals(block, penalty)
         return found
+
+    def shares(self) -> Floats:
+        """Give how much larger each class is without an image's group than with it, (n, K)."""
+        n, targets = len(self._targets), self._targets
+        held = np.zeros((self._groups.max() + 1, targets.shape[1]))
+        np.add.at(held, self._groups, targets)
+        sizes = held.sum(axis=1, keepdims=True)
+        without = (targets.sum(axis=0) - held) / (n - sizes)
+        rarer: Floats = without - targets.mean(axis=0)
+        return rarer[self._groups]
 
     def _residuals(self, block: _Block, penalty: float) -> Floats:
         """Give target minus prediction, (m, K)."""

@@ -115,9 +115,8 @@ class _Score:
         errors = (hits - centres[:, parts]) * weights * spread
         grouped: Floats = np.stack([np.bincount(members, row) for row in errors])
         squares: Floats = np.square(np.bincount(members, weights))
-        return cls(
-            hits @ weights, grouped @ grouped.T, float(squares.mean()), float(1 / squares.sum())
-        )
+        means = centres @ np.bincount(parts, weights)
+        return cls(means, grouped @ grouped.T, float(squares.mean()), float(1 / squares.sum()))
 
     def interval(self, m: int) -> Interval:
         """Wilson's interval of one mean."""

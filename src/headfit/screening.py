@@ -1,0 +1,320 @@
+"""Ranks backbones: each makes one pass over the images and is judged by ridge on its averages.
+
+The wiring images → feature store → gap features → ridge, each image left out → standings. Feature
+maps are those that a comparison of heads uses, so ranking first costs nothing later.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from headfit import provenance
+from headfit.backbones import catalog
+from headfit.backbones.weights import IMAGENET, RANDOM, check_weights
+from headfit.errors import DataError, EngineError, UsageError, WeightsError
+from headfit.features.extract import Extraction
+from headfit.fitting.loo import LeftOut, leave_out
+from headfit.fitting.pooled import PooledFeatures
+from headfit.heads.layers.gap import GAP
+from headfit.images.index import TEST, ImageIndex
+from headfit.maps import MapSource
+from headfit.options import Options
+from headfit.ranking import SCHEMA, Ranking, label, sentence
+from headfit.study.compare import Interval
+from headfit.study.ranking import Standing, standings
+from headfit.watcher import Watcher
+
+FEWEST = 2  # of a class: one to leave out, one to know it by
+MOST_ADVISED = 3
+
+
+def rank(
+    images: ImageIndex | str | os.PathLike[str],
+    backbones: str | Iterable[str] | None = None,
+    *,
+    weights: str | Iterable[str] = IMAGENET,
+    size: int | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    watcher: Watcher | None = None,
+) -> Ranking:
+    """Find out which backbone tells these classes best, by a quick test that is fair to all.
+
+    Args:
+        images: an image folder with a sub-folder for each class, or its index.
+        backbones: names, or one text with commas; those whose weights are installed if None.
+        weights: ``"imagenet"``, ``"random"`` or a path: one for all, or one for each backbone.
+        size: side of the input in pixels; each backbone's own if None.
+        seed: of the intervals of the differences.
+        engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
+        watcher: is told the progress.
+
+    Returns:
+        The ranking, best first; what could not be ranked is in it with the reason.
+
+    Raises:
+        UsageError: if an argument is wrong.
+        DataError: if the images cannot answer: none, one class, one image of a class.
+        WeightsError, EngineError: if none of the backbones can run.
+        WriteError: if the feature store cannot be written.
+    """
+    options, watcher = Options(size=size, seed=seed, engine=engine), watcher or Watcher()
+    options.check()
+    names = installed() if backbones is None else _words(backbones)
+    sources = [
+        MapSource(spec, spec.contract(size), checked, options, watcher)
+        for spec, checked in _backbones(names, _words(weights))
+    ]
+    given = images.root if isinstance(images, ImageIndex) else images
+    return _Run(sources, options, watcher, os.fspath(given)).run(images)
+
+
+def installed() -> list[str]:
+    """Name the backbones whose weights are installed, so that they need no download."""
+    specs = (catalog.find(name) for name in catalog.names())
+    return [s.name for s in specs if s.package and importlib.util.find_spec(s.package)]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A backbone that could run: its maps, which images it predicted, and how."""
+
+    source: MapSource
+    found: Extraction
+    rows: np.ndarray
+    left_out: LeftOut
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return label(self.source.spec.name, self.source.weights)
+
+    @property
+    def paths(self) -> list[str]:
+        """Of the images that it predicted."""
+        return [self.found.index.paths[row] for row in self.rows]
+
+
+class _Run:
+    """One ranking."""
+
+    def __init__(
+        self, sources: list[MapSource], options: Options, watcher: Watcher, folder: str
+    ) -> None:
+        self.sources, self.options = sources, options
+        self.watcher, self.folder = watcher, folder
+        self.failed: list[tuple[MapSource, WeightsError | EngineError]] = []
+        self.start = time.perf_counter()
+
+    def run(self, images: ImageIndex | str | os.PathLike[str]) -> Ranking:
+        """Go through all backbones, then compare them."""
+        index = self._index(images)
+        tried = [self._try(source, index) for source in self.sources]
+        measured = [found for found in tried if found is not None]
+        if not measured:
+            raise self._none()
+        # of equally good ones the smallest is to be the best
+        measured.sort(key=lambda m: m.found.info.parameters)
+        judged = self._compare(measured)
+        pairs = sorted(
+            zip(measured, judged, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
+        )
+        return Ranking(self._results(pairs))
+
+    def _index(self, images: ImageIndex | str | os.PathLike[str]) -> ImageIndex:
+        self.watcher.stage("Looking for images", 1)
+        index = images if isinstance(images, ImageIndex) else ImageIndex.from_directory(images)
+        _check_classes(index)
+        self.watcher.advance(1, f"{len(index)} images, {len(index.classes)} classes")
+        return index
+
+    def _try(self, source: MapSource, index: ImageIndex) -> _Measured | None:
+        """Measure one backbone; if it cannot run, note why."""
+        name = label(source.spec.name, source.weights)
+        self.watcher.stage(name, len(index))
+        if source.weights == RANDOM:
+            self.watcher.tell(
+                f"WARNING: {source.spec.name} has RANDOM weights: its figures say nothing about a "
+                f"pretrained backbone."
+            )
+        try:
+            return self._measure(source, index)
+        except (WeightsError, EngineError) as error:
+            self.failed.append((source, error))
+            self.watcher.tell(f"{name} is left out: {error}")
+            return None
+
+    def _measure(self, source: MapSource, index: ImageIndex) -> _Measured:
+        """Bring the maps of all images into the store, and predict each by all others."""
+        start = time.perf_counter()
+        found = source.maps(index)
+        _check_classes(found.index)
+        rows = _used(found.index)
+        self.watcher.advance(len(index), "leaving out each image in turn")
+        left_out = leave_out(
+            PooledFeatures(found.maps.subset(rows), (GAP,)).features(GAP, None),
+            found.index.labels[rows],
+            len(found.index.classes),
+            groups=_copies(found, rows),
+        )
+        measured = _Measured(source, found, rows, left_out, time.perf_counter() - start)
+        if found.computed == 0:
+            self.watcher.tell(f"All {found.cached} maps of {measured.name} were in the store.")
+        if left_out.at_edge:
+            self.watcher.tell(
+                f"{measured.name}: penalty {left_out.penalty:.2g} is at the edge of those tried."
+            )
+        return measured
+
+    def _none(self) -> EngineError | WeightsError:
+        errors = [error for _, error in self.failed]
+        if len(errors) == 1:
+            return errors[0]
+        kind = WeightsError if all(isinstance(e, WeightsError) for e in errors) else EngineError
+        reasons = (f"{label(s.spec.name, s.weights)}: {error}" for s, error in self.failed)
+        return kind(f"None of the backbones could be ranked. {' '.join(reasons)}")
+
+    def _compare(self, measured: list[_Measured]) -> list[Standing]:
+        """Compare on the images that all could read."""
+        shared = set(measured[0].paths).intersection(*(m.paths for m in measured[1:]))
+        kept = [np.array([path in shared for path in m.paths], bool) for m in measured]
+        predicted = [m.left_out.predicted[which] for m, which in zip(measured, kept, strict=True)]
+        found = measured[0].found
+        rows = measured[0].rows[kept[0]]
+        groups = _copies(found, rows)
+        copies = len(rows) - len(np.unique(groups))
+        if copies:
+            self.watcher.tell(f"{copies} files are copies of others; copies are left out together.")
+        return standings(
+            found.index.labels[rows],
+            np.stack(predicted),
+            groups=groups,
+            seed=self.options.seed,
+        )
+
+    def _results(self, pairs: list[tuple[_Measured, Standing]]) -> dict[str, Any]:
+        rows = [_row(measured, standing) for measured, standing in pairs]
+        best = pairs[0][0]
+        index, options = best.found.index, self.options
+        skipped = [{"path": s.path, "reason": s.reason} for s in index.skipped]
+        counts = _counts(index.subset(best.rows))
+        return {
+            "schema": SCHEMA,
+            "sentence": sentence(rows),
+            "next": self._next([m.source for m, standing in pairs if standing.within_noise]),
+            "backbones": rows,
+            "failed": [
+                {"backbone": source.spec.name, "weights": source.weights, "reason": str(error)}
+                for source, error in self.failed
+            ],
+            "images": {
+                "found": len(index) + len(skipped),
+                "used": len(best.rows),
+                "test": len(index) - len(best.rows),
+                "skipped": len(skipped),
+                "classes": dict(zip(index.classes, counts, strict=True)),
+            },
+            "skipped": skipped,
+            "settings": {
+                "seed": options.seed,
+                "size": options.size,
+                "engine": options.engine,
+                "versions": {name: version(name) for name in provenance.PACKAGES},
+            },
+            "seconds": round(time.perf_counter() - self.start, 3),
+        }
+
+    def _next(self, equal: list[MapSource]) -> str:
+        """Write the command that compares heads on these, from the same feature maps."""
+        # compare takes a name once
+        chosen = list({source.spec.name: source for source in reversed(equal)}.values())[::-1]
+        chosen = chosen[:MOST_ADVISED]
+        names, weights = (
+            list(part) for part in zip(*((s.spec.name, s.weights) for s in chosen), strict=True)
+        )
+        options = self.options
+        words = ["headfit", "compare", self.folder, "--backbone", ",".join(names)]
+        words += ["--weights", ",".join(weights)] if set(weights) != {IMAGENET} else []
+        words += ["--size", str(options.size)] if options.size is not None else []
+        words += ["--engine", options.engine] if options.engine != "auto" else []
+        return shlex.join(words)
+
+
+def _words(given: str | Iterable[str]) -> list[str]:
+    return [word.strip() for word in given.split(",")] if isinstance(given, str) else list(given)
+
+
+def _backbones(names: list[str], weights: list[str]) -> list[tuple[catalog.BackboneSpec, str]]:
+    """Give each backbone its weights."""
+    if len(weights) not in (1, len(names)):
+        raise UsageError(
+            f"--weights names {len(weights)}, --backbone {len(names)}: expected one of weights for "
+            f"all backbones, or one for each."
+        )
+    each = weights * len(names) if len(weights) == 1 else weights
+    found = [(catalog.find(n), check_weights(w)) for n, w in zip(names, each, strict=True)]
+    twice = [label(spec.name, given) for spec, given in found if found.count((spec, given)) > 1]
+    if twice:
+        raise UsageError(f"--backbone names {twice[0]} twice: leave one of them out.")
+    return found
+
+
+def _used(index: ImageIndex) -> np.ndarray:
+    """Give the numbers of the images that are not to be tested on."""
+    return np.flatnonzero([split != TEST for split in index.splits])
+
+
+def _counts(index: ImageIndex) -> list[int]:
+    counts: list[int] = np.bincount(index.labels, minlength=len(index.classes)).tolist()
+    return counts
+
+
+def _check_classes(index: ImageIndex) -> None:
+    counted = zip(index.classes, _counts(index.subset(_used(index))), strict=True)
+    few = [f"{name} ({count})" for name, count in counted if count < FEWEST]
+    if few:
+        raise DataError(
+            f"Classes with too few images: {', '.join(few)}; at least {FEWEST} each are needed, "
+            f"one to leave out and one to know the class by: add images to them."
+        )
+
+
+def _copies(found: Extraction, rows: np.ndarray) -> np.ndarray:
+    """Give identical files one number, so that none is used to predict its copy."""
+    groups: np.ndarray = np.unique([found.digests[row] for row in rows], return_inverse=True)[1]
+    return groups
+
+
+def _row(measured: _Measured, standing: Standing) -> dict[str, Any]:
+    source, found = measured.source, measured.found
+    return {
+        "backbone": source.spec.name,
+        "weights": source.weights,
+        "input_size": source.contract.width,
+        "map_shape": list(found.info.map_shape),
+        "parameters": found.info.parameters,
+        "balanced_accuracy": _interval(standing.balanced_accuracy),
+        "accuracy": _interval(standing.accuracy),
+        "difference": _interval(standing.difference),
+        "within_noise": standing.within_noise,
+        "penalty": measured.left_out.penalty,
+        "penalty_at_edge": measured.left_out.at_edge,
+        "computed": found.computed,
+        "cached": found.cached,
+        "seconds": round(measured.seconds, 3),
+        "latency_ms": round(found.latency_ms, 3),
+        "engine": found.info.to_dict(),
+    }
+
+
+def _interval(values: Interval) -> dict[str, float]:
+    return dict(zip(("mean", "low", "high"), values, strict=True))
