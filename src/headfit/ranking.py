@@ -1,15 +1,9 @@
-"""A finished ranking of backbones: every number, the order, and what to do next."""
+"""A finished ranking of backbones: every number, and the order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from headfit.backbones.weights import IMAGENET
-
-SCHEMA = "headfit.ranking/1"
-QUICKER = 0.9  # less than that is noise of the clock
 
 
 @dataclass(frozen=True)
@@ -50,37 +44,6 @@ class Ranking:
 
     def __str__(self) -> str:
         return str(self.results["sentence"])
-
-
-def label(name: str, weights: str) -> str:
-    """Name a backbone, and its weights if they are not the usual ones."""
-    return name if weights == IMAGENET else f"{name} ({Path(weights).name} weights)"
-
-
-def sentence(rows: list[dict[str, Any]]) -> str:
-    """Say in words who is ahead, and who may be as good."""
-    best, *others = rows
-    score, name = best["balanced_accuracy"], label(best["backbone"], best["weights"])
-    said = (
-        f"{name} has {100 * score['mean']:.1f} % balanced accuracy "
-        f"({100 * score['low']:.1f} to {100 * score['high']:.1f})"
-    )
-    if not others:
-        return f"{said}. It is the only one ranked: name others with --backbone."
-    equal = [row for row in others if row["within_noise"]]
-    if not equal:
-        ahead = -100 * others[0]["difference"]["mean"]
-        return f"{said}, {ahead:.1f} points ahead of the next, which is more than the noise."
-    names = ", ".join(label(row["backbone"], row["weights"]) for row in equal)
-    cheaper = [row for row in equal if row["latency_ms"] < QUICKER * best["latency_ms"]]
-    hint = ""
-    if cheaper:
-        quick = min(cheaper, key=lambda row: float(row["latency_ms"]))
-        hint = (
-            f" {label(quick['backbone'], quick['weights'])} is quicker: {quick['latency_ms']:.1f} "
-            f"ms an image instead of {best['latency_ms']:.1f}."
-        )
-    return f"{said}; these images cannot tell whether it is better than {names}.{hint}"
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

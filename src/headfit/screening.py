@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,21 +19,20 @@ import numpy as np
 from headfit import provenance
 from headfit.backbones import catalog
 from headfit.backbones.weights import IMAGENET, RANDOM, check_weights
-from headfit.errors import DataError, EngineError, UsageError, WeightsError
+from headfit.errors import DataError, EngineError, HeadfitError, UsageError, WeightsError
 from headfit.features.extract import Extraction
-from headfit.fitting.loo import LeftOut, leave_out
+from headfit.fitting.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
 from headfit.maps import MapSource
 from headfit.options import Options
-from headfit.ranking import SCHEMA, Ranking, label, sentence
-from headfit.study.compare import Interval
+from headfit.ranking import Ranking
 from headfit.study.ranking import Standing, standings
+from headfit.study.ranking_results import Failed, Measured, class_counts, describe, label
 from headfit.watcher import Watcher
 
 FEWEST = 2  # of a class: one to leave out, one to know it by
-MOST_ADVISED = 3
 
 
 def rank(
@@ -84,26 +82,6 @@ def installed() -> list[str]:
     return [s.name for s in specs if s.package and importlib.util.find_spec(s.package)]
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """A backbone that could run: its maps, which images it predicted, and how."""
-
-    source: MapSource
-    found: Extraction
-    rows: np.ndarray
-    left_out: LeftOut
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        return label(self.source.spec.name, self.source.weights)
-
-    @property
-    def paths(self) -> list[str]:
-        """Of the images that it predicted."""
-        return [self.found.index.paths[row] for row in self.rows]
-
-
 class _Run:
     """One ranking."""
 
@@ -112,7 +90,7 @@ class _Run:
     ) -> None:
         self.sources, self.options = sources, options
         self.watcher, self.folder = watcher, folder
-        self.failed: list[tuple[MapSource, WeightsError | EngineError]] = []
+        self.failed: list[Failed] = []
         self.start = time.perf_counter()
 
     def run(self, images: ImageIndex | str | os.PathLike[str]) -> Ranking:
@@ -128,7 +106,28 @@ class _Run:
         pairs = sorted(
             zip(measured, judged, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
         )
-        return Ranking(self._results(pairs))
+        return Ranking(
+            {
+                **describe(pairs, self.failed, self.folder, self._flags()),
+                "settings": self._settings(),
+                "seconds": round(time.perf_counter() - self.start, 3),
+            }
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        options = self.options
+        return {
+            "seed": options.seed,
+            "size": options.size,
+            "engine": options.engine,
+            "versions": {name: version(name) for name in provenance.PACKAGES},
+        }
+
+    def _flags(self) -> list[str]:
+        """Give the options that decide the maps, where they are not the default."""
+        size, engine = self.options.size, self.options.engine
+        flags = ["--size", str(size)] if size is not None else []
+        return flags + (["--engine", engine] if engine != Options.engine else [])
 
     def _index(self, images: ImageIndex | str | os.PathLike[str]) -> ImageIndex:
         self.watcher.stage("Looking for images", 1)
@@ -137,7 +136,7 @@ class _Run:
         self.watcher.advance(1, f"{len(index)} images, {len(index.classes)} classes")
         return index
 
-    def _try(self, source: MapSource, index: ImageIndex) -> _Measured | None:
+    def _try(self, source: MapSource, index: ImageIndex) -> Measured | None:
         """Measure one backbone; if it cannot run, note why."""
         name = label(source.spec.name, source.weights)
         self.watcher.stage(name, len(index))
@@ -149,11 +148,11 @@ class _Run:
         try:
             return self._measure(source, index)
         except (WeightsError, EngineError) as error:
-            self.failed.append((source, error))
+            self.failed.append((source.spec, source.weights, error))
             self.watcher.tell(f"{name} is left out: {error}")
             return None
 
-    def _measure(self, source: MapSource, index: ImageIndex) -> _Measured:
+    def _measure(self, source: MapSource, index: ImageIndex) -> Measured:
         """Bring the maps of all images into the store, and predict each by all others."""
         start = time.perf_counter()
         found = source.maps(index)
@@ -166,24 +165,33 @@ class _Run:
             len(found.index.classes),
             groups=_copies(found, rows),
         )
-        measured = _Measured(source, found, rows, left_out, time.perf_counter() - start)
+        name = label(source.spec.name, source.weights)
+        measured = Measured(
+            source.spec,
+            source.weights,
+            source.contract,
+            found,
+            rows,
+            left_out,
+            time.perf_counter() - start,
+        )
         if found.computed == 0:
-            self.watcher.tell(f"All {found.cached} maps of {measured.name} were in the store.")
+            self.watcher.tell(f"All {found.cached} maps of {name} were in the store.")
         if left_out.at_edge:
             self.watcher.tell(
-                f"{measured.name}: penalty {left_out.penalty:.2g} is at the edge of those tried."
+                f"{name}: penalty {left_out.penalty:.2g} is at the edge of those tried."
             )
         return measured
 
-    def _none(self) -> EngineError | WeightsError:
-        errors = [error for _, error in self.failed]
+    def _none(self) -> HeadfitError:
+        errors = [error for *_, error in self.failed]
         if len(errors) == 1:
             return errors[0]
         kind = WeightsError if all(isinstance(e, WeightsError) for e in errors) else EngineError
-        reasons = (f"{label(s.spec.name, s.weights)}: {error}" for s, error in self.failed)
+        reasons = (f"{label(spec.name, weights)}: {e}" for spec, weights, e in self.failed)
         return kind(f"None of the backbones could be ranked. {' '.join(reasons)}")
 
-    def _compare(self, measured: list[_Measured]) -> list[Standing]:
+    def _compare(self, measured: list[Measured]) -> list[Standing]:
         """Compare on the images that all could read."""
         shared = set(measured[0].paths).intersection(*(m.paths for m in measured[1:]))
         kept = [np.array([path in shared for path in m.paths], bool) for m in measured]
@@ -201,56 +209,13 @@ class _Run:
             seed=self.options.seed,
         )
 
-    def _results(self, pairs: list[tuple[_Measured, Standing]]) -> dict[str, Any]:
-        rows = [_row(measured, standing) for measured, standing in pairs]
-        best = pairs[0][0]
-        index, options = best.found.index, self.options
-        skipped = [{"path": s.path, "reason": s.reason} for s in index.skipped]
-        counts = _counts(index.subset(best.rows))
-        return {
-            "schema": SCHEMA,
-            "sentence": sentence(rows),
-            "next": self._next([m.source for m, standing in pairs if standing.within_noise]),
-            "backbones": rows,
-            "failed": [
-                {"backbone": source.spec.name, "weights": source.weights, "reason": str(error)}
-                for source, error in self.failed
-            ],
-            "images": {
-                "found": len(index) + len(skipped),
-                "used": len(best.rows),
-                "test": len(index) - len(best.rows),
-                "skipped": len(skipped),
-                "classes": dict(zip(index.classes, counts, strict=True)),
-            },
-            "skipped": skipped,
-            "settings": {
-                "seed": options.seed,
-                "size": options.size,
-                "engine": options.engine,
-                "versions": {name: version(name) for name in provenance.PACKAGES},
-            },
-            "seconds": round(time.perf_counter() - self.start, 3),
-        }
-
-    def _next(self, equal: list[MapSource]) -> str:
-        """Write the command that compares heads on these, from the same feature maps."""
-        # compare takes a name once
-        chosen = list({source.spec.name: source for source in reversed(equal)}.values())[::-1]
-        chosen = chosen[:MOST_ADVISED]
-        names, weights = (
-            list(part) for part in zip(*((s.spec.name, s.weights) for s in chosen), strict=True)
-        )
-        options = self.options
-        words = ["headfit", "compare", self.folder, "--backbone", ",".join(names)]
-        words += ["--weights", ",".join(weights)] if set(weights) != {IMAGENET} else []
-        words += ["--size", str(options.size)] if options.size is not None else []
-        words += ["--engine", options.engine] if options.engine != "auto" else []
-        return shlex.join(words)
-
 
 def _words(given: str | Iterable[str]) -> list[str]:
-    return [word.strip() for word in given.split(",")] if isinstance(given, str) else list(given)
+    if not isinstance(given, str):
+        return list(given)
+    if Path(given).is_file():  # a path may hold a comma
+        return [given]
+    return [word.strip() for word in given.split(",")]
 
 
 def _backbones(names: list[str], weights: list[str]) -> list[tuple[catalog.BackboneSpec, str]]:
@@ -273,14 +238,9 @@ def _used(index: ImageIndex) -> np.ndarray:
     return np.flatnonzero([split != TEST for split in index.splits])
 
 
-def _counts(index: ImageIndex) -> list[int]:
-    counts: list[int] = np.bincount(index.labels, minlength=len(index.classes)).tolist()
-    return counts
-
-
 def _check_classes(index: ImageIndex) -> None:
-    counted = zip(index.classes, _counts(index.subset(_used(index))), strict=True)
-    few = [f"{name} ({count})" for name, count in counted if count < FEWEST]
+    counts = class_counts(index.subset(_used(index)))
+    few = [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
     if few:
         raise DataError(
             f"Classes with too few images: {', '.join(few)}; at least {FEWEST} each are needed, "
@@ -292,29 +252,3 @@ def _copies(found: Extraction, rows: np.ndarray) -> np.ndarray:
     """Give identical files one number, so that none is used to predict its copy."""
     groups: np.ndarray = np.unique([found.digests[row] for row in rows], return_inverse=True)[1]
     return groups
-
-
-def _row(measured: _Measured, standing: Standing) -> dict[str, Any]:
-    source, found = measured.source, measured.found
-    return {
-        "backbone": source.spec.name,
-        "weights": source.weights,
-        "input_size": source.contract.width,
-        "map_shape": list(found.info.map_shape),
-        "parameters": found.info.parameters,
-        "balanced_accuracy": _interval(standing.balanced_accuracy),
-        "accuracy": _interval(standing.accuracy),
-        "difference": _interval(standing.difference),
-        "within_noise": standing.within_noise,
-        "penalty": measured.left_out.penalty,
-        "penalty_at_edge": measured.left_out.at_edge,
-        "computed": found.computed,
-        "cached": found.cached,
-        "seconds": round(measured.seconds, 3),
-        "latency_ms": round(found.latency_ms, 3),
-        "engine": found.info.to_dict(),
-    }
-
-
-def _interval(values: Interval) -> dict[str, float]:
-    return dict(zip(("mean", "low", "high"), values, strict=True))

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from headfit.backbones.weights import IMAGENET
 from headfit.cli.console import ConsoleWatcher, output
-from headfit.ranking import label
 from headfit.screening import rank
+from headfit.study.ranking_results import label
 
 # two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (
