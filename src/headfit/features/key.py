@@ -8,7 +8,7 @@ from headfit.backbones.interface import FLOAT32, INT8
 from headfit.backbones.weights import weights_identity
 from headfit.images.contract import Contract
 
-FORMAT = 2
+FORMAT = 3
 
 
 def feature_key(

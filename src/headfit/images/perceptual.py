@@ -1,21 +1,23 @@
 """Perceptual hashes: 64 bits of what a picture looks like, which small changes hardly alter.
 
-The hash of Zauner (2010) as in ``imagehash.phash``: grey, 32×32, the discrete cosine transform, of
-it the 8×8 lowest frequencies, each against their median. Written here because that package takes
-three times as long for an image and brings two others.
+That of ``imagehash.phash``: the cosine transform of the grey picture, of it the 8×8 lowest
+frequencies, each against their median. Written here because every image needs one: that package
+takes 0.5 ms, which is 5 % of an image's way through a small network, and brings two more.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image
-from PIL.Image import Resampling
+import functools
 
-SIDE, KEPT = 32, 8
-# A plain picture has coefficients of 1e-13, and rounding must not decide its bits. What a grey
-# level in one of the 32×32 pixels changes is above 0.01.
+import numpy as np
+import numpy.typing as npt
+
+KEPT = 8
+BANDS = 32
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue, by ITU-R 601
+# A plain picture has coefficients of 1e-13, and rounding must not decide its bits. What one grey
+# level in a 32nd of both sides changes is about 1e-3.
 TOLERANCE = 1e-6
-_WAVES = np.cos(np.pi * np.outer(np.arange(KEPT), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
 
 
 def perceptual_hash(pixels: np.ndarray) -> int:
@@ -25,11 +27,28 @@ def perceptual_hash(pixels: np.ndarray) -> int:
         pixels: uint8 (h, w, 3), RGB.
 
     Returns:
-        64 bits, unsigned. Its highest bit is the mean brightness, then the lowest frequencies along
-        the rows come first.
+        64 bits, unsigned, the highest bit for the mean brightness, then the lowest frequencies
+        along a row.
     """
-    # reduced by a whole factor first, which is three times as quick
-    small = Image.fromarray(pixels).resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=1.0)
-    low = (_WAVES @ np.asarray(small.convert("L")) @ _WAVES.T).ravel()
-    middle = np.sort(low)[len(low) // 2 - 1 : len(low) // 2 + 1].mean()
+    height, width, _ = pixels.shape
+    # rows are added up first, in 32 to 63 bands, which is the quickest way to fewer numbers; fewer
+    # rows than make a band are left over
+    rows = max(1, height // BANDS)
+    bands = height // rows
+    parted = pixels[: bands * rows].reshape(bands, rows, 3 * width)
+    sums = np.add.reduce(parted, axis=1, dtype=np.uint16).astype(np.float64)
+    low = (_waves(bands) @ (sums @ _grey_waves(width)) / (rows * bands * width)).ravel()
+    middle = np.sort(low)[low.size // 2 - 1 : low.size // 2 + 1].mean()
     return int.from_bytes(np.packbits(low > middle + TOLERANCE).tobytes(), "big")
+
+
+@functools.cache
+def _waves(points: int) -> npt.NDArray[np.float64]:
+    """Give the lowest frequencies of the cosine transform, float64 (8, points)."""
+    return np.cos(np.pi * np.outer(np.arange(KEPT), 2 * np.arange(points) + 1) / (2 * points))
+
+
+@functools.cache
+def _grey_waves(width: int) -> npt.NDArray[np.float64]:
+    """Give the same for the three colours of a row's pixels, float64 (3 width, 8)."""
+    return np.kron(_waves(width).T, np.reshape(GREY, (3, 1)))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.errors import DataError, UsageError
+from headfit.study.grouped import Grouped
 
 Ints = npt.NDArray[np.integer]
 ALL_PAIRS = 6
@@ -44,7 +45,8 @@ def make_splits(
 ) -> Splits:
     """Deal n images into stratified folds, several times over.
 
-    The first repeats do not change when more are asked for.
+    The first repeats do not change when more are asked for. Groups of one image each are dealt as
+    images without groups are.
 
     Args:
         labels: class index of each image, int array (n,).
@@ -54,7 +56,8 @@ def make_splits(
         groups: group number of each image, int array (n,); a group is never torn apart.
 
     Returns:
-        The splits; without groups, class counts of two folds of a repeat differ by at most 1.
+        The splits. Class counts of two folds of a repeat differ by at most 1 without groups; with
+        groups that lie within a class, by at most the images of its largest group.
 
     Raises:
         UsageError: ``folds``, ``repeats`` or ``seed`` is too small.
@@ -63,8 +66,13 @@ def make_splits(
     _check_numbers(folds, repeats, seed)
     labels = np.asarray(labels)
     _check_classes(labels, folds, groups)
-    assignment = np.stack([_deal(labels, folds, seed, r, groups) for r in range(repeats)])
-    if groups is not None:
+    grouped = None if groups is None else Grouped.of(labels, groups)
+    if grouped is None or grouped.alone.all():
+        dealt = [_deal_stratified(labels, folds, _random(seed, r)) for r in range(repeats)]
+    else:
+        dealt = [grouped.deal(folds, _random(seed, r)) for r in range(repeats)]
+    assignment = np.stack(dealt)
+    if grouped is not None:
         _check_training_parts(labels, assignment, folds)
     assignment.flags.writeable = False
     return Splits(folds, repeats, seed, assignment)
@@ -88,19 +96,8 @@ def inner_pairs(folds: int) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _deal(
-    labels: Ints, folds: int, seed: int, repeat: int, groups: Ints | None
-) -> npt.NDArray[np.int16]:
-    state = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
-    if groups is None:
-        return _deal_stratified(labels, folds, np.random.RandomState(state))
-    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415  (takes a second)
-
-    dealer = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=state)
-    assignment = np.full(len(labels), -1, dtype=np.int16)
-    for fold, (_, test) in enumerate(dealer.split(np.zeros(len(labels)), labels, groups)):
-        assignment[test] = fold
-    return assignment
+def _random(seed: int, repeat: int) -> np.random.RandomState:
+    return np.random.RandomState(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
 
 
 def _deal_stratified(labels: Ints, folds: int, rng: np.random.RandomState) -> npt.NDArray[np.int16]:
@@ -150,4 +147,6 @@ def _check_training_parts(labels: Ints, assignment: npt.NDArray[np.int16], folds
             missing = np.setdiff1d(labels, labels[repeat != fold])
             if len(missing) or not (repeat == fold).any():
                 what = f"class {missing[0]} without training images" if len(missing) else "no image"
-                raise DataError(f"The groups leave fold {fold} with {what}: use fewer folds.")
+                raise DataError(
+                    f"The groups leave fold {fold} with {what}: use smaller groups or add images."
+                )

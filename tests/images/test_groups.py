@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headfit.errors import DataError, UsageError
+from headfit.images import groups as module
+from headfit.images.groups import read_groups
+from headfit.images.index import ImageIndex
+
+PATHS = ("cat/p1-a.png", "cat/p1-b.png", "cat/p2-a.png", "dog/p2-b.png", "dog/stray.png")
+
+
+@pytest.fixture
+def index(tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    return ImageIndex(root, PATHS, np.array([0, 0, 0, 1, 1]), ("cat", "dog"), ("train",) * 5)
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Write a CSV file and give its path."""
+
+    def write(text: str, encoding: str = "utf-8") -> str:
+        path = tmp_path / "groups.csv"
+        path.write_bytes(text.encode(encoding))
+        return str(path)
+
+    return write
+
+
+def rows(*groups: str, prefix: str = "", end: str = "\n") -> str:
+    pairs = zip(PATHS, groups, strict=True)
+    return end.join(["path,group", *(f"{prefix}{path},{group}" for path, group in pairs)]) + end
+
+
+def test_a_file_gives_each_image_its_group(index, listed):
+    found = read_groups(listed(rows("x", "x", "y", "x", "z")), index)
+    assert (found.numbers.tolist(), found.names) == ([0, 0, 1, 0, 2], ("x", "y", "z"))
+    assert found.unmatched == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + rows("x", "x", "y", "x", "z"),
+        rows("x", "x", "y", "x", "z", end="\r\n"),
+        rows("x", "x", "y", "x", "z", prefix="./"),
+        rows("x", "x", "y", "x", "z") + "cat/unknown.png,q\ncat/p1-a.png,x\n\n",
+        "\n".join(
+            ["note,group,path", *(f'"a, b",{g},{p}' for p, g in zip(PATHS, "xxyxz", strict=True))]
+        ),
+    ],
+    ids=["byte order mark", "Windows lines", "dots", "more rows", "more columns"],
+)
+def test_the_form_of_the_file_does_not_matter(index, listed, text):
+    assert read_groups(listed(text), index).numbers.tolist() == [0, 0, 1, 0, 2]
+
+
+def test_absolute_paths_are_those_below_the_folder_also_through_a_link(index, listed, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(index.root)
+    linked = ImageIndex(
+        link, *(getattr(index, n) for n in ("paths", "labels", "classes", "splits"))
+    )
+    text = listed(rows("x", "x", "y", "x", "z", prefix=f"{index.root}/"))
+    for one in (index, linked):
+        assert read_groups(text, one).numbers.tolist() == [0, 0, 1, 0, 2]
+
+
+def test_names_that_are_not_utf8_are_found(listed, tmp_path):
+    odd = os.fsdecode(b"cat/\xff.png")
+    index = ImageIndex(tmp_path, (odd,), np.array([0]), ("cat",), ("train",))
+    path = Path(listed(""))
+    path.write_bytes(b"path,group\ncat/\xff.png,\xc3\xbc\n")
+    assert read_groups(str(path), index).names == ("ü",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "numbers", "names", "unmatched"),
+    [
+        (r"p\d", [0, 0, 1, 1, 2], ("p1", "p2", PATHS[4]), 1),
+        (r"/(p\d)-", [0, 0, 1, 1, 2], ("p1", "p2", PATHS[4]), 1),
+        (r"(cat|dog)/(p\d)", [0, 0, 1, 2, 3], ("cat/p1", "cat/p2", "dog/p2", PATHS[4]), 1),
+        (r"/(p\d)?", [0, 0, 1, 1, 2], ("p1", "p2", ""), 0),
+        (r"^[^/]+", [0, 0, 0, 1, 1], ("cat", "dog"), 0),
+    ],
+)
+def test_an_expression_names_the_groups(index, expression, numbers, names, unmatched):
+    found = read_groups(expression, index)
+    assert (found.numbers.tolist(), found.names) == (numbers, names)
+    assert found.unmatched == unmatched
+
+
+def test_captured_parts_are_not_run_together():
+    paths = ("a/bc-d.png", "a/b-cd.png")
+    index = ImageIndex(Path("/x"), paths, np.array([0, 0]), ("a",), ("train",) * 2)
+    assert read_groups(r"/(\w+)-(\w+)", index).numbers.tolist() == [0, 1]
+
+
+def test_an_image_without_a_group_is_alone_even_if_a_group_is_named_like_it(index):
+    paths = ("cat/1.png", "x/cat/1.png")
+    index = ImageIndex(Path("/x"), paths, np.array([0, 1]), ("cat", "x"), ("train",) * 2)
+    assert read_groups(r"x/(.*)", index).numbers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("p(1", "no such file, and it is no regular expression .missing"),
+        ("(" * 9999 + ")" * 9999, "no regular expression"),
+        ("a{99999999999}", "no regular expression"),
+        ("groups.csv", "matches none of the 5 images, the first being 'cat/p1-a.png'"),
+        ("\0", r"'\\x00': there is no such file"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(index, expression, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        read_groups(expression, index)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("", UsageError, "has no column path and no column group"),
+        ("path;group\na;b\n", UsageError, r"no column group \(found: 'path;group'\)"),
+        ("path,patient\na,b\n", UsageError, r"has no column group \(found"),
+        (rows("x", "x", "y", "x", ""), DataError, "path or the group in line 6"),
+        ("path,group\ncat/p1-a.png\n", DataError, "path or the group in line 2"),
+        ("path,group\ncat/p1-b.png,x\n", DataError, "4 of 5 images, the first being 'cat/p1-a.pn"),
+        (rows(*"xxyxz") + "./dog/stray.png,q\n", DataError, "in two groups, 'z' and 'q'; keep one"),
+        ("path,group\n" + "x" * 140_000 + ",y\n", DataError, "cannot be read as a CSV file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_explained_in_one_line(index, listed, text, kind, said):
+    with pytest.raises(kind, match=said) as caught:
+        read_groups(listed(text), index)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == (2 if kind is UsageError else 1)
+
+
+def test_an_absurdly_large_file_is_refused(index, listed, monkeypatch):
+    text = rows(*"xxyxz")
+    monkeypatch.setattr(module, "MAX_BYTES", len(text) - 1)
+    with pytest.raises(DataError, match=f"too large for a list of groups: {len(text)} bytes"):
+        read_groups(listed(text), index)
+
+
+def test_a_folder_that_is_named_like_the_expression_is_no_file(index, monkeypatch):
+    (index.root / "cat").mkdir()
+    monkeypatch.chdir(index.root)
+    assert read_groups("cat", index).unmatched == 2
