@@ -18,11 +18,11 @@ Ints = npt.NDArray[np.integer]
 
 BITS = 6
 CLOSE_BITS = 2
-# A cut-off edge moves the hash and hardly the features, compression and blur the features and hardly
-# the hash: so pictures within 2 bits need a cosine of 0.5 only. Measured with EfficientNet-Lite0, of
-# 100 altered copies of each set's images the % that are found, and the pairs among the images as
-# they are; hands: 2,062 photographs of 100×100, cells: 2,624 of 300×300 (headfit demo), digits:
-# 1,797 of 8×8, where and what: 640 generated.
+# A cut-off edge moves the hash and hardly the features, compression and blur the features and
+# hardly the hash: so pictures within 2 bits need a cosine of 0.5 only. Measured with
+# EfficientNet-Lite0: of 100 altered copies of each set's images, % that are found; and pairs among
+# the images as they are. Hands: 2,062 photographs of 100×100; cells: 2,624 of 300×300 (headfit
+# demo); digits: 1,797 of 8×8; where and what: 640 generated.
 #                                  0.5 and 0.85                    0.85 for all
 #                          hands cells digits where what   hands cells digits where what
 #   JPEG, quality 75          99   100    100   100  100      25    97     64    36   43
@@ -38,11 +38,11 @@ CLOSE_BITS = 2
 #   × 0.7, 2 % off, JPEG 60   26    42     99    37   42       0     5     40     1    4
 #   pairs in the set           1  1167     12     0    0       0  1136      6     0    0
 #   images of largest group    2   160      3     1    1       1    84      2     1    1
-# Of the pairs in the sets, looked at: the digits cannot be told apart by eye; of 24 pairs of cells 14
-# show the same grain or streaks (wafers of one block), the rest, and the group of 160, are plain
-# cells; the hands are two photographs, as nearly all pairs below 0.8. With 0.7 for all, hands have
-# 25 pairs and groups of 8, with 0.5 85 and 22. With MobileNet's features hands have 3 pairs, and
-# as many copies are found, but for JPEG 50 (80) and the last line (11).
+# The pairs, looked at: of hands, two people in one pose; of digits, not to be told apart by eye; of
+# 24 of the cells' 14 show the same grain or streaks (wafers of one block), the rest are plain cells,
+# as those of the group of 160. With 0.7 for all, hands have 25 pairs, of which one is of a burst,
+# and a group of 8; with 0.5 85 and 22. With MobileNet's features hands have 3 pairs, and as many
+# copies are found but for JPEG 50 (80) and the last line (11).
 CLOSE_COSINE, COSINE = 0.5, 0.85
 PAIRS_AT_ONCE = 2_000_000
 
