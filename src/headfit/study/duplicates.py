@@ -39,7 +39,7 @@ CLOSE_BITS = 2
 #   pairs in the set           1  1167     12     0    0       0  1136      6     0    0
 #   images of largest group    2   160      3     1    1       1    84      2     1    1
 # The pairs, looked at: of hands, two people in one pose; of digits, not to be told apart by eye; of
-# 24 of the cells' 14 show the same grain or streaks (wafers of one block), the rest are plain cells,
+# 24 of the cells' 14 show the same grain or streaks (wafers of one block), the rest are plain,
 # as those of the group of 160. With 0.7 for all, hands have 25 pairs, of which one is of a burst,
 # and a group of 8; with 0.5 85 and 22. With MobileNet's features hands have 3 pairs, and as many
 # copies are found but for JPEG 50 (80) and the last line (11).
