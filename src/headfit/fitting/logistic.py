@@ -111,11 +111,13 @@ class Path:
         self.rows, self.masks, self.max_steps = rows, masks, max_steps
         self._here, self._before = origin(rows, len(masks)), origin(rows, len(masks))
 
-    def go(self, penalty: float, which: np.ndarray, tolerance: float = LOOSE) -> Point:
+    def go(
+        self, penalty: float | np.ndarray, which: np.ndarray, tolerance: float = LOOSE
+    ) -> Point:
         """Take some of the problems to the next penalty.
 
         Args:
-            penalty: λ, smaller than before.
+            penalty: λ, smaller than before: one, or one of each problem, float64 (b,).
             which: int (b,), the problems; whoever stays behind cannot go on later.
             tolerance: on the norm of the scaled gradient of each problem, relative to the root of
                 its objective where that is below 1.
@@ -124,7 +126,7 @@ class Path:
         beyond = Point(
             2 * here.weights - before.weights, 2 * here.logits - before.logits, here.converged
         )
-        penalties = np.full(len(which), penalty)
+        penalties = np.full(len(which), penalty, np.float64)
         found = minimise(
             self.rows, self.masks[which], penalties, (here, beyond), tolerance, self.max_steps
         )
