@@ -19,12 +19,12 @@ def features_and_labels(n: int = 60, d: int = 20) -> tuple[np.ndarray, np.ndarra
     return (centres[labels] + 2 * rng.normal(size=(n, d)) + 1).astype(np.float32), labels
 
 
-def refitted(features, labels, left_out) -> np.ndarray:
+def refitted(features, labels, left_out, penalty=PENALTY) -> np.ndarray:
     """Residuals of scikit-learn's ridge, trained on all other rows."""
     x, y = features.astype(np.float64), np.eye(3)[labels]
     trace = np.square(x - x.mean(axis=0)).sum()
     kept = np.setdiff1d(np.arange(len(x)), left_out)
-    model = Ridge(alpha=PENALTY * trace).fit(x[kept], y[kept])
+    model = Ridge(alpha=penalty * trace, solver="svd").fit(x[kept], y[kept])
     return y[left_out] - model.predict(x[left_out])
 
 
@@ -36,6 +36,22 @@ def test_residuals_are_those_of_refitting_without_the_rows(d):
     for left_out in (np.array([7]), np.arange(0, 60, 4), np.arange(30)):
         wanted = refitted(features, labels, left_out)
         np.testing.assert_allclose(screen.residuals(left_out), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [1e-1, 1e-2, 1e-4])
+@pytest.mark.parametrize("d", [20, 200])
+def test_in_float64_they_are_those_of_refitting_to_eight_digits(d, penalty):
+    features, labels = features_and_labels(d=d)
+    centred = features - features.mean(axis=0, dtype=np.float64)
+    screen = RidgeScreen(centred @ centred.T, labels, 3, penalty, dtype=np.float64)
+    quick = RidgeScreen(centred @ centred.T, labels, 3, penalty)
+    for fold in range(5):
+        left_out = np.flatnonzero(np.arange(60) // 3 % 5 == fold)
+        found, rough = screen.residuals(left_out), quick.residuals(left_out)
+        assert (found.dtype, rough.dtype) == (np.float64, np.float32)
+        wanted = refitted(features, labels, left_out, penalty)
+        np.testing.assert_allclose(found, wanted, atol=1e-8)
+        assert np.abs(rough - wanted).max() > 1e-8  # which float32 cannot reach
 
 
 def test_each_fold_is_judged_on_its_inner_folds_alone():

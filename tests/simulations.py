@@ -1,0 +1,215 @@
+"""Data sets of which the truth is known, and headfit's own way through them.
+
+A *view* is what one head sees of the images. Views of one strength hold the same signal under noise
+of the same strength, so that heads which each pool a view of their own are equal by construction.
+Shared by the tests and by ``benchmarks/calibration.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from headfit.features.store import FeatureMaps
+from headfit.fitting.pooled import PooledFeatures
+from headfit.heads.chain import Head, parse_head
+from headfit.study import linear
+from headfit.study.compare import ROUNDING, Difference, corrected_t
+from headfit.study.contrast import Contrast, Table, contrast_with_gap
+from headfit.study.crossval import CrossValidation, cross_validate
+from headfit.study.problem import Problem
+from headfit.study.results import fold_metrics
+from headfit.study.splits import make_splits
+
+GAP = parse_head("gap")
+ALPHA, ROPE = 0.05, 0.01
+PRIMARY = "balanced_accuracy"
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class World:
+    """Where data sets are drawn from.
+
+    Attributes:
+        images: N.
+        shares: of each class.
+        width: dimensions that hold signal.
+        blank: further dimensions, of noise alone.
+        signal: how far a class is from the middle in each dimension; the noise has deviation 1.
+        shared: share of the noise's variance that all views have in common, as heads have that
+            look at the same images.
+    """
+
+    images: int = 150
+    shares: tuple[float, ...] = (0.5, 0.5)
+    width: int = 10
+    blank: int = 30
+    signal: float = 0.4
+    shared: float = 0.5
+
+    def centre(self, label: int) -> np.ndarray:
+        """Where a class lies, float64 (width + blank,), at signal 1; 0 is the middle of all."""
+        classes = len(self.shares)
+        own = np.arange(self.width) % classes == label
+        return np.append((classes * own - 1) / (classes - 1), np.zeros(self.blank))
+
+    def draw(self, rng: Rng, strengths: Sequence[float]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Draw the labels, int (n,), and a view for each strength, float64 (n, width + blank)."""
+        counts = np.round(np.array(self.shares) * self.images).astype(int)
+        labels = rng.permutation(np.arange(len(counts)).repeat(counts))
+        centres = self.signal * np.stack([self.centre(c) for c in range(len(counts))])[labels]
+        common = rng.normal(size=centres.shape) * math.sqrt(self.shared)
+        own = math.sqrt(1 - self.shared)
+        return labels, [
+            s * centres + common + own * rng.normal(size=common.shape) for s in strengths
+        ]
+
+    def truth(self, kernel: np.ndarray, bias: np.ndarray, strength: float) -> float:
+        """Balanced accuracy of a linear head for two classes, over all images there could be.
+
+        Args:
+            kernel: (width + blank, 2).
+            bias: (2,).
+            strength: of the view that it sees.
+        """
+        weights, threshold = kernel[:, 1] - kernel[:, 0], bias[1] - bias[0]
+        ahead = self.signal * strength * self.centre(1) @ weights
+        size = np.linalg.norm(weights)
+        found = stats.norm.cdf([(ahead + threshold) / size, (ahead - threshold) / size])
+        return float(found.mean())
+
+
+def maps_of(values: np.ndarray) -> FeatureMaps:
+    """Give features (n, d) or maps (n, H, W, C) as maps that are in memory already."""
+    block = values.astype(np.float32).reshape(
+        len(values), *(values.shape[1:] if values.ndim == 4 else (1, 1, -1))
+    )
+    return FeatureMaps(
+        (block,), np.stack([np.zeros(len(block), int), np.arange(len(block))], axis=1)
+    )
+
+
+def pooled_of(values: np.ndarray, heads: Sequence[Head] = (GAP,)) -> PooledFeatures:
+    """Give maps, or features, as what heads are cross-validated on."""
+    return PooledFeatures(maps_of(values), tuple(head.pooling for head in heads))
+
+
+def problem_of(
+    labels: np.ndarray, folds: int, repeats: int, seed: int, groups: np.ndarray | None = None
+) -> Problem:
+    """Deal the images as a study does."""
+    splits = make_splits(labels, folds=folds, repeats=repeats, seed=seed, groups=groups)
+    return Problem(labels, int(labels.max()) + 1, splits, seed=seed)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Heads that were cross-validated on the same folds.
+
+    Attributes:
+        problem: labels and folds.
+        found: of each head.
+        metrics: name → float64 (heads, repeats·folds).
+    """
+
+    problem: Problem
+    found: list[CrossValidation]
+    metrics: dict[str, np.ndarray]
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Balanced accuracy of each head and fold."""
+        return self.metrics[PRIMARY]
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Share of the repeats that got an image right, float64 (heads, n)."""
+        labels = self.problem.labels
+        return np.stack(
+            [(f.probabilities.argmax(axis=2) == labels).mean(axis=0) for f in self.found]
+        )
+
+    def lead(self, head: int, metric: str = PRIMARY) -> np.ndarray:
+        """How far a head is ahead of the first in each fold, float64 (repeats·folds,)."""
+        ahead: np.ndarray = self.metrics[metric][head] - self.metrics[metric][0]
+        return ahead
+
+    def difference(self, head: int, metric: str = PRIMARY) -> Difference:
+        """Test a head against the first."""
+        return corrected_t(self.lead(head, metric), self.problem.splits.folds, ROPE)
+
+    def contrast(self) -> Contrast:
+        """Ask the question of a study, with the first head as gap and the second as flatten."""
+        count = len(self.found)
+        names = ["gap", "flatten", *(f"head{number}" for number in range(2, count))]
+        aware = [False, True] + [False] * (count - 2)
+        table = Table(
+            names,
+            self.scores,
+            np.arange(1, count + 1),
+            aware,
+            self.problem.splits.folds,
+            ROPE,
+            len(self.problem.labels),
+        )
+        found = contrast_with_gap(table)
+        assert found is not None
+        return found
+
+
+def cross_validated(pairs: Sequence[tuple[Head, PooledFeatures]], problem: Problem) -> Outcome:
+    """Go headfit's way: every head on the same folds, its settings chosen in an inner search."""
+    found = [cross_validate(head, pooled, problem) for head, pooled in pairs]
+    scored = [fold_metrics(each, problem) for each in found]
+    return Outcome(
+        problem, found, {name: np.stack([m[name] for m in scored]) for name in scored[0]}
+    )
+
+
+def simulate(
+    world: World, seed: int, *, folds: int, repeats: int, strengths: Sequence[float] = (1.0, 1.0)
+) -> tuple[Outcome, list[np.ndarray]]:
+    """Draw a data set and compare one head a view; the views come along."""
+    labels, views = world.draw(np.random.default_rng(seed), strengths)
+    problem = problem_of(labels, folds, repeats, seed)
+    return cross_validated([(GAP, pooled_of(view)) for view in views], problem), views
+
+
+def true_difference(
+    world: World, outcome: Outcome, views: Sequence[np.ndarray], strengths: Sequence[float]
+) -> float:
+    """What the second head is truly ahead of the first, trained on one of the training parts.
+
+    The mean over data sets is the difference that the interval is for: that of heads trained on
+    N(1 − 1/k) images, on all images there could be.
+    """
+    problem = outcome.problem
+    training, _ = problem.splits.indices(0, 0)
+    part = Problem(problem.labels[training], problem.classes, problem.splits)
+    scores = []
+    for found, view, strength in zip(outcome.found, views, strengths, strict=True):
+        fitted = linear.refit(found.head, pooled_of(view[training]), part, found.choices[0])
+        scores.append(world.truth(*fitted.weights, strength))
+    return scores[1] - scores[0]
+
+
+class Naive(NamedTuple):
+    """What the t-test says that takes folds for independent."""
+
+    p_value: float
+    low: float
+    high: float
+
+
+def naive_t(lead: np.ndarray) -> Naive:
+    """Test differences of folds, float64 (m,), without the correction."""
+    if np.ptp(lead) <= ROUNDING:
+        return Naive(float(abs(lead[0]) <= ROUNDING), lead[0], lead[0])
+    found = stats.ttest_1samp(lead, 0.0)
+    return Naive(float(found.pvalue), *map(float, found.confidence_interval()))
