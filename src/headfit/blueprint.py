@@ -22,12 +22,13 @@ from headfit.errors import EngineError
 from headfit.fitting.fitted import FittedHead
 from headfit.images.contract import Contract
 from headfit.model_file import ModelRecord
+from headfit.study.model_reliability import ModelReliability
 
 WRITER = "headfit.assembly:write_model"
 # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
 FAST_BACKEND = "openvino"
 # to be raised with every change of how the file is made
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Blueprint:
         classes: names of the classes.
         probe: probabilities of the probe images, float64 (2, K).
         version: of headfit.
+        reliability: temperature and thresholds for the model file; None leaves them out.
     """
 
     backbone: str
@@ -51,6 +53,7 @@ class Blueprint:
     classes: tuple[str, ...]
     probe: np.ndarray
     version: str
+    reliability: ModelReliability | None = None
 
     def write(self, path: Path) -> None:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
@@ -84,8 +87,16 @@ class Blueprint:
                 "classes": list(self.classes),
                 "probe": self.probe.tolist(),
                 "versions": [self.version, version("keras")],
+                "reliability": self._reliability_digest(),
             }
         )
+
+    def _reliability_digest(self) -> list[Any] | None:
+        if self.reliability is None:
+            return None
+        data, arrays = self.reliability.to_data()
+        parts = {n: digests.of_bytes(np.ascontiguousarray(a).data) for n, a in arrays.items()}
+        return [data, parts]
 
     def _write(self, path: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="headfit-") as folder:
@@ -104,7 +115,10 @@ class Blueprint:
             _assemble(request)
         probe = tuple(tuple(map(float, row)) for row in self.probe)
         names = (self.fitted.head.name, self.backbone)
-        ModelRecord(self.classes, self.contract, *names, probe, self.version).append_to(path)
+        record = ModelRecord(
+            self.classes, self.contract, *names, probe, self.version, self.reliability
+        )
+        record.append_to(path)
 
 
 def _is_written(path: Path, note: Path) -> bool:

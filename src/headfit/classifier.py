@@ -7,40 +7,30 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headfit import files
+from headfit import files, keras_model
 from headfit.backbones import graph_cache
-from headfit.backbones.engine import EngineInfo, OpenVINOEngine, Tagged, default_backend
+from headfit.backbones.engine import EngineInfo, OpenVINOEngine, Tagged
 from headfit.backbones.probe import probe_images
 from headfit.errors import EngineError, ImageError, ModelFileError, UsageError
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
+from headfit.keras_model import KerasModel
 from headfit.model_file import ModelRecord
+from headfit.prediction import Prediction, class_sets, describe
 from headfit.processors import usable_cores
+from headfit.study.calibration import scale
+from headfit.study.model_reliability import ModelReliability
 
 AGREEMENT = 1e-3
 WRITER = "headfit.loading:write_graph"
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the classifier says of one file.
-
-    Attributes:
-        path: the file, as it was named.
-        probabilities: float64 (K,); None if the file cannot be read.
-        error: why it cannot be read; empty if it can.
-    """
-
-    path: str
-    probabilities: np.ndarray | None
-    error: str = ""
+Images = np.ndarray | Iterable[PathLike]
 
 
 class Classifier:
@@ -68,7 +58,6 @@ class Classifier:
         self.classes: tuple[str, ...] = self.record.classes
         self.contract: Contract = self.record.contract
         self._tell = tell
-        self._engine: OpenVINOEngine | _KerasModel | None = None
 
     @classmethod
     def load(cls, path: PathLike) -> Classifier:
@@ -78,14 +67,16 @@ class Classifier:
     @property
     def model(self) -> Any:
         """The Keras model, loaded in safe mode on your Keras backend: pixels to probabilities."""
-        return _KerasModel.load(self.path)
+        return keras_model.load(self.path)
 
-    def predict_proba(self, images: np.ndarray | Iterable[PathLike]) -> np.ndarray:
+    def predict_proba(self, images: Images, *, calibrated: bool = False) -> np.ndarray:
         """Give the probability of each class.
 
         Args:
             images: RGB pixels 0–255, (n, height, width, 3) of the contract's size; or paths of
                 image files of any size.
+            calibrated: after temperature scaling, so that of the images given 0.8 about eight in
+                ten are right; the most probable class stays the same.
 
         Returns:
             float64 (n, K), rows summing to 1.
@@ -93,36 +84,59 @@ class Classifier:
         Raises:
             ImageError: if a file cannot be read; names it.
             UsageError: if an array has another shape.
+            ModelFileError: if ``calibrated``, and the model file holds no temperature.
         """
-        if isinstance(images, np.ndarray):
-            return self._run_array(images)
-        predictions = list(self.iter_predictions(images))
-        for prediction in predictions:
-            if prediction.probabilities is None:
-                raise ImageError(f"'{prediction.path}' cannot be read: {prediction.error}.")
-        found = [p.probabilities for p in predictions if p.probabilities is not None]
-        return np.stack(found) if found else np.empty((0, len(self.classes)))
+        temperature = self._reliability.temperature if calibrated else None
+        p = self._run(images)[:, : len(self.classes)]
+        return p if temperature is None else scale(p, temperature)
 
-    def predict(self, images: np.ndarray | Iterable[PathLike]) -> list[str]:
+    def predict(self, images: Images) -> list[str]:
         """Give the most probable class of each image; see :meth:`predict_proba`."""
         return [self.classes[best] for best in self.predict_proba(images).argmax(axis=1)]
+
+    def predict_set(self, images: Images) -> list[list[str]]:
+        """Give the classes that hold the true one for about nine images in ten.
+
+        One class where the model is sure, several where it is not: the most probable first. How
+        often the true class was among them in cross-validation is in ``results.json``; see
+        :mod:`headfit.study.conformal` for what may be expected of it.
+
+        Args:
+            images: as for :meth:`predict_proba`.
+
+        Raises:
+            ModelFileError: if the model file holds no threshold.
+        """
+        reliability = self._reliability
+        return class_sets(self.predict_proba(images), self.classes, reliability)
+
+    def outlier_scores(self, images: Images) -> np.ndarray:
+        """Tell how unlike the training images each image is; above 1 it is an outlier.
+
+        Of images like those of the training one in twenty lies above 1.
+
+        Args:
+            images: as for :meth:`predict_proba`.
+
+        Returns:
+            float64 (n,), from 0; see :mod:`headfit.study.outliers`.
+
+        Raises:
+            ModelFileError: if the model file holds no detector.
+        """
+        detector = self._reliability.detector
+        return detector.scores(self._run(images)[:, len(self.classes) :])
 
     def iter_predictions(self, paths: Iterable[PathLike]) -> Iterator[Prediction]:
         """Predict files in order; one that cannot be read is reported and does not stop the rest.
 
         Reading and decoding run ahead in threads, a bounded number of images at a time.
         """
-        waiting: dict[int, Prediction] = {}
-        names: dict[int, str] = {}
-        given = 0
-        for number, result in self._open().run(self._decoded(paths, names, waiting)):
-            waiting[number] = Prediction(names.pop(number), result[0].astype(np.float64))
-            while given in waiting:
-                yield waiting.pop(given)
-                given += 1
-        while given in waiting:
-            yield waiting.pop(given)
-            given += 1
+        for path, row in self._iter_rows(paths):
+            if isinstance(row, ImageError):
+                yield Prediction(path, None, str(row))
+            else:
+                yield describe(path, row, self.classes, self.record.reliability)
 
     def save(self, path: PathLike) -> Path:
         """Copy the model file, whole or not at all; plain Keras can load it.
@@ -144,8 +158,66 @@ class Classifier:
             f"{self.contract.height}×{self.contract.width} px>"
         )
 
+    @property
+    def _reliability(self) -> ModelReliability:
+        if self.record.reliability is None:
+            raise ModelFileError(
+                f"'{self.path}' holds neither temperature nor thresholds: it was written without "
+                f"them. Compare anew with this headfit, and use the model.keras of that run."
+            )
+        return self.record.reliability
+
+    def _run(self, images: Images) -> np.ndarray:
+        """Give what the network gives, float64 (n, K + C): probabilities and channel means."""
+        if isinstance(images, np.ndarray):
+            return self._run_array(images)
+        rows = []
+        for path, row in self._iter_rows(images):
+            if isinstance(row, ImageError):
+                raise ImageError(f"'{path}' cannot be read: {row}.")
+            rows.append(row)
+        return np.array(rows, np.float64).reshape(len(rows), -1 if rows else self._width)
+
+    def _run_array(self, images: np.ndarray) -> np.ndarray:
+        expected = (self.contract.height, self.contract.width, 3)
+        if images.ndim != 4 or images.shape[1:] != expected:
+            raise UsageError(f"images have shape {images.shape}; expected (n, *{expected}).")
+        if not len(images):
+            return np.empty((0, self._width))
+        if images.dtype != np.uint8:
+            # the graph takes whole grey levels; fractions would be cut off silently
+            return self._keras.predict(images).astype(np.float64)
+        tagged = ((i, image[None]) for i, image in enumerate(images))
+        found = dict(self._engine.run(tagged))
+        return np.concatenate([found[i] for i in range(len(images))]).astype(np.float64)
+
+    @property
+    def _width(self) -> int:
+        """What can be said of K + C without running the network: enough for no images."""
+        reliability = self.record.reliability
+        return len(self.classes) + (reliability.detector.channels if reliability else 0)
+
+    def _iter_rows(
+        self, paths: Iterable[PathLike]
+    ) -> Iterator[tuple[str, np.ndarray | ImageError]]:
+        """Yield each path with what the network gives, float32 (K + C,), or why it cannot."""
+        waiting: dict[int, tuple[str, np.ndarray | ImageError]] = {}
+        names: dict[int, str] = {}
+        given = 0
+        for number, result in self._engine.run(self._decoded(paths, names, waiting)):
+            waiting[number] = names.pop(number), result[0]
+            while given in waiting:
+                yield waiting.pop(given)
+                given += 1
+        while given in waiting:
+            yield waiting.pop(given)
+            given += 1
+
     def _decoded(
-        self, paths: Iterable[PathLike], names: dict[int, str], failed: dict[int, Prediction]
+        self,
+        paths: Iterable[PathLike],
+        names: dict[int, str],
+        failed: dict[int, tuple[str, np.ndarray | ImageError]],
     ) -> Iterator[Tagged]:
         workers = max(2, usable_cores())
         ahead: deque[tuple[int, Future[np.ndarray]]] = deque()
@@ -161,29 +233,17 @@ class Classifier:
                 try:
                     yield number, future.result()[None]
                 except ImageError as error:
-                    failed[number] = Prediction(names.pop(number), None, str(error))
+                    failed[number] = names.pop(number), error
 
     def _decode(self, path: PathLike) -> np.ndarray:
         return decode(read_bytes(path), self.contract.height, self.contract.width)
 
-    def _run_array(self, images: np.ndarray) -> np.ndarray:
-        expected = (self.contract.height, self.contract.width, 3)
-        if images.ndim != 4 or images.shape[1:] != expected:
-            raise UsageError(f"images have shape {images.shape}; expected (n, *{expected}).")
-        if images.dtype != np.uint8:
-            # the graph takes whole grey levels; fractions would be cut off silently
-            return np.asarray(_KerasModel(self.path).predict(images), np.float64)
-        result = np.empty((len(images), len(self.classes)))
-        for number, found in self._open().run((i, image[None]) for i, image in enumerate(images)):
-            result[number] = found[0]
-        return result
+    @cached_property
+    def _keras(self) -> KerasModel:
+        return KerasModel(self.path)
 
-    def _open(self) -> OpenVINOEngine | _KerasModel:
-        if self._engine is None:
-            self._engine = self._open_engine()
-        return self._engine
-
-    def _open_engine(self) -> OpenVINOEngine | _KerasModel:
+    @cached_property
+    def _engine(self) -> OpenVINOEngine | KerasModel:
         """Run the graph if it gives what the file says it must, else Keras itself."""
         try:
             graph = graph_cache.file_graph(self.path, self.contract, WRITER, self._tell)
@@ -193,47 +253,24 @@ class Classifier:
             return engine
         except EngineError as error:
             self._tell(f"OpenVINO cannot run this model here ({error}); Keras runs it, slower.")
-            keras_model = _KerasModel(self.path)
-            self._check(keras_model)
-            return keras_model
+            self._check(self._keras)
+            return self._keras
 
-    def _check(self, engine: OpenVINOEngine | _KerasModel) -> None:
+    def _check(self, engine: OpenVINOEngine | KerasModel) -> None:
         images = probe_images(self.contract.height, self.contract.width)
         found = dict(engine.run((i, image[None]) for i, image in enumerate(images)))
+        classes, reliability = len(self.classes), self.record.reliability
+        if reliability and found[0].shape[1] != classes + reliability.detector.channels:
+            raise ModelFileError(
+                f"'{self.path}': its outlier detector is of {reliability.detector.channels} "
+                f"channels, its backbone gives {found[0].shape[1] - classes}."
+            )
         for number, expected in enumerate(self.record.probe):
-            difference = float(np.abs(found[number][0] - np.array(expected)).max())
+            difference = float(np.abs(found[number][0, :classes] - np.array(expected)).max())
             if not difference <= AGREEMENT:
                 raise EngineError(
                     f"its probabilities differ by {difference:.2g} from those noted in the file"
                 )
-
-
-class _KerasModel:
-    """The model on Keras itself, with the interface of an engine."""
-
-    def __init__(self, path: Path) -> None:
-        self._model = self.load(path)
-
-    @staticmethod
-    def load(path: Path) -> Any:
-        os.environ["KERAS_BACKEND"] = default_backend()
-        from headfit.loading import load_model  # noqa: PLC0415  (imports Keras)
-
-        try:
-            return load_model(str(path))
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ModelFileError(f"Keras cannot load '{path}': {reason}") from error
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 (n, K), of RGB pixels 0–255."""
-        found: np.ndarray = np.asarray(self._model.predict_on_batch(images.astype(np.float32)))
-        return found
-
-    def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
-        """See ``Engine.run``."""
-        for tag, images in batches:
-            yield tag, self.predict(images)
 
 
 def _keep(_: Any) -> None:

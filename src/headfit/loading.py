@@ -12,6 +12,7 @@ import keras
 
 import headfit.heads.layers.registered  # noqa: F401  (tells Keras of headfit's layers)
 from headfit.backbones import graph
+from headfit.errors import EngineError
 from headfit.images.contract import Contract
 
 
@@ -20,8 +21,40 @@ def load_model(path: str) -> keras.Model:
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def with_channel_means(model: keras.Model) -> keras.Model:
+    """Let a classifier also give what its outlier score needs, at the price of one mean.
+
+    Args:
+        model: a classifier that headfit assembled: within it, the backbone is a model of its own.
+
+    Returns:
+        A model of the same layers, from pixels to float32 (n, K + C): the probabilities, then the
+        mean of each channel of the backbone's feature map. In one tensor, since that is what an
+        engine gives.
+
+    Raises:
+        EngineError: if no backbone is in it.
+    """
+    maps: list[Any] = []
+
+    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        output = layer(*args, **kwargs)
+        if isinstance(layer, keras.Model):
+            maps.append(output)
+        return output
+
+    same = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    if not maps:
+        raise EngineError("there is no backbone in it as headfit puts it there")
+    means = keras.layers.GlobalAveragePooling2D("channels_last", dtype="float32")(maps[-1])
+    both = keras.layers.Concatenate(dtype="float32")([same.output, means])
+    return keras.Model(same.input, both, name="headfit_classifier_with_means")
+
+
 def write_graph(path: str, contract: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Write a saved classifier (raw pixels to probabilities) as a graph into ``folder``.
+    """Write a saved classifier as a graph into ``folder``.
+
+    The graph takes raw uint8 pixels and gives what :func:`with_channel_means` says.
 
     Returns:
         ``parameters`` of the model.
@@ -30,5 +63,6 @@ def write_graph(path: str, contract: dict[str, Any], folder: str) -> dict[str, A
     record = Contract.from_dict(contract)
     # preprocessing is part of the model
     plain = Contract(record.height, record.width, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    graph.save(graph.trace(model, plain, channels_first=False), Path(folder))
+    traced = graph.trace(with_channel_means(model), plain, channels_first=False)
+    graph.save(traced, Path(folder))
     return {"parameters": int(model.count_params())}

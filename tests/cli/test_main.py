@@ -161,7 +161,7 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
     pattern = str(photos / "*" / "0[01].jpg")
     done = _headfit("predict", str(run / "model.keras"), pattern, "--csv", str(table))
     rows = table.read_text().splitlines()
-    assert rows[0] == "path,predicted,p_blue,p_green,p_red,error"
+    assert rows[0] == "path,predicted,p_blue,p_green,p_red,calibrated,set,outlier,error"
     assert len(rows) == 7
     assert "00.jpg" in done.stdout
 

@@ -82,7 +82,8 @@ def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str]
     Raises:
         EngineError: if the graph cannot be built.
     """
-    key = {"kind": "file", "file": digests.of_file(path), "contract": contract.to_dict()}
+    facts = {"file": digests.of_file(path), "contract": contract.to_dict()}
+    key = {"kind": "file", "writer": writer, **facts}
 
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Building the fast graph of {path.name} (once)")

@@ -23,9 +23,11 @@ from headfit.errors import UsageError
 from headfit.images.paths import expand
 
 if TYPE_CHECKING:
-    from headfit.classifier import Prediction
+    from headfit.prediction import Prediction
 
 SCHEMA = "headfit.predictions/1"
+UNLIKE = "unlike the training images"
+SEPARATOR = ";"  # of the classes of a set, in CSV
 EXAMPLES = """\b
 Examples:
   headfit predict headfit-run/model.keras new.jpg
@@ -85,6 +87,9 @@ def _record(prediction: Prediction, classes: tuple[str, ...], top: int) -> dict[
         "class": best[0]["class"] if best else None,
         "probability": best[0]["probability"] if best else None,
         "top": best,
+        "calibrated": prediction.calibrated,
+        "set": None if prediction.prediction_set is None else list(prediction.prediction_set),
+        "outlier": prediction.outlier,
         "error": prediction.error or None,
     }
 
@@ -92,26 +97,40 @@ def _record(prediction: Prediction, classes: tuple[str, ...], top: int) -> dict[
 def _csv(found: list[Prediction], classes: tuple[str, ...]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["path", "predicted", *(f"p_{name}" for name in classes), "error"])
+    rest = ["calibrated", "set", "outlier", "error"]
+    writer.writerow(["path", "predicted", *(f"p_{name}" for name in classes), *rest])
     for prediction in found:
         p = prediction.probabilities
         if p is None:
-            writer.writerow([prediction.path, "", *[""] * len(classes), prediction.error])
+            writer.writerow([prediction.path, *[""] * (len(classes) + 4), prediction.error])
         else:
             row = [f"{value:.6f}" for value in p]
-            writer.writerow([prediction.path, classes[int(p.argmax())], *row, ""])
+            best = classes[int(p.argmax())]
+            writer.writerow([prediction.path, best, *row, *_reliability_cells(prediction), ""])
     return stream.getvalue()
+
+
+def _reliability_cells(prediction: Prediction) -> list[str]:
+    """Calibrated probability, set and outlier; empty where the model carries no such thing."""
+    calibrated, outlier = prediction.calibrated, prediction.outlier
+    return [
+        "" if calibrated is None else f"{calibrated:.6f}",
+        SEPARATOR.join(prediction.prediction_set or ()),
+        "" if outlier is None else str(outlier).lower(),
+    ]
 
 
 def _show(records: list[dict[str, Any]], csv_path: Path | None) -> None:
     console = output()
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("image", "class", "probability", "then"):
+    remarks = any(record["outlier"] for record in records)
+    for name in ("image", "class", "probability", "then", *["remark"] * remarks):
         table.add_column(
             name, justify="right" if name == "probability" else "left", overflow="fold"
         )
     for record in records:
-        table.add_row(*map(_plain, _cells(record)))
+        remark = [UNLIKE if record["outlier"] else ""] * remarks
+        table.add_row(*map(_plain, [*_cells(record), *remark]))
     console.print(table)
     if csv_path is not None:
         print(f"Written: {csv_path}", file=sys.stderr)
