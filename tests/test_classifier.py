@@ -16,9 +16,9 @@ from PIL import Image
 import headfit as hf
 from headfit.keras_model import KerasModel
 from headfit.model_file import ARRAYS, MEMBER
-from headfit.study.calibration import scale
 from headfit.study.outliers import fit_detector
 from headfit.study.reliability import Reliability
+from headfit.study.temperature import scale
 from trained import SIZE, Trained
 
 pytestmark = pytest.mark.slow

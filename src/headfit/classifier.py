@@ -24,8 +24,8 @@ from headfit.keras_model import KerasModel
 from headfit.model_file import ModelRecord
 from headfit.prediction import Prediction, class_sets, describe
 from headfit.processors import usable_cores
-from headfit.study.calibration import scale
 from headfit.study.model_reliability import ModelReliability
+from headfit.study.temperature import scale
 
 AGREEMENT = 1e-3
 WRITER = "headfit.loading:write_graph"

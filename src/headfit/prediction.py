@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headfit.study.calibration import scale
 from headfit.study.conformal import prediction_sets
 from headfit.study.model_reliability import ModelReliability
+from headfit.study.temperature import scale
 
 
 @dataclass(frozen=True)

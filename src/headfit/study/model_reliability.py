@@ -18,7 +18,7 @@ class ModelReliability:
     """Temperature and thresholds of a model.
 
     Attributes:
-        temperature: T of :mod:`headfit.study.calibration`, above 0.
+        temperature: T of :mod:`headfit.study.temperature`, above 0.
         level: share of images whose prediction set is to hold their class.
         quantile: threshold of those sets, 0 to 1; see :mod:`headfit.study.conformal`.
         detector: tells images that are unlike the training images.

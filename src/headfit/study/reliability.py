@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.threads import one_thread
-from headfit.study.calibration import Calibration, calibrate
 from headfit.study.conformal import Conformal, conform
 from headfit.study.metrics import Floats, Ints
 from headfit.study.model_reliability import ModelReliability
 from headfit.study.outliers import OutlierDetector, fit_detector
 from headfit.study.per_class import ClassReport, confusion_matrix, report_classes
 from headfit.study.suspects import Suspect, find_suspects, suspects_csv
+from headfit.study.temperature import Calibration, calibrate
 
 SUSPECTS_IN_RESULTS = 20
 
