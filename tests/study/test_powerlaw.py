@@ -91,7 +91,16 @@ def test_intervals_cover_what_they_should_and_narrower_ones_would_not(monkeypatc
 def test_coverage_is_near_nominal_also_where_the_least_error_is_zero(true):
     error, gain, narrow_error, narrow_gain = covered(true, 300)
     assert min(error, gain) >= 0.89 and max(error, gain) <= 0.995
-    assert max(narrow_error, narrow_gain) < 0.87
+    assert max(narrow_error, narrow_gain) < 0.89
+
+
+def test_an_estimate_with_no_least_error_is_not_at_the_edge_of_its_interval():
+    # falls faster than any law with c > 0 lets it
+    found = Forecast.of(simulated(np.random.default_rng(14), 1.0, 0.3, -0.02))
+    assert found.law.c == 0
+    for mean, low, high in (found.error(1800), found.gain(900, 1800)):
+        assert high - mean > 0.1 * (high - low)
+        assert mean - low > 0.1 * (high - low)
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ from headfit.study.subsets import Subsets, errors_of, make_subsets
 # (standard errors 0.5 to 1.9). Choosing anew for every part would cost several times as much and
 # change nothing that can be seen.
 # problems × classes × images × coordinates of a head: some 10 s on two cores
-MOST_WORK = 4e9
+MOST_WORK = 8e9
 # a gain that surely stays below this share would hardly help
 LITTLE = 0.005
 ROUNDED = 0.0005  # below this, 0.0 points are shown
