@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from headfit.fitting.threads import one_thread
+
 EXPONENTS = np.geomspace(0.05, 2.0, 100)
 RESAMPLES = 1000
 # images beyond which nothing is forecast, as a multiple of those measured
@@ -197,6 +199,11 @@ class Forecast:
     @classmethod
     def of(cls, measured: Measured, seed: int = 0) -> Forecast:
         """Fit it to errors at two sizes at least, with some noise at one of them."""
+        with one_thread():  # the products are small: several threads would wait for each other
+            return cls._of(measured, seed)
+
+    @classmethod
+    def _of(cls, measured: Measured, seed: int) -> Forecast:
         weights = 1 / measured.noise**2
         law = fit(measured.sizes, measured.errors.mean(axis=0)[None], weights)
         largest = int(measured.sizes[-1])

@@ -16,6 +16,7 @@ import numpy as np
 
 from headfit.fitting.logistic import TOLERANCE, Path, Point
 from headfit.fitting.softmax import Rows
+from headfit.fitting.threads import one_thread
 from headfit.study.metrics import balanced_accuracy
 from headfit.study.problem import Problem
 from headfit.study.splits import make_splits
@@ -129,10 +130,11 @@ def errors_of(
         masks = np.stack([subsets.masks(s)[j] for s, j in job.parts])[:, job.images]
         point = _solve(rows, masks, penalties[[j for _, j in job.parts]])
         stopped += int((~point.converged).sum())
-        for (seed, part), weights in zip(job.parts, point.weights, strict=True):
-            test = tests[seed]
-            logits = z[test] @ weights[:, :-1].T + weights[:, -1]
-            errors[seed, part] = 1 - balanced_accuracy(logits, problem.labels[test])
+        with one_thread():  # small products
+            for (seed, part), weights in zip(job.parts, point.weights, strict=True):
+                logits = z[tests[seed]] @ weights[:, :-1].T + weights[:, -1]
+                score = balanced_accuracy(logits, problem.labels[tests[seed]])
+                errors[seed, part] = 1 - score
         done += job.work
         progress(done / total)
     return np.maximum(errors, 0.0), stopped
