@@ -20,7 +20,13 @@ from headfit import files
 from photos import CLASSES, write_folder
 
 SIZE = 64
-QUICK: dict[str, Any] = {"size": SIZE, "quick": True, "folds": 3}
+QUICK: dict[str, Any] = {
+    "size": SIZE,
+    "protocol": "quick",
+    "folds": 3,
+    "where": False,
+    "curve": False,
+}
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "ece", "auroc")
 
 

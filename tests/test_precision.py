@@ -17,7 +17,14 @@ from headfit.cli.main import main
 from headfit.options import Options
 from photos import CLASSES, write_folder
 
-SETTINGS: dict[str, Any] = {"size": 64, "quick": True, "folds": 3, "heads": "gap,flatten"}
+SETTINGS: dict[str, Any] = {
+    "size": 64,
+    "protocol": "quick",
+    "folds": 3,
+    "heads": "gap,flatten",
+    "where": False,
+    "curve": False,
+}
 
 
 def test_int8_does_not_run_on_keras() -> None:

@@ -44,7 +44,7 @@ def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path)
     folder = write_sample("solar-cells", tmp_path / "cells")
     index = hf.ImageIndex.from_directory(folder)
     index = index.subset(np.arange(0, len(index), 3))
-    study = hf.compare(index, heads="gap,flatten", quick=True)
+    study = hf.compare(index, heads="gap,flatten", protocol="quick")
     print(study.verdict)
     difference, test = study.verdict.difference, study.results["test"]
     assert difference is not None

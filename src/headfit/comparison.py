@@ -33,6 +33,7 @@ class Study:
         out_of_fold: float64 (n, K), probabilities of the recommended head for each training image
             by the model that did not see it; the mean over repeats.
         folds: int (repeats, n), the fold of each training image.
+        suspects: labels that may be wrong, as CSV; see :meth:`save`.
         blueprint: what the classifier is made of.
     """
 
@@ -41,6 +42,7 @@ class Study:
     index: ImageIndex
     out_of_fold: np.ndarray
     folds: np.ndarray
+    suspects: str
     blueprint: Blueprint
 
     @property
@@ -66,7 +68,10 @@ class Study:
         return self.blueprint.classifier()
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``results.json``, ``predictions.csv`` and ``model.keras`` into a folder.
+        """Write ``model.keras``, ``results.json`` and two tables into a folder.
+
+        ``predictions.csv`` holds the out-of-fold predictions, ``suspects.csv`` the images whose
+        labels may be wrong.
 
         Raises:
             WriteError: if it cannot be written; each file is whole or absent.
@@ -75,6 +80,7 @@ class Study:
         files.check_writable(target)
         self.blueprint.write(target / "model.keras")
         files.write_text(target / "predictions.csv", self.predictions_csv())
+        files.write_text(target / "suspects.csv", self.suspects)
         files.write_json(target / "results.json", self.results)
         return target
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from headfit import files
 from headfit.backbones import int8
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.engine import INT8, open_engine
+from headfit.backbones.engine import INT8, Engine, open_engine
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.key import feature_key
@@ -50,28 +51,55 @@ class MapSource:
             calibration=self.calibration.digest if self.calibration else "",
         )
 
-    def maps(self, index: ImageIndex) -> Extraction:
+    def maps(
+        self, index: ImageIndex, opened: Callable[[Engine, int], None] = lambda engine, known: None
+    ) -> Extraction:
         """Get the maps of all images.
+
+        Args:
+            index: the images.
+            opened: called when the engine is opened, with it and the number of images that the
+                store holds by then.
 
         Raises:
             DataError: if no image can be read.
             EngineError, WeightsError: if the backbone cannot run.
             WriteError: if the store cannot be written.
         """
-        engine, dtype, tell = self.options.engine, self.options.feature_dtype, self.watcher.tell
-        backbone, calibration = (self.spec, self.contract, self.weights), self.calibration
+        dtype, tell = self.options.feature_dtype, self.watcher.tell
         store = FeatureStore(files.home() / "features" / self.key)
         if store.damaged:
             tell(f"{len(store.damaged)} damaged blocks in the feature store are computed anew.")
+
+        def opening() -> Engine:
+            engine = self.open()
+            opened(engine, len(store))
+            return engine
+
         return extract(
             index,
             self.contract,
             store,
-            lambda: open_engine(*backbone, engine=engine, calibration=calibration, tell=tell),
+            opening,
             lambda done, _, skipped: self.watcher.advance(
                 done, f"{skipped} skipped" if skipped else ""
             ),
             dtype=dtype,
+        )
+
+    def open(self) -> Engine:
+        """Open the engine.
+
+        Raises:
+            EngineError, WeightsError: if the backbone cannot run.
+        """
+        return open_engine(
+            self.spec,
+            self.contract,
+            self.weights,
+            engine=self.options.engine,
+            calibration=self.calibration,
+            tell=self.watcher.tell,
         )
 
     def float32(self, index: ImageIndex, digests: list[str]) -> Extraction:

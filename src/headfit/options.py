@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from headfit.backbones import catalog, int8
 from headfit.backbones.engine import ENGINES, FLOAT32, INT8, PRECISIONS
@@ -16,19 +17,49 @@ from headfit.study.compare import check_rope
 
 
 @dataclass(frozen=True)
+class Protocol:
+    """How much is spent on one question.
+
+    Attributes:
+        repeats: how often the folds are drawn.
+        folds: of the cross-validation, where the classes have enough images.
+        quick: one trial instead of three for heads trained by gradient descent.
+    """
+
+    repeats: int
+    folds: int
+    quick: bool = False
+
+
+PROTOCOLS = {
+    "quick": Protocol(1, 5, quick=True),
+    "standard": Protocol(5, 10),
+    "thorough": Protocol(10, 10),
+}
+LEAST_FOLDS = 3
+Backbones = list[tuple[catalog.BackboneSpec, str]]
+
+
+@dataclass(frozen=True)
 class Options:
     """Settings of a comparison, checked.
 
     Attributes:
-        backbone: any spelling of its name.
+        backbone: any spelling of its name; several, separated by commas, are compared.
         heads: chains; those of the default that do not suit the maps are left out, said aloud.
-        weights: ``"imagenet"``, ``"random"`` or a path.
+        weights: ``"imagenet"``, ``"random"`` or a path; one for all backbones, or one for each.
         size: side of the input in pixels; the backbone's own if None.
-        folds: of the cross-validation.
-        repeats: how often the folds are drawn; None stands for 3, or 1 if ``quick``.
+        protocol: ``"quick"`` (1×5 folds), ``"standard"`` (5×10) or ``"thorough"`` (10×10).
+        folds: of the cross-validation; the protocol's if None, or fewer where a class has too few
+            images.
+        repeats: how often the folds are drawn; the protocol's if None.
         seed: of folds, first weights and batches.
-        quick: one repeat, and one trial instead of three for heads trained by gradient descent.
         rope: a difference that does not matter, as a fraction of balanced accuracy.
+        groups: a CSV file (path, group), or a regular expression on the path, that says which
+            images belong together.
+        near_duplicates: whether near-duplicates are found, and kept in one fold.
+        where: whether it is measured how much position matters.
+        curve: whether learning curves are measured.
         engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
         precision: of the backbone's arithmetic, ``"float32"`` or ``"int8"``.
         feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
@@ -38,11 +69,15 @@ class Options:
     heads: str | Iterable[str] | None = None
     weights: str = IMAGENET
     size: int | None = None
-    folds: int = 5
+    protocol: str = "standard"
+    folds: int | None = None
     repeats: int | None = None
     seed: int = 0
-    quick: bool = False
     rope: float = 0.01
+    groups: str | None = None
+    near_duplicates: bool = True
+    where: bool = True
+    curve: bool = True
     engine: str = "auto"
     precision: str = FLOAT32
     feature_dtype: str = "float16"
@@ -50,21 +85,37 @@ class Options:
     @property
     def rounds(self) -> int:
         """Repeats in force."""
-        if self.repeats is None:
-            return 1 if self.quick else 3
-        return self.repeats
+        return PROTOCOLS[self.protocol].repeats if self.repeats is None else self.repeats
 
-    def check(self) -> tuple[catalog.BackboneSpec, list[Head]]:
+    @property
+    def most_folds(self) -> int:
+        """Folds, where the classes have enough images for as many."""
+        return PROTOCOLS[self.protocol].folds if self.folds is None else self.folds
+
+    @property
+    def least_folds(self) -> int:
+        """Images that each class must have."""
+        return LEAST_FOLDS if self.folds is None else self.folds
+
+    @property
+    def quick(self) -> bool:
+        """Whether heads trained by gradient descent get one trial."""
+        return PROTOCOLS[self.protocol].quick
+
+    def check(self) -> tuple[Backbones, list[Head]]:
         """Refuse what cannot work, before anything is done.
+
+        Returns:
+            The backbones, each with its weights, and the heads.
 
         Raises:
             UsageError: names the option, what was found and what is expected.
         """
-        spec = catalog.find(self.backbone)
-        spec.contract(self.size)
-        check_weights(self.weights)
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"--protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}.")
+        backbones = self._backbones()
         check_rope(self.rope)
-        if self.folds < 3:
+        if self.most_folds < LEAST_FOLDS:
             raise UsageError(
                 f"--folds {self.folds} is too small: it must be at least 3, one to test on, one to "
                 f"choose settings on, one to train on."
@@ -80,7 +131,22 @@ class Options:
             raise UsageError(
                 f"--feature-dtype '{self.feature_dtype}' is none of {', '.join(DTYPES)}."
             )
-        return spec, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
+        return backbones, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
+
+    def _backbones(self) -> Backbones:
+        specs = [catalog.find(name) for name in _parts(self.backbone)]
+        whole = Path(self.weights).is_file()  # a path may hold a comma
+        weights = [check_weights(w) for w in ([self.weights] if whole else _parts(self.weights))]
+        if not specs or len(weights) not in (1, len(specs)):
+            raise UsageError(
+                f"--backbone names {len(specs)}, --weights {len(weights)}: give one of weights for "
+                f"all backbones, or one for each, in their order."
+            )
+        if len(set(specs)) < len(specs):
+            raise UsageError(f"--backbone '{self.backbone}' names one twice: leave one out.")
+        for spec in specs:
+            spec.contract(self.size)
+        return list(zip(specs, weights if len(weights) > 1 else weights * len(specs), strict=True))
 
     def _check_precision(self) -> None:
         if self.precision not in PRECISIONS:
@@ -91,3 +157,7 @@ class Options:
             )
         if self.precision == INT8:
             int8.check_installed()
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

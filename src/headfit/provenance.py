@@ -8,47 +8,46 @@ from importlib.metadata import version
 from typing import Any
 
 from headfit import digests
-from headfit.backbones.engine import EngineInfo
+from headfit.entries import Entry
 from headfit.features.extract import Extraction
 from headfit.fitting.budget import Schedule, trials_for
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
 from headfit.options import Options
-from headfit.study.problem import PENALTIES
+from headfit.study.problem import PENALTIES, Problem
 
 PACKAGES = ("headfit", "keras", "jax", "openvino", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 def settings(
-    options: Options,
-    folder: str,
-    backbone: str,
-    contract: Contract,
-    info: EngineInfo,
-    heads: list[Head],
+    options: Options, entries: list[Entry], home: Entry, problem: Problem
 ) -> dict[str, Any]:
     """Give every setting of a run.
 
     Args:
         options: as they were given.
-        folder: the images.
-        backbone: its canonical name.
-        contract: the preprocessing in force.
-        info: the engine that ran.
-        heads: those compared.
+        entries: the backbones compared.
+        home: that of the recommended head.
+        problem: labels and folds.
     """
+    heads = list(dict.fromkeys(fit.head for entry in entries for fit in entry.fits))
+    splits = problem.splits
     return {
-        "protocol": f"{options.rounds}x{options.folds}",
-        "folds": options.folds,
-        "repeats": options.rounds,
+        "protocol": options.protocol,
+        "folds": splits.folds,
+        "repeats": splits.repeats,
         "seed": options.seed,
-        "quick": options.quick,
         "rope": options.rope,
-        "backbone": backbone,
-        "weights": options.weights,
+        "groups": options.groups,
+        "near_duplicates": options.near_duplicates,
+        "where": options.where,
+        "curve": options.curve,
+        "backbone": home.name,
+        "backbones": [entry.name for entry in entries],
+        "weights": home.source.weights,
         "heads": [head.name for head in heads],
-        "contract": contract.to_dict(),
-        "engine": info.to_dict(),
+        "contract": home.source.contract.to_dict(),
+        "engine": home.found.info.to_dict(),
         "precision": options.precision,
         "feature_dtype": options.feature_dtype,
         "penalties": list(PENALTIES),
@@ -62,20 +61,27 @@ def settings(
         "versions": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": command(options, folder, backbone, contract, heads),
+        "command": command(options, entries, heads, splits.folds),
     }
 
 
-def command(
-    options: Options, folder: str, backbone: str, contract: Contract, heads: list[Head]
-) -> str:
+def command(options: Options, entries: list[Entry], heads: list[Head], folds: int) -> str:
     """Write the command line that repeats the run, every choice spelt out."""
-    words = ["headfit", "compare", folder, "--backbone", backbone, "--weights", options.weights]
-    words += ["--size", str(contract.width), "--heads", ",".join(head.name for head in heads)]
-    words += ["--folds", str(options.folds), "--repeats", str(options.rounds)]
+    sources = [entry.source for entry in entries]
+    words = ["headfit", "compare", str(entries[0].found.index.root)]
+    words += ["--backbone", ",".join(source.spec.name for source in sources)]
+    weights = list(dict.fromkeys(source.weights for source in sources))
+    words += ["--weights", ",".join(weights if len(weights) == 1 else [s.weights for s in sources])]
+    widths = {source.contract.width for source in sources}
+    words += ["--size", str(widths.pop())] if len(widths) == 1 else []
+    words += ["--heads", ",".join(head.name for head in heads), "--protocol", options.protocol]
+    words += ["--folds", str(folds), "--repeats", str(options.rounds)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]
     words += ["--precision", options.precision, "--feature-dtype", options.feature_dtype]
-    return shlex.join(words + (["--quick"] if options.quick else []))
+    words += ["--groups", options.groups] if options.groups is not None else []
+    switches = {"near-duplicates": options.near_duplicates, "where": options.where}
+    switches["curve"] = options.curve
+    return shlex.join(words + [f"--no-{name}" for name, on in switches.items() if not on])
 
 
 def fingerprint(found: Extraction, contract: Contract) -> dict[str, str]:

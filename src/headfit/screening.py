@@ -23,6 +23,7 @@ from headfit.errors import DataError, EngineError, HeadfitError, UsageError, Wei
 from headfit.features.extract import Extraction
 from headfit.fitting.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
+from headfit.grouping import find_groups
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
 from headfit.maps import MapSource
@@ -43,6 +44,8 @@ def rank(
     size: int | None = None,
     seed: int = 0,
     engine: str = "auto",
+    groups: str | None = None,
+    near_duplicates: bool = True,
     watcher: Watcher | None = None,
 ) -> Ranking:
     """Find out which backbone tells these classes best, by a quick test that is fair to all.
@@ -54,6 +57,8 @@ def rank(
         size: side of the input in pixels; each backbone's own if None.
         seed: of the intervals of the differences.
         engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
+        groups: a CSV file or a regular expression that says which images belong together.
+        near_duplicates: whether near-duplicates are found, and left out together.
         watcher: is told the progress.
 
     Returns:
@@ -65,7 +70,12 @@ def rank(
         WeightsError, EngineError: if none of the backbones can run.
         WriteError: if the feature store cannot be written.
     """
-    options, watcher = Options(size=size, seed=seed, engine=engine), watcher or Watcher()
+    options, watcher = (
+        Options(
+            size=size, seed=seed, engine=engine, groups=groups, near_duplicates=near_duplicates
+        ),
+        watcher or Watcher(),
+    )
     options.check()
     names = installed() if backbones is None else _words(backbones)
     sources = [
@@ -91,6 +101,7 @@ class _Run:
         self.sources, self.options = sources, options
         self.watcher, self.folder = watcher, folder
         self.failed: list[Failed] = []
+        self.together: dict[str, int] = {}  # the group of each image, by its path
         self.start = time.perf_counter()
 
     def run(self, images: ImageIndex | str | os.PathLike[str]) -> Ranking:
@@ -120,6 +131,8 @@ class _Run:
             "seed": options.seed,
             "size": options.size,
             "engine": options.engine,
+            "groups": options.groups,
+            "near_duplicates": options.near_duplicates,
             "versions": {name: version(name) for name in provenance.PACKAGES},
         }
 
@@ -163,7 +176,7 @@ class _Run:
             PooledFeatures(found.maps.subset(rows), (GAP,)).features(GAP, None),
             found.index.labels[rows],
             len(found.index.classes),
-            groups=_copies(found, rows),
+            groups=self._groups(found, rows),
         )
         name = label(source.spec.name, source.weights)
         measured = Measured(
@@ -183,6 +196,18 @@ class _Run:
             )
         return measured
 
+    def _groups(self, found: Extraction, rows: np.ndarray) -> np.ndarray:
+        """Number the images that are left out together: the same for all backbones, int (n,)."""
+        paths = [found.index.paths[row] for row in rows]
+        if not self.together:
+            part, everything = found.only(set(paths)), np.arange(len(rows))
+            numbers = find_groups(part, everything, self.options, self.watcher).numbers
+            self.together = dict(
+                zip(paths, everything if numbers is None else numbers, strict=True)
+            )
+        # what only this backbone could be given stands alone
+        return np.array([self.together.get(p, -1 - n) for n, p in enumerate(paths)])
+
     def _none(self) -> HeadfitError:
         errors = [error for *_, error in self.failed]
         if len(errors) == 1:
@@ -198,10 +223,7 @@ class _Run:
         predicted = [m.left_out.predicted[which] for m, which in zip(measured, kept, strict=True)]
         found = measured[0].found
         rows = measured[0].rows[kept[0]]
-        groups = _copies(found, rows)
-        copies = len(rows) - len(np.unique(groups))
-        if copies:
-            self.watcher.tell(f"{copies} files are copies of others; copies are left out together.")
+        groups = self._groups(found, rows)
         return standings(
             found.index.labels[rows],
             np.stack(predicted),
@@ -246,9 +268,3 @@ def _check_classes(index: ImageIndex) -> None:
             f"Classes with too few images: {', '.join(few)}; at least {FEWEST} each are needed, "
             f"one to leave out and one to know the class by: add images to them."
         )
-
-
-def _copies(found: Extraction, rows: np.ndarray) -> np.ndarray:
-    """Give identical files one number, so that none is used to predict its copy."""
-    groups: np.ndarray = np.unique([found.digests[row] for row in rows], return_inverse=True)[1]
-    return groups

@@ -15,7 +15,17 @@ import pytest
 from headfit.cli.main import COMMANDS, main
 from photos import CLASSES, write_folder
 
-SMALL = ["--size", "64", "--quick", "--folds", "3", "--heads", "gap,flatten"]
+SMALL = [
+    "--size",
+    "64",
+    "--quick",
+    "--no-where",
+    "--no-curve",
+    "--folds",
+    "3",
+    "--heads",
+    "gap,flatten",
+]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -155,7 +165,7 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
         assert words in header
     assert max(map(len, header.splitlines())) <= 80
     assert {path.name for path in run.iterdir()} == {
-        *("results.json", "model.keras", "predictions.csv")
+        *("results.json", "model.keras", "predictions.csv", "suspects.csv")
     }
     table = tmp_path / "new.csv"
     pattern = str(photos / "*" / "0[01].jpg")

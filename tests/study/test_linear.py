@@ -257,6 +257,7 @@ def test_an_approximation_is_said(store, monkeypatch):
     labels = np.arange(60) % 2
     features = pooled(store, random_maps(labels))
     monkeypatch.setattr("headfit.fitting.pooled.NARROW", 1)
+    monkeypatch.setattr("headfit.fitting.kernels.MOST_IMAGES", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "exact", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "landmarks", 12)
     outcome = linear.cross_validate(FLATTEN, features, problem_of(labels))

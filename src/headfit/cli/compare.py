@@ -14,6 +14,8 @@ Examples:
   headfit compare photos                          photos/cat/*.jpg, photos/dog/*.png, …
   headfit compare photos --quick                  a first look
   headfit compare photos --backbone MobileNetV2 --size 160
+  headfit compare photos --backbone MobileNetV2,ResNet50
+  headfit compare photos --groups 'patient(\\d+)'   one patient stays in one fold
   headfit compare photos --heads gap,flatten,gap-dropout0.4-512 --folds 10
   headfit compare photos --json > results.json    for machines
 """
@@ -26,14 +28,9 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("headfit-run"),
     show_default=True,
-    help="Folder for model.keras, results.json and predictions.csv.",
+    help="Folder for model.keras, results.json, predictions.csv and suspects.csv.",
 )
-@click.option(
-    "--quick",
-    is_flag=True,
-    help="One repeat, and one trial, not three, for heads with hidden layers.",
-)
-@study_options
+@study_options("standard")
 def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images in FOLDER, and train the best one.
 

@@ -28,15 +28,9 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("headfit-demo"),
     show_default=True,
-    help="Folder for model.keras, results.json and predictions.csv.",
+    help="Folder for model.keras, results.json, predictions.csv and suspects.csv.",
 )
-@click.option(
-    "--quick/--no-quick",
-    default=True,
-    show_default=True,
-    help="A first look, or the full protocol.",
-)
-@study_options
+@study_options("quick")
 def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Run a comparison on data that comes with headfit; nothing is downloaded."""
     sample = find_sample(name)

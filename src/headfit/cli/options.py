@@ -9,30 +9,43 @@ import click
 
 Command = Callable[..., Any]
 
+_GROUPING = (
+    click.option(
+        "--groups",
+        help="Images that belong together and must not be torn apart: a CSV file with columns "
+        "path,group, or a regular expression on the path, such as 'patient(\\d+)'.",
+    ),
+    click.option(
+        "--near-duplicates/--no-near-duplicates",
+        default=True,
+        show_default=True,
+        help="Find near-duplicates, and keep them in one fold.",
+    ),
+)
 _STUDY = (
     click.option("--seed", type=int, default=0, show_default=True, help="Of every random step."),
     click.option(
         "--folds",
         type=int,
-        default=5,
-        show_default=True,
-        help="Of the cross-validation, the same for every head.",
+        help="Of the cross-validation, the same for every head.  [default: the protocol's]",
     ),
     click.option(
-        "--repeats", type=int, help="How often the folds are drawn.  [default: 3; 1 with --quick]"
+        "--repeats", type=int, help="How often the folds are drawn.  [default: the protocol's]"
     ),
     click.option("--size", type=int, help="Side of the input in pixels; the backbone's own."),
     click.option(
         "--backbone",
         default="efficientnet_lite0",
         show_default=True,
-        help="Any of keras.applications, in any spelling, or efficientnet_lite0, 1, 2.",
+        help="Any of keras.applications, in any spelling, or efficientnet_lite0, 1, 2; several, "
+        "separated by commas, are compared.",
     ),
     click.option(
         "--weights",
         default="imagenet",
         show_default=True,
-        help="imagenet, random, or a weights file of the backbone without its top.",
+        help="imagenet, random, or a weights file of the backbone without its top; one for all "
+        "backbones, or one for each.",
     ),
     click.option(
         "--heads",
@@ -45,6 +58,18 @@ _STUDY = (
         default=0.01,
         show_default=True,
         help="A difference in balanced accuracy that does not matter to you.",
+    ),
+    click.option(
+        "--where/--no-where",
+        default=True,
+        show_default=True,
+        help="Measure how much it matters where things are.",
+    ),
+    click.option(
+        "--curve/--no-curve",
+        default=True,
+        show_default=True,
+        help="Measure learning curves, and what more images would bring.",
     ),
     click.option(
         "--engine",
@@ -69,8 +94,31 @@ _STUDY = (
 )
 
 
-def study_options(command: Command) -> Command:
-    """Add the options of a comparison."""
-    for option in reversed(_STUDY):
+def grouping_options(command: Command) -> Command:
+    """Add the options that say which images belong together."""
+    return _added(command, _GROUPING)
+
+
+def study_options(protocol: str) -> Callable[[Command], Command]:
+    """Add the options of a comparison, with this protocol as the default."""
+
+    return lambda command: _added(command, (*_protocol(protocol), *_GROUPING, *_STUDY))
+
+
+def _added(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def _protocol(default: str) -> tuple[Callable[[Command], Command], ...]:
+    return (
+        click.option(
+            "--protocol",
+            callback=lambda context, option, value: value or default,
+            help="quick: 1 × 5 folds, and one trial for heads with hidden layers; standard: "
+            "5 × 10; thorough: 10 × 10. The price is printed before it starts.  "
+            f"[default: {default}]",
+        ),
+        click.option("--quick", is_flag=True, help="The same as --protocol quick."),
+    )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from headfit.cli.options import grouping_options
+
 EXAMPLES = """\b
 Examples:
   headfit rank photos                                    those whose weights are installed
@@ -38,6 +40,7 @@ Examples:
     show_default=True,
     help="auto, openvino or keras; auto falls back to Keras and says so.",
 )
+@grouping_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(
@@ -47,6 +50,8 @@ def command(
     size: int | None,
     seed: int,
     engine: str,
+    groups: str | None,
+    near_duplicates: bool,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -59,5 +64,13 @@ def command(
     from headfit.cli.show_ranking import run_ranking  # noqa: PLC0415  (heavy)
 
     run_ranking(
-        folder, as_json, backbones=backbones, weights=weights, size=size, seed=seed, engine=engine
+        folder,
+        as_json,
+        backbones=backbones,
+        weights=weights,
+        size=size,
+        seed=seed,
+        engine=engine,
+        groups=groups,
+        near_duplicates=near_duplicates,
     )

@@ -22,6 +22,8 @@ def run_study(
     folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
 ) -> None:
     """Compare, save and show."""
+    if options.pop("quick"):
+        options["protocol"] = "quick"
     Options(**options).check()
     files.check_writable(out)
     with ConsoleWatcher() as watcher:

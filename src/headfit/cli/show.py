@@ -29,21 +29,23 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     console.print(study_table(results))
     console.print()
     console.print(results["verdict"]["sentence"], markup=False)
+    for part in ("where", "learning_curve"):
+        if results[part]:
+            console.print(results[part]["sentence"], markup=False)
+    console.print(_reliability_line(results["reliability"]), markup=False)
     if results["test"]:
         console.print(_test_line(results["test"]), markup=False)
     if results["precision"]:
         console.print(results["precision"]["sentence"], markup=False)
-    console.print(f"Written: {out}/model.keras, results.json, predictions.csv", markup=False)
+    files = "model.keras, results.json, predictions.csv, suspects.csv"
+    console.print(f"Written: {out}/{files}", markup=False)
 
 
 def study_table(results: dict[str, Any]) -> Table:
     """Make the table of heads, best first; the recommended one is marked."""
     settings, images = results["settings"], results["images"]
-    weights = (
-        "" if settings["weights"] == "imagenet" else f", {Path(settings['weights']).name} weights"
-    )
     title = (
-        f"{settings['backbone']}{weights} at {settings['contract']['width']} px, "
+        f"{', '.join(map(_backbone, results['backbones']))}, "
         f"{images['used']:,} images, {len(images['classes'])} classes, "
         f"{settings['repeats']} × {settings['folds']} folds"
     )
@@ -64,6 +66,25 @@ def study_table(results: dict[str, Any]) -> Table:
         chosen = row["head"] == results["verdict"]["recommended"]
         table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
     return table
+
+
+def _backbone(described: dict[str, Any]) -> str:
+    weights = described["weights"]
+    other = "" if weights == "imagenet" else f" ({Path(weights).name} weights)"
+    return f"{described['backbone']}{other} at {described['input_size']} px"
+
+
+def _reliability_line(found: dict[str, Any]) -> str:
+    """Say how far probabilities may be believed, and how many labels look wrong."""
+    sure, sets = found["temperature"], found["conformal"]
+    line = (
+        f"Calibration error {_percent(sure['ece_before'])} % ({_percent(sure['ece_after'])} % at "
+        f"temperature {sure['value']:.2f}); sets that hold the class of {_percent(sets['level'])} "
+        f"% of images have {sets['mean_size']:.1f} classes on average"
+    )
+    if not found["suspects_found"]:
+        return f"{line}; no label looks wrong."
+    return f"{line}; {found['suspects_found']} labels look wrong, see suspects.csv."
 
 
 def _cells(row: dict[str, Any], chosen: bool) -> list[str]:

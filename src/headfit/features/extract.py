@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
 
@@ -22,7 +22,7 @@ from headfit.features.reader import Progress, Reader
 from headfit.features.store import FeatureMaps, FeatureStore, Noted
 from headfit.features.writer import Writer
 from headfit.images.contract import Contract
-from headfit.images.index import ImageIndex
+from headfit.images.index import ImageIndex, Skipped
 
 LATENCY_RUNS = 3  # each takes as long as an image of the pass, so few
 
@@ -52,6 +52,21 @@ class Extraction:
     info: EngineInfo
     latency_ms: float
     probe: np.ndarray
+
+    def only(self, paths: Collection[str]) -> Extraction:
+        """Keep the images of these paths; the others count as skipped."""
+        kept = np.array([path in paths for path in self.index.paths], bool)
+        if kept.all():
+            return self
+        reason = "another backbone could not be given it"
+        gone = [Skipped(p, reason) for p in np.array(self.index.paths)[~kept].tolist()]
+        return replace(
+            self,
+            index=self.index.subset(kept, gone),
+            maps=self.maps.subset(np.flatnonzero(kept)),
+            digests=tuple(np.array(self.digests)[kept].tolist()),
+            hashes=self.hashes[kept],
+        )
 
 
 def extract(

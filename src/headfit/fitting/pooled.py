@@ -52,6 +52,12 @@ class PooledFeatures:
     _features: dict[Key, np.ndarray] = field(default_factory=dict)
     _coordinates: dict[Key, Coordinates] = field(default_factory=dict)
 
+    def release(self) -> None:
+        """Forget everything; what is asked for again is computed anew."""
+        self._features.clear()
+        self._coordinates.clear()
+        self.__dict__.pop("_kernels", None)
+
     def lowest(self) -> float:
         """Give the lowest value in any map; some poolings refuse negative ones."""
         return self._lowest

@@ -91,6 +91,24 @@ class Ledger:
         path = self._path("fitted", fitted.head.name, settings)
         _write(path, arrays, {"shape": fitted.shape})
 
+    def facts(self, name: str, given: Any) -> dict[str, Any] | None:
+        """Give a finding that was kept, plain data.
+
+        Args:
+            name: what was measured.
+            given: all that it depends on beside the problem, plain data.
+        """
+        found = self._read(self._path("facts", name, given))
+        return None if found is None else found[1]
+
+    def keep_facts(self, name: str, given: Any, found: dict[str, Any]) -> None:
+        """Keep a finding.
+
+        Raises:
+            WriteError: if it cannot be written.
+        """
+        _write(self._path("facts", name, given), {}, found)
+
     def _path(self, *what: Any) -> Path:
         return self.folder / f"{digests.of_data([self._base, *what])}.npz"
 

@@ -33,6 +33,7 @@ def candidate(
     metrics: dict[str, np.ndarray],
     problem: Problem,
     *,
+    name: str,
     backbone: str,
     backbone_parameters: int,
     input_size: int,
@@ -44,7 +45,7 @@ def candidate(
     head = found.head.parameters(map_shape, problem.classes)
     gap = found.train_scores - metrics["balanced_accuracy"]
     return {
-        "name": found.head.name,
+        "name": name,
         "head": found.head.name,
         "backbone": backbone,
         "input_size": input_size,
@@ -57,7 +58,7 @@ def candidate(
             "backbone": backbone_parameters,
             "total": head + backbone_parameters,
         },
-        **{name: score(values, folds, name) for name, values in metrics.items()},
+        **{metric: score(values, folds, metric) for metric, values in metrics.items()},
         "overfit_gap": score(gap, folds, "overfit_gap"),
         "train_seconds": round(found.seconds, 3),
         "latency_ms": None if latency_ms is None else round(latency_ms, 3),
@@ -65,6 +66,39 @@ def candidate(
         "final": found.final,
         "warnings": found.warnings,
     }
+
+
+def mark_front(candidates: list[dict[str, Any]]) -> None:
+    """Note for each candidate whether no other scores higher at no more cost.
+
+    Args:
+        candidates: each gets ``pareto`` {parameters, latency}: whether it is on the front of
+            balanced accuracy against all parameters, and against latency.
+    """
+    scores = np.array([each["balanced_accuracy"]["mean"] for each in candidates])
+    costs = {
+        "parameters": np.array([each["parameters"]["total"] for each in candidates], float),
+        "latency": np.array([each["latency_ms"] or math.nan for each in candidates], float),
+    }
+    fronts = {name: on_front(scores, cost) for name, cost in costs.items()}
+    for number, each in enumerate(candidates):
+        each["pareto"] = {name: bool(front[number]) for name, front in fronts.items()}
+
+
+def on_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """Say which candidates no other beats: as good at less cost, or better at no more.
+
+    Args:
+        scores: float64 (m,), higher is better.
+        costs: float64 (m,); an unknown one (nan) is on no front.
+
+    Returns:
+        bool (m,).
+    """
+    better = (scores > scores[:, None]) & (costs <= costs[:, None])
+    cheaper = (scores >= scores[:, None]) & (costs < costs[:, None])
+    result: np.ndarray = ~(better | cheaper).any(axis=1) & ~np.isnan(costs)
+    return result
 
 
 def score(values: np.ndarray, folds: int, name: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How do the logits change when the image is moved by a few pixels?
 
-Gap's should hardly: a feature counts the same wherever it is. The caveat is zero padding, which lets
-a network write into its maps how near the border a position is.
+Gap's should hardly: a feature counts the same wherever it is. The caveat is zero padding, which
+lets a network write into its maps how near the border a position is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,97 @@
+"""Tells the price of a comparison once, as early as it can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headfit import price
+from headfit.backbones.engine import Engine
+from headfit.entries import Entry
+from headfit.errors import UsageError
+from headfit.heads.chain import Head
+from headfit.heads.pooling import MapShape
+from headfit.images.index import TEST, ImageIndex
+from headfit.maps import MapSource
+from headfit.options import Options
+from headfit.study.problem import Problem
+from headfit.watcher import Watcher
+
+
+@dataclass
+class Announcer:
+    """Says what the run will cost: when a backbone's speed is known, or before training.
+
+    Args:
+        options: the settings.
+        heads: all heads.
+        backbones: how many there are.
+        watcher: is told.
+    """
+
+    options: Options
+    heads: Sequence[Head]
+    backbones: int
+    watcher: Watcher
+    done: bool = field(default=False, init=False)
+
+    def opened(self, source: MapSource, index: ImageIndex, engine: Engine, known: int) -> None:
+        """Hear that an engine was opened.
+
+        Args:
+            source: whose engine it is.
+            index: the images.
+            engine: it.
+            known: about how many of the images need no pass.
+        """
+        if self.done:
+            return
+        count = max(1, len(index) - known) * self.backbones
+        rate = price.pass_rate(engine, source.contract.height, source.contract.width)
+        trained = len(index) - index.splits.count(TEST)
+        shape, classes = engine.info.map_shape, len(index.classes)
+        heads = [head for head in self.heads if _suits(head, shape)]
+        folds = self.options.most_folds
+        self._say(heads, shape, trained, classes, folds, (count, count / rate))
+
+    def training(self, entry: Entry, heads: Sequence[Head], problem: Problem) -> None:
+        """Hear that training begins.
+
+        Args:
+            entry: the first backbone.
+            heads: those that suit its maps.
+            problem: labels and folds.
+        """
+        ledger = entry.ledger(problem)
+        missing = [head for head in heads if ledger.outcome(head) is None]
+        if not self.done and missing:
+            shape = entry.found.info.map_shape
+            images, folds = len(problem.labels), problem.splits.folds
+            self._say(missing, shape, images, problem.classes, folds, None)
+
+    def _say(
+        self,
+        heads: Sequence[Head],
+        shape: MapShape,
+        images: int,
+        classes: int,
+        folds: int,
+        passing: tuple[int, float] | None,
+    ) -> None:
+        self.done, options = True, self.options
+        if not heads:
+            return
+        each = price.heads_seconds(
+            heads, shape, images, classes, folds=folds, repeats=options.rounds, quick=options.quick
+        )
+        extras = price.extras_seconds(heads, shape, images, classes, folds, options)
+        total = {name: self.backbones * seconds for name, seconds in each.items()}
+        self.watcher.tell(price.sentence(total, extras, passing, options, folds))
+
+
+def _suits(head: Head, shape: MapShape) -> bool:
+    try:
+        head.pooling.check(shape)
+    except UsageError:
+        return False
+    return True
