@@ -46,9 +46,8 @@ def test_two_equal_heads_are_rarely_called_different():
         found = [simulate(World(), seed, folds=5, repeats=repeats)[0] for seed in seeds]
         chosen = Counter(choice["penalty"] for each in found for choice in each.found[1].choices)
         assert len(chosen) > 1 and max(chosen.values()) < 0.8 * chosen.total()
-        for metric in ("balanced_accuracy", "log_loss", "brier"):
-            called = sum(each.difference(1, metric).p_value < ALPHA for each in found)
-            assert called <= most(100), (repeats, metric)
+        called = sum(each.difference(1).p_value < ALPHA for each in found)
+        assert called <= most(100), repeats
         winners = sum(each.contrast().word in ("necessary", "position_needed") for each in found)
         assert winners <= most(100, ALPHA / 2)  # one of the two sides
     # as if the folds of five repeats were independent: wrong in about a third of all cases
@@ -56,15 +55,15 @@ def test_two_equal_heads_are_rarely_called_different():
 
 
 def test_eight_heads_that_are_equal_to_gap_are_rarely_called_different():
-    # at most 6 of 60 is within a rate of 5 %
+    # at most 5 of 50 is within a rate of 5 %
     world = World(blank=0, signal=0.3, shared=0.0)
     p_values = []
-    for seed in range(60):
+    for seed in range(50):
         outcome, _ = simulate(world, seed, folds=5, repeats=5, strengths=[1.0] * 9)
         p_values.append([outcome.difference(head).p_value for head in range(1, 9)])
     corrected = sum((compare.holm(np.array(row)) < ALPHA).any() for row in p_values)
-    assert corrected <= most(60)
-    assert (np.array(p_values) < ALPHA).any(axis=1).sum() > most(60)  # without Holm's correction
+    assert corrected <= most(50)
+    assert (np.array(p_values) < ALPHA).any(axis=1).sum() > most(50)  # without Holm's correction
 
 
 def test_the_interval_covers_the_true_difference():
