@@ -27,10 +27,12 @@ class Grouping:
 
     Attributes:
         numbers: int (n,), equal for images that belong together; None if each stands alone.
+        alike: int (n,), equal for copies and near-duplicates only; None if each stands alone.
         facts: as they go into results.
     """
 
     numbers: np.ndarray | None
+    alike: np.ndarray | None
     facts: dict[str, Any]
 
 
@@ -67,7 +69,7 @@ def find_groups(
         watcher.tell(f"{count} groups by --groups {options.groups}{rest}.")
         numbers = merge_groups(numbers, given.numbers)
     facts["groups"] = len(np.unique(numbers))
-    return Grouping(None if facts["groups"] == len(rows) else numbers, facts)
+    return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)
 
 
 def folds_for(labels: np.ndarray, groups: Grouping, options: Options, watcher: Watcher) -> int:
@@ -93,6 +95,10 @@ def folds_for(labels: np.ndarray, groups: Grouping, options: Options, watcher: W
             f"if they are no duplicates, say {OFF}."
         )
     return options.least_folds  # the splits say which class lacks what
+
+
+def _or_none(groups: np.ndarray) -> np.ndarray | None:
+    return None if len(np.unique(groups)) == len(groups) else groups
 
 
 def _near(groups: np.ndarray, digests: np.ndarray, watcher: Watcher) -> dict[str, int]:

@@ -242,6 +242,7 @@ class _Run:
             home.rows,
             outcome.problem,
             outcome.groups.numbers,
+            outcome.groups.alike,
             head,
             recommended=head.name == chosen.name,
         )

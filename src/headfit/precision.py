@@ -34,6 +34,7 @@ def int8_effect(
     rows: np.ndarray,
     problem: Problem,
     groups: np.ndarray | None,
+    alike: np.ndarray | None,
     head: Head,
     *,
     recommended: bool,
@@ -45,7 +46,8 @@ def int8_effect(
         found: the maps of all images.
         rows: int (n,), which of these the study trains on.
         problem: labels and folds of those n.
-        groups: int (n,), equal for copies of one file; None if there are none.
+        groups: int (n,), equal for images that belong together; None if there are none.
+        alike: int (n,), equal for copies and near-duplicates, of which one is taken.
         head: a linear one.
         recommended: whether it is the recommended one.
     """
@@ -53,7 +55,7 @@ def int8_effect(
     digests = np.array(found.digests)[rows]
     fresh = ~np.isin(digests, used)
     folds, seed = problem.splits.folds, problem.seed
-    some = choose_sample(problem.labels, groups, fresh, folds=folds, seed=seed)
+    some = choose_sample(problem.labels, alike, fresh, folds=folds, seed=seed)
     exact = source.float32(found.index.subset(rows[some]), digests[some].tolist())
     labels = problem.labels[some]
     splits = make_splits(

@@ -111,9 +111,7 @@ class Path:
         self.rows, self.masks, self.max_steps = rows, masks, max_steps
         self._here, self._before = origin(rows, len(masks)), origin(rows, len(masks))
 
-    def go(
-        self, penalty: float | np.ndarray, which: np.ndarray, tolerance: float = LOOSE
-    ) -> Point:
+    def go(self, penalty: float | np.ndarray, which: np.ndarray, tolerance: float = LOOSE) -> Point:
         """Take some of the problems to the next penalty.
 
         Args:

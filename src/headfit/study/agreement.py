@@ -92,8 +92,8 @@ def choose_sample(
 
     Args:
         labels: int (n,), the class of each image.
-        groups: int (n,), equal for copies of one file, of which one is taken; None if there are
-            none.
+        groups: int (n,), equal for copies and near-duplicates, of which one is taken; None if
+            there are none.
         fresh: bool (n,), whether int8 was not calibrated on it; these are taken first.
         folds: at least so many of each class are taken, as far as it has them.
         seed: decides the rest.

@@ -100,8 +100,8 @@ class Spectrum:
             )
         if self.best == 0.0:
             return (
-                f"Where things are matters, and Flatten earns its weights: from gap to flatten "
-                f"balanced accuracy goes from {gap} to {flatten}, and is best at flatten itself."
+                f"Where things are matters: from gap to flatten balanced accuracy goes from {gap} "
+                f"to {flatten}, and log-loss is least at flatten itself."
             )
         verb = "is within" if self.flatten_is_as_good else "lies beyond"
         return (
