@@ -34,6 +34,12 @@ from simulations import (
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    # problems this small take longer to deal out than to solve
+    monkeypatch.setattr("headfit.fitting.threads.usable_cores", lambda: 1)
+
+
 def most(count: int, rate: float = ALPHA) -> int:
     """The most of ``count`` that 95 % of samples show at this rate."""
     return int(stats.binom.ppf(0.95, count, rate))
