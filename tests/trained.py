@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import headfit as hf
-from headfit.backbones.catalog import find
-from headfit.backbones.engine import open_engine
-from headfit.images.decode import decode
 from headfit.samples import shapes
-from headfit.study.reliability import Reliability, assess
 
 SIZE = 64
-BACKBONE = "efficientnet_lite0"
 
 
 def write_discs(folder: Path, per_class: int, seed: int) -> Path:
@@ -52,14 +48,14 @@ class Trained:
     Attributes:
         root: a folder of its own.
         model: the file.
-        reliability: what its held-out predictions told.
+        reliability: what its held-out predictions told, as in results.
         fresh: images of the kind that it was trained on, and that it has not seen.
         strangers: images of another kind.
     """
 
     root: Path
     model: Path
-    reliability: Reliability
+    reliability: dict[str, Any]
     fresh: list[Path]
     strangers: list[Path]
 
@@ -69,24 +65,8 @@ def train(root: Path) -> Trained:
     folder, model = write_discs(root / "discs", 40, seed=0), root / "model.keras"
     fresh = sorted(write_discs(root / "fresh", 20, seed=1).rglob("*.png"))
     strangers = sorted(write_strangers(root / "strangers").iterdir())
-    study = hf.compare(folder, heads="gap,flatten", size=SIZE, quick=True, folds=5)
-    index = study.index
-    found = assess(
-        study.out_of_fold[None],
-        index.labels,
-        study.folds[:1],
-        index.classes,
-        index.paths,
-        _channel_means(index),
-        seed=0,
+    study = hf.compare(
+        folder, heads="gap,flatten", size=SIZE, protocol="quick", where=False, curve=False
     )
-    replace(study.blueprint, reliability=found.for_model()).write(model)
-    return Trained(root, model, found, fresh, strangers)
-
-
-def _channel_means(index: hf.ImageIndex) -> np.ndarray:
-    spec = find(BACKBONE)
-    engine = open_engine(spec, spec.contract(SIZE), "imagenet", engine="openvino")
-    pixels = (decode(index.path(i).read_bytes(), SIZE, SIZE)[None] for i in range(len(index)))
-    maps = dict(engine.run(enumerate(pixels)))
-    return np.stack([maps[i][0].mean(axis=(0, 1)) for i in range(len(index))])
+    study.blueprint.write(model)
+    return Trained(root, model, study.results["reliability"], fresh, strangers)

@@ -143,7 +143,8 @@ def test_log_loss_and_brier_are_secondary_evidence_that_decides_nothing():
     assert found["log_loss"]["mean"] == pytest.approx(np.mean(losses[1] - losses[0]))
     assert found["brier"]["mean"] == pytest.approx(-found["log_loss"]["mean"])
     assert found["log_loss"]["p_value"] < 0.001
-    assert "flatten is better: 0.1" in verdict.sentence and "log-loss" not in plain.sentence
+    assert "flatten's log-loss is 0.1" in verdict.sentence and "lower" in verdict.sentence
+    assert "log-loss" not in plain.sentence
 
 
 def test_of_several_backbones_the_recommended_one_answers_for_flatten():

@@ -36,7 +36,8 @@ class Verdict:
         images_needed: about how many images bring it down to the region of equivalence.
         expected_score: mean, low, high of balanced accuracy, corrected for the choice of head.
         secondary: flatten − gap in log-loss and Brier score, of which less is better; they see
-            more than accuracy does, and no answer rests on them.
+            more than accuracy does, but their p-values are not calibrated, and no answer rests on
+            them.
         holm_p: p-value of ``difference`` after Holm's correction over all heads.
     """
 

@@ -8,6 +8,7 @@ from headfit.study.compare import Interval
 from headfit.study.contrast import FLATTEN, GAP, Contrast, Table
 
 AHEAD = "is ahead of gap by"
+SECONDARY_ALPHA = 0.01
 
 
 def write_sentence(
@@ -37,15 +38,19 @@ def write_sentence(
 
 
 def _secondary(contrast: Contrast) -> str:
-    """What log-loss says, if it can say anything."""
+    """What log-loss says, if it can say anything.
+
+    No p-value is quoted: where the choice of penalty is a close call, log-loss calls equal heads
+    different at .05 in up to 14 % of data sets (benchmarks/calibration.py).
+    """
     found = contrast.secondary.get("log_loss")
-    if found is None or not found.p_value < 0.05:
+    if found is None or not found.p_value < SECONDARY_ALPHA:
         return ""
-    better, word = ("better", "lower") if found.mean < 0 else ("worse", "higher")
-    p = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
+    word = "lower" if found.mean < 0 else "higher"
+    low, high = sorted((abs(found.low), abs(found.high)))
     return (
-        f" By log-loss, secondary evidence that sees more, flatten is {better}: "
-        f"{abs(found.mean):.3f} {word} ({found.low:+.3f} to {found.high:+.3f}), {p}."
+        f" Secondary evidence, not calibrated: flatten's log-loss is {abs(found.mean):.3f} {word} "
+        f"({low:.3f} to {high:.3f})."
     )
 
 
