@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headfit import price
+from headfit import digests, price
 from headfit.backbones.engine import Engine
 from headfit.entries import Entry
-from headfit.errors import UsageError
+from headfit.errors import ImageError, UsageError
+from headfit.features.store import FeatureStore
 from headfit.heads.chain import Head
 from headfit.heads.pooling import MapShape
+from headfit.images.decode import read_bytes
 from headfit.images.index import TEST, ImageIndex
 from headfit.maps import MapSource
 from headfit.options import Options
 from headfit.study.problem import Problem
 from headfit.watcher import Watcher
+
+LOOKED_AT = 200  # images, to estimate how many need a pass
 
 
 @dataclass
@@ -35,18 +39,20 @@ class Announcer:
     watcher: Watcher
     done: bool = field(default=False, init=False)
 
-    def opened(self, source: MapSource, index: ImageIndex, engine: Engine, known: int) -> None:
+    def opened(
+        self, source: MapSource, index: ImageIndex, engine: Engine, store: FeatureStore
+    ) -> None:
         """Hear that an engine was opened.
 
         Args:
             source: whose engine it is.
             index: the images.
             engine: it.
-            known: about how many of the images need no pass.
+            store: holds the images that need no pass.
         """
         if self.done:
             return
-        count = max(1, len(index) - known) * self.backbones
+        count = max(1, round(_unknown(index, store) * len(index))) * self.backbones
         rate = price.pass_rate(engine, source.contract.height, source.contract.width)
         trained = len(index) - index.splits.count(TEST)
         shape, classes = engine.info.map_shape, len(index.classes)
@@ -87,6 +93,18 @@ class Announcer:
         extras = price.extras_seconds(heads, shape, images, classes, folds, options)
         total = {name: self.backbones * seconds for name, seconds in each.items()}
         self.watcher.tell(price.sentence(total, extras, passing, options, folds))
+
+
+def _unknown(index: ImageIndex, store: FeatureStore) -> float:
+    """Give the share of images that are not in the store; of many, that among some."""
+    step = max(1, len(index) // LOOKED_AT)
+    missing = []
+    for number in range(0, len(index), step):
+        try:
+            missing.append(digests.of_bytes(read_bytes(index.path(number))) not in store)
+        except ImageError:
+            continue
+    return sum(missing) / len(missing) if missing else 1.0
 
 
 def _suits(head: Head, shape: MapShape) -> bool:

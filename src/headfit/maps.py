@@ -52,14 +52,15 @@ class MapSource:
         )
 
     def maps(
-        self, index: ImageIndex, opened: Callable[[Engine, int], None] = lambda engine, known: None
+        self,
+        index: ImageIndex,
+        opened: Callable[[Engine, FeatureStore], None] = lambda engine, store: None,
     ) -> Extraction:
         """Get the maps of all images.
 
         Args:
             index: the images.
-            opened: called when the engine is opened, with it and the number of images that the
-                store holds by then.
+            opened: called when the engine is opened, with it and the store.
 
         Raises:
             DataError: if no image can be read.
@@ -73,7 +74,7 @@ class MapSource:
 
         def opening() -> Engine:
             engine = self.open()
-            opened(engine, len(store))
+            opened(engine, store)
             return engine
 
         return extract(
