@@ -23,12 +23,22 @@ COLUMNS = (
     "train\ns",
 )
 
+ANSWERS = {
+    "necessary": "necessary",
+    "position_needed": "not necessary (position is)",
+    "not_necessary": "not necessary",
+    "equivalent": "equivalent to gap",
+    "undecided": "undecided",
+}
+
 
 def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     """Print what a person wants to know of a comparison."""
     console.print(study_table(results))
     console.print()
     console.print(results["verdict"]["sentence"], markup=False)
+    if len(results["backbones"]) > 1:
+        console.print(_backbones_line(results), markup=False)
     for part in ("where", "learning_curve"):
         if results[part]:
             console.print(results[part]["sentence"], markup=False)
@@ -72,6 +82,19 @@ def _backbone(described: dict[str, Any]) -> str:
     weights = described["weights"]
     other = "" if weights == "imagenet" else f" ({Path(weights).name} weights)"
     return f"{described['backbone']}{other} at {described['input_size']} px"
+
+
+def _backbones_line(results: dict[str, Any]) -> str:
+    """Say what is found on each backbone, and which candidates no other beats at their cost."""
+    words = [
+        f"{ANSWERS[each['verdict']['flatten']]} on {each['backbone']}"
+        for each in results["backbones"]
+    ]
+    fronts = [
+        f"by {cost}: {', '.join(c['name'] for c in results['candidates'] if c['pareto'][cost])}"
+        for cost in ("parameters", "latency")
+    ]
+    return f"Flatten is {', '.join(words)}. No other does better at less cost, {'; '.join(fronts)}."
 
 
 def _reliability_line(found: dict[str, Any]) -> str:
