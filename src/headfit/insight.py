@@ -23,6 +23,8 @@ from headfit.watcher import Watcher
 
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
+# to be raised with every change of what is kept
+WHERE_FORMAT = 2
 
 
 def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str, Any] | None:
@@ -40,11 +42,12 @@ def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str,
     if gap is None or flatten is None:
         return None
     ledger = entry.ledger(problem)
-    known = ledger.facts("where", MOST_IMAGES)
+    given = [WHERE_FORMAT, MOST_IMAGES]
+    known = ledger.facts("where", given)
     if known is None:
         watcher.stage("How much does where matter?", 1)
         known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, watcher)
-        ledger.keep_facts("where", MOST_IMAGES, known)
+        ledger.keep_facts("where", given, known)
     return known
 
 

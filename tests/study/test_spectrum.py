@@ -11,7 +11,7 @@ from headfit.heads.chain import parse_head
 from headfit.heads.layers import FLATTEN, GAP, SPATIAL_PRIOR
 from headfit.study import linear
 from headfit.study.metrics import balanced_accuracy
-from headfit.study.positions import position_use
+from headfit.study.positions import PositionUse, position_use
 from headfit.study.problem import Problem
 from headfit.study.shifts import ShiftCurve, sentence
 from headfit.study.spectrum import GRID, Spectrum, spectrum
@@ -56,7 +56,7 @@ def test_the_curve_is_best_at_the_end_that_the_images_were_made_for(kind, studie
     if kind == "where":
         assert curve.nearest_gap < 1
         assert curve.accuracy(0.0) > curve.accuracy(1.0) + 0.2
-        assert "Where things are matters" in curve.sentence()
+        assert "Position matters" in curve.sentence()
     else:
         assert curve.nearest_gap == 1.0
         assert "carries nothing" in curve.sentence()
@@ -147,6 +147,26 @@ def test_one_fixed_permutation_of_all_maps_changes_nothing(tmp_path):
         for name, values in (("plain", maps), ("turned", turned.reshape(maps.shape)))
     ]
     np.testing.assert_allclose(found[0].probabilities, found[1].probabilities, atol=2e-3)
+
+
+def test_a_claim_about_position_needs_an_interval_that_excludes_none():
+    rng = np.random.default_rng(0)
+    losses = np.full((len(GRID), 10), 0.4) + rng.normal(0, 1e-3, (len(GRID), 10))
+    losses[4] -= 0.1
+    for spread, said in (
+        (0.001, "Position matters:"),
+        (0.1, "Position may matter:"),
+    ):
+        accuracy = np.full((len(GRID), 10), 0.8)
+        accuracy[4] += 0.02 + spread * rng.permutation(np.linspace(-1, 1, 10))
+        assert Spectrum(GRID, accuracy, losses, 500).sentence().startswith(said)
+    folds = np.linspace(-1, 1, 10)
+    for drop, spread, said in ((0.3, 0.01, "uses positions:"), (0.1, 0.5, "is not sure:")):
+        shuffled = 0.9 - drop + spread * folds
+        use = PositionUse(np.full(10, 0.9), shuffled, shuffled, 0.5)
+        assert said in use.sentence()
+    same = PositionUse(np.full(10, 0.9), 0.9 + 0.001 * folds, folds, 0.5)
+    assert "hardly uses positions" in same.sentence()
 
 
 def test_a_shift_is_measured_against_the_logits_before_it():

@@ -21,8 +21,9 @@ class ShiftCurve:
 
     Attributes:
         pixels: how far the images were moved.
-        change: float64 (images, pixels), ‖z − z'‖ / ‖z‖ of the logits z before and z' after; what
-            all classes share is taken off, because it changes no prediction.
+        change: float64 (images, pixels), ‖z − z'‖ of the logits z before and z' after, in units of
+            the root of the mean of ‖z‖² over images; what all classes share is taken off, because
+            it changes no prediction.
         flipped: bool (images, pixels), whether the predicted class changed.
     """
 
@@ -35,8 +36,9 @@ class ShiftCurve:
         """Compare logits, (images, 1 + pixels, K), of images where they were and moved."""
         centred = logits - logits.mean(axis=2, keepdims=True)
         before, after = centred[:, :1], centred[:, 1:]
-        size = np.linalg.norm(before, axis=2)
-        change = np.linalg.norm(after - before, axis=2) / np.where(size > 0, size, 1.0)
+        # one size for all images: that of an image between two classes may be next to nothing
+        size = float(np.sqrt(np.mean(np.sum(np.square(before), axis=2))))
+        change = np.linalg.norm(after - before, axis=2) / (size or 1.0)
         flipped = before.argmax(axis=2) != after.argmax(axis=2)
         return cls(tuple(pixels), change, flipped)
 

@@ -69,6 +69,11 @@ class Spectrum:
         """Mean balanced accuracy at one of the τ, a fraction."""
         return float(self.balanced_accuracy[self.taus.index(tau)].mean())
 
+    def _ahead(self, tau: float) -> np.ndarray:
+        """Balanced accuracy at one of the τ less that of gap, float64 (folds,)."""
+        found: np.ndarray = self.balanced_accuracy[self.taus.index(tau)] - self.balanced_accuracy[0]
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Give the curves as plain data."""
         points = zip(self.taus, self.balanced_accuracy, self.log_loss, strict=True)
@@ -92,22 +97,24 @@ class Spectrum:
     def sentence(self) -> str:
         """Say in words what the curve shows."""
         gap, flatten = (f"{100 * self.accuracy(tau):.1f} %" for tau in (1.0, 0.0))
+        low = corrected_interval(self._ahead(self.best), self.log_loss.shape[1])[1]
+        start = f"Position {'matters' if low > 0 else 'may matter'}: "
         best = f"{100 * self.accuracy(self.best):.1f} %"
         if self.nearest_gap == 1.0:
             return (
-                f"Where things are carries nothing that these images can show: between gap "
+                f"Position carries nothing that these images can show: between gap "
                 f"({gap}) and flatten ({flatten}) no head is beyond one standard error of gap."
             )
         if self.best == 0.0:
             return (
-                f"Where things are matters: from gap to flatten balanced accuracy goes from {gap} "
-                f"to {flatten}, and log-loss is least at flatten itself."
+                f"{start}from gap to flatten balanced accuracy goes from {gap} to {flatten}, and "
+                f"log-loss is least at flatten itself."
             )
         verb = "is within" if self.flatten_is_as_good else "lies beyond"
         return (
-            f"Where things are matters: balanced accuracy is {gap} with gap, {flatten} with "
-            f"flatten and {best} between them (spatial_prior with τ = {self.best:g}), which has "
-            f"the least log-loss; flatten {verb} one standard error of it."
+            f"{start}balanced accuracy is {gap} with gap, {flatten} with flatten and {best} "
+            f"between them (spatial_prior with τ = {self.best:g}), which has the least log-loss; "
+            f"flatten {verb} one standard error of it."
         )
 
 
