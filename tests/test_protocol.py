@@ -26,6 +26,10 @@ MAPS = (7, 7, 1280)
 class Listener(hf.Watcher):
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.stages: list[str] = []
+
+    def stage(self, name: str, total: float) -> None:
+        self.stages.append(name)
 
     def tell(self, message: str) -> None:
         self.lines.append(message)
@@ -153,6 +157,20 @@ def test_the_users_groups_stay_in_one_fold(tmp_path: Path) -> None:
     again = hf.compare(tmp_path, heads="gap", groups=str(file), **BARE)
     np.testing.assert_array_equal(again.folds, study.folds)
     assert str(file) in again.results["settings"]["command"]
+
+
+@pytest.mark.parametrize("given", ["no such thing", "(", "{folder}/partial.csv"])
+def test_groups_that_cannot_be_are_refused_before_any_image_is_read(
+    given: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path, 4, seed=78)
+    (tmp_path / "partial.csv").write_text("path,group\nred/00.jpg,1\n")
+    listener = Listener()
+    with pytest.raises(hf.HeadfitError, match="groups|partial.csv"):
+        hf.compare(
+            tmp_path, heads="gap", groups=given.format(folder=tmp_path), watcher=listener, **BARE
+        )
+    assert listener.stages == ["Looking for images"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from headfit.features.extract import Extraction
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
 from headfit.images.groups import read_groups
+from headfit.images.index import TEST, ImageIndex
 from headfit.options import Options
 from headfit.study.duplicates import merge_groups, near_duplicates
 from headfit.watcher import Watcher
@@ -36,19 +37,50 @@ class Grouping:
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Given:
+    """The user's own groups.
+
+    Attributes:
+        groups: the group of each training image, by its path.
+        source: where they are from, as the user said it.
+        alone: how many images match nothing and stand alone.
+    """
+
+    groups: dict[str, int]
+    source: str
+    alone: int
+
+    @classmethod
+    def of(cls, index: ImageIndex, options: Options) -> Given | None:
+        """Read them, before any image is; None if there are none.
+
+        Raises:
+            UsageError, DataError: if they cannot be read, or say nothing of a training image.
+        """
+        if options.groups is None:
+            return None
+        trained = index.subset(np.array([split != TEST for split in index.splits], bool))
+        found = read_groups(options.groups, trained)
+        numbers = dict(zip(trained.paths, found.numbers.tolist(), strict=True))
+        return cls(numbers, options.groups, found.unmatched)
+
+
 def find_groups(
-    found: Extraction, rows: np.ndarray, options: Options, watcher: Watcher
+    found: Extraction,
+    rows: np.ndarray,
+    given: Given | None,
+    options: Options,
+    watcher: Watcher,
 ) -> Grouping:
     """Join copies, near-duplicates and the user's own groups.
 
     Args:
         found: all images.
         rows: int (n,), those that the study trains on.
-        options: where the user's groups are, and whether near-duplicates count.
+        given: the user's own groups.
+        options: whether near-duplicates count.
         watcher: is told what was found, and of test images that are alike to training images.
-
-    Raises:
-        UsageError, DataError: if the user's groups cannot be read.
     """
     digests = np.unique(found.digests, return_inverse=True)[1]
     facts: dict[str, Any] = {"copies": len(rows) - len(np.unique(digests[rows]))}
@@ -61,13 +93,13 @@ def find_groups(
         facts["near_duplicates"] = _near(alike[rows], digests[rows], watcher)
     _leaks(found, rows, digests, alike, watcher)
     numbers = merge_groups(alike[rows])
-    if options.groups is not None:
-        given = read_groups(options.groups, found.index.subset(rows))
-        count, alone = len(np.unique(given.numbers)), given.unmatched
+    if given is not None:
+        own = np.array([given.groups[found.index.paths[row]] for row in rows])
+        count, alone = len(np.unique(own)), given.alone
         facts["given"] = {"groups": count, "alone": alone}
         rest = f"; {alone} images match nothing and stand alone" if alone else ""
-        watcher.tell(f"{count} groups by --groups {options.groups}{rest}.")
-        numbers = merge_groups(numbers, given.numbers)
+        watcher.tell(f"{count} groups by --groups {given.source}{rest}.")
+        numbers = merge_groups(numbers, own)
     facts["groups"] = len(np.unique(numbers))
     return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)
 

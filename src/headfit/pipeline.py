@@ -20,7 +20,7 @@ from headfit.entries import Entry
 from headfit.errors import UsageError
 from headfit.features.extract import Extraction
 from headfit.fitting.fitted import FittedHead
-from headfit.grouping import find_groups, folds_for
+from headfit.grouping import Given, find_groups, folds_for
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
 from headfit.insight import learning, where_matters
@@ -101,6 +101,7 @@ class _Run:
                     f"pretrained backbone."
                 )
         index = self._index()
+        given = Given.of(index, self.options)
         used = calibration(index, self.options)
         sources = [
             MapSource(
@@ -111,7 +112,7 @@ class _Run:
         self.clock.lap("audit")
         entries = self._entries(sources, index)
         self.clock.lap("decode_and_extract")
-        outcome = self._fit(entries)
+        outcome = self._fit(entries, given)
         self.clock.lap("heads")
         self.watcher.stage("Statistics", 1)
         verdict = outcome.verdict()
@@ -157,11 +158,11 @@ class _Run:
             )
         return found
 
-    def _fit(self, entries: list[Entry]) -> Outcome:
+    def _fit(self, entries: list[Entry], given: Given | None) -> Outcome:
         """Cross-validate every head on every backbone, on identical folds."""
         options, first = self.options, entries[0]
         labels = first.found.index.labels[first.rows]
-        groups = find_groups(first.found, first.rows, options, self.watcher)
+        groups = find_groups(first.found, first.rows, given, options, self.watcher)
         splits = make_splits(
             labels,
             folds=folds_for(labels, groups, options, self.watcher),

@@ -23,7 +23,7 @@ from headfit.errors import DataError, EngineError, HeadfitError, UsageError, Wei
 from headfit.features.extract import Extraction
 from headfit.fitting.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
-from headfit.grouping import find_groups
+from headfit.grouping import Given, find_groups
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
 from headfit.maps import MapSource
@@ -101,12 +101,14 @@ class _Run:
         self.sources, self.options = sources, options
         self.watcher, self.folder = watcher, folder
         self.failed: list[Failed] = []
+        self.given: Given | None = None
         self.together: dict[str, int] = {}  # the group of each image, by its path
         self.start = time.perf_counter()
 
     def run(self, images: ImageIndex | str | os.PathLike[str]) -> Ranking:
         """Go through all backbones, then compare them."""
         index = self._index(images)
+        self.given = Given.of(index, self.options)
         tried = [self._try(source, index) for source in self.sources]
         measured = [found for found in tried if found is not None]
         if not measured:
@@ -201,7 +203,7 @@ class _Run:
         paths = [found.index.paths[row] for row in rows]
         if not self.together:
             part, everything = found.only(set(paths)), np.arange(len(rows))
-            numbers = find_groups(part, everything, self.options, self.watcher).numbers
+            numbers = find_groups(part, everything, self.given, self.options, self.watcher).numbers
             self.together = dict(
                 zip(paths, everything if numbers is None else numbers, strict=True)
             )
