@@ -15,10 +15,12 @@ import numpy as np
 from headfit.backbones.engine import Engine
 from headfit.backbones.probe import probe_images
 from headfit.fitting.budget import Schedule, trials_for
+from headfit.fitting.threads import one_thread
 from headfit.heads.chain import Head
 from headfit.heads.layers.spatial_prior import TAUS
 from headfit.heads.pooling import MapShape
 from headfit.options import PROTOCOLS, Options
+from headfit.processors import usable_cores
 from headfit.study.splits import inner_pairs
 
 REFERENCE = 190e9  # operations a second of the machine that these were measured on
@@ -136,14 +138,19 @@ def _fits(folds: int, repeats: int) -> int:
 
 @cache
 def _sgemm_rate() -> float:
-    """Operations a second of a matrix product here; the best of a few, which takes 50 ms."""
-    a = np.ones((768, 768), np.float32)
+    """Operations a second of matrix products here, on all cores; it takes 50 ms to find out.
+
+    One core is timed, and the best of a few taken: two that wait for each other on a busy machine
+    can be ten times as slow, which says nothing about the minutes to come.
+    """
+    a = np.ones((512, 512), np.float32)
     seconds = []
-    for _ in range(6):
-        start = time.perf_counter()
-        a @ a
-        seconds.append(time.perf_counter() - start)
-    return float(2 * 768**3 / min(seconds))
+    with one_thread():
+        for _ in range(12):
+            start = time.perf_counter()
+            a @ a
+            seconds.append(time.perf_counter() - start)
+    return float(usable_cores() * 2 * 512**3 / min(seconds))
 
 
 def _time(seconds: float) -> str:
