@@ -38,7 +38,7 @@ LAYERS = (
     ("model_file", "assembly", "classifier", "blueprint", "comparison", "ranking"),
     ("options", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
     ("announce", "provenance", "outcome", "pipeline", "screening"),
-    ("samples",),
+    ("samples", "diagram"),
     ("cli",),
     ("__main__",),
 )

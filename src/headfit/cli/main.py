@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": "Classify images with a model that compare made.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",
+    "diagram": "Draw what Flatten and global average pooling do.",
 }
 INTERRUPTED = 130
 

@@ -1,0 +1,23 @@
+"""Build a backbone only to read its output shape.
+
+Imports Keras, so it runs in a child process (see :mod:`headfit.worker`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headfit.backbones.build import build
+from headfit.backbones.catalog import find
+from headfit.backbones.weights import RANDOM
+
+
+def map_shape(name: str, size: int) -> dict[str, Any]:
+    """Give ``map_shape`` [H, W, C] of a backbone.
+
+    Args:
+        name: of the backbone.
+        size: side of the input in pixels.
+    """
+    model = build(find(name), size, RANDOM)
+    return {"map_shape": [int(length) for length in model.output_shape[1:]]}

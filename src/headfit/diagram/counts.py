@@ -1,0 +1,89 @@
+"""The numbers of a diagram: a map, what each of the two heads makes of it, what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headfit.errors import UsageError
+from headfit.heads.chain import parse_head
+from headfit.heads.pooling import MapShape
+
+MAX_SIDE = 4096
+MAX_CHANNELS = 1_000_000
+MAX_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two heads on a map.
+
+    Attributes:
+        features: length of the vector that it makes of the map.
+        parameters: of its softmax layer, biases included.
+    """
+
+    features: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a diagram draws, in numbers.
+
+    Attributes:
+        map_shape: (H, W, C).
+        classes: K.
+        flatten: the head ``flatten``.
+        gap: the head ``gap``.
+    """
+
+    map_shape: MapShape
+    classes: int
+    flatten: Side
+    gap: Side
+
+    @property
+    def positions(self) -> int:
+        """H·W, which is also how many times as long Flatten's vector is."""
+        return self.map_shape[0] * self.map_shape[1]
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many parameters Flatten's head has."""
+        return self.flatten.parameters / self.gap.parameters
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that JSON can hold."""
+        return {**asdict(self), "map_shape": list(self.map_shape), "ratio": self.ratio}
+
+
+def count(map_shape: MapShape, classes: int) -> Counts:
+    """Count what both heads make of a map.
+
+    Args:
+        map_shape: height, width and channels of the feature map.
+        classes: K.
+
+    Raises:
+        UsageError: if no feature map has that shape, or no head that many classes.
+    """
+    height, width, channels = map_shape
+    if min(height, width) < 1 or max(height, width) > MAX_SIDE:
+        raise UsageError(
+            f"A feature map of {height}×{width} positions cannot be drawn; expected sides of 1 to "
+            f"{MAX_SIDE}, as in --map 7,7,1280."
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise UsageError(
+            f"A feature map of {channels} channels cannot be drawn; expected 1 to "
+            f"{MAX_CHANNELS:,}, as in --map 7,7,1280."
+        )
+    if not 2 <= classes <= MAX_CLASSES:
+        raise UsageError(f"--classes {classes} cannot be drawn; expected 2 to {MAX_CLASSES:,}.")
+    sides = {}
+    for name in ("flatten", "gap"):
+        head = parse_head(name)
+        features = head.pooling.width(map_shape)
+        sides[name] = Side(features, head.parameters(map_shape, classes))
+    return Counts(map_shape, classes, **sides)
