@@ -34,6 +34,7 @@ CASES = [
     ((7, 7, 1280), 100),
     ((2, 1000, 3), 5),
     ((8, 8, 1), 2),
+    ((11, 11, 4032), 10),  # NASNetLarge at 331 px
     ((MAX_SIDE, MAX_SIDE, MAX_CHANNELS), MAX_CLASSES),
 ]
 shapes = st.tuples(st.integers(1, MAX_SIDE), st.integers(1, MAX_SIDE), st.integers(1, MAX_CHANNELS))
@@ -74,6 +75,24 @@ def assert_no_overlap(root: ET.Element) -> None:
         beside = one[2] <= two[0] or two[2] <= one[0]
         below = one[3] <= two[1] or two[3] <= one[1]
         assert beside or below, f"{one[4]!r} overlaps {two[4]!r}"
+    for one, shape in itertools.product(found, drawn(root)):
+        beside = one[2] <= shape[0] or shape[2] <= one[0]
+        below = one[3] <= shape[1] or shape[3] <= one[1]
+        assert beside or below, f"{one[4]!r} lies on what is drawn at {shape}"
+
+
+def drawn(root: ET.Element) -> list[tuple[float, float, float, float]]:
+    """Left, top, right and bottom of the slices, vectors, squares and pictures."""
+    fills = {LIGHT.map, LIGHT.flatten, LIGHT.gap}
+    rects = [r.attrib for r in root.iter(f"{SVG}rect") if r.get("fill") in fills]
+    found = []
+    for shape in [*rects, *(i.attrib for i in root.iter(f"{SVG}image"))]:
+        x, y, width, height = (float(shape[name]) for name in ("x", "y", "width", "height"))
+        found.append((x, y, x + width, y + height))
+    for ring in (c.attrib for c in root.iter(f"{SVG}circle") if c.get("fill") == "none"):
+        x, y, r = (float(ring[name]) for name in ("cx", "cy", "r"))
+        found.append((x - r, y - r, x + r, y + r))
+    return found
 
 
 def filled(root: ET.Element, colour: str) -> list[dict[str, float]]:
@@ -127,7 +146,7 @@ def test_vectors_are_to_scale_or_visibly_cut(shape: tuple[int, int, int], classe
     flatten = [r["width"] for r in filled(root, LIGHT.flatten)[:-1]]
     gap = filled(root, LIGHT.gap)[0]["width"]
     cut = scale_of(counts).cut
-    assert cut == (counts.positions > 62)
+    assert cut == (counts.positions > 103)
     assert len(flatten) == (2 if cut else 1)
     said = [text for text in texts(root) if "Cut:" in text]
     assert bool(said) == cut

@@ -108,5 +108,5 @@ def described(counts: Counts, tiles: Tiles | None) -> str:
 
 
 def _scale_said(counts: Counts) -> str:
-    cut = ", but for the cut" if scale_of(counts).cut else ""
-    return f"To scale: the lengths of the two vectors{cut}; the areas of the squares (parameters)."
+    cut = " but for the cut" if scale_of(counts).cut else ""
+    return f"To scale: lengths of the two vectors{cut}, areas of the two squares (parameters)."

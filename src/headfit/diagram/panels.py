@@ -13,7 +13,8 @@ WIDTH, GAP, INSET = 342.0, 16.0, 16.0
 INNER = WIDTH - 2 * INSET
 STRIP = 22.0  # height of a vector
 LONGEST_ALONE = 110.0  # gap's vector where Flatten's is no longer
-SHORTEST = 5.0  # gap's vector where Flatten's has to be cut
+SHORTEST = 3.0  # gap's vector; where that is too long for Flatten's to fit, Flatten's is cut
+CUT_VECTOR = 5.0  # gap's vector then
 CUT = 26.0  # width of the break
 SQUARE = 150.0  # side of the larger square of weights
 RINGED = 8.0  # squares below this get a ring around them
@@ -40,7 +41,7 @@ def scale_of(counts: Counts) -> Scale:
     vector = min(LONGEST_ALONE, INNER / counts.positions)
     cut = vector < SHORTEST
     larger = max(counts.flatten.parameters, counts.gap.parameters)
-    return Scale(SHORTEST if cut else vector, cut, SQUARE**2 / larger)
+    return Scale(CUT_VECTOR if cut else vector, cut, SQUARE**2 / larger)
 
 
 def draw_panels(canvas: Canvas, colours: Palette, counts: Counts, x: float, top: float) -> float:
@@ -101,13 +102,19 @@ def _made(counts: Counts) -> tuple[str, str]:
 
 def _vectors(counts: Counts, scale: Scale) -> tuple[str, str]:
     features, positions = counts.flatten.features, counts.positions
+    few = _numbers(counts.gap.features)
     if positions == 1:
-        return f"{features:,} numbers", f"{features:,} numbers: the same ones"
-    said = f"{features:,} numbers, {counts.gap.features:,} for each of {positions:,} positions"
+        return few, f"{few}: the same as there"
+    said = f"{_numbers(features)}, {counts.gap.features:,} for each of {positions:,} positions"
     if scale.cut:
         times = positions * scale.vector / INNER
-        said += f". Cut: in full it would be {times:,.0f} times as long"
-    return said, f"{counts.gap.features:,} numbers, to the same scale"
+        shown = f"{times:,.1f}" if times < 10 else f"{times:,.0f}"
+        said += f". Cut: in full it would be {shown} times as long"
+    return said, f"{few}, to the same scale"
+
+
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count:,} numbers"
 
 
 def _product(side: Side, classes: int) -> str:
