@@ -32,6 +32,7 @@ LAYERS = (
     ("backbones",),
     ("features",),
     ("heads",),
+    ("inspection",),
     ("fitting",),
     ("study",),
     ("loading", "keras_model", "prediction"),

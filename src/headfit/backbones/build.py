@@ -50,6 +50,13 @@ def build(
     return model
 
 
+@contextlib.contextmanager
+def untrained() -> Iterator[None]:
+    """Let Keras build within it in float32, channels last, with kernels of zeros: for counting."""
+    with _settings("channels_last"), _no_drawing():
+        yield
+
+
 def weights_digest(model: keras.Model) -> str:
     """Digest all weights of a model, in the model's order."""
     digest = xxhash.xxh3_128()

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Run a comparison on data that comes with headfit.",
     "rank": "Order backbones by a quick test on your images.",
     "predict": "Classify images with a model that compare made.",
+    "inspect": "Take a backbone or a saved model apart, and find mistakes in it.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",
     "diagram": "Draw what Flatten and global average pooling do.",

@@ -1,0 +1,76 @@
+"""A frozen backbone: does batch normalisation still learn, did ``trainable`` change too late?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from headfit.inspection.subject import Remark, Subject, named
+
+# their weights are statistics that no optimizer changes
+_STATISTICS = ("Normalization", "Rescaling")
+# optimizers that keep, for each trainable weight, the same number of arrays of its shape
+_REGULAR = {
+    *("SGD", "RMSprop", "Adam", "AdamW", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion")
+}
+_CODE = "trainable_changed_after_compile"
+
+
+def check_batchnorm(subject: Subject) -> Iterator[Remark]:
+    """Look for batch normalisation in training mode under a backbone that is frozen otherwise."""
+    weighted = [c for c in subject.backbone if c.weights and c.kind not in _STATISTICS]
+    norms = [c for c in weighted if c.kind == "BatchNormalization"]
+    others = [c for c in weighted if c.kind != "BatchNormalization"]
+    forced = [c for c in norms if c.trainable and c.training is True]
+    free = [c for c in norms if c.trainable and c.training is None]
+    if forced:
+        yield Remark(
+            "batchnorm_training",
+            f"{len(forced)} BatchNormalization layers ({named(forced)}) are called with "
+            f"training=True: a prediction depends on the other images of its batch. Call the "
+            f"backbone with training=False.",
+        )
+    elif free and others and not any(call.trainable for call in others):
+        yield Remark(
+            "batchnorm_training",
+            f"{len(free)} BatchNormalization layers ({named(free)}) are trainable in a backbone "
+            f"that is frozen otherwise: training replaces their statistics by those of your "
+            f"batches. Freeze them too, or call the backbone with training=False.",
+        )
+
+
+def check_trainable(subject: Subject) -> Iterator[Remark]:
+    """Compare the optimizer's state with the weights that are trainable now.
+
+    A change of ``trainable`` after ``compile`` leaves no trace of its own in a file. But an
+    optimizer that has run keeps arrays for each weight that it trained.
+    """
+    slots = Counter(subject.saved.slots)
+    if not slots or subject.saved.optimizer not in _REGULAR:
+        return
+    model = subject.trace.model
+    wanted = Counter(tuple(w.shape) for w in model.trainable_variables if tuple(w.shape))
+    times = sum(slots.values()) // max(1, sum(wanted.values()))
+    if slots != Counter({shape: times * count for shape, count in wanted.items()}):
+        yield Remark(
+            _CODE,
+            f"The optimizer's state ({sum(slots.values())} arrays) does not fit the "
+            f"{sum(wanted.values())} weights that are trainable: 'trainable' was changed after the "
+            f"model was compiled and trained. Compile again after every change.",
+        )
+
+
+def unseen(subject: Subject) -> Iterator[Remark]:
+    """Say when the file cannot show whether ``trainable`` was changed after ``compile``."""
+    saved = subject.saved
+    if saved.compiled is None:
+        reason = "the file holds no compilation"
+    elif not saved.slots:
+        reason = "the optimizer kept no state for the weights: it never ran, or keeps none"
+    elif saved.optimizer not in _REGULAR:
+        reason = (
+            f"the state of the optimizer {saved.optimizer} does not tell which weights it is of"
+        )
+    else:
+        return
+    yield Remark(_CODE, f"Cannot be seen: {reason}.")

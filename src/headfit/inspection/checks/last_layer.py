@@ -1,0 +1,164 @@
+"""The last layer: is there a softmax, are there two, does it have the right width?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from headfit.inspection.subject import Remark, Subject
+from headfit.inspection.trace import Call
+
+# what may stand between the last layer with weights and the output
+_PASSES = ("Activation", "Softmax", "Sigmoid", "Dropout", "Reshape", "Flatten", "Identity")
+_CLASSIFIERS = ("Dense", "Conv2D")
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """What the model ends in.
+
+    Attributes:
+        layer: the last layer with weights.
+        activations: its own and those after it, in their order, ``linear`` left out.
+    """
+
+    layer: Call
+    activations: tuple[str, ...]
+
+    @property
+    def units(self) -> int:
+        """How many numbers it gives."""
+        return int(self.layer.output.shape[-1])
+
+    @property
+    def classes(self) -> int:
+        """For how many classes it is; one sigmoid unit is for two."""
+        return 2 if self.units == 1 else self.units
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss that the model was compiled with.
+
+    Attributes:
+        name: as the file calls it.
+        kind: ``"categorical"``, ``"binary"`` or ``"other"``.
+        from_logits: whether it applies softmax or sigmoid itself.
+    """
+
+    name: str
+    kind: str
+    from_logits: bool
+
+
+def find_last_layer(subject: Subject) -> LastLayer | None:
+    """Find the layer that tells the classes; None if the model ends in features."""
+    trace, tensor = subject.trace, subject.trace.output
+    found: list[str] = []
+    if not subject.boundary.head:
+        return None
+    while (number := trace.maker(tensor)) is not None and number in subject.boundary.head:
+        call = trace.calls[number]
+        found = _activations(call) + found
+        if call.kind in _CLASSIFIERS:
+            return LastLayer(call, tuple(found))
+        if call.kind not in _PASSES or len(call.inputs) != 1:
+            return None
+        tensor = call.inputs[0]
+    return None
+
+
+def check_last_layer(subject: Subject, classes: int | None) -> Iterator[Remark]:
+    """Look for a softmax that is missing or doubled, and for a wrong number of classes.
+
+    Args:
+        subject: the model.
+        classes: how many there are in the data; None if nobody said.
+    """
+    last = find_last_layer(subject)
+    if last is None:
+        return
+    loss = _loss(subject.saved.compiled)
+    yield from _softmax(last, loss)
+    yield from _class_count(last, classes)
+
+
+def _softmax(last: LastLayer, loss: Loss | None) -> Iterator[Remark]:
+    name = f"'{last.layer.layer.name}'"
+    count = last.activations.count("softmax")
+    squashed = count or "sigmoid" in last.activations[-1:]
+    kind = "softmax" if count else "sigmoid"
+    if count > 1:
+        yield Remark(
+            "softmax_doubled",
+            f"{count} softmax follow one another after {name}: probabilities end nearly equal and "
+            f"learn slowly. Keep one.",
+        )
+    elif squashed and loss and loss.from_logits:
+        yield Remark(
+            "softmax_doubled",
+            f"{name} ends in {kind}, and the loss {loss.name} with from_logits=True applies it "
+            f"again. Use from_logits=False, or take the activation away.",
+        )
+    elif not count and loss and loss.kind == "categorical" and not loss.from_logits:
+        ends = last.activations[-1] if last.activations else "no activation"
+        yield Remark(
+            "softmax_missing",
+            f"{name} ends in {ends}, but the loss {loss.name} expects probabilities. Add "
+            f"activation='softmax', or use from_logits=True.",
+        )
+    elif not squashed and loss and loss.kind == "binary" and not loss.from_logits:
+        yield Remark(
+            "softmax_missing",
+            f"{name} has no sigmoid, but the loss {loss.name} expects probabilities. Add "
+            f"activation='sigmoid', or use from_logits=True.",
+        )
+    elif not last.activations and loss is None and last.units > 1:
+        yield Remark(
+            "softmax_missing",
+            f"{name} gives raw scores, and the file names no loss that would apply softmax. Add "
+            f"activation='softmax' if the output is to be probabilities.",
+        )
+
+
+def _class_count(last: LastLayer, classes: int | None) -> Iterator[Remark]:
+    name = f"'{last.layer.layer.name}'"
+    if last.units == 1 and "softmax" in last.activations:
+        yield Remark(
+            "class_count",
+            f"{name} has one unit with softmax, which always gives 1. Use sigmoid, or one unit for "
+            f"each class.",
+        )
+    elif classes is not None and classes != last.classes:
+        units = "1 unit (two classes)" if last.units == 1 else f"{last.units} units"
+        yield Remark(
+            "class_count",
+            f"{name} has {units}, but there are {classes} classes. Give it {classes} units and "
+            f"train it again.",
+        )
+
+
+def _activations(call: Call) -> list[str]:
+    if call.kind in {"Softmax", "Sigmoid"}:
+        return [call.kind.lower()]
+    function = getattr(call.layer, "activation", None)
+    name = getattr(function, "__name__", type(function).__name__.lower()) if function else "linear"
+    return [] if name == "linear" else [name]
+
+
+def _loss(compiled: dict[str, Any] | None) -> Loss | None:
+    found: Any = (compiled or {}).get("loss")
+    while isinstance(found, list | dict) and len(found) == 1:
+        found = next(iter(found.values() if isinstance(found, dict) else found))
+    settings: Any = {}
+    if isinstance(found, dict):
+        settings = found.get("config")
+        found = settings if isinstance(settings, str) else found.get("class_name")
+    if not isinstance(found, str):
+        return None
+    plain = found.lower().replace("_", "")
+    kinds = ("categorical", "binary")
+    kind = next((k for k in kinds if k in plain and "entropy" in plain), "other")
+    logits = isinstance(settings, dict) and bool(settings.get("from_logits"))
+    return Loss(found, kind, logits)

@@ -1,0 +1,173 @@
+"""Take a network apart and describe it as plain data.
+
+Imports Keras: the two functions run in a child process (see :mod:`headfit.worker`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from headfit.backbones.catalog import find
+from headfit.errors import ModelFileError, UnknownNameError, UsageError
+from headfit.inspection import counts, networks
+from headfit.inspection.boundary import Boundary, find_boundary
+from headfit.inspection.checks.entry import check_preprocessing
+from headfit.inspection.checks.flatten import check_flatten
+from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
+from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
+from headfit.inspection.saved import read_saved
+from headfit.inspection.subject import Remark, Subject
+from headfit.inspection.trace import Call, Trace, trace
+
+OPEN_SIZE = 224  # pixels, where neither model nor user says
+SHOWN_BEFORE = 3  # layers of the backbone in the table, the last ones
+
+
+def of_name(name: str, size: int, head: str, classes: int) -> dict[str, Any]:
+    """Describe a backbone under a head.
+
+    Args:
+        name: of the backbone.
+        size: side of the square input in pixels.
+        head: a chain, or ``"own"`` for the top that it was published with.
+        classes: K.
+
+    Returns:
+        See :func:`_described`.
+    """
+    spec = find(name)
+    alone = networks.bare(spec, size)
+    model = networks.topped(spec, size, head, classes)
+    traced = trace(model, model.input_shape[1:])
+    described = _described(traced, find_boundary(traced))
+    total, backbone = int(model.count_params()), int(alone.count_params())
+    # a top may carry a layer that ends the backbone when there is none, as ConvNeXt's
+    described["parameters"] = {"backbone": backbone, "head": total - backbone, "total": total}
+    described["map_shape"] = list(alone.output_shape[1:])
+    return described | {"backbone": spec.name, "units": classes}
+
+
+def of_file(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
+    """Describe a saved model, and find its mistakes.
+
+    Args:
+        path: a ``.keras`` or ``.h5`` file.
+        size: side of the input in pixels where the model leaves it open; 224 if None.
+        classes: how many classes the data have; None if nobody said.
+
+    Returns:
+        See :func:`_described`; ``units`` is the number of classes that the model tells, or None,
+        ``size_assumed`` says whether the model leaves it open and nobody said, and ``findings``
+        and ``unseen`` are lists of code and message.
+
+    Raises:
+        ModelFileError: if it cannot be loaded, or no backbone and head can be told apart.
+        UsageError: if ``size`` is not what the model takes.
+    """
+    saved = read_saved(Path(path))
+    model = networks.load(Path(path))
+    declared = _declared(model, path)
+    shape = _input_shape(path, declared, size)
+    try:
+        flat = check_flatten(trace(model, declared).calls) if None in declared else ()
+        found = list(flat)
+        traced = trace(model, shape)
+        subject = Subject(traced, find_boundary(traced), saved)
+    except ModelFileError as error:
+        raise ModelFileError(f"'{path}' cannot be taken apart: {error}.") from None
+    found += check_last_layer(subject, classes)
+    found += check_batchnorm(subject)
+    found += check_trainable(subject)
+    found += check_preprocessing(subject)
+    last = find_last_layer(subject)
+    described = _described(traced, subject.boundary)
+    return described | {
+        "backbone": _backbone_name(subject),
+        "units": last.classes if last else None,
+        "size_assumed": size is None and None in declared,
+        "findings": _plain(found),
+        "unseen": _plain(unseen(subject)),
+    }
+
+
+def _described(traced: Trace, boundary: Boundary) -> dict[str, Any]:
+    """Give the shapes, ``parameters``, ``memory``, ``multiply_adds`` and ``layers``.
+
+    ``layers`` are the last of the backbone and all of the head, in the order of the calls.
+    """
+    behind = set(boundary.head)
+    head = [call for number, call in enumerate(traced.calls) if number in behind]
+    backbone = [call for number, call in enumerate(traced.calls) if number not in behind]
+    total, own = counts.parameters(traced.calls), counts.parameters(head)
+    work = [counts.multiply_adds(calls) for calls in (backbone, head)]
+    shown = [_row(call, "backbone") for call in backbone[-SHOWN_BEFORE:]]
+    return {
+        "input_shape": list(traced.inputs.shape[1:]),
+        "map_shape": list(boundary.map_shape),
+        "parameters": {"backbone": total - own, "head": own, "total": total},
+        "memory": {
+            "weights_bytes": counts.weight_bytes(traced.calls),
+            "activations_bytes": counts.activation_bytes(traced.calls),
+        },
+        "multiply_adds": {"backbone": work[0], "head": work[1], "total": sum(work)},
+        "layers": shown + [_row(call, "head") for call in head],
+    }
+
+
+def _row(call: Call, part: str) -> dict[str, Any]:
+    return {
+        "name": call.layer.name,
+        "type": call.kind,
+        "within": "/".join(call.within),
+        "output_shape": list(call.output.shape[1:]),
+        "parameters": counts.parameters([call]),
+        "multiply_adds": counts.multiply_adds([call]),
+        "trainable": call.trainable if call.weights else None,
+        "part": part,
+    }
+
+
+def _declared(model: keras.Model, path: str) -> tuple[int | None, ...]:
+    """Give the shape of one input as the model has it; open where it was never built."""
+    if not model.inputs:
+        return (None, None, 3)
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in model.inputs)
+        raise ModelFileError(
+            f"'{path}' takes inputs of shape {shapes}; expected one image, (height, width, 3)."
+        )
+    return tuple(model.inputs[0].shape[1:])
+
+
+def _input_shape(
+    path: str, declared: tuple[int | None, ...], size: int | None
+) -> tuple[int | None, ...]:
+    height, width, channels = declared
+    if size is not None and any(side not in {None, size} for side in (height, width)):
+        raise UsageError(
+            f"--size {size} does not suit '{path}': it takes {height}×{width} pixels. Leave --size "
+            f"out."
+        )
+    side = size or OPEN_SIZE
+    return height or side, width or side, channels or 3
+
+
+def _backbone_name(subject: Subject) -> str:
+    """Name the nested model that makes the map, or the whole one; as the catalogue does."""
+    number = subject.trace.maker(subject.boundary.map)
+    within = subject.trace.calls[number].within if number is not None else ()
+    name = within[-1] if within else str(subject.trace.model.name)
+    try:
+        # Keras writes width and size behind some: mobilenetv2_1.00_224
+        return find(re.sub(r"_1\.0+_[0-9]+$", "", name)).name
+    except UnknownNameError:
+        return name
+
+
+def _plain(remarks: Iterable[Remark]) -> list[dict[str, str]]:
+    return [remark.to_dict() for remark in remarks]
