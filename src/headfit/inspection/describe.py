@@ -66,7 +66,8 @@ def of_file(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
         and ``unseen`` are lists of code and message.
 
     Raises:
-        ModelFileError: if it cannot be loaded, or no backbone and head can be told apart.
+        ModelFileError: if it cannot be read, or no backbone and head can be told apart.
+        EngineError: if Keras cannot load it on this backend.
         UsageError: if ``size`` is not what the model takes.
     """
     saved = read_saved(Path(path))

@@ -13,7 +13,7 @@ from typing import Any
 from headfit import worker
 from headfit.backbones.catalog import find
 from headfit.backbones.interface import default_backend
-from headfit.errors import EngineError, UsageError
+from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import MapShape
 from headfit.inspection.words import sentences
@@ -59,10 +59,19 @@ def inspect(
     chosen = parse_head(head) if head is not None else None
     if _is_file(model):
         request = {"path": os.fspath(model), "size": size, "classes": classes}
-        found = _call("headfit.inspection.describe:of_file", request)
+        found = _of_file(request)
     else:
         found = _of_name(str(model), size, classes, chosen)
     return _document(os.fspath(model), found, classes, chosen)
+
+
+def _of_file(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _call("headfit.inspection.describe:of_file", request)
+    except EngineError as error:
+        path = f"'{request['path']}'"
+        known = path in str(error)
+        raise ModelFileError(str(error) if known else f"{path} cannot be used: {error}") from None
 
 
 def _of_name(name: str, size: int | None, classes: int | None, head: Head | None) -> dict[str, Any]:

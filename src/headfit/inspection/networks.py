@@ -14,7 +14,7 @@ import headfit.heads.layers.registered  # noqa: F401  (tells Keras of headfit's 
 from headfit.backbones import efficientnet_lite
 from headfit.backbones.build import untrained
 from headfit.backbones.catalog import BackboneSpec
-from headfit.errors import ModelFileError
+from headfit.errors import EngineError
 from headfit.heads.chain import parse_head
 
 OWN_TOP = "own"
@@ -55,14 +55,14 @@ def load(path: Path) -> keras.Model:
     """Load a saved model in safe mode: no code in it is run.
 
     Raises:
-        ModelFileError: if Keras cannot load it.
+        EngineError: if Keras cannot load it; on another backend it may.
     """
     try:
         # Keras warns of what it leaves out of an optimizer, which is not built here at all
         with warnings.catch_warnings(action="ignore"):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise ModelFileError(
+        raise EngineError(
             f"Keras cannot load '{path}': {_reason(error)}. Expected a whole model, .keras or .h5, "
             f"of layers that Keras or headfit knows."
         ) from None

@@ -36,11 +36,13 @@ def _first_dense(own: list[dict[str, Any]], document: dict[str, Any]) -> list[st
         return []
     dense = own[kinds.index("Dense", kinds.index("Flatten"))]
     units, total = dense["output_shape"][-1], document["parameters"]["total"]
-    features = document["map_shape"][-1]
+    averaged = (document["map_shape"][-1] + 1) * units
+    if averaged >= dense["parameters"]:  # Flatten of one position
+        return []
     return [
         f"Flatten → Dense({units}) holds {dense['parameters']:,} of {total:,} parameters, "
         f"{_share(dense['parameters'], total)}; with gap in Flatten's place "
-        f"{(features + 1) * units:,}."
+        f"{averaged:,}."
     ]
 
 

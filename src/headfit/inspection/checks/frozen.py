@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from headfit.inspection.subject import Remark, Subject, named
+from headfit.inspection.trace import Call
 
 # their weights are statistics that no optimizer changes
 _STATISTICS = ("Normalization", "Rescaling")
@@ -18,11 +19,9 @@ _CODE = "trainable_changed_after_compile"
 
 def check_batchnorm(subject: Subject) -> Iterator[Remark]:
     """Look for batch normalisation in training mode under a backbone that is frozen otherwise."""
-    weighted = [c for c in subject.backbone if c.weights and c.kind not in _STATISTICS]
-    norms = [c for c in weighted if c.kind == "BatchNormalization"]
-    others = [c for c in weighted if c.kind != "BatchNormalization"]
-    forced = [c for c in norms if c.trainable and c.training is True]
-    free = [c for c in norms if c.trainable and c.training is None]
+    norms = [c for c in subject.trace.calls if c.kind == "BatchNormalization" and c.trainable]
+    forced = [call for call in norms if call.training is True]
+    free = _left_free(subject.backbone)
     if forced:
         yield Remark(
             "batchnorm_training",
@@ -30,13 +29,36 @@ def check_batchnorm(subject: Subject) -> Iterator[Remark]:
             f"training=True: a prediction depends on the other images of its batch. Call the "
             f"backbone with training=False.",
         )
-    elif free and others and not any(call.trainable for call in others):
+    elif free:
         yield Remark(
             "batchnorm_training",
             f"{len(free)} BatchNormalization layers ({named(free)}) are trainable in a backbone "
             f"that is frozen otherwise: training replaces their statistics by those of your "
             f"batches. Freeze them too, or call the backbone with training=False.",
         )
+
+
+def _left_free(backbone: list[Call]) -> list[Call]:
+    """List trainable BatchNormalization in front of a frozen layer, where all others are frozen.
+
+    Each nested model is looked at by itself, and what lies behind its last frozen layer is left
+    out: a new BatchNormalization on top of a frozen backbone is meant to learn.
+    """
+    found: list[Call] = []
+    for within in dict.fromkeys(call.within for call in backbone):
+        waiting: list[Call] = []
+        free: list[Call] = []
+        frozen = True
+        for call in backbone:
+            if call.within != within or not call.weights or call.kind in _STATISTICS:
+                continue
+            if call.kind == "BatchNormalization":
+                waiting += [call] * (call.trainable and call.training is None)
+            else:
+                frozen = frozen and not call.trainable
+                free, waiting = free + waiting, []
+        found += free if frozen else []
+    return found
 
 
 def check_trainable(subject: Subject) -> Iterator[Remark]:
