@@ -376,6 +376,19 @@ def test_a_sequential_model_in_a_sequential_model(tmp_path: Path) -> None:
     assert found["findings"] == []
 
 
+def test_augmentation_and_an_oblong_image(tmp_path: Path) -> None:
+    image = keras.Input((16, 24, 3))
+    augment = keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.1)])
+    x = layers.Flatten()(inlined(layers.Rescaling(1 / 255)(augment(image))))
+    model = keras.Model(image, layers.Dense(K, "softmax")(x))
+    found = inspect(save(model, tmp_path))
+    assert (found["input_size"], found["map_shape"]) == ([16, 24], [4, 6, 6])
+    assert found["findings"] == []
+    assert found["sentences"] == [
+        "Flatten → Dense(3) holds 435 of 603 parameters, 72 %; with gap in Flatten's place 21."
+    ]
+
+
 def test_a_model_that_headfit_wrote(tmp_path: Path) -> None:
     spec, path = find("efficientnet_lite0"), tmp_path / "model.keras"
     kernel, bias = np.zeros((1280, K), np.float32), np.zeros(K, np.float32)
@@ -447,6 +460,12 @@ def no_image() -> keras.Model:
     return keras.Sequential([keras.Input((8,)), layers.Dense(2)])
 
 
+def channels_first() -> keras.Model:
+    image = keras.Input((3, 8, 8))
+    pooled = layers.GlobalAveragePooling2D(data_format="channels_first")(image)
+    return keras.Model(image, layers.Dense(2)(pooled))
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     ("make", "words"),
@@ -454,6 +473,7 @@ def no_image() -> keras.Model:
         (lambda_layer, "holds a Lambda layer, which is code"),
         (two_outputs, "2 outputs; expected one"),
         (two_maps, "2 feature maps"),
+        (channels_first, "channels first; expected"),
         (no_image, r"inputs of shape \(8,\); expected one image"),
     ],
 )

@@ -166,7 +166,7 @@ def test_groups_that_cannot_be_are_refused_before_any_image_is_read(
     write_folder(tmp_path, 4, seed=78)
     (tmp_path / "partial.csv").write_text("path,group\nred/00.jpg,1\n")
     listener = Listener()
-    with pytest.raises(hf.HeadfitError, match="groups|partial.csv"):
+    with pytest.raises(hf.HeadfitError, match=r"groups|partial\.csv"):
         hf.compare(
             tmp_path, heads="gap", groups=given.format(folder=tmp_path), watcher=listener, **BARE
         )
@@ -240,3 +240,24 @@ def test_on_the_front_is_who_is_beaten_by_nobody() -> None:
     scores = np.array([0.9, 0.8, 0.8, 0.95, 0.7, 0.9])
     costs = np.array([10.0, 5.0, 5.0, 50.0, np.nan, 12.0])
     np.testing.assert_array_equal(on_front(scores, costs), [True, True, True, True, False, False])
+
+
+@pytest.mark.slow
+def test_a_backbone_that_cannot_run_now_costs_only_the_shift(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path, 8, seed=79)
+    options = {**BARE, "heads": "gap,flatten"}
+    hf.compare(tmp_path, **options)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise hf.EngineError("no engine today")
+
+    listener = Listener()
+    with monkeypatch.context() as patched:
+        patched.setattr("headfit.maps.open_engine", fails)
+        study = hf.compare(tmp_path, watcher=listener, **{**options, "where": True})
+    assert study.results["where"]["shift"] is None
+    assert listener.said("What moving the image changes was not measured: no engine today")
+    again = hf.compare(tmp_path, **{**options, "where": True})
+    assert again.results["where"]["shift"]["images"] == 16

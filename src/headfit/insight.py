@@ -47,7 +47,8 @@ def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str,
     if known is None:
         watcher.stage("How much does where matter?", 1)
         known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, watcher)
-        ledger.keep_facts("where", given, known)
+        if known["shift"] is not None:  # else it may be had the next time
+            ledger.keep_facts("where", given, known)
     return known
 
 

@@ -85,7 +85,8 @@ def _title(document: dict[str, Any]) -> str:
     pixels = f"{size} px" if isinstance(size, int) else f"{size[0]}×{size[1]} px"
     shape = _shape(document["map_shape"])
     name, model = document["backbone"], document["model"]
-    named = f"{model}: {name}" if name.lower() not in model.lower() else str(model)
+    same = name.lower() == model.lower().replace("_", "").replace("-", "")
+    named = name if same or name == model else f"{model}: {name}"
     return f"{named} at {pixels}, {document['classes']:,} classes: feature map {shape}"
 
 

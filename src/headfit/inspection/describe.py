@@ -142,7 +142,13 @@ def _declared(model: keras.Model, path: str) -> tuple[int | None, ...]:
         raise ModelFileError(
             f"'{path}' takes inputs of shape {shapes}; expected one image, (height, width, 3)."
         )
-    return tuple(model.inputs[0].shape[1:])
+    shape = tuple(model.inputs[0].shape[1:])
+    if shape[0] in {1, 3} and shape[2] not in {1, 3}:
+        raise ModelFileError(
+            f"'{path}' takes images of shape {shape}, channels first; expected (height, width, "
+            f"channels)."
+        )
+    return shape
 
 
 def _input_shape(

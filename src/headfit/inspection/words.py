@@ -18,8 +18,11 @@ def sentences(document: dict[str, Any]) -> list[str]:
         return ["There is no head: the model ends in its feature map, or in its averages."]
     own = [layer for layer in document["layers"] if layer["part"] == "head"]
     share = _share(parts["head"], parts["total"])
+    first = _first_dense(own, document)
+    if first and _chain(own).count("→") == 1:
+        return first  # Flatten and one layer: the same again
     said = [f"{_chain(own)} holds {parts['head']:,} of {parts['total']:,} parameters, {share}."]
-    said += _first_dense(own, document)
+    said += first
     gap = next((a for a in document["alternatives"] if a["head"] == "gap"), None)
     if gap and gap["parameters"]["head"] < parts["head"]:
         count, total = gap["parameters"]["head"], gap["parameters"]["total"]
