@@ -17,6 +17,7 @@ from PIL import Image
 
 import headfit as hf
 from headfit import files
+from listener import Listener
 from photos import CLASSES, write_folder
 
 SIZE = 64
@@ -28,14 +29,6 @@ QUICK: dict[str, Any] = {
     "curve": False,
 }
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "ece", "auroc")
-
-
-class Listener(hf.Watcher):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def tell(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture(scope="module")

@@ -17,25 +17,11 @@ from headfit.heads.chain import parse_heads
 from headfit.options import PROTOCOLS, Options
 from headfit.shift import moved, sample
 from headfit.study.results import on_front
+from listener import Listener
 from photos import CLASSES, write_folder
 
 BARE: dict[str, Any] = {"size": 64, "protocol": "quick", "where": False, "curve": False}
 MAPS = (7, 7, 1280)
-
-
-class Listener(hf.Watcher):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.stages: list[str] = []
-
-    def stage(self, name: str, total: float) -> None:
-        self.stages.append(name)
-
-    def tell(self, message: str) -> None:
-        self.lines.append(message)
-
-    def said(self, text: str) -> bool:
-        return any(text in line for line in self.lines)
 
 
 def _write_tiles(folder: Path) -> None:

@@ -15,6 +15,7 @@ import headfit as hf
 from headfit.ranking import Ranking
 from headfit.samples.catalog import write_sample
 from headfit.screening import installed
+from listener import Listener
 from photos import CLASSES, write_folder
 
 SIZE = 64
@@ -27,14 +28,6 @@ NOT_INSTALLED = pytest.mark.skipif(
 SHARED = Path(__file__).parent.parent.parent / "shared"
 HANDS = SHARED / "data" / "sign-language-digits"
 MOBILENET = SHARED / "weights" / "mobilenet_1_0_224_no_top.weights.h5"
-
-
-class Listener(hf.Watcher):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def tell(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture(scope="module")

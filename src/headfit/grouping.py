@@ -144,9 +144,10 @@ def _near(groups: np.ndarray, digests: np.ndarray, watcher: Watcher) -> dict[str
         "largest": int(several.max()) if len(several) else 1,
     }
     if facts["images"]:
+        groups_of = "1 group" if facts["groups"] == 1 else f"{facts['groups']} groups"
         watcher.tell(
-            f"{facts['images']} images are near-duplicates of others, in {facts['groups']} groups; "
-            f"each group stays together."
+            f"{facts['images']} images are near-duplicates of others, in {groups_of}; each group "
+            f"stays together."
         )
     if facts["largest"] > max(2, LARGE * len(first)):
         watcher.tell(

@@ -24,7 +24,7 @@ from headfit.watcher import Watcher
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
 # to be raised with every change of what is kept
-WHERE_FORMAT = 2
+WHERE_FORMAT = 3
 
 
 def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str, Any] | None:
@@ -133,8 +133,10 @@ def _measure_where(part: _Part, entry: Entry, watcher: Watcher) -> dict[str, Any
     models = {name: part.models(name) for name in (GAP, FLATTEN)}
     use = position_use(part.pooled.maps, problem, *models[FLATTEN], seed=problem.seed)
     watcher.advance(0.85)
+    few = len(part.rows) < len(entry.rows)
+    said = f"On {len(part.rows):,} of the images: " if few else ""
     return {
-        "sentence": f"{curve.sentence()} {use.sentence()}",
+        "sentence": f"{said}{curve.sentence()} {use.sentence()}",
         "images": len(part.rows),
         "spectrum": curve.to_dict(),
         **use.to_dict(curve.balanced_accuracy[0]),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from headfit.watcher import Watcher
 
@@ -25,6 +28,29 @@ PIPED_WIDTH = 120
 def output() -> Console:
     """Give the console for results; wide enough for the table when it is piped."""
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def standings_table(title: str, columns: Sequence[str]) -> Table:
+    """Make an empty table of results: a first column of names, then numbers.
+
+    Args:
+        title: stands above it.
+        columns: names of two lines each, so that the table fits a terminal of 80 columns.
+    """
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for number, name in enumerate(columns):
+        first = number == 0
+        table.add_column(
+            name, justify="left" if first else "right", no_wrap=not first, overflow="fold"
+        )
+    return table
 
 
 class ConsoleWatcher(Watcher):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from headfit.cli.console import standings_table
 from headfit.study.table import table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
@@ -59,19 +59,7 @@ def study_table(results: dict[str, Any]) -> Table:
         f"{images['used']:,} images, {len(images['classes'])} classes, "
         f"{settings['repeats']} × {settings['folds']} folds"
     )
-    table = Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-        show_edge=False,
-    )
-    for number, name in enumerate(COLUMNS):
-        first = number == 0
-        table.add_column(
-            name, justify="left" if first else "right", no_wrap=not first, overflow="fold"
-        )
+    table = standings_table(title, COLUMNS)
     for row in table_rows(results):
         chosen = row["head"] == results["verdict"]["recommended"]
         table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
@@ -107,7 +95,9 @@ def _reliability_line(found: dict[str, Any]) -> str:
     )
     if not found["suspects_found"]:
         return f"{line}; no label looks wrong."
-    return f"{line}; {found['suspects_found']} labels look wrong, see suspects.csv."
+    many = found["suspects_found"]
+    wrong = "1 label looks wrong" if many == 1 else f"{many} labels look wrong"
+    return f"{line}; {wrong}, see suspects.csv."
 
 
 def _cells(row: dict[str, Any], chosen: bool) -> list[str]:

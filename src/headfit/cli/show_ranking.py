@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from headfit.backbones.weights import IMAGENET
-from headfit.cli.console import ConsoleWatcher, output
+from headfit.cli.console import ConsoleWatcher, output, standings_table
 from headfit.screening import rank
 from headfit.study.ranking_results import label
 
@@ -57,19 +56,8 @@ def show_ranking(console: Console, results: dict[str, Any]) -> None:
 def ranking_table(results: dict[str, Any]) -> Table:
     """Make the table of backbones, best first."""
     images = results["images"]
-    table = Table(
-        title=f"{images['used']:,} images, {len(images['classes'])} classes, each left out in turn",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-        show_edge=False,
-    )
-    for number, name in enumerate(COLUMNS):
-        first = number == 0
-        table.add_column(
-            name, justify="left" if first else "right", no_wrap=not first, overflow="fold"
-        )
+    title = f"{images['used']:,} images, {len(images['classes'])} classes, each left out in turn"
+    table = standings_table(title, COLUMNS)
     for number, row in enumerate(results["backbones"]):
         table.add_row(*_cells(row, best=number == 0), style="" if number else "bold")
     return table
