@@ -1,0 +1,115 @@
+"""A backbone that ends earlier: at the map of an inner layer, or of several.
+
+A cut is the name of a layer, whose output becomes the feature map; ``a+b`` joins the means of two
+layers over their positions to one map of 1 × 1 (Head2Toe's features, Evci 2022). An empty cut is
+the backbone as it is. Imports Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+
+from headfit.backbones.build import build
+from headfit.backbones.catalog import BackboneSpec
+from headfit.errors import UsageError
+
+JOIN = "+"
+SHOWN = 6
+
+
+def build_cut(
+    spec: BackboneSpec,
+    size: int,
+    weights: str,
+    cuts: Sequence[str] = ("",),
+    *,
+    channels_first: bool = False,
+) -> keras.Model:
+    """Build a backbone that gives the maps of one cut or several.
+
+    Args:
+        spec: which one.
+        size: side of the square input in pixels.
+        weights: ``"imagenet"``, ``"random"`` or the path of a weights file.
+        cuts: where it ends; several give a model of several outputs.
+        channels_first: build the graph for (3, size, size) instead of (size, size, 3).
+
+    Returns:
+        A frozen model from preprocessed images to a map for each cut.
+
+    Raises:
+        UsageError: if a cut names no layer, or one that gives no map.
+        WeightsError: if the weights are not to be had or do not fit.
+    """
+    model = build(spec, size, weights, channels_first=channels_first)
+    if list(cuts) == [""]:
+        return model
+    return cut(model, cuts, spec.name, channels_first=channels_first)
+
+
+def cut(
+    model: keras.Model, cuts: Sequence[str], name: str, *, channels_first: bool = False
+) -> keras.Model:
+    """End a model at inner layers.
+
+    Args:
+        model: a frozen model with one output.
+        cuts: see the top of this file.
+        name: what messages call it.
+        channels_first: order of the axes of its maps.
+
+    Raises:
+        UsageError: if a cut names no layer, or one that gives no map.
+    """
+    ends = [_end(model, one, name, channels_first) for one in cuts]
+    found = keras.Model(model.inputs, ends[0] if len(ends) == 1 else ends, name=model.name)
+    found.trainable = False
+    return found
+
+
+def parts(model: keras.Model) -> list[keras.Model]:
+    """Give, for each output of a model, the model of this output alone."""
+    if len(model.outputs) == 1:
+        return [model]
+    return [keras.Model(model.inputs, output, name=model.name) for output in model.outputs]
+
+
+def last_maps(model: keras.Model, *, channels_first: bool = False) -> list[str]:
+    """List the last layer at each resolution, from the input on."""
+    found = {side: name for name, side in _maps(model, channels_first)}
+    return list(found.values())
+
+
+def _maps(model: keras.Model, channels_first: bool) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield each layer that gives a map, with the map's height and width."""
+    for layer in model.layers[1:]:
+        shape = getattr(getattr(layer, "output", None), "shape", ())
+        if len(shape) == 4 and None not in shape[1:]:
+            yield layer.name, tuple(shape[2:] if channels_first else shape[1:3])
+
+
+def _end(model: keras.Model, cut: str, name: str, channels_first: bool) -> Any:
+    if not cut:
+        return model.output
+    maps = [_map(model, layer, name, channels_first) for layer in cut.split(JOIN)]
+    if len(maps) == 1:
+        return maps[0]
+    order = "channels_first" if channels_first else "channels_last"
+    means = [keras.layers.GlobalAveragePooling2D(order, keepdims=True)(each) for each in maps]
+    return keras.layers.Concatenate(axis=1 if channels_first else -1)(means)
+
+
+def _map(model: keras.Model, layer: str, name: str, channels_first: bool) -> Any:
+    if layer in dict(_maps(model, channels_first)):
+        return model.get_layer(layer).output
+    known = {each.name: each for each in model.layers}
+    shape = getattr(getattr(known.get(layer), "output", None), "shape", None)
+    what = f"gives {tuple(shape)}, no map" if shape is not None else "is not there"
+    some = ", ".join(last_maps(model, channels_first=channels_first)[-SHOWN:])
+    raise UsageError(
+        f"--cut: layer '{layer}' of {name} {what}. Expected one that gives a map (batch, height, "
+        f"width, channels); the last ones at each resolution are {some}."
+    )
