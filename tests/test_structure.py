@@ -29,9 +29,9 @@ LAYERS = (
     ("digests", "files", "processors", "watcher"),
     ("worker",),
     ("images",),
+    ("heads",),
     ("backbones",),
     ("features",),
-    ("heads",),
     ("inspection",),
     ("fitting",),
     ("study",),
@@ -47,7 +47,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # sample data are for anybody: they know of nothing else
 SAMPLES_MAY = {"errors", "files", "samples"}
 # within backbones, the catalogue can be listed without the machinery
-BACKBONES = ("catalog", "probe", "weights", "torch_file", "efficientnet_lite", "build", "cut", "graph")
+BACKBONES = ("catalog", "probe", "weights", "torch_file", "efficientnet_lite", "trace", "boundary")
+BACKBONES += ("build", "cut", "graph")
 BACKBONES += ("interface", "compiled", "graph_cache", "tuning", "quantise", "int8", "gpu")
 BACKBONES += ("keras_engine", "openvino_engine", "engine")
 HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")

@@ -12,17 +12,17 @@ from typing import Any
 
 import keras
 
+from headfit.backbones.boundary import Boundary, find_boundary
 from headfit.backbones.catalog import find
+from headfit.backbones.trace import Call, Trace, trace
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
 from headfit.inspection import counts, networks
-from headfit.inspection.boundary import Boundary, find_boundary
 from headfit.inspection.checks.entry import check_preprocessing
 from headfit.inspection.checks.flatten import check_flatten
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
 from headfit.inspection.saved import read_saved
 from headfit.inspection.subject import Remark, Subject
-from headfit.inspection.trace import Call, Trace, trace
 
 OPEN_SIZE = 224  # pixels, where neither model nor user says
 SHOWN_BEFORE = 3  # layers of the backbone in the table, the last ones

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headfit.inspection.boundary import Boundary
+from headfit.backbones.boundary import Boundary
+from headfit.backbones.trace import Call, Trace
 from headfit.inspection.saved import Saved
-from headfit.inspection.trace import Call, Trace
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from headfit.backbones.trace import Call
 from headfit.inspection.subject import Remark, Subject, named
-from headfit.inspection.trace import Call
 
 # Networks take pixels spread over 1 to 5 units, or over 255. Scaled twice, they are spread over
 # 1/255 of that.

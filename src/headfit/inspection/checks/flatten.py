@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from headfit.backbones.trace import Call
 from headfit.inspection.subject import Remark
-from headfit.inspection.trace import Call
 
 
 def check_flatten(calls: Iterable[Call]) -> Iterator[Remark]:

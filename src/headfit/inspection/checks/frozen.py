@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from headfit.backbones.trace import Call
 from headfit.inspection.subject import Remark, Subject, named
-from headfit.inspection.trace import Call
 
 # their weights are statistics that no optimizer changes
 _STATISTICS = ("Normalization", "Rescaling")

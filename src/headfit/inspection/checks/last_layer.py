@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from headfit.backbones.trace import Call
 from headfit.inspection.subject import Remark, Subject
-from headfit.inspection.trace import Call
 
 # what may stand between the last layer with weights and the output
 _PASSES = ("Activation", "Softmax", "Sigmoid", "Dropout", "Reshape", "Flatten", "Identity")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headfit.backbones.trace import Call, Tensor, Trace
 from headfit.errors import ModelFileError
-from headfit.inspection.trace import Call, Tensor, Trace
 
 GLOBAL_POOLING = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "AdaptiveAveragePooling2D")
 
