@@ -65,10 +65,23 @@ class Pooling(ABC):
         self.check(map_shape)
         return self._width(map_shape)
 
-    def own_parameters(self, map_shape: MapShape) -> int:
-        """Count the trainable numbers inside the pooling."""
+    def own_parameters(self, map_shape: MapShape, classes: int | None = None) -> int:
+        """Count the trainable numbers inside the pooling.
+
+        Args:
+            map_shape: height, width and channels of the feature map.
+            classes: K, which only a pooling with weights for each class asks for.
+
+        Raises:
+            UsageError: if the map is too small, or K is asked for and None.
+        """
         self.check(map_shape)
         return self.own
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether it needs maps of one size, known when a model is built."""
+        return self.position_aware
 
     def tau(self, shape: float | None) -> float | None:
         """Say where its inner products lie between those of flatten and of gap.
@@ -138,6 +151,7 @@ class Pooling(ABC):
         shape: float | None = None,
         name: str = "head_pool",
         data_format: str | None = None,
+        classes: int | None = None,
     ) -> Tensor:
         """Append the pooling to a Keras graph.
 
@@ -146,13 +160,18 @@ class Pooling(ABC):
             shape: the shape parameter to start from; ``default_shape`` if None.
             name: of the layer that puts out the vector.
             data_format: ``"channels_last"`` or ``"channels_first"``; Keras' setting if None.
+            classes: K, which only a pooling with weights for each class asks for.
 
         Returns:
             Keras tensor (batch, width).
 
         Raises:
-            UsageError: if the map or the shape parameter does not suit the pooling.
+            UsageError: if the map, the shape parameter or the classes do not suit the pooling.
         """
+        return self._layer(x, self._value(shape), name, self._axes(x, data_format))
+
+    def _axes(self, x: Tensor, data_format: str | None) -> str:
+        """Say in which order the axes of a Keras tensor are, and check its size."""
         import keras  # noqa: PLC0415  (heavy)
 
         order = data_format or keras.config.image_data_format()
@@ -160,12 +179,12 @@ class Pooling(ABC):
         height, width, channels = dims if order == "channels_last" else (*dims[1:], dims[0])
         if height is not None and width is not None:
             self.check((height, width, channels))
-        elif self.position_aware:
+        elif self.fixed_size:
             raise UsageError(
                 f"Head '{self.name}' needs a feature map of a fixed size, this one is "
                 f"{height}×{width}. Build the backbone for a fixed input size."
             )
-        return self._layer(x, self._value(shape), name, order)
+        return order
 
     @abstractmethod
     def _width(self, map_shape: MapShape) -> int: ...
