@@ -13,7 +13,7 @@ from keras import layers
 
 from headfit.backbones.build import build
 from headfit.backbones.catalog import find
-from headfit.heads.chain import parse_head
+from headfit.heads.chain import Head, parse_head
 from headfit.images.contract import Contract
 
 
@@ -23,6 +23,7 @@ def write_model(
     contract: dict[str, Any],
     head: str,
     shape: float | None,
+    scale: float,
     classes: int,
     head_weights: str,
     path: str,
@@ -35,8 +36,9 @@ def write_model(
         contract: the preprocessing record.
         head: the head's chain.
         shape: value of the pooling's shape parameter.
+        scale: what the head multiplies its maps by.
         classes: K.
-        head_weights: an ``.npz`` with ``0``, ``1``, …: kernels and biases in turn.
+        head_weights: an ``.npz`` with ``0``, ``1``, …: the arrays of the head's layers in turn.
         path: where to write; ends in ``.keras``.
 
     Returns:
@@ -47,10 +49,11 @@ def write_model(
     frozen = build(find(backbone), record.height, weights)
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
     maps = frozen(_preprocess(images, record), training=False)
-    outputs = parse_head(head).build(maps, classes, shape, "channels_last")
+    chain = parse_head(head)
+    outputs = chain.build(maps, classes, shape, "channels_last", scale)
     model = keras.Model(images, outputs, name="headfit_classifier")
     with np.load(head_weights, allow_pickle=False) as arrays:
-        _assign(model, [arrays[str(number)] for number in range(len(arrays.files))])
+        _assign(model, chain, [arrays[str(number)] for number in range(len(arrays.files))])
     model.save(path)
     return {"parameters": int(model.count_params())}
 
@@ -70,7 +73,15 @@ def _preprocess(images: Any, contract: Contract) -> Any:
     return result
 
 
-def _assign(model: keras.Model, weights: list[np.ndarray]) -> None:
-    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
-    for layer, kernel, bias in zip(dense, weights[::2], weights[1::2], strict=True):
-        layer.set_weights([kernel, bias])
+def _assign(model: keras.Model, head: Head, weights: list[np.ndarray]) -> None:
+    """Give each layer of the head its arrays, in their order."""
+    # a pooling with nothing but a shape parameter has been built with it
+    given = {"head_pool"} if head.trained is None else set()
+    at = 0
+    for layer in model.layers:
+        if layer.name.startswith("head_") and layer.name not in given:
+            count = len(layer.weights)
+            layer.set_weights(weights[at : at + count])
+            at += count
+    if at != len(weights):
+        raise ValueError(f"Head '{head.name}' takes {at} arrays, {len(weights)} were given.")

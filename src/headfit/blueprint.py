@@ -28,7 +28,7 @@ WRITER = "headfit.assembly:write_model"
 # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
 FAST_BACKEND = "openvino"
 # to be raised with every change of how the file is made
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Blueprint:
                 "format": FORMAT,
                 "backbone": [self.backbone, weights_identity(find(self.backbone), self.weights)],
                 "contract": self.contract.to_dict(),
-                "head": [self.fitted.head.name, self.fitted.shape, weights],
+                "head": [self.fitted.head.name, self.fitted.shape, self.fitted.scale, weights],
                 "classes": list(self.classes),
                 "probe": self.probe.tolist(),
                 "versions": [self.version, version("keras")],
@@ -108,6 +108,7 @@ class Blueprint:
                 "contract": self.contract.to_dict(),
                 "head": self.fitted.head.name,
                 "shape": self.fitted.shape,
+                "scale": self.fitted.scale,
                 "classes": len(self.classes),
                 "head_weights": str(Path(folder) / "head.npz"),
                 "path": str(path),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headfit.errors import UnknownNameError, UsageError
-from headfit.heads.body import ACTIVATIONS, Dense, Dropout
+from headfit.heads.body import ACTIVATIONS, BatchNorm, Dense, Dropout
 from headfit.heads.chain import MAX_UNITS, Head, parse_head, parse_heads
 from headfit.heads.layers.gap import GAP
 from headfit.heads.pooling import find_pooling, pooling_names, register
@@ -16,6 +16,7 @@ quick = settings(deadline=None, max_examples=25)
 steps = st.one_of(
     st.builds(Dense, st.integers(1, MAX_UNITS), st.sampled_from(ACTIVATIONS)),
     st.builds(Dropout, st.floats(0, 1, exclude_max=True).map(abs)),
+    st.just(BatchNorm()),
 )
 poolings = st.sampled_from(pooling_names()).map(find_pooling)
 heads = st.builds(Head, poolings, st.lists(steps, max_size=4).map(tuple))
@@ -44,6 +45,7 @@ def test_the_name_is_lower_case_and_safe_in_a_shell_and_a_list(head):
         ("gap-dropout0", "gap-dropout0"),
         ("gap-dropout0.00001", "gap-dropout0.00001"),
         ("gap-64:leaky_relu", "gap-64:leaky_relu"),
+        ("GeM-BN-512", "gem-bn-512"),
     ],
 )
 def test_spellings_become_canonical(text, name):
@@ -68,7 +70,8 @@ def test_spellings_become_canonical(text, name):
         ("gap-dropout5e", "dropout5e"),
         ("gap-٣", "٣"),
         ("gap-8-8 8", "8 8"),
-        ("gap-512-bn", "bn"),
+        ("gap-512-bn2", "bn2"),
+        ("gap-512-bn:relu", "bn:relu"),
     ],
 )
 def test_a_bad_step_is_named_with_its_chain_and_an_example(chain, step):

@@ -74,6 +74,27 @@ def test_published_tops_have_their_published_size():
     assert parse_head("alexnet").parameters((6, 6, 256), 1000) == 58_631_144
 
 
+def test_batch_normalisation_counts_what_is_trained_and_keras_builds_it():
+    head = parse_head("gap-bn-6-bn")
+    assert head.parameters((4, 4, 5), 3) == 2 * 5 + 6 * (5 + 1) + 2 * 6 + 3 * (6 + 1)
+    x = keras.Input((4, 4, 5))
+    model = keras.Model(x, head.build(x, 3))
+    assert head.parameters((4, 4, 5), 3) == sum(
+        int(np.prod(weight.shape)) for weight in model.trainable_weights
+    )
+    assert [layer.name for layer in model.layers if "bn" in layer.name] == [
+        "head_bn_1",
+        "head_bn_2",
+    ]
+    assert {model.get_layer(name).epsilon for name in ("head_bn_1", "head_bn_2")} == {1e-3}
+
+
+def test_fastai_head_has_its_size_and_two_biases():
+    # create_head(2048, 10): normalisations of 2048 and 512, 2048 × 512 and 512 × 10 without bias
+    published = 2 * 2048 + 2048 * 512 + 2 * 512 + 512 * 10
+    assert parse_head("fastai").parameters((7, 7, 1024), 10) == published + 512 + 10
+
+
 def test_the_table_without_the_last_bias():
     expected = {"flatten": 49 * 512, "gap": 512, "gmp": 512, "avgmax": 1024, "spp": 21 * 512}
     for name, each in expected.items():

@@ -1,13 +1,14 @@
-"""Heads with hidden layers: many small networks trained at once by mini-batch AdamW.
+"""Heads trained by gradient descent: many small networks at once by mini-batch AdamW.
 
 All networks (fold × trial) see the same batches in the same order; a 0/1 mask for each network says
 which images count in its loss. So a batch is taken once for all, and no image is copied for each
 network. They also share the first weights and, by the seed, the dropout masks: a network comes out
 the same (to rounding) whatever else is trained beside it, and two trials differ by nothing but
-their learning rate and weight decay.
+their learning rate and weight decay. Only a pooling that starts from the images starts each fold
+from those that it may learn from.
 
-Features are expected centred, and divided by one scalar such that their variance is 1 on average
-over the d features. The learning rates below are meant for that scale.
+Vectors are expected centred, and divided by one scalar such that their variance is 1 on average
+over the d features; maps are only divided. The learning rates are meant for that scale.
 """
 
 from __future__ import annotations
@@ -22,18 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from headfit.fitting.adamw import Data, Steps, first_state
 from headfit.fitting.budget import Schedule
-from headfit.fitting.network import (
-    Array,
-    Data,
-    Floats,
-    first_state,
-    initial_weights,
-    predict,
-    run_epoch,
-    watched_losses,
-)
+from headfit.fitting.network import Array, Design, Floats
+from headfit.fitting.sources import Maps, Source, source_of
+from headfit.fitting.starts import starts
 from headfit.heads.body import Step
+from headfit.heads.trained import TrainedPooling
 
 __all__ = [
     "Networks",
@@ -46,7 +42,7 @@ Ints = npt.NDArray[np.integer]
 Reals = npt.NDArray[np.floating]
 
 MEMORY = 2_000_000_000
-# Weights, two moments and gradients, float32.
+# Weights, two moments and gradients, float32; of what is formed for an image about as many copies.
 _BYTES_PER_PARAMETER = 4 * 4
 
 
@@ -55,8 +51,8 @@ class Networks:
     """M trained networks.
 
     Attributes:
-        weights: float32 arrays, alternating kernel (M, in, out) and bias (M, out), of every
-            ``Dense`` of the body and of the final layer. A network that diverged holds nan.
+        weights: float32 arrays with M in front, in the order that :mod:`headfit.fitting.network`
+            gives. A network that diverged holds nan.
         watch_loss: float64 (epochs, M), mean −ln of the probability given to the label, clipped to
             [1e-15, 1], over the watched images after each epoch; nan where none are watched.
     """
@@ -80,7 +76,7 @@ class _Models(NamedTuple):
 
 
 def train(
-    features: Floats,
+    features: Floats | Maps,
     labels: Ints,
     classes: int,
     body: Sequence[Step],
@@ -89,15 +85,16 @@ def train(
     weight_decays: Reals,
     *,
     schedule: Schedule,
+    pooling: TrainedPooling | None = None,
     watch_masks: Bools | None = None,
     stop_epochs: Ints | None = None,
     progress: Callable[[float], None] | None = None,
     memory: int = MEMORY,
 ) -> Networks:
-    """Train M networks of one shape.
+    """Train M networks of one design.
 
     Args:
-        features: float32 (n, d), centred, of mean variance 1.
+        features: float32 (n, d), or with a pooling maps (n, H, W, C), see the top of this file.
         labels: int (n,), class indices below ``classes``.
         classes: K, the width of the final layer.
         body: the steps between the features and the final layer; may be empty.
@@ -106,6 +103,7 @@ def train(
         weight_decays: (M,), AdamW's decoupled decay of the kernels (not of the biases), per step
             times the step's learning rate.
         schedule: epochs, batches and seed.
+        pooling: what turns maps into vectors, trained too.
         watch_masks: bool (M, n), the images whose log-loss is reported after each epoch.
         stop_epochs: int (M,), 0 to ``epochs``; a network keeps the weights that it had after so
             many epochs. The learning rate's course is that of the full schedule all the same.
@@ -119,10 +117,10 @@ def train(
     Raises:
         ValueError: if shapes do not agree or a value is out of its range.
     """
-    features, body = np.asarray(features, np.float32), tuple(body)
-    _check_images(features, labels, classes)
+    labels = np.asarray(labels)
+    _check_images(features.shape, labels, classes, 2 if pooling is None else 4)
     models = _checked(
-        len(features),
+        len(labels),
         schedule,
         train_masks,
         watch_masks,
@@ -130,22 +128,52 @@ def train(
         weight_decays,
         stop_epochs,
     )
-    images = jnp.asarray(features), jnp.asarray(labels, dtype=jnp.int32)
-    start = initial_weights(features.shape[1], body, classes, schedule.seed)
-    chunks = _chunks(len(models.train), sum(array.size for array in start), memory)
+    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling)
+    source = source_of(design, features)
+    begin = starts(design, features, labels, schedule.seed)
+    _, batch = schedule.shape(len(labels))
+    chunks = _chunks(len(models.train), design.size + batch * design.activations(), memory)
     parts: list[Networks] = []
     for turn, chunk in enumerate(chunks):
         tell = _share(progress, turn, len(chunks))
-        parts.append(_train_chunk(images, body, models.of(chunk), start, schedule, tell))
+        part = models.of(chunk)
+        start = begin(part.train)
+        parts.append(_train_chunk(source, labels, design, part, start, schedule, tell))
     return Networks(
         [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)],
         np.concatenate([part.watch_loss for part in parts], axis=1),
     )
 
 
+def predict(
+    weights: Sequence[Floats],
+    body: Sequence[Step],
+    features: Floats | Maps,
+    pooling: TrainedPooling | None = None,
+) -> npt.NDArray[np.float64]:
+    """Predict with M networks.
+
+    Args:
+        weights: of ``Networks``.
+        body: the steps that they were trained with; dropout does nothing here.
+        features: float32 (n, d), or with a pooling maps (n, H, W, C), scaled as in training.
+        pooling: the one that they were trained with.
+
+    Returns:
+        Probabilities, float64 (M, n, K), rows summing to 1.
+    """
+    classes = weights[-1].shape[1]
+    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling)
+    raised = source_of(design, features).scores([jnp.asarray(w) for w in weights])
+    raised = raised.astype(np.float64)
+    powers = np.exp(raised - raised.max(axis=2, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=2, keepdims=True))
+
+
 def _train_chunk(
-    images: tuple[Array, Array],
-    body: tuple[Step, ...],
+    source: Source,
+    labels: Ints,
+    design: Design,
     models: _Models,
     start: Sequence[Floats],
     schedule: Schedule,
@@ -153,24 +181,35 @@ def _train_chunk(
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
     data = Data(
-        *images, jnp.asarray(models.train.T), jnp.asarray(models.rates), jnp.asarray(models.decays)
+        jnp.asarray(labels, dtype=jnp.int32),
+        jnp.asarray(models.train.T),
+        jnp.asarray(models.rates),
+        jnp.asarray(models.decays),
     )
-    state = first_state(start, m)
+    state = first_state(start)
     factors = schedule.factors(n)
     losses = np.full((schedule.epochs, m), np.nan)
     watched = _watched(models.watch)
     last = int(models.stops.max())
     for epoch in range(last):
         numbers = np.arange(factors.shape[1], dtype=np.int32) + epoch * factors.shape[1] + 1
-        steps = schedule.rows(n, epoch), factors[epoch], numbers
+        rows = schedule.rows(n, epoch)
         active = jnp.asarray(models.stops > epoch)
-        state = run_epoch(state, data, steps, active, np.uint32(schedule.seed), body)
+        steps = Steps(rows, rows, factors[epoch], numbers)
+        state = source.steps(state, data, steps, active, schedule.seed)
         # Waiting here, not at the end, lets Ctrl-C through and keeps progress truthful.
         state.weights[-1].block_until_ready()
-        losses[epoch] = _watch(state.weights, data, watched, body)
+        losses[epoch] = _watch(source, design, state.weights, data, watched)
         tell((epoch + 1) / last)
-    losses[last:] = losses[last - 1] if last else _watch(state.weights, data, watched, body)
-    return Networks([np.array(array) for array in state.weights], losses)
+    losses[last:] = (
+        losses[last - 1] if last else _watch(source, design, state.weights, data, watched)
+    )
+    weights = _settled(source, design, state.weights, data)
+    return Networks([np.array(array) for array in weights], losses)
+
+
+def _settled(source: Source, design: Design, weights: list[Array], data: Data) -> list[Array]:
+    return source.settled(weights, data.train) if design.normalises else weights
 
 
 def _watched(masks: Bools) -> tuple[Ints, Ints]:
@@ -183,12 +222,17 @@ def _watched(masks: Bools) -> tuple[Ints, Ints]:
 
 
 def _watch(
-    weights: list[Array], data: Data, watched: tuple[Ints, Ints], body: tuple[Step, ...]
+    source: Source,
+    design: Design,
+    weights: list[Array],
+    data: Data,
+    watched: tuple[Ints, Ints],
 ) -> Reals:
     rows, counts = watched
     if rows.shape[1] == 0:
         return np.full(len(rows), np.nan)
-    losses = np.asarray(watched_losses(weights, data, rows, body), np.float64)
+    settled = _settled(source, design, weights, data)
+    losses = source.losses(settled, data.labels, rows).astype(np.float64)
     counted = np.arange(rows.shape[1]) < counts[:, None]
     sums = np.sum(losses, axis=1, where=counted)
     means: Reals = np.full(len(rows), np.nan)
@@ -211,10 +255,11 @@ def _share(
     return lambda done: progress((turn + done) / turns) if progress else None
 
 
-def _check_images(features: Floats, labels: Ints, classes: int) -> None:
-    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
+def _check_images(shape: tuple[int, ...], labels: Ints, classes: int, axes: int) -> None:
+    if len(shape) != axes or labels.shape != shape[:1] or not len(labels):
+        wanted = "(n, d)" if axes == 2 else "(n, H, W, C)"
         raise ValueError(
-            f"features must be (n, d) and labels (n,), not {features.shape} and {labels.shape}."
+            f"features must be {wanted} and labels (n,), not {shape} and {labels.shape}."
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels must be in 0..{classes - 1}.")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 
 import numpy as np
 
 from headfit.features.store import FeatureMaps
 from headfit.fitting.softmax import softmax
-from headfit.heads.body import Dense
 from headfit.heads.chain import Head
 from headfit.heads.pooling import MapShape
 
@@ -23,25 +21,32 @@ class FittedHead:
     Attributes:
         head: which one.
         shape: value of the pooling's shape parameter, if it has one.
-        weights: float32 arrays, kernel (in, out) and bias (out,) of each dense layer in turn, the
-            softmax layer last.
+        weights: float32 arrays of each layer in turn: the pooling's if it has any to train, kernel
+            (in, out) and bias (out,) of a dense layer, γ, β, mean and variance of a batch
+            normalisation; the softmax layer last.
+        scale: what the maps are multiplied by first.
     """
 
     head: Head
     shape: float | None
     weights: tuple[np.ndarray, ...]
+    scale: float = 1.0
 
     def probabilities(self, maps: np.ndarray) -> np.ndarray:
         """Class probabilities, float64 (n, K), of float32 feature maps (n, H, W, C)."""
-        features = self.head.pooling.pool(maps, self.shape)
         if self.head.linear:
             kernel, bias = self.weights
+            features = self.head.pooling.pool(maps, self.shape)
             return softmax((features @ kernel + bias).astype(np.float64))
         # imported here: JAX takes a second, and a study of linear heads needs none of it
         from headfit.fitting import descent  # noqa: PLC0415
 
-        stacked = [weight[None] for weight in self.weights]
-        result: np.ndarray = descent.predict(stacked, self.head.body, features)[0]
+        trained, stacked = self.head.trained, [weight[None] for weight in self.weights]
+        if trained is None:
+            features = self.head.pooling.pool(maps, self.shape)
+        else:
+            features = np.asarray(maps, np.float32) * np.float32(self.scale)
+        result: np.ndarray = descent.predict(stacked, self.head.body, features, trained)[0]
         return result
 
     def probabilities_of(self, maps: FeatureMaps) -> np.ndarray:
@@ -65,9 +70,12 @@ def latency_ms(head: Head, map_shape: MapShape, classes: int, runs: int = 5) -> 
 
 
 def _blank(head: Head, map_shape: MapShape, classes: int) -> tuple[np.ndarray, ...]:
-    widths = [step.units for step in head.body if isinstance(step, Dense)]
-    sizes = [head.pooling.width(map_shape), *widths, classes]
-    weights: list[np.ndarray] = []
-    for before, after in pairwise(sizes):
-        weights += [np.zeros((before, after), np.float32), np.zeros(after, np.float32)]
-    return tuple(weights)
+    if head.linear:
+        kernel = np.zeros((head.pooling.width(map_shape), classes), np.float32)
+        return kernel, np.zeros(classes, np.float32)
+    from headfit.fitting.network import Design  # noqa: PLC0415  (imports JAX)
+
+    trained = head.trained
+    inputs = map_shape if trained else (head.pooling.width(map_shape),)
+    design = Design(inputs, head.body, classes, trained)
+    return tuple(np.zeros(shape, np.float32) for shape in design.shapes)

@@ -1,16 +1,17 @@
-"""Small multilayer perceptrons: first weights, forward pass, an epoch of AdamW for M at once.
+"""One head that is trained by gradient descent: its arrays, first weights and forward pass.
 
-Weights travel as one flat list: kernel (in, out), bias (out,) of each ``Dense`` of the body in its
-order, then those of the final layer over the K classes. Many networks of one shape are the same
-list with a leading axis M.
+Weights travel as one flat list: those of the pooling, if it has any; of each step of the body in
+its order (``Dense``: kernel (in, out) and bias (out,); ``BatchNorm``: γ, β, mean and variance, as
+Keras lists them); kernel and bias of the final layer over the K classes, or the bias alone where
+the pooling puts out logits. Many networks of one design are the same list with a leading axis M.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from headfit.heads.body import Dense, Step
+from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout, Step
+from headfit.heads.pooling import MapShape
+from headfit.heads.trained import TrainedPooling, Weight
 
 Array = jax.Array
 Floats = npt.NDArray[np.float32]
@@ -36,206 +39,233 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 _HE = frozenset({"relu", "gelu", "silu", "elu", "leaky_relu"})
 
-# A memory of 100 steps, not the usual 1000: a whole training here is some 50 to 200 steps.
-FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.99, 1e-7
-LOG_CLIP = 1e-15  # as in the metrics: a log-loss of at most 34.5 nats
+
+class Slot(NamedTuple):
+    """One array of the list.
+
+    Attributes:
+        shape: of one network's.
+        decay: whether weight decay applies.
+        deviation: of the normal numbers that it starts from; 0 for none.
+        start: what is added to them.
+    """
+
+    shape: tuple[int, ...]
+    decay: bool = False
+    deviation: float = 0.0
+    start: float = 0.0
 
 
-class State(NamedTuple):
-    """Weights and AdamW's two moments of M networks, lists of one shape."""
+@dataclass(frozen=True)
+class Design:
+    """Everything of a network but its numbers.
 
-    weights: list[Array]
-    first: list[Array]
-    second: list[Array]
+    Attributes:
+        inputs: (d,) where it is given vectors, (H, W, C) where it is given maps.
+        body: the steps between the features and the final layer.
+        classes: K.
+        pooling: what turns maps into vectors with weights of its own; None for vectors.
+    """
+
+    inputs: tuple[int, ...]
+    body: tuple[Step, ...]
+    classes: int
+    pooling: TrainedPooling | None = None
+
+    @property
+    def normalises(self) -> bool:
+        """Whether some layer needs the statistics of the training images."""
+        return any(isinstance(step, BatchNorm) for step in self.body)
+
+    @property
+    def readout(self) -> bool:
+        """Whether the pooling gives the logits but for their bias."""
+        return self.pooling is not None and self.pooling.readout
+
+    @property
+    def map_shape(self) -> MapShape:
+        """Height, width and channels, where it is given maps."""
+        height, width, channels = self.inputs
+        return height, width, channels
+
+    @property
+    def own(self) -> tuple[Weight, ...]:
+        """The pooling's arrays."""
+        return self.pooling.weights(self.map_shape, self.classes) if self.pooling else ()
+
+    @property
+    def width(self) -> int:
+        """Features before the body."""
+        return self.pooling.width(self.map_shape) if self.pooling else self.inputs[0]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of all arrays."""
+        own = [weight.shape for weight in self.own]
+        return [*own, *(slot.shape for slot in self.slots())]
+
+    @cached_property
+    def decays(self) -> tuple[bool, ...]:
+        """Which arrays weight decay applies to."""
+        own = [weight.decay for weight in self.own]
+        return (*own, *(slot.decay for slot in self.slots()))
+
+    @property
+    def size(self) -> int:
+        """Count the numbers in all arrays."""
+        return sum(map(math.prod, self.shapes))
+
+    def slots(self) -> Iterator[Slot]:
+        """List the arrays after those of the pooling."""
+        width = self.width
+        for step in self.body:
+            if isinstance(step, Dense):
+                yield _kernel(width, step.units, step.activation)
+                yield Slot((step.units,))
+                width = step.units
+            elif isinstance(step, BatchNorm):
+                gamma, zeros = Slot((width,), start=1.0), Slot((width,))
+                yield from (gamma, zeros, zeros, gamma)
+        if not self.readout:
+            yield _kernel(width, self.classes, "softmax")
+        yield Slot((self.classes,))
+
+    def activations(self) -> int:
+        """Count the numbers that each network forms for an image, roughly."""
+        if self.pooling is not None:
+            first = math.prod(self.inputs) + self.width
+        else:
+            # before the first dense layer all networks share the features, unless normalised
+            steps = (step for step in self.body if not isinstance(step, Dropout))
+            first = self.width if isinstance(next(steps, None), BatchNorm) else 0
+        return first + sum(step.units for step in self.body if isinstance(step, Dense))
 
 
-class Data(NamedTuple):
-    """What an epoch's program reads and leaves as it is."""
-
-    features: Array  # float32 (n, d)
-    labels: Array  # int32 (n,)
-    train: Array  # bool (n, M)
-    rates: Array  # float32 (M,)
-    decays: Array  # float32 (M,)
+def _kernel(inward: int, outward: int, activation: str) -> Slot:
+    if activation in _HE:
+        variance = 2.0 / inward
+    else:
+        variance = 1.0 / inward if activation == "selu" else 2.0 / (inward + outward)
+    return Slot((inward, outward), True, float(np.sqrt(variance)))
 
 
-def widths(features: int, body: Sequence[Step], classes: int) -> list[int]:
-    """List the widths from the features over every ``Dense`` to the classes."""
-    return [features, *(step.units for step in body if isinstance(step, Dense)), classes]
-
-
-def initial_weights(features: int, body: Sequence[Step], classes: int, seed: int) -> list[Floats]:
-    """Draw the weights that every network of this shape starts from.
+def initial_weights(design: Design, seed: int) -> list[Floats]:
+    """Draw the weights that every network of a design starts from, those of the pooling apart.
 
     Normal kernels: He's variance before rectifier-like activations, LeCun's before ``selu``,
     Glorot's otherwise and in the final layer; zero biases. numpy draws them, so that they do not
     depend on JAX' version or configuration.
 
     Returns:
-        float32, alternating kernel (in, out) and bias (out,).
+        float32, in the order of :meth:`Design.slots`.
     """
     rng = np.random.default_rng(seed)
-    activations = [step.activation for step in body if isinstance(step, Dense)]
-    shapes = itertools.pairwise(widths(features, body, classes))
     weights: list[Floats] = []
-    for (inward, outward), activation in zip(shapes, [*activations, "softmax"], strict=True):
-        deviation = np.float32(np.sqrt(_variance(inward, outward, activation)))
-        weights.append(rng.standard_normal((inward, outward), dtype=np.float32) * deviation)
-        weights.append(np.zeros(outward, np.float32))
+    for slot in design.slots():
+        array = np.full(slot.shape, slot.start, np.float32)
+        if slot.deviation:
+            array += rng.standard_normal(slot.shape, dtype=np.float32) * np.float32(slot.deviation)
+        weights.append(array)
     return weights
 
 
-def _variance(inward: int, outward: int, activation: str) -> float:
-    if activation in _HE:
-        return 2.0 / inward
-    return 1.0 / inward if activation == "selu" else 2.0 / (inward + outward)
-
-
-def logits(
-    weights: Sequence[Array], body: Sequence[Step], features: Array, key: Array | None = None
-) -> Array:
-    """Run one network.
+def pool(weights: Sequence[Array], design: Design, images: Array) -> Array:
+    """Give the vectors before the body.
 
     Args:
-        weights: alternating kernel and bias, see the top of this file.
-        body: the steps before the final layer.
-        features: float32 (n, d).
+        weights: of one network, all of them.
+        design: which network.
+        images: float32 (n, d), or maps (n, P, C).
+
+    Returns:
+        float32 (n, width).
+    """
+    if design.pooling is None:
+        return images
+    pooled: Array = design.pooling.forward(jnp, images, list(weights[: len(design.own)]))
+    return pooled
+
+
+def after(
+    weights: Sequence[Array],
+    design: Design,
+    vectors: Array,
+    counts: Array | None = None,
+    key: Array | None = None,
+) -> Array:
+    """Run what follows the pooling.
+
+    Args:
+        weights: of one network, all of them.
+        design: which network.
+        vectors: float32 (n, width).
+        counts: float32 (n,), 1 for the images whose mean and variance normalise the batch; None
+            takes the mean and variance among the weights.
         key: the source of the dropout masks; None is inference, without dropout.
 
     Returns:
         float32 (n, K), before the softmax.
     """
-    remaining = iter(weights)
-    hidden = features
-    for place, step in enumerate(body):
+    remaining = iter(weights[len(design.own) :])
+    hidden = vectors
+    for place, step in enumerate(design.body):
         if isinstance(step, Dense):
             hidden = hidden @ next(remaining) + next(remaining)
             hidden = _ACTIVATIONS[step.activation](hidden)
+        elif isinstance(step, BatchNorm):
+            own = [next(remaining) for _ in range(4)]
+            hidden = _normalise(hidden, own, counts)
         elif key is not None and step.rate > 0:
             hidden = _drop(hidden, step.rate, jax.random.fold_in(key, place))
-    return hidden @ next(remaining) + next(remaining)
+    if not design.readout:
+        hidden = hidden @ next(remaining)
+    return hidden + next(remaining)
 
 
-_logits = jax.jit(logits, static_argnums=1)
+def settle(weights: Sequence[Array], design: Design, vectors: Array, counts: Array) -> list[Array]:
+    """Put the exact statistics of a network's training images into its ``BatchNorm`` steps.
+
+    A moving average would be of some 50 steps with weights that have changed since, and taken
+    under dropout, which inference does without. So each step's mean and variance are computed
+    anew, from the first to the last, of what will reach it in inference.
+
+    Args:
+        weights: of one network.
+        design: which network.
+        vectors: float32 (n, width), see :func:`pool`.
+        counts: float32 (n,), 1 for a training image.
+
+    Returns:
+        The weights; the variance is the biased one, which is what Keras normalises with.
+    """
+    found = list(weights)
+    at = len(design.own)
+    hidden = vectors
+    for step in design.body:
+        if isinstance(step, Dense):
+            hidden = _ACTIVATIONS[step.activation](hidden @ found[at] + found[at + 1])
+            at += 2
+        elif isinstance(step, BatchNorm):
+            found[at + 2], found[at + 3] = _moments(hidden, counts)
+            hidden = _normalise(hidden, found[at : at + 4], None)
+            at += 4
+    return found
+
+
+def _moments(hidden: Array, counts: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of the images that count; 0 where none does."""
+    shares = counts / jnp.maximum(jnp.sum(counts), 1.0)
+    mean = shares @ hidden
+    return mean, shares @ jnp.square(hidden - mean)
+
+
+def _normalise(hidden: Array, own: Sequence[Array], counts: Array | None) -> Array:
+    gamma, beta, mean, variance = own
+    if counts is not None:
+        mean, variance = _moments(hidden, counts)
+    return (hidden - mean) * (gamma * jax.lax.rsqrt(variance + BATCH_NORM_EPSILON)) + beta
 
 
 def _drop(hidden: Array, rate: float, key: Array) -> Array:
     kept = jax.random.uniform(key, hidden.shape, jnp.float32) >= rate
     return jnp.where(kept, hidden / (1.0 - rate), 0.0)
-
-
-def first_state(start: Sequence[Floats], models: int) -> State:
-    """Start M networks from the same weights, with no moments yet."""
-    weights = [jnp.tile(array, (models,) + (1,) * array.ndim) for array in start]
-    first, second = ([jnp.zeros_like(array) for array in weights] for _ in range(2))
-    return State(weights, first, second)
-
-
-@partial(jax.jit, static_argnames="body", donate_argnames="state")
-def run_epoch(
-    state: State,
-    data: Data,
-    steps: tuple[Array, Array, Array],
-    active: Array,
-    seed: Array,
-    body: tuple[Step, ...],
-) -> State:
-    """Take an epoch's steps: rows int32 (S, B), factors float32 (S,), numbers int32 (S,) from 1."""
-    # The kind is named because a user's JAX configuration could change the default.
-    source = jax.random.key(seed, impl="threefry2x32")
-
-    def step(state: State, now: tuple[Array, Array, Array]) -> tuple[State, None]:
-        rows, factor, number = now
-        key = jax.random.fold_in(source, number)
-        gradients = jax.grad(_loss)(state.weights, data, rows, key, body)
-        return _adamw(state, gradients, data, factor, number, active), None
-
-    return jax.lax.scan(step, state, steps)[0]
-
-
-def _loss(
-    weights: list[Array], data: Data, rows: Array, key: Array, body: tuple[Step, ...]
-) -> Array:
-    """Sum over the networks of each one's mean cross-entropy over its images in the batch.
-
-    No network's weights enter another's term, so the gradient of the sum holds every gradient.
-    """
-    features, labels = data.features[rows], data.labels[rows]
-    # (M, B, K): the features, and so the first product's left side, are shared.
-    scores = jax.vmap(lambda own: logits(own, body, features, key))(weights)
-    given = jnp.take_along_axis(jax.nn.log_softmax(scores), labels[None, :, None], axis=2)[..., 0]
-    counts = (data.train[rows] & (rows >= 0)[:, None]).T.astype(given.dtype)
-    return -jnp.sum(jnp.sum(counts * given, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0))
-
-
-def _adamw(
-    state: State, gradients: list[Array], data: Data, factor: Array, number: Array, active: Array
-) -> State:
-    updated = [
-        _adamw_one(*arrays, data, factor, number.astype(jnp.float32), active)
-        for arrays in zip(*state, gradients, strict=True)
-    ]
-    return State(*(list(arrays) for arrays in zip(*updated, strict=True)))
-
-
-def _adamw_one(
-    weight: Array,
-    first: Array,
-    second: Array,
-    gradient: Array,
-    data: Data,
-    factor: Array,
-    number: Array,
-    active: Array,
-) -> tuple[Array, Array, Array]:
-    """Update one array of all networks; kernels are those of three axes, with M in front."""
-    across = (-1,) + (1,) * (weight.ndim - 1)
-    rate = (data.rates * factor).reshape(across)
-    decay = data.decays.reshape(across) if weight.ndim == 3 else 0.0
-    first = FIRST_DECAY * first + (1.0 - FIRST_DECAY) * gradient
-    second = SECOND_DECAY * second + (1.0 - SECOND_DECAY) * gradient**2
-    mean = first / (1.0 - FIRST_DECAY**number)
-    scale = jnp.sqrt(second / (1.0 - SECOND_DECAY**number)) + EPSILON
-    moved = weight - rate * (mean / scale + decay * weight)
-    # Chosen, not multiplied by 0: a stopped network must survive that its gradients overflow.
-    return jnp.where(active.reshape(across), moved, weight), first, second
-
-
-@partial(jax.jit, static_argnames="body")
-def watched_losses(weights: list[Array], data: Data, rows: Array, body: tuple[Step, ...]) -> Array:
-    """Return each network's −ln p on its own rows, float32 (M, w).
-
-    One network after another: the rows differ, and only a few images are anyone's to watch.
-    """
-
-    def one(item: tuple[list[Array], Array]) -> Array:
-        own, picked = item
-        scores = jax.nn.log_softmax(logits(own, body, data.features[picked]))
-        given = jnp.take_along_axis(scores, data.labels[picked][:, None], axis=1)[:, 0]
-        return jnp.minimum(-given, -math.log(LOG_CLIP))
-
-    losses: Array = jax.lax.map(one, (weights, rows))
-    return losses
-
-
-def predict(
-    weights: Sequence[Floats], body: Sequence[Step], features: Floats
-) -> npt.NDArray[np.float64]:
-    """Predict with M networks.
-
-    Args:
-        weights: of ``Networks``.
-        body: the steps that they were trained with; dropout does nothing here.
-        features: float32 (n, d), scaled as in training.
-
-    Returns:
-        Probabilities, float64 (M, n, K), rows summing to 1.
-    """
-    images = jnp.asarray(features)
-    scores = [
-        np.asarray(_logits([array[model] for array in weights], tuple(body), images))
-        for model in range(len(weights[0]))
-    ]
-    raised = np.stack(scores).astype(np.float64)
-    powers = np.exp(raised - raised.max(axis=2, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=2, keepdims=True))

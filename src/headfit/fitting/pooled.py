@@ -18,7 +18,9 @@ from headfit.fitting import coordinates, kernels
 from headfit.fitting.coordinates import Coordinates
 from headfit.fitting.kernels import Kernels
 from headfit.fitting.threads import in_threads
+from headfit.heads.layers.gap import GAP
 from headfit.heads.pooling import Pooling
+from headfit.heads.trained import TrainedPooling
 
 Key = tuple[str, float | None]
 # features that flatten and gap can stand for are kept in memory up to this width
@@ -44,7 +46,8 @@ class PooledFeatures:
     Args:
         maps: the stored feature maps.
         poolings: those that will be asked for, in this order; as many as there is room for are
-            computed in one reading of the store.
+            computed in one reading of the store. Those with weights of their own are left out:
+            they are given the maps.
     """
 
     maps: FeatureMaps
@@ -65,6 +68,15 @@ class PooledFeatures:
     @cached_property
     def _lowest(self) -> float:
         return min(float(piece.min()) for _, piece in self.maps.chunks())
+
+    @cached_property
+    def map_scale(self) -> float:
+        """What maps are multiplied by so that their averages over positions have variance 1.
+
+        The mean over channels of the variance over images is meant; 1 if all are the same.
+        """
+        averages = self.features(GAP, None)
+        return 1.0 / (float(np.sqrt(averages.var(axis=0, dtype=np.float64).mean())) or 1.0)
 
     def features(self, pooling: Pooling, shape: float | None) -> np.ndarray:
         """Give the raw features, float32 (n, width), whatever their width."""
@@ -166,7 +178,8 @@ class PooledFeatures:
     ) -> list[tuple[Pooling, float | None]]:
         """List what is pooled in one reading: this one, and those after it that fit."""
         n, height, width, channels = self.maps.shape
-        others = keys_of([p for p in self.poolings if self._narrow(p) and self._suits(p)])
+        kept = [p for p in self.poolings if not isinstance(p, TrainedPooling)]
+        others = keys_of([p for p in kept if self._narrow(p) and self._suits(p)])
         if (pooling, shape) not in others:
             return [(pooling, shape)]
         found: list[tuple[Pooling, float | None]] = []

@@ -31,4 +31,15 @@ class Dropout:
     rate: float
 
 
-Step = Dense | Dropout
+@dataclass(frozen=True)
+class BatchNorm:
+    """γ (x − mean) / √(variance + ε) + β, feature by feature; γ and β are trained.
+
+    Mean and variance are those of the batch while training, of the training images afterwards.
+    """
+
+
+BATCH_NORM_EPSILON = 1e-3
+"""ε of Keras' BatchNormalization; fastai, on PyTorch, has 1e-5."""
+
+Step = Dense | Dropout | BatchNorm

@@ -1,7 +1,7 @@
 """A head written as a chain, ``gap-1024-dropout0.5-512:gelu``, and the head that it stands for.
 
     chain  = preset | pooling ("-" step)*
-    step   = units [":" activation]  |  "dropout" rate
+    step   = units [":" activation]  |  "dropout" rate  |  "bn"
 
 The softmax layer over the classes is implied; a layer is ReLU unless said.
 """
@@ -9,6 +9,7 @@ The softmax layer over the classes is implied; a layer is ReLU unless said.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,11 +17,20 @@ import numpy as np
 
 import headfit.heads.layers  # noqa: F401  (registers the poolings)
 from headfit.errors import UnknownNameError, UsageError
-from headfit.heads.body import ACTIVATIONS, Dense, Dropout, Step
+from headfit.heads.body import (
+    ACTIVATIONS,
+    BATCH_NORM_EPSILON,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Step,
+)
 from headfit.heads.pooling import MapShape, Pooling, Tensor, find_pooling, pooling_names
 from headfit.heads.presets import PRESETS
+from headfit.heads.trained import TrainedPooling
 
 MAX_UNITS = 65536
+_KINDS = {Dense: "dense", BatchNorm: "bn", Dropout: "dropout"}
 _DENSE = re.compile(r"([0-9]{1,9})(?::([a-z_]+))?")
 _DROPOUT = re.compile(r"dropout([0-9]+\.?[0-9]*|\.[0-9]+)")
 
@@ -32,10 +42,20 @@ class Head:
     Attributes:
         pooling: what turns the map into a vector.
         body: the layers between the vector and the softmax layer.
+
+    Raises:
+        UsageError: if layers follow a pooling whose output already is one logit for each class.
     """
 
     pooling: Pooling
     body: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.readout and self.body:
+            raise UsageError(
+                f"Head '{self.name}': '{self.pooling.name}' gives one number for each class, and "
+                f"no layer can follow it. Use '{self.pooling.name}' alone."
+            )
 
     @property
     def name(self) -> str:
@@ -47,8 +67,18 @@ class Head:
 
     @property
     def linear(self) -> bool:
-        """Whether nothing follows the pooling, so that its fit is convex and solved exactly."""
-        return not self.body
+        """Whether only the softmax layer is trained, so that its fit is convex, solved exactly."""
+        return not self.body and self.trained is None
+
+    @property
+    def trained(self) -> TrainedPooling | None:
+        """The pooling if it has weights of its own, which are trained with the rest."""
+        return self.pooling if isinstance(self.pooling, TrainedPooling) else None
+
+    @property
+    def readout(self) -> bool:
+        """Whether the pooling gives the logits but for their bias."""
+        return self.trained is not None and self.trained.readout
 
     @property
     def position_aware(self) -> bool:
@@ -57,6 +87,8 @@ class Head:
 
     def parameters(self, map_shape: MapShape, classes: int, bias: bool = True) -> int:
         """Count the trainable numbers, as Keras does.
+
+        Of a batch normalisation these are γ and β; its mean and variance are not trained.
 
         Args:
             map_shape: height, width and channels of the feature map.
@@ -67,24 +99,37 @@ class Head:
             UsageError: if the map or the number of classes does not suit the head.
         """
         _check_classes(classes)
-        total, width = self.pooling.own_parameters(map_shape), self.pooling.width(map_shape)
+        if self.trained is None:
+            total = self.pooling.own_parameters(map_shape)
+        else:
+            total = self.trained.own_parameters(map_shape, classes)
+        width = self.pooling.width(map_shape)
         for step in self.body:
             if isinstance(step, Dense):
                 total, width = total + (width + 1) * step.units, step.units
+            elif isinstance(step, BatchNorm):
+                total += 2 * width
         return total + (width + bias) * classes
 
     def build(
-        self, x: Tensor, classes: int, shape: float | None = None, data_format: str | None = None
+        self,
+        x: Tensor,
+        classes: int,
+        shape: float | None = None,
+        data_format: str | None = None,
+        scale: float = 1.0,
     ) -> Tensor:
         """Append the head to a Keras graph.
 
-        Layers are called ``head_pool``, ``head_dense_1``, ``head_dropout_1``, …, ``head_softmax``.
+        Layers are called ``head_pool``, ``head_dense_1``, ``head_bn_1``, ``head_dropout_1``, …,
+        ``head_softmax``.
 
         Args:
             x: Keras tensor, the feature map.
             classes: K, at least 2.
             shape: what the pooling's shape parameter starts from; its default if None.
             data_format: order of the axes of ``x``; Keras' setting if None.
+            scale: what the maps are multiplied by, in a layer ``head_scale`` unless it is 1.
 
         Returns:
             Keras tensor (batch, K), the probabilities, float32 under mixed precision too.
@@ -95,17 +140,29 @@ class Head:
         from keras import layers  # noqa: PLC0415  (heavy)
 
         _check_classes(classes)
-        x = self.pooling.layer(x, shape, "head_pool", data_format)
-        dense = dropout = 0
+        if scale != 1.0:
+            x = layers.Rescaling(scale, name="head_scale")(x)
+        if self.trained is None:
+            x = self.pooling.layer(x, shape, "head_pool", data_format)
+        else:
+            x = self.trained.layer(x, shape, "head_pool", data_format, classes)
+        numbers: Counter[str] = Counter()
         for step in self.body:
+            kind = _KINDS[type(step)]
+            numbers[kind] += 1
+            name = f"head_{kind}_{numbers[kind]}"
             if isinstance(step, Dense):
-                dense += 1
-                layer = layers.Dense(step.units, step.activation, name=f"head_dense_{dense}")
+                layer = layers.Dense(step.units, step.activation, name=name)
+            elif isinstance(step, BatchNorm):
+                layer = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=name)
             else:
-                dropout += 1
-                layer = layers.Dropout(step.rate, name=f"head_dropout_{dropout}")
+                layer = layers.Dropout(step.rate, name=name)
             x = layer(x)
         # Half precision would round the probabilities of many classes to nothing.
+        if self.readout:
+            from headfit.heads.layers.biased_softmax_layer import BiasedSoftmax  # noqa: PLC0415
+
+            return BiasedSoftmax(dtype="float32", name="head_softmax")(x)
         return layers.Dense(classes, "softmax", dtype="float32", name="head_softmax")(x)
 
 
@@ -142,6 +199,8 @@ def parse_heads(text: str | Iterable[str]) -> list[Head]:
 
 
 def _parse_step(step: str, chain: str) -> Step:
+    if step == _KINDS[BatchNorm]:
+        return BatchNorm()
     if (found := _DROPOUT.fullmatch(step)) and (rate := float(found[1])) < 1:
         return Dropout(rate)
     if found := _DENSE.fullmatch(step):
@@ -151,11 +210,13 @@ def _parse_step(step: str, chain: str) -> Step:
     raise UsageError(
         f"Head '{chain}': step '{step}' is neither a layer, <units>[:activation] with 1 to "
         f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}, nor dropout<rate> with "
-        f"0 <= rate < 1. For example 'gap-dropout0.5-512:gelu'."
+        f"0 <= rate < 1, nor bn. For example 'gap-dropout0.5-512:gelu'."
     )
 
 
 def _spell(step: Step) -> str:
+    if isinstance(step, BatchNorm):
+        return _KINDS[BatchNorm]
     if isinstance(step, Dropout):
         return "dropout" + np.format_float_positional(step.rate, trim="-")
     return str(step.units) if step.activation == "relu" else f"{step.units}:{step.activation}"

@@ -1,7 +1,4 @@
-"""Well-known tops under a name, as chains without their final softmax layer.
-
-fastai's head is not among them: it stands on batch normalisation, which a chain cannot spell.
-"""
+"""Well-known tops under a name, as chains without their final softmax layer."""
 
 from __future__ import annotations
 
@@ -40,6 +37,12 @@ _ALL = (
         "googlenet",
         "gap-dropout0.4",
         "GoogLeNet: the average, 40 % dropout, no hidden layer",
+    ),
+    Preset(
+        "fastai",
+        "avgmax-bn-dropout0.25-512-bn-dropout0.5",
+        "fastai's create_head: both poolings, a layer of 512, batch normalisation and dropout "
+        "before each layer; its two dense layers have no bias, these have",
     ),
     Preset(
         "mobilenet-question",

@@ -21,7 +21,7 @@ from headfit.heads.chain import Head
 from headfit.study.problem import Outcome, Problem
 
 # to be raised with every change of how heads are fitted
-FORMAT = 1
+FORMAT = 2
 PACKAGES = ("headfit", "numpy", "scipy", "jax")
 FACTS = "facts"  # the member that holds JSON
 
@@ -79,7 +79,7 @@ class Ledger:
             return None
         arrays, facts = found
         weights = tuple(arrays[str(number)] for number in range(len(arrays)))
-        return FittedHead(head, facts["shape"], weights)
+        return FittedHead(head, facts["shape"], weights, facts["scale"])
 
     def keep_fitted(self, settings: dict[str, Any], fitted: FittedHead) -> None:
         """Keep a fitted head.
@@ -89,7 +89,7 @@ class Ledger:
         """
         arrays = {str(number): weight for number, weight in enumerate(fitted.weights)}
         path = self._path("fitted", fitted.head.name, settings)
-        _write(path, arrays, {"shape": fitted.shape})
+        _write(path, arrays, {"shape": fitted.shape, "scale": fitted.scale})
 
     def facts(self, name: str, given: Any) -> dict[str, Any] | None:
         """Give a finding that was kept, plain data.
