@@ -1,0 +1,55 @@
+"""Attention pooling: one trained query says how much each position counts.
+
+v = Σ_p a_p F_p with a = softmax_p(⟨q, F_p⟩/√C), float (n, H, W, C) → (n, C); the query q has C
+trainable numbers, so K classes cost C + CK weights and K biases. Source: the attention pooling of
+Ilse 2018, with the scaled product of Vaswani 2017 in place of their small network: features of a
+pretrained backbone are compared with q as they are. q starts at 0, which is gap exactly, and weight
+decay draws it back there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.heads.pooling import Floats, MapShape, Vectors
+from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+
+
+@dataclass(frozen=True)
+class Attention(TrainedPooling):
+    """The mean over all positions, weighted by how well each matches the query."""
+
+    def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
+        """Pool maps (n, P, C) with q (C,) to (n, C)."""
+        (query,) = weights
+        shares = softmax(xp, xp.matmul(maps, query * maps.shape[-1] ** -0.5), axis=1)
+        return xp.einsum("np,npc->nc", shares, maps)
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+        return (Weight("query", (map_shape[2],)),)
+
+    def _initial(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        rng: np.random.Generator,
+        maps: Vectors | None,
+        labels: Labels | None,
+    ) -> Sequence[Floats]:
+        return [np.zeros(shape, np.float32) for shape in shapes]
+
+    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
+        from headfit.heads.layers.attention_layer import (  # noqa: PLC0415  (imports Keras)
+            AttentionPooling,
+        )
+
+        return AttentionPooling(data_format, name=name)
+
+
+ATTENTION = Attention("attention", "Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/√C)", "Ilse 2018")

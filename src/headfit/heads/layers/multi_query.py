@@ -1,0 +1,76 @@
+"""Multi-query attention: every query pools a slice of the features of its own.
+
+v = concat_m (V Σ_p a_mp F_p)_{slice m} with a_m = softmax_p(⟨q_m, F_p⟩/√C), float (n, H, W, C) →
+(n, C). M queries of C numbers and the C×C matrix V, so K classes cost C² + MC + CK weights and K
+biases. Source: efficient probing, Psomas 2025 (arXiv 2506.10178), with one head and no bias.
+
+The source computes V F_p at every position, PC² multiplications an image; pooling first and
+multiplying by V once gives the same for C². M is 8, or the largest divisor of C below it, since the
+slices have C/M features each. The source's queries start from noise and its V at random; here the
+queries start at 0 and V at the identity, which together are gap exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.heads.pooling import Floats, MapShape, Vectors
+from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+
+
+@dataclass(frozen=True)
+class MultiQuery(TrainedPooling):
+    """Slices of features, each averaged with weights of its own.
+
+    Attributes:
+        queries: how many at most, at least 1.
+    """
+
+    queries: int = 8
+
+    def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
+        """Pool maps (n, P, C) with queries (M, C) and V (C, C), input by output, to (n, C)."""
+        queries, values = weights
+        count, channels = queries.shape
+        keys = xp.transpose(queries * channels**-0.5)
+        shares = softmax(xp, xp.matmul(maps, keys), axis=1)
+        pooled = xp.matmul(xp.transpose(shares, (0, 2, 1)), maps)
+        slices = xp.reshape(values, (channels, count, channels // count))
+        found = xp.einsum("nmc,cms->nms", pooled, slices)
+        return xp.reshape(found, (-1, channels))
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+        channels = map_shape[2]
+        count = max(m for m in range(1, min(self.queries, channels) + 1) if channels % m == 0)
+        return Weight("queries", (count, channels)), Weight("values", (channels, channels))
+
+    def _initial(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        rng: np.random.Generator,
+        maps: Vectors | None,
+        labels: Labels | None,
+    ) -> Sequence[Floats]:
+        queries, (channels, _) = shapes
+        return np.zeros(queries, np.float32), np.eye(channels, dtype=np.float32)
+
+    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
+        from headfit.heads.layers.multi_query_layer import (  # noqa: PLC0415  (imports Keras)
+            MultiQueryPooling,
+        )
+
+        return MultiQueryPooling(self.queries, data_format, name=name)
+
+
+MULTI_QUERY = MultiQuery(
+    "multi_query",
+    "concat_m (V Σ_p a_mp F_p)_m, a_m = softmax_p(⟨q_m, F_p⟩/√C)",
+    "efficient probing, Psomas 2025",
+)

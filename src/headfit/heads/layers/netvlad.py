@@ -1,0 +1,98 @@
+"""NetVLAD: how the positions lie around M centres.
+
+V_m = Σ_p a_pm (f_p − c_m) with f_p = F_p/‖F_p‖ and a_p = softmax_m(⟨w_m, f_p⟩ + b_m); every V_m is
+brought to length 1 and so is their concatenation, float (n, H, W, C) → (n, MC). w, c and b have
+2MC + M numbers, so K classes cost 2MC + M + MCK weights and K biases. Source: Arandjelović 2016.
+
+It starts as there: c from k-means on the positions of the training images, w_m = 2αc_m and
+b_m = −α‖c_m‖², with α such that a position's nearest centre has about 100 times the share of the
+next. Two things differ: M is 8, not 64, for small data, and the output is multiplied by √(MC), so
+that a feature has mean square 1, the size that gradient descent on the next layer wants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from headfit.heads.kmeans import centres, squared_distances
+from headfit.heads.pooling import Floats, MapShape, Vectors
+from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+
+EPSILON = 1e-12  # beside squared lengths
+MOST = 4096  # positions that k-means looks at
+RATIO = 100.0  # of the shares of the nearest centre and the next
+LEAST_GAP = 1e-3  # of squared distances, where two centres fall together
+
+
+@dataclass(frozen=True)
+class NetVlad(TrainedPooling):
+    """Residuals to M centres, each position's shared out softly.
+
+    Attributes:
+        clusters: M, at least 2.
+    """
+
+    data_start: ClassVar[bool] = True
+    clusters: int = 8
+
+    def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
+        """Pool maps (n, P, C) with w (C, M), b (M,) and c (M, C) to (n, MC)."""
+        assign, bias, middles = weights
+        count, channels = middles.shape
+        unit = _unit(xp, maps, axis=2)
+        shares = softmax(xp, xp.matmul(unit, assign) + bias, axis=2)
+        total = xp.reshape(xp.sum(shares, axis=1), (-1, count, 1))
+        residuals = xp.matmul(xp.transpose(shares, (0, 2, 1)), unit) - total * middles
+        flat = xp.reshape(_unit(xp, residuals, axis=2), (-1, count * channels))
+        return _unit(xp, flat, axis=1) * math.sqrt(count * channels)
+
+    def _width(self, map_shape: MapShape) -> int:
+        return self.clusters * map_shape[2]
+
+    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+        count, channels = self.clusters, map_shape[2]
+        shapes = {"assign": (channels, count), "bias": (count,), "centres": (count, channels)}
+        # drawn towards 0 they would be no centres any more
+        return tuple(Weight(name, shape, decay=False) for name, shape in shapes.items())
+
+    def _initial(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        rng: np.random.Generator,
+        maps: Vectors | None,
+        labels: Labels | None,
+    ) -> Sequence[Floats]:
+        count, channels = shapes[2]
+        if maps is None:
+            points = np.abs(rng.standard_normal((32 * count, channels)))
+        else:
+            points = maps.reshape(-1, channels)
+            chosen = rng.permutation(len(points))[:MOST]
+            points = points[np.sort(chosen)].astype(np.float64)
+        points = _unit(np, points, axis=1)
+        found = centres(points, count, rng)
+        nearest = np.sort(squared_distances(points, found), axis=1)
+        gap = max(float(np.mean(nearest[:, 1] - nearest[:, 0])), LEAST_GAP)
+        sharpness = math.log(RATIO) / gap
+        return 2 * sharpness * found.T, -sharpness * np.sum(found**2, axis=1), found
+
+    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
+        from headfit.heads.layers.netvlad_layer import NetVLAD  # noqa: PLC0415  (imports Keras)
+
+        return NetVLAD(self.clusters, data_format, name=name)
+
+
+def _unit(xp: Any, vectors: Array, axis: int) -> Array:
+    return vectors / xp.sqrt(xp.sum(xp.square(vectors), axis=axis, keepdims=True) + EPSILON)
+
+
+NETVLAD = NetVlad(
+    "netvlad",
+    "normed concat_m Σ_p a_pm (f_p − c_m), f = F/‖F‖, a_p = softmax_m(⟨w_m, f_p⟩ + b_m)",
+    "Arandjelović 2016",
+)

@@ -1,0 +1,71 @@
+"""SimPool: attention whose query is the image's own average.
+
+v = Σ_p a_p N_p with N = LN(F), normalised over the channels at each position, times g plus b, and
+a = softmax_p(⟨W_q F̄, W_k N_p⟩/√C) with F̄ = mean_p F_p; float (n, H, W, C) → (n, C). W_q and W_k
+are C×C, g and b have C numbers each, so K classes cost 2C² + 2C + CK weights and K biases. Source:
+Psomas 2023, as in the authors' code, which normalises keys and values alike.
+
+Left out is the exponent γ on the values: it needs values without negative ones, and the source
+subtracts the minimum over the whole batch, which would make an image's scores depend on those
+beside it. The keys are never formed: ⟨W_q F̄, W_k N_p⟩ = ⟨W_kᵀ W_q F̄, N_p⟩, 2C² multiplications an
+image instead of PC². W_k starts at 0, so that all positions count alike at first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.heads.pooling import Floats, MapShape, Vectors
+from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+
+EPSILON = 1e-6  # beside the variance over the channels, as in the source
+
+
+@dataclass(frozen=True)
+class SimPool(TrainedPooling):
+    """The mean over all positions, weighted by how each relates to the plain mean."""
+
+    def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
+        """Pool maps (n, P, C) with W_q, W_k (C, C), output by input, g and b (C,) to (n, C)."""
+        query, key, gain, offset = weights
+        centred = maps - xp.mean(maps, axis=2, keepdims=True)
+        variance = xp.mean(xp.square(centred), axis=2, keepdims=True)
+        normal = centred / xp.sqrt(variance + EPSILON)
+        asked = xp.matmul(xp.mean(maps, axis=1), xp.transpose(query))
+        # b adds the same to every position's score, which the softmax does not see
+        wanted = xp.matmul(asked, key) * (gain * maps.shape[-1] ** -0.5)
+        shares = softmax(xp, xp.einsum("npc,nc->np", normal, wanted), axis=1)
+        return xp.einsum("np,npc->nc", shares, normal) * gain + offset
+
+    def _width(self, map_shape: MapShape) -> int:
+        return map_shape[2]
+
+    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+        square = map_shape[2], map_shape[2]
+        gain, offset = (Weight(name, square[:1], decay=False) for name in ("gain", "offset"))
+        return Weight("query", square), Weight("key", square), gain, offset
+
+    def _initial(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        rng: np.random.Generator,
+        maps: Vectors | None,
+        labels: Labels | None,
+    ) -> Sequence[Floats]:
+        square, key, gain, offset = shapes
+        query = rng.standard_normal(square, dtype=np.float32) * np.float32(square[0] ** -0.5)
+        return query, np.zeros(key), np.ones(gain), np.zeros(offset)
+
+    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
+        from headfit.heads.layers.simpool_layer import SimPooling  # noqa: PLC0415  (imports Keras)
+
+        return SimPooling(data_format, name=name)
+
+
+SIMPOOL = SimPool(
+    "simpool", "Σ_p a_p LN(F_p), a = softmax_p(⟨W_q F̄, W_k LN(F_p)⟩/√C)", "Psomas 2023"
+)
