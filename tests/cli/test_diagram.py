@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from headfit.cli.main import main
 from headfit.heads.chain import parse_head
@@ -43,11 +44,21 @@ def test_json_is_the_only_thing_on_stdout(tmp_path: Path, capsys: Capture) -> No
     assert found["file"] == str(out)
 
 
-def test_the_same_call_writes_the_same_bytes(tmp_path: Path) -> None:
-    one, two = tmp_path / "1.svg", tmp_path / "2.svg"
+@pytest.mark.parametrize("suffix", ["svg", "PNG"])
+def test_the_same_call_writes_the_same_bytes(suffix: str, tmp_path: Path) -> None:
+    one, two = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
     for out in (one, two):
         assert main(["diagram", *MAP, "--dark", "--out", str(out)]) == 0
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_ending_says_the_kind(tmp_path: Path) -> None:
+    for suffix in ("svg", "png"):
+        assert main(["diagram", *MAP, "--out", str(tmp_path / f"a.{suffix}")]) == 0
+    drawn = ET.parse(tmp_path / "a.svg").getroot()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.size == tuple(2 * int(drawn.attrib[side]) for side in ("width", "height"))
 
 
 def test_a_photograph_shows_the_maps_of_the_real_backbone(tmp_path: Path, capsys: Capture) -> None:
@@ -106,7 +117,7 @@ def test_keras_stays_out_of_the_process(tmp_path: Path) -> None:
         (["--weights", "random"], ["--weights 'random'", "--image"]),
         (["--image", "absent.jpg"], ["--image 'absent.jpg'", "photograph"]),
         (["--image", "absent.jpg", "--weights", "b.h5"], ["--weights 'b.h5'"]),
-        (["--out", "a.png"], ["--out 'a.png'", ".svg"]),
+        (["--out", "a.pdf"], ["--out 'a.pdf'", ".svg", ".png"]),
     ],
 )
 def test_a_wrong_call_is_one_line(

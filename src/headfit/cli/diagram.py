@@ -13,7 +13,7 @@ EXAMPLES = """\b
 Examples:
   headfit diagram --backbone VGG16 --classes 1000 --out vgg16.svg
   headfit diagram --map 220,220,30 --classes 2 --out question.svg
-  headfit diagram --image photo.jpg --classes 3 --dark --out photo.svg
+  headfit diagram --image photo.jpg --classes 3 --dark --out photo.png
 """
 
 
@@ -34,7 +34,7 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("headfit-diagram.svg"),
     show_default=True,
-    help="The SVG file to write.",
+    help="The file to write: .svg or .png.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers drawn as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -50,7 +50,7 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Draw what Flatten and global average pooling make of a feature map, to scale, as SVG."""
+    """Draw what Flatten and global average pooling make of a feature map, to scale: SVG or PNG."""
     from headfit.diagram.make import Request, make_diagram  # noqa: PLC0415  (heavy)
 
     request = Request(backbone, size, shape, classes, image, weights, dark)

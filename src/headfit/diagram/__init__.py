@@ -1,1 +1,1 @@
-"""The depiction: what Flatten and what global average pooling make of one feature map, as SVG."""
+"""The depiction: what Flatten and what global average pooling make of one map, as SVG or PNG."""

@@ -1,4 +1,4 @@
-"""From what was asked for to an SVG file and the numbers in it."""
+"""From what was asked for to a picture, SVG or PNG, and the numbers in it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from headfit.backbones.weights import IMAGENET, RANDOM, check_weights
 from headfit.diagram.counts import count
 from headfit.diagram.drawing import compared, draw
 from headfit.diagram.panels import scale_of
+from headfit.diagram.png import as_png
 from headfit.diagram.shape import backbone_map_shape
 from headfit.diagram.tiles import Tiles, photo_tiles
 from headfit.errors import UsageError
 from headfit.heads.pooling import MapShape
 
 SCHEMA = "headfit.diagram/1"
+PNG = ".png"
+SUFFIXES = (".svg", PNG)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def make_diagram(request: Request, out: Path, tell: Callable[[str], None]) -> di
 
     Args:
         request: what to draw.
-        out: the file; ends in ``.svg``.
+        out: the file; ends in ``.svg`` or ``.png``.
         tell: called with a line of text when something takes long or falls back.
 
     Returns:
@@ -60,7 +63,7 @@ def make_diagram(request: Request, out: Path, tell: Callable[[str], None]) -> di
     Raises:
         UsageError: if the request or ``out`` cannot be meant.
         DataError: if the photograph cannot be read.
-        WeightsError, EngineError: if the backbone cannot be built or run.
+        WeightsError, EngineError: if the backbone cannot be built or run, or the PNG drawn.
         WriteError: if the file cannot be written.
     """
     _check_out(out)
@@ -85,7 +88,8 @@ def make_diagram(request: Request, out: Path, tell: Callable[[str], None]) -> di
             )
         shape = tiles.map_shape if tiles else backbone_map_shape(spec, contract, tell)
     counts = count(shape, request.classes)
-    files.write_text(out, draw(counts, subject, tiles, request.dark))
+    svg = draw(counts, subject, tiles, request.dark)
+    _write(out, as_png(svg) if out.suffix.lower() == PNG else svg.encode("utf-8"))
     return {
         "schema": SCHEMA,
         "backbone": name,
@@ -96,6 +100,13 @@ def make_diagram(request: Request, out: Path, tell: Callable[[str], None]) -> di
         "sentence": compared(counts),
         "file": str(out),
     }
+
+
+def _write(out: Path, picture: bytes) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(picture)
+
+    files.write_file(out, write)
 
 
 def _image(tiles: Tiles | None) -> dict[str, Any] | None:
@@ -118,11 +129,11 @@ def _check_alone(request: Request) -> None:
 
 
 def _check_out(out: Path) -> None:
-    if out.suffix.lower() != ".svg":
+    if out.suffix.lower() not in SUFFIXES:
         raise UsageError(
-            f"--out '{out}' does not end in .svg: a diagram is written as SVG only. Name an .svg "
-            f"file; any browser shows it and saves it as a picture of another kind."
+            f"--out '{out}' ends in neither .svg nor .png: a diagram is written as SVG or as PNG. "
+            f"Name a file of one of the two kinds."
         )
     if out.is_dir():
-        raise UsageError(f"--out '{out}' is a folder; expected an .svg file.")
+        raise UsageError(f"--out '{out}' is a folder; expected an .svg or .png file.")
     files.check_writable(out.absolute().parent)
