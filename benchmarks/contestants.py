@@ -116,7 +116,7 @@ def keras_predict(backbone: str, weights: str) -> Way:
 def headfit_end_to_end(folder: str, backbone: str, weights: str, out: str = "") -> Work:
     """JPEG files to stored maps, with a new store each time; ``out`` keeps the maps as well."""
     from headfit.backbones.catalog import find
-    from headfit.backbones.engine import open_engine
+    from headfit.backbones.engine import Joint, open_engine
     from headfit.features.extract import extract
     from headfit.features.store import FeatureStore
     from headfit.images.index import ImageIndex
@@ -127,7 +127,8 @@ def headfit_end_to_end(folder: str, backbone: str, weights: str, out: str = "") 
     def work() -> int:
         place = Path(tempfile.mkdtemp())
         try:
-            found = extract(index, contract, FeatureStore(place), lambda: opened)
+            joint = Joint.of(opened)
+            (found,) = extract(index, contract, [FeatureStore(place)], lambda: joint)
             if out:
                 maps = [piece for _, piece in found.maps.chunks()]
                 np.save(out, np.concatenate(maps).astype(np.float32))

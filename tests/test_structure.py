@@ -48,9 +48,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 SAMPLES_MAY = {"errors", "files", "samples"}
 # within backbones, the catalogue can be listed without the machinery
 BACKBONES = ("catalog", "probe", "weights", "torch_file", "efficientnet_lite", "trace", "boundary")
-BACKBONES += ("build", "cut", "graph")
-BACKBONES += ("interface", "compiled", "graph_cache", "tuning", "quantise", "int8", "gpu")
-BACKBONES += ("keras_engine", "openvino_engine", "engine")
+BACKBONES += ("build", "interface", "cut", "graph", "compiled", "graph_cache", "tuning")
+BACKBONES += ("quantise", "int8", "gpu", "keras_engine", "openvino_engine", "joint", "engine")
 HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")
 
 

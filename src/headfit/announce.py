@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from headfit import digests, price
-from headfit.backbones.engine import Engine
+from headfit.backbones.engine import Joint
 from headfit.entries import Entry
 from headfit.errors import ImageError, UsageError
 from headfit.features.store import FeatureStore
@@ -29,36 +29,41 @@ class Announcer:
     Args:
         options: the settings.
         heads: all heads.
-        backbones: how many there are.
+        places: how many combinations of backbone, size and cut there are.
         watcher: is told.
     """
 
     options: Options
     heads: Sequence[Head]
-    backbones: int
+    places: int
     watcher: Watcher
     done: bool = field(default=False, init=False)
 
     def opened(
-        self, source: MapSource, index: ImageIndex, engine: Engine, store: FeatureStore
+        self,
+        source: MapSource,
+        index: ImageIndex,
+        passes: int,
+        joint: Joint,
+        store: FeatureStore,
     ) -> None:
         """Hear that an engine was opened.
 
         Args:
             source: whose engine it is.
             index: the images.
-            engine: it.
+            passes: over the images in all.
+            joint: the engine.
             store: holds the images that need no pass.
         """
         if self.done:
             return
-        count = max(1, round(_unknown(index, store) * len(index))) * self.backbones
-        rate = price.pass_rate(engine, source.contract.height, source.contract.width)
+        count = max(1, round(_unknown(index, store) * len(index))) * passes
+        rate = price.pass_rate(joint.engine, source.contract.height, source.contract.width)
         trained = len(index) - index.splits.count(TEST)
-        shape, classes = engine.info.map_shape, len(index.classes)
-        heads = [head for head in self.heads if _suits(head, shape)]
+        shapes = [part.map_shape for part in joint.parts]
         folds = self.options.most_folds
-        self._say(heads, shape, trained, classes, folds, (count, count / rate))
+        self._say(self.heads, shapes, trained, len(index.classes), folds, (count, count / rate))
 
     def training(self, entry: Entry, heads: Sequence[Head], problem: Problem) -> None:
         """Hear that training begins.
@@ -71,28 +76,38 @@ class Announcer:
         ledger = entry.ledger(problem)
         missing = [head for head in heads if ledger.outcome(head) is None]
         if not self.done and missing:
-            shape = entry.found.info.map_shape
+            shapes = [entry.found.info.map_shape]
             images, folds = len(problem.labels), problem.splits.folds
-            self._say(missing, shape, images, problem.classes, folds, None)
+            self._say(missing, shapes, images, problem.classes, folds, None)
 
     def _say(
         self,
         heads: Sequence[Head],
-        shape: MapShape,
+        shapes: Sequence[MapShape],
         images: int,
         classes: int,
         folds: int,
         passing: tuple[int, float] | None,
     ) -> None:
+        """Say it, as if the maps of all places were those of the first pass."""
         self.done, options = True, self.options
-        if not heads:
-            return
-        each = price.heads_seconds(
-            heads, shape, images, classes, folds=folds, repeats=options.rounds, quick=options.quick
-        )
-        extras = price.extras_seconds(heads, shape, images, classes, folds, options)
-        total = {name: self.backbones * seconds for name, seconds in each.items()}
-        self.watcher.tell(price.sentence(total, extras, passing, options, folds))
+        total: dict[str, float] = {}
+        for shape in shapes:
+            suited = [head for head in heads if _suits(head, shape)]
+            each = price.heads_seconds(
+                suited,
+                shape,
+                images,
+                classes,
+                folds=folds,
+                repeats=options.rounds,
+                quick=options.quick,
+            )
+            for name, seconds in each.items():
+                total[name] = total.get(name, 0.0) + seconds * self.places / len(shapes)
+        if total:
+            extras = price.extras_seconds(heads, shapes[0], images, classes, folds, options)
+            self.watcher.tell(price.sentence(total, extras, passing, options, folds))
 
 
 def _unknown(index: ImageIndex, store: FeatureStore) -> float:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from headfit.backbones.build import build
 from headfit.backbones.catalog import find
+from headfit.backbones.cut import build_cut
 from headfit.heads.chain import Head, parse_head
 from headfit.images.contract import Contract
 
@@ -27,6 +27,7 @@ def write_model(
     classes: int,
     head_weights: str,
     path: str,
+    cut: str = "",
 ) -> dict[str, Any]:
     """Write a classifier as a ``.keras`` file.
 
@@ -40,13 +41,14 @@ def write_model(
         classes: K.
         head_weights: an ``.npz`` with ``0``, ``1``, …: the arrays of the head's layers in turn.
         path: where to write; ends in ``.keras``.
+        cut: the layer that the backbone ends at; empty for its own end.
 
     Returns:
         ``parameters`` of the whole model.
     """
     record = Contract.from_dict(contract)
     images = keras.Input((record.height, record.width, 3), name="images")
-    frozen = build(find(backbone), record.height, weights)
+    frozen = build_cut(find(backbone), record.height, weights, [cut])
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
     maps = frozen(_preprocess(images, record), training=False)
     chain = parse_head(head)

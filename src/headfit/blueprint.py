@@ -44,6 +44,7 @@ class Blueprint:
         probe: probabilities of the probe images, float64 (2, K).
         version: of headfit.
         reliability: temperature and thresholds for the model file; None leaves them out.
+        cut: the layer that the backbone ends at; empty for its own end.
     """
 
     backbone: str
@@ -54,6 +55,7 @@ class Blueprint:
     probe: np.ndarray
     version: str
     reliability: ModelReliability | None = None
+    cut: str = ""
 
     def write(self, path: Path) -> None:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
@@ -82,6 +84,7 @@ class Blueprint:
             {
                 "format": FORMAT,
                 "backbone": [self.backbone, weights_identity(find(self.backbone), self.weights)],
+                **({"cut": self.cut} if self.cut else {}),
                 "contract": self.contract.to_dict(),
                 "head": [self.fitted.head.name, self.fitted.shape, self.fitted.scale, weights],
                 "classes": list(self.classes),
@@ -112,6 +115,7 @@ class Blueprint:
                 "classes": len(self.classes),
                 "head_weights": str(Path(folder) / "head.npz"),
                 "path": str(path),
+                "cut": self.cut,
             }
             _assemble(request)
         probe = tuple(tuple(map(float, row)) for row in self.probe)

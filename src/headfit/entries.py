@@ -23,9 +23,10 @@ from headfit.watcher import Watcher
 
 @dataclass
 class Entry:
-    """A backbone that takes part.
+    """A backbone at one size and one cut that takes part.
 
     Attributes:
+        name: what tells it from the others.
         source: where its feature maps come from.
         found: those of all images that every backbone could be given.
         rows: int (n,), the images that the study trains on.
@@ -33,6 +34,7 @@ class Entry:
         metrics: its scores on each held-out fold.
     """
 
+    name: str
     source: MapSource
     found: Extraction
     rows: np.ndarray
@@ -41,11 +43,6 @@ class Entry:
 
     def __post_init__(self) -> None:
         self.pooled = PooledFeatures(self.found.maps.subset(self.rows), (GAP,))
-
-    @property
-    def name(self) -> str:
-        """The backbone's canonical name."""
-        return self.source.spec.name
 
     def suitable(self, heads: list[Head], watcher: Watcher, *, asked: bool) -> list[Head]:
         """Leave out default heads that these maps do not suit; refuse those that were asked for.

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from headfit import files
 from headfit.backbones import int8
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.engine import INT8, Engine, open_engine
+from headfit.backbones.engine import INT8, Engine, Joint, open_engine, open_joint
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.key import feature_key
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.index import TEST, ImageIndex
-from headfit.options import Options
+from headfit.options import OWN_END, Options, Place
 from headfit.watcher import Watcher
+
+SEPARATOR = ":"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class MapSource:
         options: engine, and how maps are stored.
         watcher: is told the progress.
         calibration: the images that int8 takes its ranges from; None for float32.
+        cut: the layer that the backbone ends at; empty for its own end.
     """
 
     spec: BackboneSpec
@@ -38,6 +41,25 @@ class MapSource:
     options: Options
     watcher: Watcher
     calibration: int8.Calibration | None = None
+    cut: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        place: Place,
+        options: Options,
+        watcher: Watcher,
+        calibration: int8.Calibration | None = None,
+    ) -> MapSource:
+        """Make the source of a point of the grid."""
+        contract = place.spec.contract(place.size)
+        return cls(place.spec, contract, place.weights, options, watcher, calibration, place.cut)
+
+    @property
+    def pass_name(self) -> str:
+        """Name the backbone, and its input where that is not its own."""
+        own = self.contract.width == self.spec.size
+        return self.spec.name if own else f"{self.spec.name} at {self.contract.width} px"
 
     @property
     def key(self) -> str:
@@ -49,44 +71,15 @@ class MapSource:
             engine=self.options.engine,
             dtype=self.options.feature_dtype,
             calibration=self.calibration.digest if self.calibration else "",
+            cut=self.cut,
         )
 
-    def maps(
-        self,
-        index: ImageIndex,
-        opened: Callable[[Engine, FeatureStore], None] = lambda engine, store: None,
-    ) -> Extraction:
-        """Get the maps of all images.
+    def shares_pass(self, other: MapSource) -> bool:
+        """Whether one pass gives the maps of both: they differ by nothing but the cut.
 
-        Args:
-            index: the images.
-            opened: called when the engine is opened, with it and the store.
-
-        Raises:
-            DataError: if no image can be read.
-            EngineError, WeightsError: if the backbone cannot run.
-            WriteError: if the store cannot be written.
+        In int8 each cut has a pass of its own: ranges of a graph depend on where it ends.
         """
-        dtype, tell = self.options.feature_dtype, self.watcher.tell
-        store = FeatureStore(files.home() / "features" / self.key)
-        if store.damaged:
-            tell(f"{len(store.damaged)} damaged blocks in the feature store are computed anew.")
-
-        def opening() -> Engine:
-            engine = self.open()
-            opened(engine, store)
-            return engine
-
-        return extract(
-            index,
-            self.contract,
-            store,
-            opening,
-            lambda done, _, skipped: self.watcher.advance(
-                done, f"{skipped} skipped" if skipped else ""
-            ),
-            dtype=dtype,
-        )
+        return self.calibration is None and self == replace(other, cut=self.cut)
 
     def open(self) -> Engine:
         """Open the engine.
@@ -101,6 +94,7 @@ class MapSource:
             engine=self.options.engine,
             calibration=self.calibration,
             tell=self.watcher.tell,
+            cut=self.cut,
         )
 
     def float32(self, index: ImageIndex, digests: list[str]) -> Extraction:
@@ -113,10 +107,93 @@ class MapSource:
         Raises:
             DataError: if one of them has changed since.
         """
-        found = replace(self, calibration=None).maps(index)
+        (found,) = maps_of([replace(self, calibration=None)], index)
         if list(found.digests) != digests:
             raise DataError(f"Images in '{index.root}' have changed during the run; run again.")
         return found
+
+
+def maps_of(
+    sources: Sequence[MapSource],
+    index: ImageIndex,
+    opened: Callable[[Joint, FeatureStore], None] = lambda joint, store: None,
+) -> list[Extraction]:
+    """Get the maps of all images, in one pass.
+
+    Args:
+        sources: that share a pass.
+        index: the images.
+        opened: called when the engine is opened, with it and the first store.
+
+    Returns:
+        What the pass gave for each source.
+
+    Raises:
+        DataError: if no image can be read.
+        EngineError, WeightsError: if the backbone cannot run.
+        UsageError: if a cut is not one of its layers.
+        WriteError: if a store cannot be written.
+    """
+    first = sources[0]
+    stores = [FeatureStore(files.home() / "features" / source.key) for source in sources]
+    damaged = sum(len(store.damaged) for store in stores)
+    if damaged:
+        first.watcher.tell(f"{damaged} damaged blocks in the feature store are computed anew.")
+
+    def opening() -> Joint:
+        joint = _open(sources)
+        opened(joint, stores[0])
+        return joint
+
+    return extract(
+        index,
+        first.contract,
+        stores,
+        opening,
+        lambda done, _, skipped: first.watcher.advance(
+            done, f"{skipped} skipped" if skipped else ""
+        ),
+        dtype=first.options.feature_dtype,
+    )
+
+
+def _open(sources: Sequence[MapSource]) -> Joint:
+    first = sources[0]
+    if len(sources) == 1:
+        return Joint.of(first.open())
+    return open_joint(
+        first.spec,
+        first.contract,
+        first.weights,
+        [source.cut for source in sources],
+        engine=first.options.engine,
+        tell=first.watcher.tell,
+    )
+
+
+def names(sources: Sequence[MapSource]) -> list[str]:
+    """Name sources by what tells them apart: ``VGG16:160px:block4_pool``; one alone by its backbone."""
+    columns = [
+        [source.spec.name for source in sources],
+        [f"{source.contract.width}px" for source in sources],
+        [source.cut or OWN_END for source in sources],
+    ]
+    # backbones that each have their own size need no other word
+    told = [columns[0]] if len(set(columns[0])) == len(sources) else []
+    told = told or [column for column in columns if len(set(column)) > 1]
+    return [SEPARATOR.join(words) for words in zip(*told, strict=True)]
+
+
+def passes(sources: Iterable[MapSource]) -> list[list[MapSource]]:
+    """Gather sources that share a pass, in the order of the first of each."""
+    found: list[list[MapSource]] = []
+    for source in sources:
+        mates = next((each for each in found if each[0].shares_pass(source)), None)
+        if mates is None:
+            found.append([source])
+        else:
+            mates.append(source)
+    return found
 
 
 def calibration(index: ImageIndex, options: Options) -> int8.Calibration | None:

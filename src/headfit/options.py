@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headfit.backbones import catalog, int8
 from headfit.backbones.engine import ENGINES, FLOAT32, INT8, PRECISIONS
+from headfit.backbones.interface import JOIN
 from headfit.backbones.weights import IMAGENET, check_weights
 from headfit.errors import UsageError
 from headfit.features.store import DTYPES
@@ -37,7 +38,24 @@ PROTOCOLS = {
     "thorough": Protocol(10, 10),
 }
 LEAST_FOLDS = 3
-Backbones = list[tuple[catalog.BackboneSpec, str]]
+OWN_END = "end"  # --cut's word for a backbone as it is
+
+
+@dataclass(frozen=True)
+class Place:
+    """One point of the grid of a comparison: where feature maps come from.
+
+    Attributes:
+        spec: the backbone.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        size: side of the input in pixels; the backbone's own if None.
+        cut: the layer that it ends at; empty for its own end.
+    """
+
+    spec: catalog.BackboneSpec
+    weights: str
+    size: int | None = None
+    cut: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,10 @@ class Options:
         backbone: any spelling of its name; several, separated by commas, are compared.
         heads: chains; those of the default that do not suit the maps are left out, said aloud.
         weights: ``"imagenet"``, ``"random"`` or a path; one for all backbones, or one for each.
-        size: side of the input in pixels; the backbone's own if None.
+        size: side of the input in pixels, the backbone's own if None; several, as a list or
+            separated by commas, are compared.
+        cut: layer that the backbone ends at, its own end if None; several, as a list or separated
+            by commas, are compared, ``a+b`` joins two, ``end`` is its own end among others.
         protocol: ``"quick"`` (1×5 folds), ``"standard"`` (5×10) or ``"thorough"`` (10×10).
         folds: of the cross-validation; the protocol's if None, or fewer where a class has too few
             images.
@@ -68,7 +89,8 @@ class Options:
     backbone: str = catalog.DEFAULT
     heads: str | Iterable[str] | None = None
     weights: str = IMAGENET
-    size: int | None = None
+    size: int | str | Iterable[int] | None = None
+    cut: str | Iterable[str] | None = None
     protocol: str = "standard"
     folds: int | None = None
     repeats: int | None = None
@@ -102,18 +124,18 @@ class Options:
         """Whether heads trained by gradient descent get one trial."""
         return PROTOCOLS[self.protocol].quick
 
-    def check(self) -> tuple[Backbones, list[Head]]:
+    def check(self) -> tuple[list[Place], list[Head]]:
         """Refuse what cannot work, before anything is done.
 
         Returns:
-            The backbones, each with its weights, and the heads.
+            Every backbone at every size and cut, and the heads.
 
         Raises:
             UsageError: names the option, what was found and what is expected.
         """
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"--protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}.")
-        backbones = self._backbones()
+        places = self._places()
         check_rope(self.rope)
         if self.most_folds < LEAST_FOLDS:
             raise UsageError(
@@ -131,9 +153,9 @@ class Options:
             raise UsageError(
                 f"--feature-dtype '{self.feature_dtype}' is none of {', '.join(DTYPES)}."
             )
-        return backbones, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
+        return places, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
 
-    def _backbones(self) -> Backbones:
+    def _places(self) -> list[Place]:
         specs = [catalog.find(name) for name in _parts(self.backbone)]
         whole = Path(self.weights).is_file()  # a path may hold a comma
         weights = [check_weights(w) for w in ([self.weights] if whole else _parts(self.weights))]
@@ -144,9 +166,35 @@ class Options:
             )
         if len(set(specs)) < len(specs):
             raise UsageError(f"--backbone '{self.backbone}' names one twice: leave one out.")
-        for spec in specs:
-            spec.contract(self.size)
-        return list(zip(specs, weights if len(weights) > 1 else weights * len(specs), strict=True))
+        each = zip(specs, weights if len(weights) > 1 else weights * len(specs), strict=True)
+        sizes, cuts = self._sizes(), self._cuts()
+        places = [Place(spec, w, size, cut) for spec, w in each for size in sizes for cut in cuts]
+        for place in places:
+            place.spec.contract(place.size)
+        return places
+
+    def _sizes(self) -> list[int | None]:
+        if self.size is None:
+            return [None]
+        given = [self.size] if isinstance(self.size, int) else self.size
+        texts = _parts(given) if isinstance(given, str) else [str(each) for each in given]
+        if not texts or not all(text.isascii() and text.isdigit() for text in texts):
+            raise UsageError(
+                f"--size '{self.size}' is no list of sizes in pixels. For example 224, or "
+                f"96,160,224."
+            )
+        return list(dict.fromkeys(map(int, texts)))
+
+    def _cuts(self) -> list[str]:
+        if self.cut is None:
+            return [""]
+        texts = _parts(self.cut) if isinstance(self.cut, str) else list(self.cut)
+        if not texts or not all(all(text.split(JOIN)) for text in texts):
+            raise UsageError(
+                f"--cut '{self.cut}' is no list of layers. For example block4_pool, or "
+                f"block3_pool,block5_pool, or block3_pool+block5_pool for both joined."
+            )
+        return list(dict.fromkeys("" if text == OWN_END else text for text in texts))
 
     def _check_precision(self) -> None:
         if self.precision not in PRECISIONS:

@@ -117,7 +117,8 @@ class Outcome:
             metrics,
             self.problem,
             name=self.name(entry, fit),
-            backbone=entry.name,
+            backbone=entry.source.spec.name,
+            cut=entry.source.cut or None,
             backbone_parameters=info.parameters,
             input_size=entry.source.contract.width,
             map_shape=info.map_shape,
@@ -129,7 +130,9 @@ class Outcome:
         info = entry.found.info
         alone = Outcome([entry], self.problem, self.options, self.groups)
         return {
-            "backbone": entry.name,
+            "name": entry.name,
+            "backbone": entry.source.spec.name,
+            "cut": entry.source.cut or None,
             "weights": entry.source.weights,
             "input_size": entry.source.contract.width,
             "map_shape": list(info.map_shape),

@@ -24,7 +24,7 @@ from headfit.grouping import Given, find_groups, folds_for
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
 from headfit.insight import learning, where_matters
-from headfit.maps import MapSource, calibration
+from headfit.maps import MapSource, calibration, maps_of, names, passes
 from headfit.options import Options
 from headfit.outcome import Outcome, score_test
 from headfit.precision import Int8Effect, int8_effect
@@ -88,27 +88,21 @@ class _Run:
         self, images: ImageIndex | str | os.PathLike[str], options: Options, watcher: Watcher
     ) -> None:
         self.images, self.options, self.watcher = images, options, watcher
-        self.backbones, self.heads = options.check()
+        self.places, self.heads = options.check()
         self.clock = _Clock()
-        self.announcer = Announcer(options, self.heads, len(self.backbones), watcher)
+        self.announcer = Announcer(options, self.heads, len(self.places), watcher)
 
     def run(self) -> Study:
         """Go through all stages."""
-        for spec, weights in self.backbones:
-            if weights == RANDOM:
-                self.watcher.tell(
-                    f"WARNING: {spec.name} has RANDOM weights: these figures say nothing about a "
-                    f"pretrained backbone."
-                )
+        for name in dict.fromkeys(p.spec.name for p in self.places if p.weights == RANDOM):
+            self.watcher.tell(
+                f"WARNING: {name} has RANDOM weights: these figures say nothing about a "
+                f"pretrained backbone."
+            )
         index = self._index()
         given = Given.of(index, self.options)
         used = calibration(index, self.options)
-        sources = [
-            MapSource(
-                spec, spec.contract(self.options.size), weights, self.options, self.watcher, used
-            )
-            for spec, weights in self.backbones
-        ]
+        sources = [MapSource.of(p, self.options, self.watcher, used) for p in self.places]
         self.clock.lap("audit")
         entries = self._entries(sources, index)
         self.clock.lap("decode_and_extract")
@@ -129,7 +123,12 @@ class _Run:
 
     def _entries(self, sources: list[MapSource], index: ImageIndex) -> list[Entry]:
         """Get the maps of all images from every backbone; keep what all of them could be given."""
-        found = [self._extract(source, index) for source in sources]
+        shared_passes = passes(sources)
+        extracted: dict[int, Extraction] = {}
+        for mates in shared_passes:
+            each = self._extract(mates, index, len(shared_passes))
+            extracted |= {id(mate): part for mate, part in zip(mates, each, strict=True)}
+        found = [extracted[id(source)] for source in sources]
         shared = set(found[0].index.paths).intersection(*(each.index.paths for each in found))
         parts = [each.only(shared) for each in found]
         first = parts[0].index
@@ -139,13 +138,18 @@ class _Run:
             )
         require_per_class(first, self.options.least_folds)
         rows = np.flatnonzero([split != TEST for split in first.splits])
-        return [Entry(source, part, rows) for source, part in zip(sources, parts, strict=True)]
+        return [
+            Entry(name, source, part, rows)
+            for name, source, part in zip(names(sources), sources, parts, strict=True)
+        ]
 
-    def _extract(self, source: MapSource, index: ImageIndex) -> Extraction:
-        several = len(self.backbones) > 1
-        name = source.spec.name if several else "the backbone"
+    def _extract(self, mates: list[MapSource], index: ImageIndex, count: int) -> list[Extraction]:
+        """Get the maps of sources that share a pass, one of ``count``."""
+        several = count > 1
+        name = mates[0].pass_name if several else "the backbone"
         self.watcher.stage(f"Images through {name}", len(index))
-        found = source.maps(index, partial(self.announcer.opened, source, index))
+        extractions = maps_of(mates, index, partial(self.announcer.opened, mates[0], index, count))
+        found = extractions[0]
         if found.computed == 0:
             of = f" of {name}" if several else ""
             self.watcher.tell(
@@ -156,7 +160,7 @@ class _Run:
             self.watcher.tell(
                 f"{found.computed} images went through {name}, {found.cached} were known."
             )
-        return found
+        return extractions
 
     def _fit(self, entries: list[Entry], given: Given | None) -> Outcome:
         """Cross-validate every head on every backbone, on identical folds."""
@@ -253,7 +257,7 @@ def _blueprint(
     home: Entry, fitted: FittedHead, int8: Int8Effect, reliability: Reliability
 ) -> Blueprint:
     return Blueprint(
-        home.name,
+        home.source.spec.name,
         home.source.weights,
         home.source.contract,
         fitted,
@@ -261,4 +265,5 @@ def _blueprint(
         fitted.probabilities(int8.probe),
         version("headfit"),
         reliability.for_model(),
+        home.source.cut,
     )

@@ -13,7 +13,7 @@ from headfit.features.extract import Extraction
 from headfit.fitting.budget import Schedule, trials_for
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
-from headfit.options import Options
+from headfit.options import OWN_END, Options
 from headfit.study.problem import PENALTIES, Problem
 
 PACKAGES = ("headfit", "keras", "jax", "openvino", "numpy", "scipy", "scikit-learn", "pillow")
@@ -42,7 +42,8 @@ def settings(
         "near_duplicates": options.near_duplicates,
         "where": options.where,
         "curve": options.curve,
-        "backbone": home.name,
+        "backbone": home.source.spec.name,
+        "cut": home.source.cut or None,
         "backbones": [entry.name for entry in entries],
         "weights": home.source.weights,
         "heads": [head.name for head in heads],
@@ -69,11 +70,15 @@ def command(options: Options, entries: list[Entry], heads: list[Head], folds: in
     """Write the command line that repeats the run, every choice spelt out."""
     sources = [entry.source for entry in entries]
     words = ["headfit", "compare", str(entries[0].found.index.root)]
-    words += ["--backbone", ",".join(source.spec.name for source in sources)]
-    weights = list(dict.fromkeys(source.weights for source in sources))
-    words += ["--weights", ",".join(weights if len(weights) == 1 else [s.weights for s in sources])]
-    widths = {source.contract.width for source in sources}
-    words += ["--size", str(widths.pop())] if len(widths) == 1 else []
+    weights = {source.spec.name: source.weights for source in sources}
+    same = len(set(weights.values())) == 1
+    words += ["--backbone", ",".join(weights), "--weights"]
+    words += [sources[0].weights if same else ",".join(weights.values())]
+    widths = list(dict.fromkeys(source.contract.width for source in sources))
+    if len(widths) == 1 or options.size is not None:
+        words += ["--size", ",".join(map(str, widths))]
+    cuts = list(dict.fromkeys(source.cut or OWN_END for source in sources))
+    words += [] if cuts == [OWN_END] else ["--cut", ",".join(cuts)]
     words += ["--heads", ",".join(head.name for head in heads), "--protocol", options.protocol]
     words += ["--folds", str(folds), "--repeats", str(options.rounds)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]

@@ -26,8 +26,8 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.grouping import Given, find_groups
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
-from headfit.maps import MapSource
-from headfit.options import Options
+from headfit.maps import MapSource, maps_of
+from headfit.options import Options, Place
 from headfit.ranking import Ranking
 from headfit.study.ranking import Standing, standings
 from headfit.study.ranking_results import Failed, Measured, class_counts, describe, label
@@ -79,7 +79,7 @@ def rank(
     options.check()
     names = installed() if backbones is None else _words(backbones)
     sources = [
-        MapSource(spec, spec.contract(size), checked, options, watcher)
+        MapSource.of(Place(spec, checked, size), options, watcher)
         for spec, checked in _backbones(names, _words(weights))
     ]
     given = images.root if isinstance(images, ImageIndex) else images
@@ -170,7 +170,7 @@ class _Run:
     def _measure(self, source: MapSource, index: ImageIndex) -> Measured:
         """Bring the maps of all images into the store, and predict each by all others."""
         start = time.perf_counter()
-        found = source.maps(index)
+        (found,) = maps_of([source], index)
         _check_classes(found.index)
         rows = _used(found.index)
         self.watcher.advance(len(index), "leaving out each image in turn")

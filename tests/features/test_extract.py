@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from headfit.backbones.catalog import find
-from headfit.backbones.engine import EngineInfo, Tagged, open_engine
+from headfit.backbones.engine import EngineInfo, Joint, Tagged, open_engine
 from headfit.backbones.probe import probe_images
 from headfit.errors import DataError, EngineError, WriteError
 from headfit.features import reader, writer
@@ -25,6 +25,12 @@ SIDE, CELL = 32, 8
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 READ_SO_FAR = 1 + 2 * reader.READ_AHEAD  # at most, when the first image passes
 INFO = EngineInfo("tiny", (SIDE // CELL, SIDE // CELL, 3), 0, "no weights", 1.0)
+
+
+def pass_of(index, contract, store, opening, *args, **kwargs):
+    """The pass of one cut."""
+    (found,) = extract(index, contract, [store], lambda: Joint.of(opening()), *args, **kwargs)
+    return found
 
 
 class Averages:
@@ -102,7 +108,7 @@ def maps_of(found) -> np.ndarray:
 
 def test_each_image_passes_once_and_maps_follow_the_index(index, store):
     engine = Averages()
-    found = extract(index, CONTRACT, store, lambda: engine)
+    found = pass_of(index, CONTRACT, store, lambda: engine)
     assert (found.computed, found.cached) == (12, 0)
     assert sorted(engine.images_seen()) == sorted(found.digests)
     assert found.index.paths == index.paths
@@ -111,8 +117,8 @@ def test_each_image_passes_once_and_maps_follow_the_index(index, store):
 
 
 def test_a_second_run_never_opens_the_engine(index, store):
-    first = extract(index, CONTRACT, store, Averages)
-    again = extract(index, CONTRACT, FeatureStore(store.folder), never)
+    first = pass_of(index, CONTRACT, store, Averages)
+    again = pass_of(index, CONTRACT, FeatureStore(store.folder), never)
     assert (again.computed, again.cached) == (0, 12)
     np.testing.assert_array_equal(maps_of(again), maps_of(first))
     np.testing.assert_array_equal(again.hashes, first.hashes)
@@ -122,40 +128,40 @@ def test_a_second_run_never_opens_the_engine(index, store):
 
 
 def test_only_new_images_pass(index, store, tmp_path):
-    extract(index, CONTRACT, store, Averages)
+    pass_of(index, CONTRACT, store, Averages)
     (tmp_path / "photos" / "cat" / "new.png").write_bytes(photo(99))
     shutil.move(tmp_path / "photos" / "dog" / "000.png", tmp_path / "photos" / "dog" / "zzz.png")
     engine = Averages()
     index = ImageIndex.from_directory(tmp_path / "photos")
-    found = extract(index, CONTRACT, store, lambda: engine)
+    found = pass_of(index, CONTRACT, store, lambda: engine)
     assert (found.computed, found.cached, len(engine.images_seen())) == (1, 12, 1)
     np.testing.assert_array_equal(maps_of(found), expected(index))
 
 
 def test_a_damaged_note_is_measured_anew(index, store):
-    extract(index, CONTRACT, store, Averages)
+    pass_of(index, CONTRACT, store, Averages)
     (store.folder / "facts.json").write_text("{}")
-    found = extract(index, CONTRACT, store, Averages)
+    found = pass_of(index, CONTRACT, store, Averages)
     assert (found.computed, found.info) == (0, INFO)
-    assert extract(index, CONTRACT, store, never).latency_ms == found.latency_ms
+    assert pass_of(index, CONTRACT, store, never).latency_ms == found.latency_ms
 
 
 def test_float32_is_kept_to_the_bit(index, store):
-    found = extract(index, CONTRACT, store, Averages, dtype="float32")
+    found = pass_of(index, CONTRACT, store, Averages, dtype="float32")
     images = [decode(index.path(i).read_bytes(), SIDE, SIDE) for i in range(len(index))]
     np.testing.assert_array_equal(maps_of(found), Averages().maps(np.stack(images)))
 
 
 @pytest.mark.parametrize("held", [2, 5, 100])
 def test_results_in_any_order_are_those_of_one_by_one(index, store, held, tmp_path):
-    one_by_one = extract(index, CONTRACT, FeatureStore(tmp_path / "other"), Averages)
-    found = extract(index, CONTRACT, store, lambda: Averages(held))
+    one_by_one = pass_of(index, CONTRACT, FeatureStore(tmp_path / "other"), Averages)
+    found = pass_of(index, CONTRACT, store, lambda: Averages(held))
     np.testing.assert_array_equal(maps_of(found), maps_of(one_by_one))
 
 
 def test_several_blocks_are_as_good_as_one(index, store, monkeypatch):
     monkeypatch.setattr(writer, "BLOCK_BYTES", 5 * 2 * math.prod(INFO.map_shape))
-    found = extract(index, CONTRACT, store, Averages)
+    found = pass_of(index, CONTRACT, store, Averages)
     assert [len(block) for block in found.maps.blocks] == [5, 5, 2]
     np.testing.assert_array_equal(maps_of(found), expected(index))
 
@@ -165,7 +171,7 @@ def test_copies_pass_once(index, store, tmp_path):
         shutil.copy(tmp_path / "photos" / "cat" / "002.png", tmp_path / "photos" / "dog" / name)
     index = ImageIndex.from_directory(tmp_path / "photos")
     engine = Averages()
-    found = extract(index, CONTRACT, store, lambda: engine)
+    found = pass_of(index, CONTRACT, store, lambda: engine)
     assert (found.computed, found.cached, len(engine.images_seen())) == (12, 2, 12)
     assert len(set(found.digests)) == 12
     assert found.hashes.tolist() == hashes_of(index)
@@ -177,7 +183,7 @@ def test_unreadable_files_are_listed_with_the_reason(index, store, tmp_path):
     (tmp_path / "photos" / "cat" / "003.png").write_bytes(photo(3)[:300])
     (tmp_path / "photos" / "dog" / "001.png").unlink()
     told = []
-    found = extract(index, CONTRACT, store, Averages, lambda *numbers: told.append(numbers))
+    found = pass_of(index, CONTRACT, store, Averages, lambda *numbers: told.append(numbers))
     assert {skipped.path: skipped.reason for skipped in found.index.skipped} == {
         "cat/000.png": "empty file",
         "cat/003.png": "truncated PNG",
@@ -194,7 +200,7 @@ def test_no_readable_image_is_an_error_before_the_engine_is_opened(index, store)
     for i in range(len(index)):
         index.path(i).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"None of the 12 images .* cat/000\.png: not an image"):
-        extract(index, CONTRACT, store, never)
+        pass_of(index, CONTRACT, store, never)
 
 
 def test_an_interrupted_run_keeps_what_was_done_and_resumes(index, store):
@@ -203,9 +209,9 @@ def test_an_interrupted_run_keeps_what_was_done_and_resumes(index, store):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        extract(index, CONTRACT, store, Averages, stop)
+        pass_of(index, CONTRACT, store, Averages, stop)
     assert len(FeatureStore(store.folder)) == 7
-    found = extract(index, CONTRACT, FeatureStore(store.folder), Averages)
+    found = pass_of(index, CONTRACT, FeatureStore(store.folder), Averages)
     assert (found.computed, found.cached) == (5, 7)
     np.testing.assert_array_equal(maps_of(found), expected(index))
 
@@ -219,7 +225,7 @@ def test_a_failing_engine_keeps_what_was_done(index, store):
                 yield result
 
     with pytest.raises(EngineError, match="out of memory"):
-        extract(index, CONTRACT, store, Fails)
+        pass_of(index, CONTRACT, store, Fails)
     assert len(FeatureStore(store.folder)) == 4
 
 
@@ -229,14 +235,14 @@ def test_an_engine_without_finite_values_is_an_error(index, store):
             return np.full((len(images), *INFO.map_shape), np.nan, np.float32)
 
     with pytest.raises(EngineError, match="not finite"):
-        extract(index, CONTRACT, store, Broken)
+        pass_of(index, CONTRACT, store, Broken)
     assert len(FeatureStore(store.folder)) == 0
 
 
 def test_a_store_that_cannot_be_written_is_an_error(index, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError):
-        extract(index, CONTRACT, FeatureStore(tmp_path / "file" / "store"), Averages)
+        pass_of(index, CONTRACT, FeatureStore(tmp_path / "file" / "store"), Averages)
 
 
 def test_few_images_are_decoded_ahead(tmp_path, store):
@@ -252,7 +258,7 @@ def test_few_images_are_decoded_ahead(tmp_path, store):
                         index.path(i).unlink()
                 yield from super().run([(tag, images)])
 
-    found = extract(index, CONTRACT, store, Deletes)
+    found = pass_of(index, CONTRACT, store, Deletes)
     assert len(found.index) == READ_SO_FAR
     assert len(found.index.skipped) == 80 - len(found.index)
 
@@ -264,12 +270,12 @@ def test_a_real_backbone_gives_the_same_bits_in_flight_and_alone(tmp_path, store
     spec = find("MobileNet")
     contract = spec.contract(64)
     opened = open_engine(spec, contract, "random")
-    found = extract(index, contract, store, lambda: opened, dtype=dtype)
+    found = pass_of(index, contract, store, lambda: opened, dtype=dtype)
     assert {block.dtype.name for block in found.maps.blocks} == {dtype}
     assert found.maps.shape == (16, 2, 2, 1024) and found.info.cosine > 0.9999
     for i, maps in enumerate(maps_of(found)):
         image = decode(index.path(i).read_bytes(), 64, 64)
         ((_, alone),) = opened.run([(0, image[None])])
         np.testing.assert_array_equal(maps, alone[0].astype(dtype))
-    again = extract(index, contract, FeatureStore(store.folder), never)
+    again = pass_of(index, contract, FeatureStore(store.folder), never)
     np.testing.assert_array_equal(again.probe, found.probe)

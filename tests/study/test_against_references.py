@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from headfit import maps
 from headfit.backbones.catalog import find
 from headfit.features.store import FeatureMaps
 from headfit.fitting.logistic import EXACT_STEPS, minimise, origin
@@ -53,7 +54,8 @@ def photographs(folder: Path) -> tuple[FeatureMaps, np.ndarray]:
     """What the embedded backbone makes of 45 pictures: maps (45, 2, 2, 1280)."""
     index = ImageIndex.from_directory(write_folder(folder, 15))
     spec = find("efficientnet_lite0")
-    found = MapSource(spec, spec.contract(64), "imagenet", Options(), Watcher()).maps(index)
+    source = MapSource(spec, spec.contract(64), "imagenet", Options(), Watcher())
+    (found,) = maps.maps_of([source], index)
     return found.maps, index.labels
 
 

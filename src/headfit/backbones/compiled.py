@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -108,3 +108,40 @@ def _result(request: Any) -> np.ndarray:
     # the buffer belongs to the request, which the next images will overwrite
     result: np.ndarray = request.get_output_tensor().data.copy()
     return result
+
+
+def split(rows: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """Cut rows in which several maps lie side by side.
+
+    Args:
+        rows: float32 (n, ΣHWC).
+        shapes: (H, W, C) of each map.
+
+    Returns:
+        A map (n, H, W, C) for each shape, views where that can be had.
+
+    Raises:
+        EngineError: if the rows are of another length.
+    """
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    if rows.ndim != 2 or rows.shape[1] != ends[-1]:
+        raise EngineError(f"the graph gives {rows.shape[1:]}, expected ({ends[-1]},)")
+    parts = np.split(rows, ends[:-1], axis=1)
+    return [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def save_part(path: Path, number: int, folder: Path) -> None:
+    """Write the graph of one cut out of a graph whose rows hold the maps of several.
+
+    Args:
+        path: a graph that ends in reshapes to rows and their concatenation.
+        number: which of them.
+        folder: where ``graph.xml`` and ``graph.bin`` go.
+    """
+    worker.switch_off_telemetry()
+    import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
+
+    whole = ov.Core().read_model(str(path))
+    row = whole.output(0).get_node().input_value(0).get_node().input_value(number).get_node()
+    part = ov.Model([row.input_value(0)], list(whole.get_parameters()), whole.get_friendly_name())
+    ov.save_model(part, str(folder / "graph.xml"), compress_to_fp16=False)

@@ -14,9 +14,9 @@ import keras
 
 from headfit.backbones.build import build
 from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.interface import JOIN
 from headfit.errors import UsageError
 
-JOIN = "+"
 SHOWN = 6
 
 

@@ -7,7 +7,9 @@ model, and says so. Where Keras has a graphics processor, Keras runs it there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
 
 from headfit.backbones import graph_cache
 from headfit.backbones.catalog import BackboneSpec
@@ -22,6 +24,7 @@ from headfit.backbones.interface import (
     Tagged,
     default_backend,
 )
+from headfit.backbones.joint import Joint
 from headfit.backbones.keras_engine import KerasEngine
 from headfit.backbones.openvino_engine import OpenVINOEngine
 from headfit.backbones.tuning import tuned
@@ -35,11 +38,13 @@ __all__ = [
     "PRECISIONS",
     "Engine",
     "EngineInfo",
+    "Joint",
     "KerasEngine",
     "OpenVINOEngine",
     "Tagged",
     "default_backend",
     "open_engine",
+    "open_joint",
 ]
 ENGINES = ("auto", "openvino", "keras")
 
@@ -52,6 +57,7 @@ def open_engine(
     engine: str = "auto",
     calibration: Calibration | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    cut: str = "",
 ) -> Engine:
     """Get the fastest engine that agrees with Keras.
 
@@ -63,40 +69,85 @@ def open_engine(
             back to Keras; ``"openvino"`` and ``"keras"`` insist.
         calibration: run in 8-bit integers, their ranges from these images; OpenVINO or nothing.
         tell: called with a line of text when something takes long or falls back.
+        cut: the layer that it ends at; empty for its own end.
 
     Raises:
         WeightsError: if the weights are not to be had or do not fit.
         EngineError: if the engine or the precision that was insisted on cannot be had here.
+        UsageError: if the cut is not one of its layers.
     """
     if calibration is not None:
-        return _open_openvino(spec, contract, weights, tell, calibration)
+        graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell, [cut])
+        return _compiled(int8_graph(graph, contract, calibration, tell))
+    return open_joint(spec, contract, weights, [cut], engine=engine, tell=tell).only(0)
+
+
+def open_joint(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
+    *,
+    engine: str = "auto",
+    tell: Callable[[str], None] = lambda _: None,
+) -> Joint:
+    """Get the fastest engine in float32 that gives the maps of several cuts in one pass.
+
+    Args and errors as those of :func:`open_engine`.
+    """
     device = "" if engine == "openvino" else find_gpu(default_backend(), tell)
     if engine == "keras":
-        return KerasEngine(spec, contract, weights, device=device)
+        return _keras(spec, contract, weights, cuts, "", device)
     if device:
         note = f"Keras ({default_backend()}) runs {spec.name} on {device}."
         tell(note)
-        return KerasEngine(spec, contract, weights, note, device)
+        return _keras(spec, contract, weights, cuts, note, device)
     try:
-        return _open_openvino(spec, contract, weights, tell)
+        return _openvino(spec, contract, weights, cuts, tell)
     except EngineError as error:
         if engine == "openvino":
             raise
         note = f"OpenVINO cannot run {spec.name} here ({error}); Keras runs it, slower."
         tell(note)
-        return KerasEngine(spec, contract, weights, note)
+        return _keras(spec, contract, weights, cuts, note, "")
 
 
-def _open_openvino(
+def _keras(
     spec: BackboneSpec,
     contract: Contract,
     weights: str,
+    cuts: Sequence[str],
+    note: str,
+    device: str,
+) -> Joint:
+    engine = KerasEngine(spec, contract, weights, note, device, cuts)
+    return Joint(engine, engine.parts, engine.only)
+
+
+def _openvino(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
     tell: Callable[[str], None],
-    calibration: Calibration | None = None,
-) -> OpenVINOEngine:
-    graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell)
-    if calibration is not None:
-        graph = int8_graph(graph, contract, calibration, tell)
+) -> Joint:
+    graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell, cuts)
+    if len(cuts) == 1:
+        return Joint.of(_compiled(graph))
+    parts = [EngineInfo.from_dict({"name": "openvino", **facts}) for facts in graph.facts["parts"]]
+    setting, compiled = tuned(graph.path)
+    values = sum(prod(part.map_shape) for part in parts)
+    info = replace(parts[0], map_shape=(1, 1, values))
+
+    def only(number: int) -> Engine:
+        # not tuned by itself: it only has to tell how long one image takes
+        part = graph_cache.part_graph(graph, spec, contract, weights, cuts, number)
+        return OpenVINOEngine(part.path, parts[number], setting)
+
+    return Joint(OpenVINOEngine(graph.path, info, setting, compiled), parts, only)
+
+
+def _compiled(graph: graph_cache.Graph) -> OpenVINOEngine:
     setting, compiled = tuned(graph.path)
     info = EngineInfo.from_dict({"name": "openvino", **graph.facts})
     return OpenVINOEngine(graph.path, info, setting, compiled)

@@ -13,43 +13,50 @@ from typing import Any
 import keras
 import numpy as np
 
-from headfit.backbones.build import build, weights_digest
+from headfit.backbones.build import weights_digest
 from headfit.backbones.catalog import find
+from headfit.backbones.cut import build_cut, parts
 from headfit.backbones.probe import probe_images
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
 
 
 def write_backbone(
-    name: str, contract: dict[str, Any], weights: str, folder: str
+    name: str, contract: dict[str, Any], weights: str, cuts: list[str], folder: str
 ) -> dict[str, Any]:
     """Write a backbone as ``graph.xml`` and ``graph.bin`` into ``folder``.
 
     The graph takes uint8 RGB images (n, height, width, 3) and gives the feature map
-    (n, H, W, C) in float32; the preprocessing is part of it.
+    (n, H, W, C) in float32; the preprocessing is part of it. With several cuts it gives all maps
+    of an image in one row, (n, ΣHWC).
 
     Returns:
-        ``map_shape`` [H, W, C] and ``parameters`` of the model.
+        ``parts``: of each cut ``map_shape`` [H, W, C] and ``parameters``.
     """
     spec, record = find(name), Contract.from_dict(contract)
-    model = build(spec, record.height, weights, channels_first=spec.channels_first)
+    model = build_cut(spec, record.height, weights, cuts, channels_first=spec.channels_first)
     graph = trace(model, record, channels_first=spec.channels_first)
     save(graph, Path(folder))
-    shape = [int(length) for length in model.output_shape[1:]]
-    return {
-        "map_shape": shape[1:] + shape[:1] if spec.channels_first else shape,
-        "parameters": int(model.count_params()),
-    }
+    found = []
+    for part in parts(model):
+        shape = [int(length) for length in part.output_shape[1:]]
+        shape = shape[1:] + shape[:1] if spec.channels_first else shape
+        found.append({"map_shape": shape, "parameters": int(part.count_params())})
+    return {"parts": found}
 
 
-def reference(name: str, contract: dict[str, Any], weights: str, folder: str) -> dict[str, Any]:
-    """Write what Keras itself makes of the probe images to ``reference.npy``, float32."""
+def reference(
+    name: str, contract: dict[str, Any], weights: str, cuts: list[str], folder: str
+) -> dict[str, Any]:
+    """Write what Keras itself makes of the probe images to ``reference-0.npy``, …, float32."""
     record = Contract.from_dict(contract)
-    model = build(find(name), record.height, weights)
+    model = build_cut(find(name), record.height, weights, cuts)
     images = record.apply(probe_images(record.height, record.width))
-    maps = model.predict(images, verbose=0)
-    np.save(Path(folder) / "reference.npy", np.asarray(maps, np.float32))
-    return {"backend": keras.backend.backend(), "weights_digest": weights_digest(model)}
+    found = model.predict(images, verbose=0)
+    for number, maps in enumerate(found if len(cuts) > 1 else [found]):
+        np.save(Path(folder) / f"reference-{number}.npy", np.asarray(maps, np.float32))
+    digests = [weights_digest(part) for part in parts(model)]
+    return {"backend": keras.backend.backend(), "weights_digests": digests}
 
 
 def trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> Any:
@@ -61,7 +68,8 @@ def trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> An
         channels_first: whether the model takes (n, 3, h, w) and gives (n, C, H, W).
 
     Returns:
-        An OpenVINO model from uint8 (n, height, width, 3) to float32, channels last.
+        An OpenVINO model from uint8 (n, height, width, 3) to float32, channels last; a model of
+        several outputs gives them flat, side by side.
 
     Raises:
         EngineError: if this Keras has no such backend.
@@ -87,10 +95,16 @@ def trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> An
         pixels = ops.add(ops.multiply(pixels, ops.constant(scale)), ops.constant(offset))
     if channels_first:
         pixels = ops.transpose(pixels, ops.constant(np.array([0, 3, 1, 2], np.int64)))
-    result = model(OpenVINOKerasTensor(pixels.output(0))).output
+    called = model(OpenVINOKerasTensor(pixels.output(0)))
+    results = [each.output for each in (called if isinstance(called, list) else [called])]
     if channels_first:
-        result = ops.transpose(result, ops.constant(np.array([0, 2, 3, 1], np.int64))).output(0)
-    return ov.Model([result], [images], model.name)
+        last = ops.constant(np.array([0, 2, 3, 1], np.int64))
+        results = [ops.transpose(each, last).output(0) for each in results]
+    if len(results) > 1:
+        flat = ops.constant(np.array([0, -1], np.int64))
+        rows = [ops.reshape(each, flat, special_zero=True) for each in results]
+        results = [ops.concat(rows, 1).output(0)]
+    return ov.Model(results, [images], model.name)
 
 
 def save(graph: Any, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from headfit import digests, files, worker
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.compiled import compile_graph
+from headfit.backbones.compiled import compile_graph, save_part, split
 from headfit.backbones.probe import probe_images
 from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError
@@ -38,19 +38,24 @@ def backbone_graph(
     weights: str,
     backend: str,
     tell: Callable[[str], None],
+    cuts: Sequence[str] = ("",),
 ) -> Graph:
     """Find a backbone's graph, or build it and prove that it agrees with Keras.
+
+    Args:
+        spec: the backbone.
+        contract: its preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        backend: of the Keras that it must agree with.
+        tell: called with a line of text if it has to be built.
+        cuts: where the backbone ends; with several, the facts are a list, ``parts``, and the graph
+            gives all maps of an image in one row.
 
     Raises:
         WeightsError: if the weights are not to be had or do not fit.
         EngineError: if the graph cannot be built or does not agree.
+        UsageError: if a cut is not one of its layers.
     """
-    key = {
-        "kind": "backbone",
-        "name": spec.name,
-        "weights": weights_identity(spec, weights),
-        "contract": contract.to_dict(),
-    }
 
     def build(folder: Path) -> dict[str, Any]:
         download = weights == IMAGENET and not spec.package
@@ -60,14 +65,56 @@ def backbone_graph(
             "name": spec.name,
             "contract": contract.to_dict(),
             "weights": weights,
+            "cuts": list(cuts),
             "folder": str(folder),
         }
         helpers = [(f"{MODULE}:write_backbone", "openvino"), (f"{MODULE}:reference", backend)]
         # two downloads at a time would write into the same file
         graph, reference = (_in_turn if download else _at_once)(helpers, request)
-        return _prove(folder, contract, graph, reference)
+        parts = _prove(folder, contract, graph["parts"], reference)
+        return parts[0] if len(parts) == 1 else {"parts": parts}
 
-    return cached(key, build)
+    return cached(_key(spec, contract, weights, cuts), build)
+
+
+def part_graph(
+    joint: Graph,
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
+    number: int,
+) -> Graph:
+    """Find the graph of one cut, or take it out of that of several.
+
+    Args:
+        joint: what :func:`backbone_graph` gave for several cuts.
+        spec: the backbone.
+        contract: its preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        cuts: those of ``joint``.
+        number: of the cut among them.
+    """
+
+    def build(folder: Path) -> dict[str, Any]:
+        save_part(joint.path, number, folder)
+        facts: dict[str, Any] = joint.facts["parts"][number]
+        return facts
+
+    return cached(_key(spec, contract, weights, [cuts[number]]), build)
+
+
+def _key(
+    spec: BackboneSpec, contract: Contract, weights: str, cuts: Sequence[str]
+) -> dict[str, Any]:
+    whole = list(cuts) == [""]
+    return {
+        "kind": "backbone",
+        "name": spec.name,
+        "weights": weights_identity(spec, weights),
+        "contract": contract.to_dict(),
+        **({} if whole else {"cuts": list(cuts)}),
+    }
 
 
 def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str], None]) -> Graph:
@@ -148,25 +195,36 @@ def _at_once(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[di
 
 
 def _prove(
-    folder: Path, contract: Contract, graph: dict[str, Any], reference: dict[str, Any]
-) -> dict[str, Any]:
-    """Compare the graph with Keras' own answer, and give all that is known of it."""
-    expected = np.load(folder / "reference.npy", allow_pickle=False)
-    (folder / "reference.npy").unlink()
-    cosine = _agreement(folder / "graph.xml", contract, expected)
-    return {**graph, "weights_digest": reference["weights_digest"], "cosine": cosine}
+    folder: Path, contract: Contract, parts: list[dict[str, Any]], reference: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Compare the graph with Keras' own answer, and give all that is known of each cut."""
+    expected = []
+    for number in range(len(parts)):
+        file = folder / f"reference-{number}.npy"
+        expected.append(np.load(file, allow_pickle=False))
+        file.unlink()
+    agreement = _agreement(folder / "graph.xml", contract, expected)
+    return [
+        {**part, "weights_digest": digest, "cosine": cosine}
+        for part, digest, cosine in zip(parts, reference["weights_digests"], agreement, strict=True)
+    ]
 
 
-def _agreement(path: Path, contract: Contract, expected: np.ndarray) -> float:
+def _agreement(path: Path, contract: Contract, expected: list[np.ndarray]) -> list[float]:
     compiled = compile_graph(path)
     images = probe_images(contract.height, contract.width)
-    found = np.concatenate([np.array(compiled(image[None])[0]) for image in images])
-    if found.shape != expected.shape:
-        raise EngineError(f"the graph gives {found.shape[1:]}, Keras {expected.shape[1:]}")
-    cosine = float(np.min(cosines(found, expected)))
-    if not cosine >= MIN_COSINE:
-        raise EngineError(f"the graph disagrees with Keras: cosine {cosine:.6f}")
-    return cosine
+    rows = np.concatenate([np.array(compiled(image[None])[0]) for image in images])
+    shapes = [each.shape[1:] for each in expected]
+    found = split(rows, shapes) if len(expected) > 1 else [rows]
+    agreement = []
+    for mine, theirs in zip(found, expected, strict=True):
+        if mine.shape != theirs.shape:
+            raise EngineError(f"the graph gives {mine.shape[1:]}, Keras {theirs.shape[1:]}")
+        cosine = float(np.min(cosines(mine, theirs)))
+        if not cosine >= MIN_COSINE:
+            raise EngineError(f"the graph disagrees with Keras: cosine {cosine:.6f}")
+        agreement.append(cosine)
+    return agreement
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:

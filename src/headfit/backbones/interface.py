@@ -12,6 +12,7 @@ import numpy as np
 
 FLOAT32, INT8 = "float32", "int8"
 PRECISIONS = (FLOAT32, INT8)
+JOIN = "+"  # between the layers of a joined cut
 Tagged = tuple[Any, np.ndarray]
 
 

@@ -6,8 +6,11 @@ Importing this imports nothing heavy; making an engine imports Keras.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,10 @@ class KerasEngine:
         weights: ``"imagenet"``, ``"random"`` or a path.
         note: why this engine runs, if it is not the one that was asked for.
         device: the graphics processor that Keras will use; empty for none.
+        cuts: where the backbone ends; with several, a result is all maps in one row (1, ΣHWC).
+
+    Attributes:
+        parts: what is known of each cut.
     """
 
     def __init__(
@@ -45,11 +52,12 @@ class KerasEngine:
         weights: str,
         note: str = "",
         device: str = "",
+        cuts: Sequence[str] = ("",),
     ) -> None:
         worker.switch_off_telemetry()
         backend = os.environ["KERAS_BACKEND"] = default_backend()
         try:
-            from headfit.backbones import build  # noqa: PLC0415  (imports Keras)
+            from headfit.backbones import build, cut  # noqa: PLC0415  (imports Keras)
         except (ImportError, ValueError) as error:
             raise EngineError(
                 f"Keras cannot run on the backend '{backend}': {error}. Install it, or unset "
@@ -59,18 +67,30 @@ class KerasEngine:
             gpu.insist_on_float32(backend)
         self._contract = contract
         self._batch = GPU_BATCH if device else CPU_BATCH
-        self._model = build.build(spec, contract.height, weights)
-        height, width, channels = (int(length) for length in self._model.output_shape[1:])
-        self.info = EngineInfo(
-            "keras",
-            (height, width, channels),
-            int(self._model.count_params()),
-            build.weights_digest(self._model),
-            1.0,
-            note,
-            device or "cpu",
-            setting={"batch": self._batch, "backend": backend},
-        )
+        self._model = cut.build_cut(spec, contract.height, weights, cuts)
+        self._alone = cut.parts(self._model)
+        setting = {"batch": self._batch, "backend": backend}
+        self.parts = []
+        for model in self._alone:
+            height, width, channels = (int(length) for length in model.output_shape[1:])
+            count, digest = int(model.count_params()), build.weights_digest(model)
+            shape = (height, width, channels)
+            self.parts.append(
+                EngineInfo(
+                    "keras", shape, count, digest, 1.0, note, device or "cpu", setting=setting
+                )
+            )
+        self.info = self.parts[0]
+        if len(self.parts) > 1:
+            values = sum(prod(part.map_shape) for part in self.parts)
+            self.info = replace(self.info, map_shape=(1, 1, values))
+
+    def only(self, number: int) -> KerasEngine:
+        """Give the engine of one of several cuts."""
+        engine = copy(self)
+        engine._model, engine.info = self._alone[number], self.parts[number]
+        engine._alone, engine.parts = [engine._model], [engine.info]
+        return engine
 
     def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
         """See :class:`headfit.backbones.interface.Engine`; in order, a batch at a time."""
@@ -92,4 +112,6 @@ class KerasEngine:
 
     def _predict(self, pixels: np.ndarray) -> np.ndarray:
         maps: Any = self._model.predict_on_batch(self._contract.apply(pixels))
-        return np.asarray(maps, np.float32)
+        if not isinstance(maps, list):
+            return np.asarray(maps, np.float32)
+        return np.concatenate([np.reshape(each, (len(each), -1)) for each in maps], axis=1)

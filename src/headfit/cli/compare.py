@@ -15,6 +15,7 @@ Examples:
   headfit compare photos --quick                  a first look
   headfit compare photos --backbone MobileNetV2 --size 160
   headfit compare photos --backbone MobileNetV2,ResNet50
+  headfit compare photos --backbone VGG16 --size 96,160 --cut block4_pool,block5_pool
   headfit compare photos --groups 'patient(\\d+)'   one patient stays in one fold
   headfit compare photos --heads gap,flatten,gap-dropout0.4-512 --folds 10
   headfit compare photos --json > results.json    for machines

@@ -27,7 +27,7 @@ PIPED_WIDTH = 120
 
 def output() -> Console:
     """Give the console for results; wide enough for the table when it is piped."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, emoji=False)
 
 
 def standings_table(title: str, columns: Sequence[str]) -> Table:
@@ -57,7 +57,7 @@ class ConsoleWatcher(Watcher):
     """Shows stages as live bars on a terminal, as plain lines elsewhere; use as a context."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

@@ -32,7 +32,16 @@ _STUDY = (
     click.option(
         "--repeats", type=int, help="How often the folds are drawn.  [default: the protocol's]"
     ),
-    click.option("--size", type=int, help="Side of the input in pixels; the backbone's own."),
+    click.option(
+        "--size",
+        help="Side of the input in pixels; several, such as 96,160,224, are compared.  "
+        "[default: the backbone's own]",
+    ),
+    click.option(
+        "--cut",
+        help="Layer whose output is the feature map; several, such as block4_pool,block5_pool, "
+        "are compared in one pass; a+b joins the averages of two.  [default: the backbone's end]",
+    ),
     click.option(
         "--backbone",
         default="efficientnet_lite0",

@@ -55,7 +55,7 @@ def command(
 
     if top < 1:
         raise UsageError(f"--top {top} is too small: it must be at least 1.")
-    stderr = Console(stderr=True, highlight=False)
+    stderr = Console(stderr=True, highlight=False, emoji=False)
     classifier = Classifier(model, lambda line: stderr.print(line, markup=False))
     names = expand(paths)
     found = list(

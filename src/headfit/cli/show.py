@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headfit.cli.console import standings_table
+from headfit.cli.show_grid import grid_table
 from headfit.study.table import table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
@@ -22,6 +23,7 @@ COLUMNS = (
     "overfit\npoints",
     "train\ns",
 )
+BEST = 10  # rows of a grid; its other table has all
 
 ANSWERS = {
     "necessary": "necessary",
@@ -38,7 +40,12 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     console.print()
     console.print(results["verdict"]["sentence"], markup=False)
     if len(results["backbones"]) > 1:
-        console.print(_backbones_line(results), markup=False)
+        if not _of_backbones(results):
+            console.print(grid_table(results))
+            console.print()
+        else:
+            console.print(_answers_line(results), markup=False)
+        console.print(_fronts_line(results), markup=False)
     for part in ("where", "learning_curve"):
         if results[part]:
             console.print(results[part]["sentence"], markup=False)
@@ -55,34 +62,55 @@ def study_table(results: dict[str, Any]) -> Table:
     """Make the table of heads, best first; the recommended one is marked."""
     settings, images = results["settings"], results["images"]
     title = (
-        f"{', '.join(map(_backbone, results['backbones']))}, "
+        f"{_places(results)}, "
         f"{images['used']:,} images, {len(images['classes'])} classes, "
         f"{settings['repeats']} × {settings['folds']} folds"
     )
     table = standings_table(title, COLUMNS)
-    for row in table_rows(results):
+    rows = table_rows(results)
+    if not _of_backbones(results) and len(rows) > BEST:
+        table.title = f"{title}; the best {BEST} of {len(rows)}"
+        rows = rows[:BEST]
+    for row in rows:
         chosen = row["head"] == results["verdict"]["recommended"]
         table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
     return table
 
 
+def _places(results: dict[str, Any]) -> str:
+    if _of_backbones(results):
+        return ", ".join(map(_backbone, results["backbones"]))
+    return f"{len(results['backbones'])} combinations of backbone, size and cut"
+
+
+def _of_backbones(results: dict[str, Any]) -> bool:
+    """Whether what is compared differs by nothing but the backbone."""
+    found = results["backbones"]
+    return len({each["backbone"] for each in found}) == len(found)
+
+
 def _backbone(described: dict[str, Any]) -> str:
     weights = described["weights"]
     other = "" if weights == "imagenet" else f" ({Path(weights).name} weights)"
-    return f"{described['backbone']}{other} at {described['input_size']} px"
+    cut = f" to {described['cut']}" if described["cut"] else ""
+    return f"{described['backbone']}{cut}{other} at {described['input_size']} px"
 
 
-def _backbones_line(results: dict[str, Any]) -> str:
-    """Say what is found on each backbone, and which candidates no other beats at their cost."""
+def _answers_line(results: dict[str, Any]) -> str:
+    """Say what is found on each backbone."""
     words = [
-        f"{ANSWERS[each['verdict']['flatten']]} on {each['backbone']}"
-        for each in results["backbones"]
+        f"{ANSWERS[each['verdict']['flatten']]} on {each['name']}" for each in results["backbones"]
     ]
+    return f"Flatten is {', '.join(words)}."
+
+
+def _fronts_line(results: dict[str, Any]) -> str:
+    """Say which candidates no other beats at their cost."""
     fronts = [
         f"by {cost}: {', '.join(c['name'] for c in results['candidates'] if c['pareto'][cost])}"
         for cost in ("parameters", "latency")
     ]
-    return f"Flatten is {', '.join(words)}. No other does better at less cost, {'; '.join(fronts)}."
+    return f"No other does better at less cost, {'; '.join(fronts)}."
 
 
 def _reliability_line(found: dict[str, Any]) -> str:

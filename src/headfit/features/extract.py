@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
+from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engine import Engine, EngineInfo
+from headfit.backbones.engine import Engine, EngineInfo, Joint
 from headfit.backbones.probe import probe_images
 from headfit.errors import DataError
 from headfit.features.reader import Progress, Reader
@@ -72,29 +73,34 @@ class Extraction:
 def extract(
     index: ImageIndex,
     contract: Contract,
-    store: FeatureStore,
-    open_engine: Callable[[], Engine],
+    stores: Sequence[FeatureStore],
+    open_joint: Callable[[], Joint],
     progress: Progress = lambda done, total, skipped: None,
     *,
     dtype: str = "float16",
-) -> Extraction:
-    """Bring the feature maps of all images into the store and give them back.
+) -> list[Extraction]:
+    """Bring the feature maps of all images into the stores and give them back.
 
     Args:
         index: the images.
         contract: how they are decoded and preprocessed.
-        store: where maps are found and kept. Interrupted, it keeps what was computed.
-        open_engine: called only if an image is not in the store yet.
+        stores: of each cut, where maps are found and kept. Interrupted, they keep what was
+            computed. An image that one of them lacks goes through the backbone, once for all.
+        open_joint: called only if an image is not in every store yet; gives the maps of the same
+            cuts.
         progress: called after each image.
         dtype: how new maps are stored, ``"float16"`` (a block is float32 where a value exceeds
             65,504) or ``"float32"``.
 
+    Returns:
+        What the pass gave for each cut.
+
     Raises:
         DataError: if no image can be read.
         EngineError, WeightsError: if the backbone cannot run.
-        WriteError: if the store cannot be written.
+        WriteError: if a store cannot be written.
     """
-    reader = Reader(index, contract, store, progress)
+    reader = Reader(index, contract, _InAll(stores), progress)
     with contextlib.closing(reader.images()) as images:
         first = next(images, None)
         if first is None and not reader.found:
@@ -102,28 +108,46 @@ def extract(
                 f"None of the {len(index)} images in '{index.root}' can be read; the first: "
                 f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
             )
-        noted, computed = store.noted(), 0
-        if first is not None or noted is None:
-            engine = open_engine()
+        known, computed = [store.noted() for store in stores], 0
+        noted = [facts for facts in known if facts is not None]
+        if first is not None or len(noted) < len(stores):
+            joint = open_joint()
             if first is not None:
-                writer = Writer(store, dtype)
-                computed = _pass(engine, chain([first], images), writer, reader.hashes)
-            noted = _measure(engine, contract)
-            store.note(*noted)
-    return _collect(index, store, reader, computed, noted)
+                computed = _pass(joint, chain([first], images), stores, dtype, reader.hashes)
+            noted = [_measure(joint.only(number), contract) for number in range(len(stores))]
+            for store, facts in zip(stores, noted, strict=True):
+                store.note(*facts)
+    return [
+        _collect(index, store, reader, computed, facts)
+        for store, facts in zip(stores, noted, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _InAll:
+    """The images that are in every one of some stores."""
+
+    stores: Sequence[FeatureStore]
+
+    def __contains__(self, image: Any) -> bool:
+        return all(image in store for store in self.stores)
 
 
 def _pass(
-    engine: Engine,
+    joint: Joint,
     images: Iterator[tuple[str, np.ndarray]],
-    writer: Writer,
+    stores: Sequence[FeatureStore],
+    dtype: str,
     hashes: Mapping[str, int],
 ) -> int:
-    """Send images through the backbone into the store; give how many they were."""
+    """Send images through the backbone into the stores; give how many they were."""
     computed = 0
-    with writer:
-        for image, maps in engine.run(images):
-            writer.add(image, maps, hashes[image])
+    with contextlib.ExitStack() as open_writers:
+        writers = [open_writers.enter_context(Writer(store, dtype)) for store in stores]
+        for image, parts in joint.run(images):
+            for writer, store, maps in zip(writers, stores, parts, strict=True):
+                if image not in store:
+                    writer.add(image, maps, hashes[image])
             computed += 1
     return computed
 

@@ -19,6 +19,7 @@ def feature_key(
     engine: str,
     dtype: str,
     calibration: str = "",
+    cut: str = "",
 ) -> str:
     """Digest everything but the image that changes a stored feature map.
 
@@ -29,6 +30,7 @@ def feature_key(
         engine: the engine asked for; engines agree only to about 1e-5.
         dtype: how the maps are stored.
         calibration: digest of what int8 was calibrated on; empty for float32.
+        cut: the layer that the backbone ends at; empty for its own end.
     """
     return digests.of_data(
         {
@@ -40,5 +42,6 @@ def feature_key(
             "dtype": dtype,
             "precision": INT8 if calibration else FLOAT32,
             "calibration": calibration,
+            **({"cut": cut} if cut else {}),
         }
     )

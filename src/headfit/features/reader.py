@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Container, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy as np
 
 from headfit import digests
 from headfit.errors import ImageError
-from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex, Skipped
@@ -55,7 +54,7 @@ class Reader:
     """
 
     def __init__(
-        self, index: ImageIndex, contract: Contract, known: FeatureStore, progress: Progress
+        self, index: ImageIndex, contract: Contract, known: Container[str], progress: Progress
     ) -> None:
         self.found: dict[int, str] = {}
         self.skipped: list[Skipped] = []
