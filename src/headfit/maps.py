@@ -172,7 +172,10 @@ def _open(sources: Sequence[MapSource]) -> Joint:
 
 
 def names(sources: Sequence[MapSource]) -> list[str]:
-    """Name sources by what tells them apart: ``VGG16:160px:block4_pool``; one alone by its backbone."""
+    """Name sources by what tells them apart: ``VGG16:160px:block4_pool``.
+
+    One alone, or the only one of its backbone as all others are, is named by its backbone.
+    """
     columns = [
         [source.spec.name for source in sources],
         [f"{source.contract.width}px" for source in sources],

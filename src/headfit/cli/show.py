@@ -70,7 +70,8 @@ def study_table(results: dict[str, Any]) -> Table:
     rows = table_rows(results)
     if not _of_backbones(results) and len(rows) > BEST:
         table.title = f"{title}; the best {BEST} of {len(rows)}"
-        rows = rows[:BEST]
+        chosen_too = [r for r in rows[BEST:] if r["head"] == results["verdict"]["recommended"]]
+        rows = rows[:BEST] + chosen_too
     for row in rows:
         chosen = row["head"] == results["verdict"]["recommended"]
         table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
@@ -80,7 +81,8 @@ def study_table(results: dict[str, Any]) -> Table:
 def _places(results: dict[str, Any]) -> str:
     if _of_backbones(results):
         return ", ".join(map(_backbone, results["backbones"]))
-    return f"{len(results['backbones'])} combinations of backbone, size and cut"
+    names = dict.fromkeys(each["backbone"] for each in results["backbones"])
+    return f"{', '.join(names)} in {len(results['backbones'])} combinations of size and cut"
 
 
 def _of_backbones(results: dict[str, Any]) -> bool:
