@@ -265,5 +265,5 @@ def _blueprint(
         fitted.probabilities(int8.probe),
         version("headfit"),
         reliability.for_model(),
-        home.source.cut,
+        cut=home.source.cut,
     )
