@@ -11,6 +11,7 @@ from headfit.errors import UsageError
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import find_pooling, pooling_names
+from headfit.heads.trained import TrainedPooling
 
 GOLDEN = Path(__file__).parents[1] / "data" / "parameters.csv"
 MOBILENET, VGG16 = (7, 7, 1024), (7, 7, 512)
@@ -30,7 +31,9 @@ steps = st.one_of(
     st.booleans(),
 )
 def test_every_count_is_that_of_the_built_keras_model(name, body, shape, classes, first):
-    head = Head(find_pooling(name), body)
+    pooling = find_pooling(name)
+    readout = isinstance(pooling, TrainedPooling) and pooling.readout
+    head = Head(pooling, () if readout else body)
     order = "channels_first" if first else "channels_last"
     x = keras.Input((shape[2], *shape[:2]) if first else shape)
     model = keras.Model(x, head.build(x, classes, data_format=order))
@@ -38,8 +41,9 @@ def test_every_count_is_that_of_the_built_keras_model(name, body, shape, classes
     assert head.parameters(shape, classes) == model.count_params() == trainable
     assert head.parameters(shape, classes, bias=False) == model.count_params() - classes
     assert model.layers[-1].input.shape[-1] == (
-        next((s.units for s in reversed(body) if isinstance(s, Dense)), None)
+        next((s.units for s in reversed(head.body) if isinstance(s, Dense)), None)
         or head.pooling.width(shape)
+        or classes
     )
 
 
@@ -96,10 +100,21 @@ def test_fastai_head_has_its_size_and_two_biases():
 
 
 def test_the_table_without_the_last_bias():
-    expected = {"flatten": 49 * 512, "gap": 512, "gmp": 512, "avgmax": 1024, "spp": 21 * 512}
-    for name, each in expected.items():
+    fixed = {"flatten": 49 * 512, "gap": 512, "gmp": 512, "avgmax": 1024, "spp": 21 * 512}
+    for name, each in fixed.items():
         assert parse_head(name).parameters(VGG16, 10, bias=False) == each * 10
     assert parse_head("gem").parameters(VGG16, 10, bias=False) == 5120 + 1
+    c, k = 512, 10
+    own = {
+        "attention": c + c * k,
+        "multi_query": c**2 + 8 * c + c * k,
+        "simpool": 2 * c**2 + 2 * c + c * k,
+        "covariance": 48 * c + 48 * 49 // 2 * k,  # 49 positions give a rank of 48 at most
+        "netvlad": 2 * 8 * c + 8 + 8 * c * k,
+        "low_rank": k * 2 * (49 + c),
+    }
+    for name, expected in own.items():
+        assert parse_head(name).parameters(VGG16, k, bias=False) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from rich import box
 from rich.table import Table
 
 from headfit.cli.console import output
-from headfit.heads.chain import parse_head
+from headfit.errors import UsageError
+from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import pooling_names
 from headfit.heads.presets import RECORDS
 
@@ -68,12 +69,19 @@ def _record(
     name: str, chain: str, shape: tuple[int, int, int], classes: int
 ) -> dict[str, str | int | bool | None]:
     head = parse_head(chain)
-    fits = min(shape[:2]) >= head.pooling.min_side
     return {
         "name": name,
         "chain": head.name,
         "formula": head.pooling.formula if name == head.name else head.name,
         "source": head.pooling.source,
         "position_aware": head.position_aware,
-        "parameters": head.parameters(shape, classes) if fits else None,
+        "parameters": head.parameters(shape, classes) if _fits(head, shape) else None,
     }
+
+
+def _fits(head: Head, shape: tuple[int, int, int]) -> bool:
+    try:
+        head.pooling.check(shape)
+    except UsageError:
+        return False
+    return True

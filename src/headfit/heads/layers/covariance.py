@@ -114,11 +114,12 @@ def newton_schulz(xp: Any, matrices: Array, size: int, steps: int = STEPS) -> Ar
     Returns:
         float (n, d, d).
     """
-    identity = np.eye(size, dtype=np.float32)
-    turn = 1.5 * identity - 0.5 * matrices
+    # after the tensor: an array of numpy in front of a Keras tensor would want its values
+    identity = 1.5 * np.eye(size, dtype=np.float32)
+    turn = -0.5 * matrices + identity
     root, inverse = xp.matmul(matrices, turn), turn
     for _ in range(steps - 1):
-        turn = 1.5 * identity - 0.5 * xp.matmul(inverse, root)
+        turn = -0.5 * xp.matmul(inverse, root) + identity
         root, inverse = xp.matmul(root, turn), xp.matmul(turn, inverse)
     return root
 

@@ -34,7 +34,8 @@ class SimPool(TrainedPooling):
         query, key, gain, offset = weights
         centred = maps - xp.mean(maps, axis=2, keepdims=True)
         variance = xp.mean(xp.square(centred), axis=2, keepdims=True)
-        normal = centred / xp.sqrt(variance + EPSILON)
+        # a product, since OpenVINO fails to fuse the quotient
+        normal = centred * (1 / xp.sqrt(variance + EPSILON))
         asked = xp.matmul(xp.mean(maps, axis=1), xp.transpose(query))
         # b adds the same to every position's score, which the softmax does not see
         wanted = xp.matmul(asked, key) * (gain * maps.shape[-1] ** -0.5)
