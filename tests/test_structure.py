@@ -47,9 +47,11 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # sample data are for anybody: they know of nothing else
 SAMPLES_MAY = {"errors", "files", "samples"}
 # within backbones, the catalogue can be listed without the machinery
-BACKBONES = ("catalog", "probe", "weights", "torch_file", "efficientnet_lite", "trace", "boundary")
-BACKBONES += ("build", "interface", "cut", "graph", "compiled", "graph_cache", "tuning")
-BACKBONES += ("quantise", "int8", "gpu", "keras_engine", "openvino_engine", "joint", "engine")
+BACKBONES = ("interface", "spec", "own", "catalog", "probe", "weights", "torch_file")
+BACKBONES += ("efficientnet_lite", "trace", "boundary", "replay", "construction")
+BACKBONES += ("own_file", "own_function", "own_model", "build", "describe", "cut", "graph")
+BACKBONES += ("compiled", "graph_cache", "tuning", "quantise", "int8", "gpu")
+BACKBONES += ("keras_engine", "openvino_engine", "joint", "engine")
 HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")
 
 

@@ -32,7 +32,7 @@ def write_model(
     """Write a classifier as a ``.keras`` file.
 
     Args:
-        backbone: its name.
+        backbone: the text that finds it, which is the name of one in the catalogue.
         weights: ``"imagenet"``, ``"random"`` or a path.
         contract: the preprocessing record.
         head: the head's chain.

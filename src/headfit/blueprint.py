@@ -45,6 +45,7 @@ class Blueprint:
         version: of headfit.
         reliability: temperature and thresholds for the model file; None leaves them out.
         cut: the layer that the backbone ends at; empty for its own end.
+        reference: the text that finds the backbone again; its name if empty.
     """
 
     backbone: str
@@ -56,6 +57,11 @@ class Blueprint:
     version: str
     reliability: ModelReliability | None = None
     cut: str = ""
+    reference: str = ""
+
+    @property
+    def _found_by(self) -> str:
+        return self.reference or self.backbone
 
     def write(self, path: Path) -> None:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
@@ -83,8 +89,8 @@ class Blueprint:
         return digests.of_data(
             {
                 "format": FORMAT,
-                "backbone": [self.backbone, weights_identity(find(self.backbone), self.weights)],
                 **({"cut": self.cut} if self.cut else {}),
+                "backbone": [self.backbone, weights_identity(find(self._found_by), self.weights)],
                 "contract": self.contract.to_dict(),
                 "head": [self.fitted.head.name, self.fitted.shape, self.fitted.scale, weights],
                 "classes": list(self.classes),
@@ -106,7 +112,7 @@ class Blueprint:
             arrays = {str(i): weight for i, weight in enumerate(self.fitted.weights)}
             np.savez(Path(folder) / "head.npz", **arrays)  # type: ignore[arg-type]
             request = {
-                "backbone": self.backbone,
+                "backbone": self._found_by,
                 "weights": self.weights,
                 "contract": self.contract.to_dict(),
                 "head": self.fitted.head.name,

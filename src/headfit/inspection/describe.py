@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from headfit.backbones.boundary import Boundary, find_boundary
-from headfit.backbones.catalog import find
+from headfit.backbones.catalog import find_named
 from headfit.backbones.trace import Call, Trace, trace
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
 from headfit.inspection import counts, networks
@@ -40,7 +40,7 @@ def of_name(name: str, size: int, head: str, classes: int) -> dict[str, Any]:
     Returns:
         See :func:`_described`.
     """
-    spec = find(name)
+    spec = find_named(name)
     alone = networks.bare(spec, size)
     model = networks.topped(spec, size, head, classes)
     traced = trace(model, model.input_shape[1:])
@@ -171,7 +171,7 @@ def _backbone_name(subject: Subject) -> str:
     name = within[-1] if within else str(subject.trace.model.name)
     try:
         # Keras writes width and size behind some: mobilenetv2_1.00_224
-        return find(re.sub(r"_1\.0+_[0-9]+$", "", name)).name
+        return find_named(re.sub(r"_1\.0+_[0-9]+$", "", name)).name
     except UnknownNameError:
         return name
 

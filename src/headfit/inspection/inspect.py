@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headfit import worker
-from headfit.backbones.catalog import find
+from headfit.backbones.catalog import find_named
 from headfit.backbones.interface import default_backend
 from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
@@ -75,7 +75,7 @@ def _of_file(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_name(name: str, size: int | None, classes: int | None, head: Head | None) -> dict[str, Any]:
-    spec = find(name)
+    spec = find_named(name)
     request = {
         "name": spec.name,
         "size": spec.contract(size).height,

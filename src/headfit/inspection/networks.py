@@ -5,17 +5,15 @@ Imports Keras: it is used in a child process (see :mod:`headfit.worker`).
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-
 import keras
 
-import headfit.heads.layers.registered  # noqa: F401  (tells Keras of headfit's layers)
 from headfit.backbones import efficientnet_lite
 from headfit.backbones.build import untrained
 from headfit.backbones.catalog import BackboneSpec
-from headfit.errors import EngineError
+from headfit.backbones.own_file import load
 from headfit.heads.chain import parse_head
+
+__all__ = ["OWN_TOP", "bare", "load", "topped"]
 
 OWN_TOP = "own"
 """Stands for the top that a network was published with."""
@@ -49,30 +47,6 @@ def topped(spec: BackboneSpec, size: int, head: str, classes: int) -> keras.Mode
         chain = parse_head("gap" if head == OWN_TOP else head)
         outputs = chain.build(model.output, classes, data_format="channels_last")
         return keras.Model(model.inputs, outputs, name=model.name)
-
-
-def load(path: Path) -> keras.Model:
-    """Load a saved model in safe mode: no code in it is run.
-
-    Raises:
-        EngineError: if Keras cannot load it; on another backend it may.
-    """
-    try:
-        # Keras warns of what it leaves out of an optimizer, which is not built here at all
-        with warnings.catch_warnings(action="ignore"):
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise EngineError(
-            f"Keras cannot load '{path}': {_reason(error)}. Expected a whole model, .keras or .h5, "
-            f"of layers that Keras or headfit knows."
-        ) from None
-
-
-def _reason(error: Exception) -> str:
-    """Give the first sentence that names the cause, which Keras puts behind the configuration."""
-    text = str(error).rpartition("Exception encountered: ")[2]
-    first = (text.splitlines() or [""])[0].partition(". ")[0]
-    return first.rstrip(" .:")[:300] or type(error).__name__
 
 
 def _without_top(spec: BackboneSpec, shape: tuple[int, int, int]) -> keras.Model:

@@ -1,0 +1,175 @@
+"""Rebuild the part of a model that makes its feature map: plain, fresh, for any input size.
+
+Every layer on the way from the image to the map is copied and called anew in the order of the
+trace, so nested models dissolve, heads fall away, and another input size is possible wherever the
+layers allow it. Imports Keras.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from headfit.backbones.boundary import Boundary
+from headfit.backbones.trace import Call, Tensor, Trace
+from headfit.errors import EngineError, ModelFileError
+
+Configure = Callable[[Call, dict[str, Any]], dict[str, Any]]
+"""Changes a layer's configuration before it is copied."""
+
+
+def replay(
+    traced: Trace,
+    end: Boundary,
+    size: int,
+    *,
+    name: str,
+    configure: Configure = lambda call, config: config,
+    channels_first: bool = False,
+) -> keras.Model:
+    """Build the model from image to map.
+
+    Args:
+        traced: the whole model.
+        end: where its map is.
+        size: side of the square input in pixels.
+        name: of the new model.
+        configure: changes the configuration of each layer that is copied.
+        channels_first: whether the layers are configured to take (3, size, size).
+
+    Returns:
+        A functional model, (size, size, 3) to (H, W, C), float32, no model within it, each layer
+        called in inference mode, with the weights of the original.
+
+    Raises:
+        ModelFileError: if a layer cannot be copied.
+        EngineError: if a layer cannot run at this size; the message names it.
+    """
+    shape = (3, size, size) if channels_first else (size, size, 3)
+    image = keras.Input(shape, dtype="float32", name="image")
+    made: dict[int, Tensor] = {id(traced.resolve(traced.inputs)): image}
+    copies = _Copies(configure)
+    for call in _on_the_way(traced, end.map):
+        for old, new in zip(call.outputs, _again(traced, call, copies, made), strict=True):
+            made[id(old)] = new
+    output = made[id(end.map)]
+    if end.tokens:
+        output = _to_map(output, end)
+    if keras.backend.standardize_dtype(output.dtype) != "float32":
+        raise EngineError(f"its feature map is {output.dtype}; expected float32")
+    model = keras.Model(image, output, name=name)
+    copies.take_weights()
+    return model
+
+
+def _on_the_way(traced: Trace, end: Tensor) -> list[Call]:
+    """Give the calls that a tensor is made from, in their order."""
+    needed: set[int] = set()
+    waiting = [end]
+    while waiting:
+        number = traced.maker(waiting.pop())
+        if number is not None and number not in needed:
+            needed.add(number)
+            waiting += traced.calls[number].inputs
+    return [traced.calls[number] for number in sorted(needed)]
+
+
+def _again(traced: Trace, call: Call, copies: _Copies, made: dict[int, Tensor]) -> list[Tensor]:
+    def new(value: Any) -> Any:
+        return made[id(traced.resolve(value))] if isinstance(value, keras.KerasTensor) else value
+
+    args, kwargs = keras.tree.map_structure(new, (call.args, call.kwargs))
+    if _augments(call):
+        return list(keras.tree.flatten(args))
+    layer = copies.of(call)
+    kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    try:
+        return list(keras.tree.flatten(layer(*args, **kwargs)))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise EngineError(
+            f"layer '{call.layer.name}' ({call.kind}) cannot run: {reason.rstrip('.')}"
+        ) from None
+
+
+def _augments(call: Call) -> bool:
+    """Whether a layer changes images while training and passes them on otherwise."""
+    shapes = call.inputs[0].shape, call.output.shape
+    return call.kind.startswith("Random") and shapes[0] == shapes[1] and not call.weights
+
+
+def _to_map(tokens: Tensor, end: Boundary) -> Tensor:
+    """Drop the special tokens and lay the others out as rows of a square."""
+    _, length, channels = tokens.shape
+    side = math.isqrt(length - end.special)
+    if side * side != length - end.special:
+        raise EngineError(f"{length - end.special} tokens are no square of positions")
+    if end.special:
+        tokens = keras.layers.Cropping1D((end.special, 0), name="positions")(tokens)
+    return keras.layers.Reshape((side, side, channels), name="map")(tokens)
+
+
+class _Copies:
+    """Fresh copies of layers, one for each, under names that are theirs alone."""
+
+    def __init__(self, configure: Configure) -> None:
+        self._configure = configure
+        self._copies: dict[int, tuple[Any, Any]] = {}
+        self._names: set[str] = {"image", "positions", "map"}
+
+    def of(self, call: Call) -> Any:
+        """Give the copy of a call's layer; an operation has no state and stays itself."""
+        found = self._copies.get(id(call.layer))
+        if found is None:
+            found = call.layer, self._copy(call)
+            self._copies[id(call.layer)] = found
+        return found[1]
+
+    def take_weights(self) -> None:
+        """Set the weights of the copies to those of the originals."""
+        for layer, copy in self._copies.values():
+            if not getattr(layer, "weights", ()):
+                continue
+            copy.set_weights(layer.get_weights())
+            if hasattr(copy, "finalize_state"):  # Normalization keeps derived values
+                copy.finalize_state()
+
+    def _copy(self, call: Call) -> Any:
+        layer, name = call.layer, self._name(call)
+        if not isinstance(layer, keras.Layer):
+            layer.name = name
+            return layer
+        if call.kind == "Lambda":
+            raise ModelFileError(
+                f"layer '{layer.name}' is a Lambda, which cannot be copied or saved safely; use a "
+                f"layer class or keras.ops in its place"
+            )
+        try:
+            config = layer.get_config()
+            config["name"] = name
+            if "dtype" in config:
+                config["dtype"] = "float32"
+            return type(layer).from_config(self._configure(call, config))
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise ModelFileError(
+                f"layer '{layer.name}' ({call.kind}) cannot be copied by its get_config: "
+                f"{reason.rstrip('.')}"
+            ) from None
+
+    def _name(self, call: Call) -> str:
+        """Give its own name; if that is taken, with those of the models around it."""
+        name = call.layer.name
+        for outer in reversed(call.within):
+            if name not in self._names:
+                break
+            name = f"{outer}_{name}"
+        base, number = name, 1
+        while name in self._names:
+            number += 1
+            name = f"{base}_{number}"
+        self._names.add(name)
+        return str(name)
