@@ -1,0 +1,41 @@
+"""What the examples share: their arguments, and a folder of images as arrays for plain Keras."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+def arguments(description: str, given: Sequence[str] | None, size: int = 224) -> argparse.Namespace:
+    """Read ``folder``, ``weights``, ``size``, ``epochs`` and ``protocol``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("folder", type=Path, help="one folder of images for each class")
+    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a file")
+    parser.add_argument("--size", type=int, default=size, help="side of the images in pixels")
+    parser.add_argument("--epochs", type=int, default=10, help="of plain Keras")
+    parser.add_argument("--protocol", default="quick", help="of headfit: quick, standard, thorough")
+    return parser.parse_args(given)
+
+
+def read_images(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Read a folder of images with Keras, in a random order that is always the same.
+
+    Returns:
+        Pixels float32 (n, size, size, 3) from 0 to 255, labels int (n,), and the classes.
+    """
+    import keras  # noqa: PLC0415  (only plain Keras needs it here)
+
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    files = [path for name in classes for path in sorted((folder / name).iterdir())]
+    pixels = [
+        keras.utils.img_to_array(
+            keras.utils.load_img(path, target_size=(size, size), interpolation="bilinear")
+        )
+        for path in files
+    ]
+    labels = np.array([classes.index(path.parent.name) for path in files])
+    order = np.random.default_rng(0).permutation(len(files))
+    return np.stack(pixels)[order], labels[order], classes
