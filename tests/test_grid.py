@@ -132,6 +132,31 @@ def test_a_joined_cut_is_one_map_of_averages(folder: Path) -> None:
     }
 
 
+def test_a_head_on_several_layers_gets_them_from_the_same_pass(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts: list[list[str]] = []
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        cuts.append(list(args[3]))
+        return open_joint(*args, **kwargs)
+
+    monkeypatch.setattr(maps, "open_joint", noting)
+    tiny = {"backbone": "MobileNet", "weights": "random", "size": 32}
+    found = hf.compare(folder, heads="gap,multi_layer", **tiny, **QUICK)
+    assert cuts == [["", "multi"]]
+    gap, multi = found.results["candidates"]
+    assert (gap["name"], multi["name"]) == ("gap", "multi_layer")
+    assert multi["cut"] == "conv_pw_5_relu+conv_pw_11_relu+conv_pw_13_relu"
+    assert multi["parameters"]["head"] == (256 + 512 + 1024 + 1) * 3
+    assert len(found.results["backbones"]) == 1
+    alone = hf.compare(folder, heads="multi_layer", **tiny, **QUICK)
+    assert alone.results["candidates"][0]["log_loss"] == multi["log_loss"]
+    alone.save(tmp_path)
+    images = [folder / path for path in alone.index.paths]
+    assert len(hf.Classifier.load(tmp_path / "model.keras").predict(images[:3])) == 3
+
+
 @pytest.mark.parametrize("engine", ["openvino", "keras"])
 def test_several_cuts_at_once_are_each_of_them_alone(engine: str) -> None:
     cuts, contract = ["conv_pw_3_relu", ""], TINY.contract(32)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from headfit import files
+from headfit.backbones.interface import is_joined
 from headfit.errors import UsageError
 from headfit.features.extract import Extraction
 from headfit.fitting.pooled import PooledFeatures
@@ -55,6 +56,8 @@ class Entry:
         Raises:
             UsageError: if a head that was asked for does not suit the maps.
         """
+        joined, only = is_joined(self.source.cut), self.source.extra
+        heads = [h for h in heads if (joined if h.pooling.several_layers else not only)]
         _, height, width, channels = self.pooled.maps.shape
         signed = any(head.pooling.nonnegative for head in heads) and self.pooled.lowest() < 0
         kept = []

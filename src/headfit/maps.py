@@ -9,13 +9,14 @@ from headfit import files
 from headfit.backbones import int8
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.engine import INT8, Engine, Joint, open_engine, open_joint
+from headfit.backbones.interface import OWN_END
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.key import feature_key
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.index import TEST, ImageIndex
-from headfit.options import OWN_END, Options, Place
+from headfit.options import Options, Place
 from headfit.watcher import Watcher
 
 SEPARATOR = ":"
@@ -33,6 +34,7 @@ class MapSource:
         watcher: is told the progress.
         calibration: the images that int8 takes its ranges from; None for float32.
         cut: the layer that the backbone ends at; empty for its own end.
+        extra: whether it is there for heads on several layers only.
     """
 
     spec: BackboneSpec
@@ -42,6 +44,7 @@ class MapSource:
     watcher: Watcher
     calibration: int8.Calibration | None = None
     cut: str = ""
+    extra: bool = False
 
     @classmethod
     def of(
@@ -53,7 +56,8 @@ class MapSource:
     ) -> MapSource:
         """Make the source of a point of the grid."""
         contract = place.spec.contract(place.size)
-        return cls(place.spec, contract, place.weights, options, watcher, calibration, place.cut)
+        end = place.cut, place.extra
+        return cls(place.spec, contract, place.weights, options, watcher, calibration, *end)
 
     @property
     def pass_name(self) -> str:
@@ -79,7 +83,7 @@ class MapSource:
 
         In int8 each cut has a pass of its own: ranges of a graph depend on where it ends.
         """
-        return self.calibration is None and self == replace(other, cut=self.cut)
+        return self.calibration is None and self == replace(other, cut=self.cut, extra=self.extra)
 
     def open(self) -> Engine:
         """Open the engine.
@@ -174,16 +178,24 @@ def _open(sources: Sequence[MapSource]) -> Joint:
 def names(sources: Sequence[MapSource]) -> list[str]:
     """Name sources by what tells them apart: ``VGG16:160px:block4_pool``.
 
-    One alone, or the only one of its backbone as all others are, is named by its backbone.
+    One alone, or the only one of its backbone as all others are, is named by its backbone. What is
+    there for heads on several layers only has the name of the source that it is beside, unless it
+    joins all of several.
     """
-    columns = [
-        [source.spec.name for source in sources],
-        [f"{source.contract.width}px" for source in sources],
-        [source.cut or OWN_END for source in sources],
+    ends = list(dict.fromkeys(source.cut for source in sources if not source.extra))
+    one = ends[0] if len(ends) == 1 else None
+    places = [
+        (
+            source.spec.name,
+            f"{source.contract.width}px",
+            (source.cut if one is None else one) or OWN_END,
+        )
+        for source in sources
     ]
+    backbones, *others = zip(*places, strict=True)
     # backbones that each have their own size need no other word
-    told = [columns[0]] if len(set(columns[0])) == len(sources) else []
-    told = told or [column for column in columns if len(set(column)) > 1]
+    told = [backbones] if len(set(backbones)) == len(set(places)) else []
+    told = told or [column for column in (backbones, *others) if len(set(column)) > 1]
     return [SEPARATOR.join(words) for words in zip(*told, strict=True)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headfit.backbones import catalog, int8
 from headfit.backbones.engine import ENGINES, FLOAT32, INT8, PRECISIONS
-from headfit.backbones.interface import JOIN
+from headfit.backbones.interface import JOIN, MULTI, OWN_END, is_joined
 from headfit.backbones.weights import IMAGENET, check_weights
 from headfit.errors import UsageError
 from headfit.features.store import DTYPES
@@ -38,7 +38,6 @@ PROTOCOLS = {
     "thorough": Protocol(10, 10),
 }
 LEAST_FOLDS = 3
-OWN_END = "end"  # --cut's word for a backbone as it is
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,14 @@ class Place:
         weights: ``"imagenet"``, ``"random"`` or a path.
         size: side of the input in pixels; the backbone's own if None.
         cut: the layer that it ends at; empty for its own end.
+        extra: whether it is there for heads on several layers only.
     """
 
     spec: catalog.BackboneSpec
     weights: str
     size: int | None = None
     cut: str = ""
+    extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ class Options:
         """
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"--protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}.")
-        places = self._places()
+        heads = parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
+        places = self._places(heads)
         check_rope(self.rope)
         if self.most_folds < LEAST_FOLDS:
             raise UsageError(
@@ -153,9 +155,9 @@ class Options:
             raise UsageError(
                 f"--feature-dtype '{self.feature_dtype}' is none of {', '.join(DTYPES)}."
             )
-        return places, parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
+        return places, heads
 
-    def _places(self) -> list[Place]:
+    def _places(self, heads: list[Head]) -> list[Place]:
         specs = [catalog.find(name) for name in _parts(self.backbone)]
         whole = Path(self.weights).is_file()  # a path may hold a comma
         weights = [check_weights(w) for w in ([self.weights] if whole else _parts(self.weights))]
@@ -168,7 +170,18 @@ class Options:
             raise UsageError(f"--backbone '{self.backbone}' names one twice: leave one out.")
         each = zip(specs, weights if len(weights) > 1 else weights * len(specs), strict=True)
         sizes, cuts = self._sizes(), self._cuts()
-        places = [Place(spec, w, size, cut) for spec, w in each for size in sizes for cut in cuts]
+        ends = [(cut, False) for cut in cuts if not all(h.pooling.several_layers for h in heads)]
+        if any(h.pooling.several_layers for h in heads) and not any(map(is_joined, cuts)):
+            joined = JOIN.join(cut or OWN_END for cut in cuts) if len(cuts) > 1 else MULTI
+            ends.append((joined, True))
+        elif not ends:
+            ends = [(cut, False) for cut in cuts if is_joined(cut)]
+        places = [
+            Place(spec, w, size, cut, extra)
+            for spec, w in each
+            for size in sizes
+            for cut, extra in ends
+        ]
         for place in places:
             place.spec.contract(place.size)
         return places

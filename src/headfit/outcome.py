@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headfit import provenance
+from headfit.backbones.interface import JOIN
 from headfit.comparison import SCHEMA
 from headfit.entries import Entry
 from headfit.fitting.fitted import FittedHead, latency_ms
@@ -50,8 +51,19 @@ class Outcome:
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one backbone, so that names need theirs."""
-        return len(self.entries) > 1
+        """Whether there is more than one place, so that names need theirs."""
+        return len(self.places()) > 1
+
+    def places(self) -> list[list[Entry]]:
+        """Gather what has one name: a backbone, and what is there for heads on several layers."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.name, []).append(entry)
+        return list(found.values())
+
+    def beside(self, entry: Entry) -> Entry:
+        """Give the entry that holds the heads on one layer, next to this one or this one itself."""
+        return next(other for other in self.entries if other.name == entry.name)
 
     def name(self, entry: Entry, fit: CrossValidation) -> str:
         """Name a candidate."""
@@ -93,7 +105,7 @@ class Outcome:
             "schema": SCHEMA,
             "verdict": verdict.to_dict(),
             "candidates": candidates,
-            "backbones": [self._backbone(entry) for entry in self.entries],
+            "backbones": [self._backbone(place) for place in self.places()],
             "images": {
                 "found": len(index) + len(skipped),
                 "used": len(index),
@@ -118,21 +130,22 @@ class Outcome:
             self.problem,
             name=self.name(entry, fit),
             backbone=entry.source.spec.name,
-            cut=entry.source.cut or None,
+            cut=cut_of(entry),
             backbone_parameters=info.parameters,
             input_size=entry.source.contract.width,
             map_shape=info.map_shape,
             latency_ms=entry.found.latency_ms + latency_ms(fit.head, info.map_shape, classes),
         )
 
-    def _backbone(self, entry: Entry) -> dict[str, Any]:
-        """What is found on one backbone, and, if there are others, by itself alone."""
+    def _backbone(self, place: list[Entry]) -> dict[str, Any]:
+        """What is found at one place, and, if there are others, by itself alone."""
+        entry = place[0]
         info = entry.found.info
-        alone = Outcome([entry], self.problem, self.options, self.groups)
+        alone = Outcome(place, self.problem, self.options, self.groups)
         return {
             "name": entry.name,
             "backbone": entry.source.spec.name,
-            "cut": entry.source.cut or None,
+            "cut": cut_of(entry),
             "weights": entry.source.weights,
             "input_size": entry.source.contract.width,
             "map_shape": list(info.map_shape),
@@ -141,6 +154,11 @@ class Outcome:
             "engine": info.to_dict(),
             "verdict": alone.verdict().to_dict() if self.several else None,
         }
+
+
+def cut_of(entry: Entry) -> str | None:
+    """Say where the backbone ends, by the names of layers; None for its own end."""
+    return JOIN.join(entry.found.info.layers) or entry.source.cut or None
 
 
 def score_test(entry: Entry, fitted: FittedHead) -> dict[str, Any] | None:

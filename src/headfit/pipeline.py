@@ -90,7 +90,8 @@ class _Run:
         self.images, self.options, self.watcher = images, options, watcher
         self.places, self.heads = options.check()
         self.clock = _Clock()
-        self.announcer = Announcer(options, self.heads, len(self.places), watcher)
+        several = max(1, sum(not place.extra for place in self.places))
+        self.announcer = Announcer(options, self.heads, several, watcher)
 
     def run(self) -> Study:
         """Go through all stages."""
@@ -179,7 +180,7 @@ class _Run:
         for entry in entries:
             heads = entry.suitable(self.heads, self.watcher, asked=options.heads is not None)
             self.announcer.training(entry, heads, problem)
-            on = f" on {entry.name}" if len(entries) > 1 else ""
+            on = f" on {entry.name}" if len({e.name for e in entries}) > 1 else ""
             self.watcher.stage(f"Training heads{on}", len(heads))
             entry.fit(heads, problem, self._progress)
             for line in (line for fit in entry.fits for line in fit.warnings):
@@ -195,10 +196,11 @@ class _Run:
         """Measure what rests on the verdict, refit the recommended head, and gather everything."""
         home, chosen = outcome.recommended(verdict)
         options, problem, watcher = self.options, outcome.problem, self.watcher
-        where = where_matters(home, problem, watcher) if options.where else None
+        beside = outcome.beside(home)
+        where = where_matters(beside, problem, watcher) if options.where else None
         self.clock.lap("where")
         groups = outcome.groups.numbers
-        curve = learning(home, problem, groups, watcher) if options.curve else None
+        curve = learning(beside, problem, groups, watcher) if options.curve else None
         self.clock.lap("learning_curve")
         int8 = self._int8(outcome, home, chosen.head)
         self.clock.lap("precision")

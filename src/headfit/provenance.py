@@ -8,12 +8,13 @@ from importlib.metadata import version
 from typing import Any
 
 from headfit import digests
+from headfit.backbones.interface import JOIN, OWN_END
 from headfit.entries import Entry
 from headfit.features.extract import Extraction
 from headfit.fitting.budget import Schedule, trials_for
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
-from headfit.options import OWN_END, Options
+from headfit.options import Options
 from headfit.study.problem import PENALTIES, Problem
 
 PACKAGES = ("headfit", "keras", "jax", "openvino", "numpy", "scipy", "scikit-learn", "pillow")
@@ -43,8 +44,8 @@ def settings(
         "where": options.where,
         "curve": options.curve,
         "backbone": home.source.spec.name,
-        "cut": home.source.cut or None,
-        "backbones": [entry.name for entry in entries],
+        "cut": JOIN.join(home.found.info.layers) or home.source.cut or None,
+        "backbones": list(dict.fromkeys(entry.name for entry in entries)),
         "weights": home.source.weights,
         "heads": [head.name for head in heads],
         "contract": home.source.contract.to_dict(),
@@ -77,8 +78,8 @@ def command(options: Options, entries: list[Entry], heads: list[Head], folds: in
     widths = list(dict.fromkeys(source.contract.width for source in sources))
     if len(widths) == 1 or options.size is not None:
         words += ["--size", ",".join(map(str, widths))]
-    cuts = list(dict.fromkeys(source.cut or OWN_END for source in sources))
-    words += [] if cuts == [OWN_END] else ["--cut", ",".join(cuts)]
+    cuts = list(dict.fromkeys(s.cut or OWN_END for s in sources if not s.extra))
+    words += [] if cuts in ([], [OWN_END]) else ["--cut", ",".join(cuts)]
     words += ["--heads", ",".join(head.name for head in heads), "--protocol", options.protocol]
     words += ["--folds", str(folds), "--repeats", str(options.rounds)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]

@@ -1,8 +1,9 @@
 """A backbone that ends earlier: at the map of an inner layer, or of several.
 
 A cut is the name of a layer, whose output becomes the feature map; ``a+b`` joins the means of two
-layers over their positions to one map of 1 × 1 (Head2Toe's features, Evci 2022). An empty cut is
-the backbone as it is. Imports Keras.
+layers over their positions to one map of 1 × 1 (Head2Toe's features, Evci 2022), and ``multi``
+those of the last layers at the last three resolutions. ``end`` or an empty cut is the backbone as
+it is. Imports Keras.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import keras
 
 from headfit.backbones.build import build
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.interface import JOIN
+from headfit.backbones.interface import JOIN, MULTI, OWN_END
 from headfit.errors import UsageError
 
 SHOWN = 6
+RESOLUTIONS = 3  # that MULTI joins: earlier layers hold edges and colours
+_MEAN = "mean_of_"
 
 
 def build_cut(
@@ -77,9 +80,17 @@ def parts(model: keras.Model) -> list[keras.Model]:
     return [keras.Model(model.inputs, output, name=model.name) for output in model.outputs]
 
 
+def joined_layers(part: keras.Model) -> list[str]:
+    """Name the layers that a joined cut is made of; none for another cut."""
+    names = [layer.name for layer in part.layers if layer.name.startswith(_MEAN)]
+    return [name.removeprefix(_MEAN) for name in names]
+
+
 def last_maps(model: keras.Model, *, channels_first: bool = False) -> list[str]:
     """List the last layer at each resolution, from the input on."""
-    found = {side: name for name, side in _maps(model, channels_first)}
+    padded = {each.name for each in model.layers if isinstance(each, keras.layers.ZeroPadding2D)}
+    maps = _maps(model, channels_first)
+    found = {side: name for name, side in maps if name not in padded}
     return list(found.values())
 
 
@@ -92,13 +103,18 @@ def _maps(model: keras.Model, channels_first: bool) -> Iterator[tuple[str, tuple
 
 
 def _end(model: keras.Model, cut: str, name: str, channels_first: bool) -> Any:
-    if not cut:
+    if cut in ("", OWN_END):
         return model.output
-    maps = [_map(model, layer, name, channels_first) for layer in cut.split(JOIN)]
-    if len(maps) == 1:
-        return maps[0]
-    order = "channels_first" if channels_first else "channels_last"
-    means = [keras.layers.GlobalAveragePooling2D(order, keepdims=True)(each) for each in maps]
+    layers = cut.split(JOIN)
+    if cut == MULTI:
+        layers = last_maps(model, channels_first=channels_first)[-RESOLUTIONS:]
+    if len(layers) == 1:
+        return _map(model, cut, name, channels_first)
+    order, means = "channels_first" if channels_first else "channels_last", []
+    for layer in layers:
+        end = model.output if layer == OWN_END else _map(model, layer, name, channels_first)
+        mean = keras.layers.GlobalAveragePooling2D(order, keepdims=True, name=_MEAN + layer)
+        means.append(mean(end))
     return keras.layers.Concatenate(axis=1 if channels_first else -1)(means)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from headfit.backbones.build import weights_digest
 from headfit.backbones.catalog import find
-from headfit.backbones.cut import build_cut, parts
+from headfit.backbones.cut import build_cut, joined_layers, parts
 from headfit.backbones.probe import probe_images
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
@@ -41,7 +41,8 @@ def write_backbone(
     for part in parts(model):
         shape = [int(length) for length in part.output_shape[1:]]
         shape = shape[1:] + shape[:1] if spec.channels_first else shape
-        found.append({"map_shape": shape, "parameters": int(part.count_params())})
+        count, layers = int(part.count_params()), joined_layers(part)
+        found.append({"map_shape": shape, "parameters": count, "layers": layers})
     return {"parts": found}
 
 

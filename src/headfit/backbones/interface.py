@@ -13,7 +13,14 @@ import numpy as np
 FLOAT32, INT8 = "float32", "int8"
 PRECISIONS = (FLOAT32, INT8)
 JOIN = "+"  # between the layers of a joined cut
+OWN_END = "end"  # the word for a backbone's own end
+MULTI = "multi"  # the word for the last layers at the last resolutions, joined
 Tagged = tuple[Any, np.ndarray]
+
+
+def is_joined(cut: str) -> bool:
+    """Whether a cut joins the averages of several layers."""
+    return cut == MULTI or JOIN in cut
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class EngineInfo:
         calibrated_on: images that the ranges of int8 were taken from; 0 for float32.
         speedup: how many times as fast as float32 it was when its graph was made.
         setting: how it was set to run here: ``batch``, and for OpenVINO ``hint``.
+        layers: those whose averages the map is made of; empty if it is the map of one.
     """
 
     name: str
@@ -46,6 +54,7 @@ class EngineInfo:
     calibrated_on: int = 0
     speedup: float = 1.0
     setting: dict[str, Any] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold."""

@@ -74,12 +74,9 @@ class KerasEngine:
         for model in self._alone:
             height, width, channels = (int(length) for length in model.output_shape[1:])
             count, digest = int(model.count_params()), build.weights_digest(model)
-            shape = (height, width, channels)
-            self.parts.append(
-                EngineInfo(
-                    "keras", shape, count, digest, 1.0, note, device or "cpu", setting=setting
-                )
-            )
+            shape, layers = (height, width, channels), cut.joined_layers(model)
+            info = EngineInfo("keras", shape, count, digest, 1.0, note, device or "cpu")
+            self.parts.append(replace(info, setting=setting, layers=layers))
         self.info = self.parts[0]
         if len(self.parts) > 1:
             values = sum(prod(part.map_shape) for part in self.parts)

@@ -42,6 +42,7 @@ class Pooling(ABC):
         default_shape: the value when none is asked for; None if it has no such parameter.
         nonnegative: whether it refuses maps that hold a negative number.
         min_side: the least height and width of a map.
+        several_layers: whether its map is made of the averages of several layers.
         own: trainable numbers inside the pooling.
     """
 
@@ -53,6 +54,7 @@ class Pooling(ABC):
     default_shape: float | None = None
     nonnegative: bool = False
     min_side: int = 1
+    several_layers: bool = False
 
     own: ClassVar[int] = 0
 

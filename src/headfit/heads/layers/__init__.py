@@ -15,6 +15,7 @@ from headfit.heads.layers.gem import GEM
 from headfit.heads.layers.gmp import GMP
 from headfit.heads.layers.low_rank import LOW_RANK
 from headfit.heads.layers.lse import LSE
+from headfit.heads.layers.multi_layer import MULTI_LAYER
 from headfit.heads.layers.multi_query import MULTI_QUERY
 from headfit.heads.layers.netvlad import NETVLAD
 from headfit.heads.layers.simpool import SIMPOOL
@@ -24,7 +25,7 @@ from headfit.heads.pooling import register
 
 _POOLINGS = (
     *(GAP, FLATTEN, GMP, AVGMAX, GEM, LSE, SPATIAL_PYRAMID, SPATIAL_PRIOR),
-    *(ATTENTION, MULTI_QUERY, SIMPOOL, COVARIANCE, NETVLAD, LOW_RANK),
+    *(ATTENTION, MULTI_QUERY, SIMPOOL, COVARIANCE, NETVLAD, LOW_RANK, MULTI_LAYER),
 )
 for _pooling in _POOLINGS:
     register(_pooling)
