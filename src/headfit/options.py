@@ -64,9 +64,12 @@ class Options:
     """Settings of a comparison, checked.
 
     Attributes:
-        backbone: any spelling of its name; several, separated by commas, are compared.
+        backbone: any spelling of its name, or an own model: a ``.keras`` or ``.h5`` file,
+            ``module:function`` or ``hub:preset``; several, separated by commas, are compared.
         heads: chains; those of the default that do not suit the maps are left out, said aloud.
         weights: ``"imagenet"``, ``"random"`` or a path; one for all backbones, or one for each.
+        preprocessing: of the pixels for an own model: ``"none"``, ``"tf"``, ``"caffe"`` or
+            ``"torch"``; what the model brings, else none, if None.
         size: side of the input in pixels, the backbone's own if None; several, as a list or
             separated by commas, are compared.
         cut: layer that the backbone ends at, its own end if None; several, as a list or separated
@@ -90,6 +93,7 @@ class Options:
     backbone: str = catalog.DEFAULT
     heads: str | Iterable[str] | None = None
     weights: str = IMAGENET
+    preprocessing: str | None = None
     size: int | str | Iterable[int] | None = None
     cut: str | Iterable[str] | None = None
     protocol: str = "standard"
@@ -158,7 +162,7 @@ class Options:
         return places, heads
 
     def _places(self, heads: list[Head]) -> list[Place]:
-        specs = [catalog.find(name) for name in _parts(self.backbone)]
+        specs = catalog.find_all(self._backbone_names(), self.preprocessing)
         whole = Path(self.weights).is_file()  # a path may hold a comma
         weights = [check_weights(w) for w in ([self.weights] if whole else _parts(self.weights))]
         if not specs or len(weights) not in (1, len(specs)):
@@ -168,7 +172,13 @@ class Options:
             )
         if len(set(specs)) < len(specs):
             raise UsageError(f"--backbone '{self.backbone}' names one twice: leave one out.")
-        each = zip(specs, weights if len(weights) > 1 else weights * len(specs), strict=True)
+        if len({spec.name for spec in specs}) < len(specs):
+            raise UsageError(
+                f"--backbone '{self.backbone}' holds two of one name, which could not be told "
+                f"apart: rename one of the files."
+            )
+        weights = weights if len(weights) > 1 else weights * len(specs)
+        each = [(spec, check_weights(w, spec)) for spec, w in zip(specs, weights, strict=True)]
         sizes, cuts = self._sizes(), self._cuts()
         ends = [(cut, False) for cut in cuts if not all(h.pooling.several_layers for h in heads)]
         if any(h.pooling.several_layers for h in heads) and not any(map(is_joined, cuts)):
@@ -185,6 +195,10 @@ class Options:
         for place in places:
             place.spec.contract(place.size)
         return places
+
+    def _backbone_names(self) -> list[str]:
+        whole = Path(self.backbone).is_file()  # a path may hold a comma
+        return [self.backbone] if whole else _parts(self.backbone)
 
     def _sizes(self) -> list[int | None]:
         if self.size is None:

@@ -100,6 +100,8 @@ class _Run:
                 f"WARNING: {name} has RANDOM weights: these figures say nothing about a "
                 f"pretrained backbone."
             )
+        for note in dict.fromkeys(note for place in self.places for note in place.spec.notes):
+            self.watcher.tell(note)
         index = self._index()
         given = Given.of(index, self.options)
         used = calibration(index, self.options)
@@ -268,4 +270,5 @@ def _blueprint(
         version("headfit"),
         reliability.for_model(),
         cut=home.source.cut,
+        reference=home.source.spec.reference,
     )

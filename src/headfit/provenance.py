@@ -47,6 +47,7 @@ def settings(
         "cut": JOIN.join(home.found.info.layers) or home.source.cut or None,
         "backbones": list(dict.fromkeys(entry.name for entry in entries)),
         "weights": home.source.weights,
+        "preprocessing": options.preprocessing,
         "heads": [head.name for head in heads],
         "contract": home.source.contract.to_dict(),
         "engine": home.found.info.to_dict(),
@@ -71,10 +72,11 @@ def command(options: Options, entries: list[Entry], heads: list[Head], folds: in
     """Write the command line that repeats the run, every choice spelt out."""
     sources = [entry.source for entry in entries]
     words = ["headfit", "compare", str(entries[0].found.index.root)]
-    weights = {source.spec.name: source.weights for source in sources}
+    weights = {source.spec.argument: source.weights for source in sources}
     same = len(set(weights.values())) == 1
     words += ["--backbone", ",".join(weights), "--weights"]
     words += [sources[0].weights if same else ",".join(weights.values())]
+    words += ["--preprocessing", options.preprocessing] if options.preprocessing else []
     widths = list(dict.fromkeys(source.contract.width for source in sources))
     if len(widths) == 1 or options.size is not None:
         words += ["--size", ",".join(map(str, widths))]

@@ -250,7 +250,8 @@ def _backbones(names: list[str], weights: list[str]) -> list[tuple[catalog.Backb
             f"all backbones, or one for each."
         )
     each = weights * len(names) if len(weights) == 1 else weights
-    found = [(catalog.find(n), check_weights(w)) for n, w in zip(names, each, strict=True)]
+    specs = catalog.find_all(names)
+    found = [(spec, check_weights(w, spec)) for spec, w in zip(specs, each, strict=True)]
     twice = [label(spec.name, given) for spec, given in found if found.count((spec, given)) > 1]
     if twice:
         raise UsageError(f"--backbone names {twice[0]} twice: leave one of them out.")

@@ -58,11 +58,11 @@ def backbone_graph(
     """
 
     def build(folder: Path) -> dict[str, Any]:
-        download = weights == IMAGENET and not spec.package
+        download = weights == IMAGENET and not spec.package and not spec.own
         first = "; Keras may have to download its ImageNet weights first" if download else ""
         tell(f"Building the fast graph of {spec.name} at {contract.width} px (once){first}")
         request = {
-            "name": spec.name,
+            "name": spec.reference,
             "contract": contract.to_dict(),
             "weights": weights,
             "cuts": list(cuts),

@@ -46,8 +46,14 @@ _STUDY = (
         "--backbone",
         default="efficientnet_lite0",
         show_default=True,
-        help="Any of keras.applications, in any spelling, or efficientnet_lite0, 1, 2; several, "
-        "separated by commas, are compared.",
+        help="Any of keras.applications, in any spelling, efficientnet_lite0, 1, 2, or a model of "
+        "your own: a .keras or .h5 file, module:function, hub:preset; several, separated by "
+        "commas, are compared.",
+    ),
+    click.option(
+        "--preprocessing",
+        help="Of pixels for a model of your own: none, tf (-1 to 1), torch or caffe.  "
+        "[default: what the model brings, else none]",
     ),
     click.option(
         "--weights",
