@@ -151,3 +151,31 @@ def test_a_cancelled_job_leaves_no_child(tmp_path):
     job.cancel()
     assert job.process.returncode is not None
     job.cancel()  # twice does no harm
+
+
+IMPORTS_KERAS = """
+import sys
+import keras
+ASKED = {"jax.numpy", "matplotlib.pyplot", "pandas.core", "sklearn.base", "scipy.stats"}
+AFTER_KERAS = ASKED & sys.modules.keys()
+def imported():
+    import pandas, scipy, sklearn.linear_model
+    scipy.signal.get_window("hann", 4)
+    pandas.DataFrame()
+    return {"after_keras": sorted(AFTER_KERAS), "backend": keras.backend.backend()}
+"""
+INSISTS = """
+import sklearn
+def imported():
+    return {"version": sklearn.__version__}
+"""
+
+
+def test_keras_imports_little_in_a_child_and_whoever_needs_more_gets_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "imports_keras.py").write_text(IMPORTS_KERAS)
+    (tmp_path / "insists.py").write_text(INSISTS)
+    for backend, needed in (("openvino", []), ("jax", ["jax.numpy"])):
+        found = worker.call("imports_keras:imported", {}, backend=backend)
+        assert found == {"after_keras": needed, "backend": backend}
+    assert worker.call("insists:imported", {}, backend="openvino")["version"]
