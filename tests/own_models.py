@@ -108,6 +108,46 @@ def class_token(count: int = 1) -> keras.Model:
     return drawn(keras.Model(image, layers.Dense(3)(x[:, 0])))
 
 
+def squeezed() -> keras.Model:
+    """Squeeze and excitation, two branches, a sum with a number: all that can be turned."""
+    image = keras.Input((SIDE, SIDE, 3))
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    x = net()(x)
+    gate = layers.Reshape((1, 1, 6))(layers.GlobalAveragePooling2D()(x))
+    gate = layers.Conv2D(6, 1, activation="sigmoid", name="gate")(gate)
+    x = layers.Multiply()([x, gate])
+    branches = [
+        layers.Conv2D(4, 3, padding="same", name="branch")(x),
+        layers.MaxPooling2D(2, 1, "same")(x),
+    ]
+    x = layers.Concatenate(name="joined")(branches)
+    return drawn(keras.Model(image, top(keras.ops.relu(x + 0.5))))
+
+
+class Careless(layers.Layer):
+    """Writes more into its configuration than it takes."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.copy(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "derived": 1}
+
+
+def careless() -> keras.Model:
+    model = net()
+    x = Careless(name="careless")(model.get_layer("conv_a").output)
+    for name in ("norm", "conv_b"):
+        x = model.get_layer(name)(x)
+    return keras.Model(model.input, top(x))
+
+
+def normed() -> keras.Model:
+    """One whose last layer is not known to turn."""
+    model = net()
+    return keras.Model(model.input, top(layers.LayerNormalization()(model.output)))
+
+
 def rows() -> keras.Model:
     """A map whose rows are a sequence for a recurrent layer: no tokens."""
     model = net()

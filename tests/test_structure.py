@@ -39,7 +39,7 @@ LAYERS = (
     ("model_file", "assembly", "classifier", "blueprint", "comparison", "ranking"),
     ("options", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
     ("announce", "provenance", "outcome", "pipeline", "screening"),
-    ("samples", "diagram"),
+    ("samples", "diagram", "conversion"),
     ("cli",),
     ("__main__",),
 )
@@ -48,7 +48,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 SAMPLES_MAY = {"errors", "files", "samples"}
 # within backbones, the catalogue can be listed without the machinery
 BACKBONES = ("interface", "spec", "own", "catalog", "probe", "weights", "torch_file")
-BACKBONES += ("efficientnet_lite", "trace", "boundary", "replay", "construction")
+BACKBONES += ("efficientnet_lite", "trace", "boundary", "turn", "replay", "construction")
 BACKBONES += ("own_file", "own_function", "own_model", "build", "describe", "cut", "graph")
 BACKBONES += ("compiled", "graph_cache", "tuning", "quantise", "int8", "gpu")
 BACKBONES += ("keras_engine", "openvino_engine", "joint", "engine")

@@ -13,9 +13,11 @@ from headfit.backbones import describe, own_function
 from headfit.backbones.boundary import find_boundary, special_tokens
 from headfit.backbones.build import build
 from headfit.backbones.catalog import find, find_all
+from headfit.backbones.construction import no_drawing
 from headfit.backbones.cut import build_cut
 from headfit.backbones.engine import open_engine
 from headfit.backbones.own_model import opened
+from headfit.backbones.replay import replay
 from headfit.backbones.spec import CAFFE, IDENTITY, TF, BackboneSpec
 from headfit.backbones.trace import trace
 from headfit.backbones.weights import check_weights, weights_identity
@@ -23,6 +25,13 @@ from headfit.errors import EngineError, HeadfitError, ModelFileError, UsageError
 from own_models import SIDE
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_drawn():
+    """JAX compiles a drawing for each shape of kernel, and each is overwritten."""
+    with no_drawing():
+        yield
 
 
 def save(model: keras.Model, folder, suffix="keras"):
@@ -215,6 +224,23 @@ def test_weights_and_preprocessing_are_those_of_the_model(tmp_path):
     assert [each.name for each in find_all(["vgg16", "MobileNet"])] == ["VGG16", "MobileNet"]
 
 
+def test_layers_that_a_file_cannot_bring_back_are_named(tmp_path):
+    found = describe.of_place(str(save(models.class_token(), tmp_path)))
+    assert found["unloadable"] == ["ClassToken"]
+    assert describe.of_place(str(save(models.nested(), tmp_path)))["unloadable"] == []
+
+
+def test_a_layer_that_cannot_read_its_own_configuration_is_taken_itself():
+    model = models.careless()
+    traced = trace(model, (SIDE, SIDE, 3))
+    end = find_boundary(traced)
+    for _ in range(2):  # as if it had never been called
+        again = replay(traced, end, SIDE, name="again")
+        cut = keras.Model(again.input, again.get_layer("careless").output)
+    assert_close(np.asarray(cut(PIXELS.astype("float32"))), up_to(models.net(), "conv_a"))
+    assert_close(np.asarray(again(PIXELS.astype("float32"))), up_to(models.careless(), "conv_b"))
+
+
 # functions
 
 CODE = """
@@ -296,8 +322,28 @@ def test_the_weights_that_a_function_gave_first_are_those_of_the_whole_run(code)
     one, other = (build(spec, SIDE, "imagenet").get_weights() for spec in (first, again))
     np.testing.assert_array_equal(one[0], other[0])
     assert np.ptp(one[0]) > 0
-    # drawn anew, they are another backbone
+    # with other weights (zeros, in this process) it is another backbone
     assert describe.of_function(f"{code}:unseeded")["digest"] != first.digest
+
+
+# channels first
+
+
+def test_a_model_of_known_layers_turns_and_stays_the_same(tmp_path):
+    path = save(models.squeezed(), tmp_path)
+    assert describe.of_place(str(path))["channels_first"]
+    last, first = (build(_spec(path), SIDE, "imagenet", channels_first=f) for f in (False, True))
+    for one, other in zip(last.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert first.input_shape == (None, 3, SIDE, SIDE)
+    pixels = PIXELS.astype("float32")
+    found = np.asarray(first(pixels.transpose(0, 3, 1, 2), training=False))
+    assert_close(found.transpose(0, 2, 3, 1), np.asarray(last(pixels, training=False)))
+
+
+@pytest.mark.parametrize("build_one", [models.tokens, models.positions, models.normed])
+def test_a_model_with_other_layers_is_not_turned(build_one, tmp_path):
+    assert not describe.of_place(str(save(build_one(), tmp_path)))["channels_first"]
 
 
 # the whole way

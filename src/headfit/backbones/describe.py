@@ -14,8 +14,10 @@ from headfit.backbones import own, own_function
 from headfit.backbones.construction import no_drawing, settings
 from headfit.backbones.own_model import Opened, opened
 from headfit.backbones.trace import Call
-from headfit.errors import UsageError
+from headfit.errors import EngineError, UsageError
 
+# packages that Keras imports by itself when a saved model names them, and this one
+LOADABLE = ("keras", "keras_hub", "headfit")
 OTHER = 32  # pixels that a model is tried with more than its own
 _ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 
@@ -26,7 +28,8 @@ def of_place(place: str) -> dict[str, Any]:
     Returns:
         ``size`` in pixels; ``bound_to``, why it takes no other, or ``""``; ``scaled_by``, the
         layers that scale pixels in front of all others; ``preprocessing``, ``scale`` and ``offset``
-        that a preset names, or None; ``map_shape`` [H, W, C]; ``channels_first``.
+        that a preset names, or None; ``unloadable``, classes of layers that a saved model cannot be
+        loaded with; ``map_shape`` [H, W, C]; ``channels_first``.
     """
     with settings("channels_last"), no_drawing():
         found = opened(place)
@@ -77,7 +80,8 @@ def _facts(found: Opened, model: keras.Model) -> dict[str, Any]:
         "scaled_by": list(dict.fromkeys(_scaling(found))),
         "preprocessing": None,
         "map_shape": [int(length) for length in model.output_shape[1:]],
-        "channels_first": False,
+        "unloadable": _unloadable(found, model),
+        "channels_first": _turns(found, model),
     }
 
 
@@ -88,6 +92,29 @@ def _bound_to(found: Opened) -> str:
     except UsageError as error:
         return str(error).partition(": ")[2].rpartition(". Leave")[0]
     return ""
+
+
+def _unloadable(found: Opened, model: keras.Model) -> list[str]:
+    """Name the classes of layers that plain Keras cannot load from a saved model."""
+    originals = {id(call.layer) for call in found.traced.calls}
+    return sorted(
+        {
+            type(layer).__name__
+            for layer in model.layers
+            if type(layer).__module__.partition(".")[0] not in LOADABLE
+            or (isinstance(layer, keras.Layer) and id(layer) in originals)
+        }
+    )
+
+
+def _turns(found: Opened, model: keras.Model) -> bool:
+    """Whether it can be built channels first."""
+    try:
+        first = found.at(found.size, channels_first=True)
+    except EngineError:
+        return False
+    _, height, width, channels = model.output_shape
+    return bool(first.output_shape == (None, channels, height, width))
 
 
 def _scaling(found: Opened) -> Iterator[str]:

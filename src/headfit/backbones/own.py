@@ -45,6 +45,12 @@ def find(text: str, preprocessing: str | None) -> BackboneSpec:
     else:
         name, place, facts = _function(text)
     wanted, notes = _preprocessing(name, facts, preprocessing)
+    if facts["unloadable"]:
+        notes += (
+            f"{name} has layers that Keras cannot load from a file without their code "
+            f"({', '.join(facts['unloadable'])}): heads can be compared, but model.keras is of use "
+            f"only to a program that imports that code first.",
+        )
     return BackboneSpec(
         name,
         wanted,
@@ -130,7 +136,7 @@ def _known(place: str, content: dict[str, Any]) -> dict[str, Any]:
 def _read(record: Path) -> dict[str, Any] | None:
     try:
         facts = json.loads(record.read_text(encoding="utf-8"))
-        wanted = {"size", "bound_to", "scaled_by", "preprocessing", "channels_first"}
+        wanted = {"size", "bound_to", "scaled_by", "preprocessing", "channels_first", "unloadable"}
         return facts if wanted <= set(facts) else None
     except (OSError, ValueError, TypeError):
         return None

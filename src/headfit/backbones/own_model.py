@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,6 +19,7 @@ from headfit.backbones.spec import BackboneSpec
 from headfit.backbones.trace import Trace, trace
 from headfit.errors import EngineError, ModelFileError, UsageError, WeightsError
 
+NAME = "own_backbone"
 OPEN_SIZE = 224  # pixels, where neither model nor user says
 
 
@@ -41,16 +41,16 @@ class Opened:
     size: int
     open: bool
 
-    def at(self, size: int, **settings: Any) -> keras.Model:
+    def at(self, size: int, *, channels_first: bool = False) -> keras.Model:
         """Build it from image to map; see :func:`headfit.backbones.replay.replay`.
 
         Raises:
-            ModelFileError: if a layer cannot be copied.
+            ModelFileError: if a layer is a Lambda.
             UsageError: if it cannot run at this size.
             EngineError: if it cannot run at its own.
         """
         try:
-            return replay(self.traced, self.end, size, name="own_backbone", **settings)
+            return replay(self.traced, self.end, size, name=NAME, channels_first=channels_first)
         except ModelFileError as error:
             raise ModelFileError(f"{self.place} cannot be a backbone: {error}.") from None
         except EngineError as error:
@@ -64,7 +64,7 @@ class Opened:
 
 def build(spec: BackboneSpec, size: int, *, channels_first: bool = False) -> keras.Model:
     """Build an own model from image to map; see :func:`headfit.backbones.build.build`."""
-    model = opened(spec.place, size).at(size)
+    model = opened(spec.place, size).at(size, channels_first=channels_first)
     if spec.pinned:
         _set_weights(model, spec)
     return model

@@ -2,23 +2,21 @@
 
 Every layer on the way from the image to the map is copied and called anew in the order of the
 trace, so nested models dissolve, heads fall away, and another input size is possible wherever the
-layers allow it. Imports Keras.
+layers allow it. A layer whose class writes a configuration that it cannot read is taken itself.
+Imports Keras.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from headfit.backbones.boundary import Boundary
 from headfit.backbones.trace import Call, Tensor, Trace
+from headfit.backbones.turn import check_operation, turned
 from headfit.errors import EngineError, ModelFileError
-
-Configure = Callable[[Call, dict[str, Any]], dict[str, Any]]
-"""Changes a layer's configuration before it is copied."""
 
 
 def replay(
@@ -27,7 +25,6 @@ def replay(
     size: int,
     *,
     name: str,
-    configure: Configure = lambda call, config: config,
     channels_first: bool = False,
 ) -> keras.Model:
     """Build the model from image to map.
@@ -37,26 +34,27 @@ def replay(
         end: where its map is.
         size: side of the square input in pixels.
         name: of the new model.
-        configure: changes the configuration of each layer that is copied.
-        channels_first: whether the layers are configured to take (3, size, size).
+        channels_first: turn it to take (3, size, size) and give (C, H, W).
 
     Returns:
         A functional model, (size, size, 3) to (H, W, C), float32, no model within it, each layer
         called in inference mode, with the weights of the original.
 
     Raises:
-        ModelFileError: if a layer cannot be copied.
-        EngineError: if a layer cannot run at this size; the message names it.
+        ModelFileError: if a layer is a Lambda.
+        EngineError: if a layer cannot run at this size, or not be turned; the message names it.
     """
     shape = (3, size, size) if channels_first else (size, size, 3)
     image = keras.Input(shape, dtype="float32", name="image")
     made: dict[int, Tensor] = {id(traced.resolve(traced.inputs)): image}
-    copies = _Copies(configure)
+    copies = _Copies(channels_first)
     for call in _on_the_way(traced, end.map):
         for old, new in zip(call.outputs, _again(traced, call, copies, made), strict=True):
             made[id(old)] = new
     output = made[id(end.map)]
     if end.tokens:
+        if channels_first:
+            raise EngineError("tokens are not turned")
         output = _to_map(output, end)
     if keras.backend.standardize_dtype(output.dtype) != "float32":
         raise EngineError(f"its feature map is {output.dtype}; expected float32")
@@ -115,8 +113,8 @@ def _to_map(tokens: Tensor, end: Boundary) -> Tensor:
 class _Copies:
     """Fresh copies of layers, one for each, under names that are theirs alone."""
 
-    def __init__(self, configure: Configure) -> None:
-        self._configure = configure
+    def __init__(self, channels_first: bool) -> None:
+        self._turn = channels_first
         self._copies: dict[int, tuple[Any, Any]] = {}
         self._names: set[str] = {"image", "positions", "map"}
 
@@ -133,13 +131,16 @@ class _Copies:
         for layer, copy in self._copies.values():
             if not getattr(layer, "weights", ()):
                 continue
-            copy.set_weights(layer.get_weights())
+            if copy is not layer:
+                copy.set_weights(layer.get_weights())
             if hasattr(copy, "finalize_state"):  # Normalization keeps derived values
                 copy.finalize_state()
 
     def _copy(self, call: Call) -> Any:
         layer, name = call.layer, self._name(call)
         if not isinstance(layer, keras.Layer):
+            if self._turn:
+                check_operation(call)
             layer.name = name
             return layer
         if call.kind == "Lambda":
@@ -147,18 +148,12 @@ class _Copies:
                 f"layer '{layer.name}' is a Lambda, which cannot be copied or saved safely; use a "
                 f"layer class or keras.ops in its place"
             )
+        if self._turn:
+            return type(layer).from_config(turned(call, _config(layer, name)))
         try:
-            config = layer.get_config()
-            config["name"] = name
-            if "dtype" in config:
-                config["dtype"] = "float32"
-            return type(layer).from_config(self._configure(call, config))
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise ModelFileError(
-                f"layer '{layer.name}' ({call.kind}) cannot be copied by its get_config: "
-                f"{reason.rstrip('.')}"
-            ) from None
+            return type(layer).from_config(_config(layer, name))
+        except Exception:  # its class writes a configuration that it cannot read itself
+            return _as_new(layer, name)
 
     def _name(self, call: Call) -> str:
         """Give its own name; if that is taken, with those of the models around it."""
@@ -173,3 +168,17 @@ class _Copies:
             name = f"{base}_{number}"
         self._names.add(name)
         return str(name)
+
+
+def _config(layer: Any, name: str) -> dict[str, Any]:
+    config: dict[str, Any] = layer.get_config()
+    same = {"dtype": "float32"} if "dtype" in config else {}
+    return {**config, **same, "name": name}
+
+
+def _as_new(layer: Any, name: str) -> Any:
+    """Give the layer itself, as if it had not been called: its ``output`` is that of the next."""
+    layer._inbound_nodes.clear()
+    layer._outbound_nodes.clear()
+    layer.name = name
+    return layer

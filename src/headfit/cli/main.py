@@ -21,6 +21,7 @@ COMMANDS = {
     "rank": "Order backbones by a quick test on your images.",
     "predict": "Classify images with a model that compare made.",
     "inspect": "Take a backbone or a saved model apart, and find mistakes in it.",
+    "convert": "Give a trained model another top: gap, flatten or low_rank.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",
     "diagram": "Draw what Flatten and global average pooling do.",

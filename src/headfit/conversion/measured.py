@@ -1,0 +1,190 @@
+"""What a conversion does on images: accuracy before, after, and of a top fitted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.conversion.algebra import Form, written_out
+from headfit.conversion.pictures import Pictures, Scores, look, skipped
+from headfit.conversion.refit import Refit, of_maps, refit
+from headfit.conversion.request import Request
+from headfit.conversion.subject import Subject
+from headfit.errors import DataError
+from headfit.fitting.pooled import PooledFeatures
+from headfit.heads.layers.gap import GAP
+from headfit.study.model_reliability import ModelReliability
+from headfit.study.reliability import assess
+from headfit.watcher import Watcher
+
+PIXELS = (
+    "Pixels 0 to 255 went into the model as they are; if it expects them prepared outside, say how "
+    "with --preprocessing, or these accuracies mean nothing."
+)
+SEEN = (
+    "Before and after are of all images, some of which the model may have been trained on; "
+    "refitted is of models that had not seen the image: the difference is no fair comparison then."
+)
+SEEN_ONLY = "Before and after are of all images, some of which the model may have been trained on."
+ORDER = "The sorted folder names are taken for the classes in the order of the model's outputs."
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the images say.
+
+    Attributes:
+        pictures: the images.
+        folder: where they lie.
+        before: scores of the model as it was.
+        after: of the converted one.
+        refit: a new top; None if there is none.
+        refitted: its scores.
+        unfitted: why there is none.
+        position_share: share of the variance of the old numbers that lies in what positions
+            differ in, 0 to 1.
+        assumed: whether the order of the classes is an assumption.
+        remarks: lines for the user.
+    """
+
+    pictures: Pictures
+    folder: str
+    before: Scores
+    after: Scores
+    refit: Refit | None
+    refitted: Scores | None
+    unfitted: str | None
+    position_share: float
+    assumed: bool
+    remarks: list[str]
+
+    def reliability(self, classes: Sequence[str], seed: int) -> ModelReliability | None:
+        """Find out how far the top that was fitted anew may be believed; None if there is none.
+
+        Args:
+            classes: names of the model's classes.
+            seed: of the outlier detector.
+        """
+        if self.refit is None:
+            return None
+        pictures, rows = self.pictures, self.pictures.trained
+        averages = PooledFeatures(pictures.maps(rows), (GAP,)).features(GAP, None)
+        paths = [pictures.found.index.paths[row] for row in rows]
+        splits = self.refit.splits.assignment
+        found = self.refit.probabilities[None]
+        return assess(
+            found, pictures.labels[rows], splits, classes, paths, averages, seed
+        ).for_model()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that JSON can hold."""
+        fit = self.refit
+        return {
+            "folder": self.folder,
+            "images": len(self.pictures.scored),
+            "scored_on": "test split" if self.pictures.apart else "all images",
+            "classes_assumed": self.assumed,
+            "skipped": skipped(self.pictures),
+            "before": self.before,
+            "after": self.after,
+            "refitted": self.refitted and {**self.refitted, **_fit_facts(fit, self.pictures)},
+            "not_refitted": self.unfitted,
+            "position_share": self.position_share,
+        }
+
+
+def measure(
+    subject: Subject,
+    form: Form,
+    request: Request,
+    classes: Sequence[str] | None,
+    watcher: Watcher,
+) -> Measured:
+    """Measure a conversion on images.
+
+    Args:
+        subject: the model.
+        form: its new top.
+        request: whose ``data`` is the folder.
+        classes: the model's, if it tells.
+        watcher: is told the progress.
+
+    Raises:
+        DataError: if the images do not fit the model, or a refit was asked for and cannot be.
+    """
+    assert request.data is not None
+    pictures = look(subject, request.data, classes, watcher)
+    rows = pictures.scored
+    numbers = {"before": of_maps(subject.own, pictures, rows)}
+    numbers["after"] = of_maps(form, pictures, rows)
+    unfitted, fit = _why_not(subject), None
+    if unfitted is None:
+        try:
+            fit = refit(form, pictures, subject.facts["units"], request.seed, watcher)
+        except DataError as error:
+            unfitted = str(error)
+    if fit is not None:
+        numbers["refitted"] = fit.numbers
+    elif request.refit:
+        raise DataError(f"--refit cannot be done: {unfitted}")
+    outputs = subject.outputs(numbers)
+    scores = {
+        name: pictures.scores(found, subject.facts["threshold"]) for name, found in outputs.items()
+    }
+    remarks = [ORDER] if classes is None else []
+    if classes is None and request.preprocessing is None:
+        remarks.append(PIXELS)
+    if not pictures.apart:
+        remarks.append(SEEN if fit else SEEN_ONLY)
+    return Measured(
+        pictures,
+        str(request.data),
+        scores["before"],
+        scores["after"],
+        fit,
+        scores.get("refitted"),
+        unfitted,
+        _position_share(subject, pictures),
+        classes is None,
+        [*remarks, *(fit.warnings if fit else [])],
+    )
+
+
+def _fit_facts(fit: Refit | None, pictures: Pictures) -> dict[str, Any]:
+    if fit is None:
+        return {}
+    how = "test split" if pictures.apart else "out of fold"
+    return {"penalty": fit.penalty, "folds": fit.splits.folds, "scored": how}
+
+
+def _why_not(subject: Subject) -> str | None:
+    if subject.facts["ending"] is None or subject.facts["units"] < 2:
+        return (
+            "only a top whose new layer gives the classes, with softmax or without, is fitted anew "
+            "exactly; this one has layers behind it, or another activation."
+        )
+    return None
+
+
+def _position_share(subject: Subject, pictures: Pictures) -> float:
+    """Split the old numbers of the scored images into what all positions share and the rest.
+
+    z = P⟨W̄, F̄⟩ + Σ_p⟨W_p − W̄, F_p − F̄⟩ + b. Where softmax follows, what all classes have in
+    common is left out of both. The variances over images are summed over the K numbers.
+
+    Returns:
+        That of the second term over the sum of both; 0 if nothing varies.
+    """
+    height, width, _ = subject.facts["map_shape"]
+    w = written_out(subject.own.kind, subject.kernel, height * width)
+    common = Form("gap", {"kernel": w.sum(axis=0), "bias": np.zeros(w.shape[-1], np.float32)})
+    first = of_maps(common, pictures, pictures.scored).astype(np.float64)
+    whole = of_maps(subject.own, pictures, pictures.scored) - subject.bias
+    second = whole.astype(np.float64) - first
+    if subject.facts["ending"] is not None:
+        first, second = (part - part.mean(axis=1, keepdims=True) for part in (first, second))
+    variances = [float(part.var(axis=0).sum()) for part in (first, second)]
+    return variances[1] / sum(variances) if sum(variances) else 0.0

@@ -1,0 +1,136 @@
+"""Images of the model's classes, through the model up to its map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit import digests, files
+from headfit.backbones.joint import Joint
+from headfit.conversion.subject import Subject
+from headfit.errors import DataError
+from headfit.features.extract import Extraction, extract
+from headfit.features.store import FeatureMaps, FeatureStore
+from headfit.images.index import TEST, ImageIndex
+from headfit.study.metrics import accuracy, balanced_accuracy
+from headfit.watcher import Watcher
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images and their feature maps.
+
+    Attributes:
+        found: all images that could be read.
+        labels: int (n,), in the order of the model's classes.
+        scored: int (m,), those that accuracy is measured on.
+        trained: int (k,), those that a new top is fitted to: the same, or all but the test split.
+    """
+
+    found: Extraction
+    labels: np.ndarray
+    scored: np.ndarray
+    trained: np.ndarray
+
+    @property
+    def apart(self) -> bool:
+        """Whether there is a test split to score on."""
+        return len(self.scored) < len(self.labels)
+
+    def maps(self, rows: np.ndarray) -> FeatureMaps:
+        """Give the maps of some images."""
+        return self.found.maps.subset(rows)
+
+    def scores(self, outputs: np.ndarray, threshold: float) -> Scores:
+        """Score what a model gives for the images of ``scored``.
+
+        Args:
+            outputs: float64 (m, outputs); of one output, the second class is what lies above
+                ``threshold``.
+            threshold: for one output only.
+        """
+        if outputs.shape[1] == 1:
+            second = outputs > threshold
+            outputs = np.hstack([~second, second]).astype(np.float64)
+        labels = self.labels[self.scored]
+        return {
+            "accuracy": accuracy(outputs, labels),
+            "balanced_accuracy": balanced_accuracy(outputs, labels),
+        }
+
+
+def look(
+    subject: Subject, folder: Path, classes: Sequence[str] | None, watcher: Watcher
+) -> Pictures:
+    """Bring the images of a folder to their feature maps.
+
+    Args:
+        subject: the model.
+        folder: class folders, or ``train``/``val``/``test`` folders of those.
+        classes: names of the model's classes; if None the sorted folder names stand for them.
+        watcher: is told the progress.
+
+    Raises:
+        DataError: if the class folders are not the model's classes, or no image can be read.
+    """
+    index = ImageIndex.from_directory(folder)
+    order = _order(index, classes, max(2, subject.facts["outputs"]))
+    watcher.stage("Images through the model", len(index))
+    key = {
+        "kind": "conversion",
+        "file": digests.of_file(subject.path),
+        "contract": subject.contract.to_dict(),
+        "graphs": subject.graphs,
+    }
+    store = FeatureStore(files.home() / "features" / digests.of_data(key))
+    (found,) = extract(
+        index,
+        subject.contract,
+        [store],
+        lambda: Joint.of(subject.maps_engine()),
+        lambda done, _, skipped: watcher.advance(done, f"{skipped} skipped" if skipped else ""),
+    )
+    if found.index.skipped:
+        watcher.tell(f"{len(found.index.skipped)} files were skipped; --json says which and why.")
+    test = np.array([split == TEST for split in found.index.splits], bool)
+    every = np.arange(len(found.index))
+    scored, trained = (every[test], every[~test]) if test.any() else (every, every)
+    return Pictures(found, order[found.index.labels], scored, trained)
+
+
+def skipped(pictures: Pictures) -> list[dict[str, Any]]:
+    """List what could not be read, as it goes into JSON."""
+    return [{"path": s.path, "reason": s.reason} for s in pictures.found.index.skipped]
+
+
+def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.ndarray:
+    """Give the model's number of each class folder."""
+    if classes is None:
+        if len(index.classes) != count:
+            raise DataError(
+                f"'{index.root}' has {len(index.classes)} class folders, the model tells {count} "
+                f"classes; expected one folder for each class."
+            )
+        return np.arange(count)
+    unknown = sorted(set(index.classes) - set(classes))
+    absent = sorted(set(classes) - set(index.classes))
+    if unknown or absent:
+        parts = [f"{len(unknown)} unknown to it ({_some(unknown)})"] if unknown else []
+        parts += [f"{len(absent)} of its classes absent ({_some(absent)})"] if absent else []
+        raise DataError(
+            f"The class folders of '{index.root}' are not the model's {len(classes)} classes: "
+            f"{', '.join(parts)}. Name the folders as the classes are named."
+        )
+    places = {name: number for number, name in enumerate(classes)}
+    return np.array([places[name] for name in index.classes])
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:3])
+    return f"{shown}, …" if len(names) > 3 else shown

@@ -1,0 +1,58 @@
+"""What headfit adds to a model file, carried over to the converted one."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from headfit.conversion.algebra import Form
+from headfit.model_file import DAMAGE, MEMBER, ModelRecord
+from headfit.study.model_reliability import ModelReliability
+
+SHARED_NAME = "low_rank_shared"
+"""How the record calls a low rank that all classes share; no chain has that name."""
+
+
+def read_record(path: Path) -> ModelRecord | None:
+    """Read the record of a model that headfit wrote; None for any other.
+
+    Raises:
+        ModelFileError: if there is one, and it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if MEMBER not in archive.namelist():
+                return None
+    except DAMAGE:
+        return None  # HDF5, or no model at all: whoever opens it says so
+    return ModelRecord.read(path)
+
+
+def new_record(
+    old: ModelRecord, form: Form, probe: np.ndarray, reliability: ModelReliability | None
+) -> ModelRecord:
+    """Write the record anew.
+
+    Args:
+        old: of the model that was converted.
+        form: of the new top.
+        probe: probabilities that it must give for the probe images, (2, K).
+        reliability: temperature and thresholds that hold for it.
+    """
+    rows = tuple(tuple(map(float, row)) for row in probe)
+    head = _chain(old.head, form.kind)
+    return ModelRecord(
+        old.classes, old.contract, head, old.backbone, rows, version("headfit"), reliability
+    )
+
+
+def _chain(head: str, kind: str) -> str:
+    """Spell the new head: the new pooling, and the layers that are left."""
+    steps = head.split("-")[1:]
+    before = next((i for i, step in enumerate(steps) if step[0].isdigit()), len(steps))
+    folded = [step for step in steps[:before] if step != "bn" and kind != "low_rank"]
+    name = SHARED_NAME if kind == "shared" else kind
+    return "-".join([name, *folded, *steps[before:]])

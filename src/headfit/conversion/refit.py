@@ -1,0 +1,122 @@
+"""The new top fitted anew on the model's own maps, and its accuracy on images it has not seen.
+
+A linear top is solved exactly, as in a comparison: the penalty is chosen by inner cross-validation.
+One of low rank is the decomposition of the flatten that was fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from headfit.conversion import algebra
+from headfit.conversion.algebra import Form
+from headfit.conversion.pictures import Pictures
+from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.softmax import softmax
+from headfit.grouping import find_groups, folds_for
+from headfit.heads.chain import parse_head
+from headfit.options import Options
+from headfit.study.crossval import CrossValidation, cross_validate
+from headfit.study.linear import fold_models
+from headfit.study.problem import Problem
+from headfit.study.splits import Splits, make_splits
+from headfit.watcher import Watcher
+
+Make = Callable[[np.ndarray, np.ndarray], Form]
+"""Turns W, (P, C, K), and a bias into the new top's form."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """A new top.
+
+    Attributes:
+        form: fitted on all training images.
+        probabilities: of the images it was fitted to, float64 (k, K), each by a model of other
+            folds.
+        splits: those folds.
+        numbers: logits of the images that are scored, by models that have not seen them, (m, K).
+        penalty: the λ chosen for ``form``.
+        warnings: lines for the user.
+    """
+
+    form: Form
+    probabilities: np.ndarray
+    splits: Splits
+    numbers: np.ndarray
+    penalty: float
+    warnings: list[str]
+
+
+def refit(form: Form, pictures: Pictures, classes: int, seed: int, watcher: Watcher) -> Refit:
+    """Fit a top of the same form, and rank, on the images.
+
+    Args:
+        form: what the model was converted to.
+        pictures: images and maps.
+        classes: K.
+        seed: of the folds.
+        watcher: is told the progress.
+
+    Raises:
+        DataError: if a class has too few images.
+    """
+    options = Options(protocol="quick", seed=seed)
+    labels = pictures.labels[pictures.trained]
+    groups = find_groups(pictures.found, pictures.trained, None, options, watcher)
+    folds = folds_for(labels, groups, options, watcher)
+    splits = make_splits(labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers)
+    problem = Problem(labels, classes, splits, quick=True, seed=seed)
+    head = parse_head("gap" if form.kind == "gap" else "flatten")
+    maps = pictures.maps(pictures.trained)
+    pooled = PooledFeatures(maps, (head.pooling,))
+    watcher.stage("Fitting the new top", 1)
+    found = cross_validate(head, pooled, problem, watcher.advance)
+    kernel, bias = found.refit().weights
+    fitted = _made(form, kernel, bias, pictures)
+    held_out = found.probabilities[0]
+    if form.rank is not None:
+        held_out = softmax(_held_out(form, pooled, problem, found, pictures))
+    if pictures.apart:
+        numbers = of_maps(fitted, pictures, pictures.scored)
+    else:
+        numbers = np.log(np.maximum(held_out, np.finfo(float).tiny))
+    return Refit(fitted, held_out, splits, numbers, found.final["penalty"], found.warnings)
+
+
+def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
+    """Form the numbers of some images, float32 (m, K), a piece of the store at a time."""
+    pieces = pictures.maps(rows).chunks()
+    return np.concatenate([form.numbers(_flat(piece)) for _, piece in pieces])
+
+
+def _held_out(
+    form: Form,
+    pooled: PooledFeatures,
+    problem: Problem,
+    found: CrossValidation,
+    pictures: Pictures,
+) -> np.ndarray:
+    """Decompose the flatten of each fold, and judge it on the images that it has not seen."""
+    kernels, biases = fold_models(found.head, pooled, problem, found.choices)
+    numbers = np.empty((len(problem.labels), problem.classes))
+    for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        held = problem.splits.indices(0, fold)[1]
+        made = _made(form, kernel, bias, pictures)
+        numbers[held] = of_maps(made, pictures, pictures.trained[held])
+    return numbers
+
+
+def _made(form: Form, kernel: np.ndarray, bias: np.ndarray, pictures: Pictures) -> Form:
+    height, width, _ = pictures.found.maps.shape[1:]
+    if form.rank is None:
+        return Form(form.kind, {"kernel": kernel, "bias": bias})
+    make = algebra.to_shared if form.kind == "shared" else algebra.to_low_rank
+    return make(algebra.written_out("flatten", kernel, height * width), bias, form.rank)
+
+
+def _flat(maps: np.ndarray) -> np.ndarray:
+    return maps.reshape(len(maps), -1, maps.shape[-1])

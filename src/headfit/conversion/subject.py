@@ -1,0 +1,196 @@
+"""A model that was taken apart: its weights at hand, its networks ready to run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit import keras_model, worker
+from headfit.backbones.engine import Engine, EngineInfo, OpenVINOEngine, Tagged, default_backend
+from headfit.backbones.probe import probe_images
+from headfit.backbones.spec import Preprocessing
+from headfit.conversion.algebra import Form
+from headfit.errors import EngineError, ModelFileError
+from headfit.fitting.softmax import softmax
+from headfit.images.contract import Contract
+
+CHILD = "headfit.conversion.child"
+FAST_BACKEND = "openvino"
+MAPS, BEFORE, AFTER = "maps", "before", "after"
+AGREEMENT = 1e-3
+"""Share of the largest output by which two computations of one model may differ."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is known of a model, and a folder for what is made of it.
+
+    Attributes:
+        path: the model file.
+        folder: holds ``kernel.npy``, ``bias.npy`` and networks.
+        facts: what :func:`headfit.conversion.child.take_apart` gives.
+        contract: how an image file becomes what the model takes.
+        graphs: whether OpenVINO runs the networks; else Keras does.
+    """
+
+    path: Path
+    folder: Path
+    facts: dict[str, Any]
+    contract: Contract
+    graphs: bool
+
+    @classmethod
+    def open(cls, path: Path, folder: Path, preprocessing: Preprocessing, tell: Tell) -> Subject:
+        """Take a model apart in a child process.
+
+        Raises:
+            ModelFileError: if it cannot be read or has another top.
+        """
+        plain = _plain(preprocessing)
+        request = {"path": str(path), "preprocessing": plain, "folder": str(folder)}
+        graphs = True
+        try:
+            facts = _call("take_apart", request | {"graphs": True}, FAST_BACKEND)
+        except EngineError as error:
+            graphs, reason = False, error
+            try:
+                facts = _call("take_apart", request | {"graphs": False}, default_backend())
+            except EngineError as second:
+                known = f"'{path}'" in str(second)
+                text = str(second) if known else f"'{path}' cannot be used: {second}"
+                raise ModelFileError(text) from None
+            tell(f"OpenVINO cannot run this model here ({reason}); Keras runs it, slower.")
+        height, width = facts["input"]
+        return cls(path, folder, facts, Contract(height, width, **plain), graphs)
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """The dense layer's kernel, float32 (features, K)."""
+        found: np.ndarray = np.load(self.folder / "kernel.npy", allow_pickle=False)
+        return found
+
+    @cached_property
+    def bias(self) -> np.ndarray:
+        """Its bias, float32 (K,); zeros if it has none."""
+        found: np.ndarray = np.load(self.folder / "bias.npy", allow_pickle=False)
+        return found
+
+    @property
+    def own(self) -> Form:
+        """The top as it is; a spatial prior is the flatten that it amounts to."""
+        kind = "gap" if self.facts["pooling"] == "gap" else "flatten"
+        return Form(kind, {"kernel": self.kernel, "bias": self.bias})
+
+    def maps_engine(self) -> Engine:
+        """Open what gives the feature map, (1, H, W, C), of an image."""
+        return self._engine(MAPS, self.folder / f"{MAPS}.keras")
+
+    @cached_property
+    def probes(self) -> np.ndarray:
+        """The feature maps of the probe images, float32 (2, P, C)."""
+        maps = self._through(self.maps_engine())
+        return maps.reshape(len(maps), -1, maps.shape[-1])
+
+    def outputs_before(self) -> np.ndarray:
+        """What the model gives for the probe images, float32 (2, outputs)."""
+        return self._through(self._engine(BEFORE, self.path))
+
+    def outputs_after(self, written: Path) -> np.ndarray:
+        """What the converted model gives for them."""
+        return self._through(self._engine(AFTER, written))
+
+    def outputs(self, numbers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute what the model makes of the dense layer's sums.
+
+        Args:
+            numbers: arrays (n, K) by name.
+
+        Returns:
+            Arrays (n, outputs), float64, under the same names.
+        """
+        ending = self.facts["ending"]
+        if ending is not None:
+            finish = softmax if ending == "softmax" else np.asarray
+            return {name: finish(z.astype(np.float64)) for name, z in numbers.items()}
+        with tempfile.TemporaryDirectory(dir=self.folder) as place:
+            given, results = Path(place) / "given.npz", Path(place) / "results.npz"
+            np.savez(given, **numbers)  # type: ignore[arg-type]
+            request = {"path": str(self.path), "given": str(given), "results": str(results)}
+            _call("run_rest", request, default_backend())
+            with np.load(results, allow_pickle=False) as found:
+                return {name: found[name].astype(np.float64) for name in numbers}
+
+    def write(self, form: Form, target: Path) -> dict[str, Any]:
+        """Write the model with another top, ending in ``.keras``.
+
+        Returns:
+            What :func:`headfit.conversion.child.put_together` gives.
+        """
+        weights = self.folder / "weights.npz"
+        np.savez(weights, **form.arrays)  # type: ignore[arg-type]
+        request = {
+            "path": str(self.path),
+            "form": form.kind,
+            "weights": str(weights),
+            "preprocessing": _plain(self.contract),
+            "folder": str(self.folder),
+            "target": str(target),
+            "graphs": self.graphs,
+        }
+        return _call("put_together", request, FAST_BACKEND if self.graphs else default_backend())
+
+    def _engine(self, name: str, path: Path) -> Engine:
+        height, width, channels = self.facts["map_shape"]
+        info = EngineInfo("openvino", (height, width, channels), self.facts["parameters"], "", 1.0)
+        if self.graphs:
+            return OpenVINOEngine(self.folder / name / "graph.xml", info)
+        return _KerasNetwork(path, self.contract, info)
+
+    def _through(self, engine: Engine) -> np.ndarray:
+        images = probe_images(self.contract.height, self.contract.width)
+        found = dict(engine.run((i, image[None]) for i, image in enumerate(images)))
+        return np.concatenate([found[i] for i in range(len(images))])
+
+
+class _KerasNetwork:
+    """A saved network on Keras, with the interface of an engine; imports Keras."""
+
+    def __init__(self, path: Path, contract: Contract, info: EngineInfo) -> None:
+        self.info = info
+        self._contract, self._model = contract, keras_model.load(path)
+
+    def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
+        """See ``Engine.run``."""
+        for tag, images in batches:
+            found = self._model.predict_on_batch(self._contract.apply(images))
+            yield tag, np.asarray(found, np.float32)
+
+
+def check_agreement(found: np.ndarray, expected: np.ndarray, what: str) -> None:
+    """Make sure that a network gives what its weights say.
+
+    Raises:
+        EngineError: if it does not.
+    """
+    off = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
+    if not off <= AGREEMENT:
+        raise EngineError(
+            f"{what} gives outputs that differ by {off:.2g} from what its weights say; nothing was "
+            f"written. Its top may hold what headfit does not know: please report it."
+        )
+
+
+def _plain(preprocessing: Preprocessing | Contract) -> dict[str, Any]:
+    scale, offset = list(preprocessing.scale), list(preprocessing.offset)
+    return {"scale": scale, "offset": offset, "bgr": preprocessing.bgr}
+
+
+def _call(function: str, request: dict[str, Any], backend: str) -> dict[str, Any]:
+    return worker.call(f"{CHILD}:{function}", request, backend=backend)
