@@ -148,7 +148,7 @@ def test_attention_is_a_weighted_mean(shape, seed):
     maps = maps_of(shape, seed).astype(np.float64)
     (query,) = weights_of(ATTENTION, shape[1:], seed)
     for found, image in zip(ATTENTION.forward(np, flat(maps), [query]), flat(maps), strict=True):
-        shares = softmax(image @ query / np.sqrt(shape[3]))
+        shares = softmax(image @ query / shape[3])
         np.testing.assert_allclose(found, shares @ image, rtol=1e-6, atol=1e-6)
 
 
@@ -160,9 +160,9 @@ def test_multi_query_pools_the_same_as_values_at_every_position(shape, seed):
     assert channels % len(queries) == 0 and len(queries) <= 8
     wide = channels // len(queries)
     for found, image in zip(MULTI_QUERY.forward(np, maps, [queries, values]), maps, strict=True):
-        everywhere = image @ values
+        everywhere = image @ values / np.sqrt(channels)
         slices = [
-            softmax(image @ query / np.sqrt(channels)) @ everywhere[:, m * wide : (m + 1) * wide]
+            softmax(image @ query / channels) @ everywhere[:, m * wide : (m + 1) * wide]
             for m, query in enumerate(queries)
         ]
         np.testing.assert_allclose(found, np.concatenate(slices), rtol=1e-6, atol=1e-6)
@@ -183,7 +183,7 @@ def test_simpool_is_what_its_keys_would_give(shape, seed):
         deviation = np.sqrt(image.var(axis=1, keepdims=True) + 1e-6)
         normal = (image - image.mean(axis=1, keepdims=True)) / deviation * gain + offset
         keys, asked = normal @ key.T, query @ image.mean(axis=0)
-        shares = softmax(keys @ asked / np.sqrt(channels))
+        shares = softmax(keys @ asked / channels**2)
         np.testing.assert_allclose(found, shares @ normal, rtol=1e-5, atol=1e-5)
 
 

@@ -1,17 +1,21 @@
 """Attention pooling: one trained query says how much each position counts.
 
-v = Σ_p a_p F_p with a = softmax_p(⟨q, F_p⟩/√C), float (n, H, W, C) → (n, C); the query q has C
+v = Σ_p a_p F_p with a = softmax_p(⟨q, F_p⟩/C), float (n, H, W, C) → (n, C); the query q has C
 trainable numbers, so K classes cost C + CK weights and K biases. Source: the attention pooling of
 Ilse 2018, with the scaled product of Vaswani 2017 in place of their small network: features of a
 pretrained backbone are compared with q as they are. q starts at 0, which is gap exactly, and weight
 decay draws it back there.
+
+The product is divided by C where √C is usual. A step of Adam moves all C numbers of q by about the
+same; with √C a few steps decide which position counts, before anything is learnt of what. Held-out
+log-loss on 400 hands showing 10 digits, MobileNet, learning rate 3e-3: 0.33 with C, 0.43 with √C.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,10 +27,12 @@ from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
 class Attention(TrainedPooling):
     """The mean over all positions, weighted by how well each matches the query."""
 
+    shifts: ClassVar[bool] = True
+
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
         """Pool maps (n, P, C) with q (C,) to (n, C)."""
         (query,) = weights
-        shares = softmax(xp, xp.matmul(maps, query * maps.shape[-1] ** -0.5), axis=1)
+        shares = softmax(xp, xp.matmul(maps, query / maps.shape[-1]), axis=1)
         return xp.einsum("np,npc->nc", shares, maps)
 
     def _width(self, map_shape: MapShape) -> int:
@@ -52,4 +58,4 @@ class Attention(TrainedPooling):
         return AttentionPooling(data_format, name=name)
 
 
-ATTENTION = Attention("attention", "Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/√C)", "Ilse 2018")
+ATTENTION = Attention("attention", "Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/C)", "Ilse 2018")

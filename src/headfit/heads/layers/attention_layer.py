@@ -12,7 +12,7 @@ from headfit.heads.layers.trained_layer import TrainedLayer
 
 @keras.saving.register_keras_serializable("headfit")
 class AttentionPooling(TrainedLayer):
-    """Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/√C).
+    """Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/C).
 
     Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), C parameters.
 

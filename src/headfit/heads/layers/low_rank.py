@@ -36,6 +36,7 @@ class LowRank(TrainedPooling):
 
     readout: ClassVar[bool] = True
     data_start: ClassVar[bool] = True
+    shifts: ClassVar[bool] = True
     rank: int = 2
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:

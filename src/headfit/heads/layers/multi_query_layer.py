@@ -14,7 +14,7 @@ from headfit.heads.layers.trained_layer import TrainedLayer
 
 @keras.saving.register_keras_serializable("headfit")
 class MultiQueryPooling(TrainedLayer):
-    """concat_m (V Σ_p a_mp F_p)_m, a_m = softmax_p(⟨q_m, F_p⟩/√C).
+    """concat_m (V Σ_p a_mp F_p)_m/√C, a_m = softmax_p(⟨q_m, F_p⟩/C).
 
     Input (batch, H, W, C) or (batch, C, H, W), output (batch, C),
     C² + MC parameters.

@@ -12,7 +12,7 @@ from headfit.heads.layers.trained_layer import TrainedLayer
 
 @keras.saving.register_keras_serializable("headfit")
 class SimPooling(TrainedLayer):
-    """Σ_p a_p LN(F_p), a = softmax_p(⟨W_q F̄, W_k LN(F_p)⟩/√C).
+    """Σ_p a_p LN(F_p), a = softmax_p(⟨W_q F̄, W_k LN(F_p)⟩/C²).
 
     Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), 2C² + 2C parameters.
 
