@@ -187,7 +187,7 @@ def test_a_model_that_headfit_wrote(tmp_path: Path) -> None:
     np.savez(tmp_path / "head.npz", **{"0": kernel, "1": bias})
     contract = spec.contract(64).to_dict()
     weights = str(tmp_path / "head.npz")
-    assembly.write_model(spec.name, "random", contract, "lse", None, K, weights, str(path))
+    assembly.write_model(spec.name, "random", contract, "lse", None, 1.0, K, weights, str(path))
     found = inspect(path, classes=K)
     assert (found["backbone"], found["input_size"]) == ("efficientnet_lite0", 64)
     assert found["parameters"]["backbone"] == 3_413_024
