@@ -16,13 +16,20 @@ Examples:
   headfit backbones
   headfit backbones --json
 """
+OWN = (
+    "Models of your own: --backbone FILE.keras, FILE.h5, module:function or hub:PRESET. They end "
+    "before their own pooling or flatten."
+)
 
 
 @click.command(epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(as_json: bool, debug: bool) -> None:
-    """List the backbones with their input size and where their weights come from."""
+    """List the backbones with their input size and where their weights come from.
+
+    A model of your own can be one as well: see docs/backbones.md.
+    """
     records = [_record(catalog.find(name)) for name in catalog.names()]
     if as_json:
         click.echo(json.dumps(records, indent=2))
@@ -34,7 +41,9 @@ def command(as_json: bool, debug: bool) -> None:
     table.add_column("weights")
     for record in records:
         table.add_row(*map(str, record.values()))
-    output().print(table)
+    console = output()
+    console.print(table)
+    console.print(OWN, markup=False, highlight=False)
 
 
 def _record(spec: catalog.BackboneSpec) -> dict[str, str | int]:
