@@ -213,6 +213,17 @@ def test_covariance_is_the_root_of_the_covariance():
     np.testing.assert_allclose(moved, found, atol=1e-3)
 
 
+def test_covariance_starts_from_the_directions_of_the_images():
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(40, 20)))[0] * np.linspace(9, 1, 20)
+    maps = rng.normal(size=(50, 16, 20)) @ directions.T + 30 * rng.normal(size=(50, 1, 40))
+    (found,) = COVARIANCE.initial((4, 4, 40), None, 0, maps.astype(np.float32))
+    np.testing.assert_allclose(found.T @ found, np.eye(15), atol=1e-5)
+    within = (maps - maps.mean(axis=1, keepdims=True)).reshape(-1, 40)
+    most = np.linalg.svd(within, compute_uv=False)[:15] ** 2
+    np.testing.assert_allclose(np.sum((within @ found) ** 2, axis=0), most, rtol=0.01)
+
+
 @pytest.mark.parametrize(
     ("shape", "size"), [((7, 7, 1280), 48), ((10, 10, 1280), 64), ((3, 3, 512), 8), ((7, 7, 5), 5)]
 )
