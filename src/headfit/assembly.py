@@ -5,6 +5,7 @@ Imports Keras, so it runs in a child process (see :mod:`headfit.worker`).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from keras import layers
 from headfit.backbones.catalog import find
 from headfit.backbones.cut import build_cut
 from headfit.heads.chain import Head, parse_head
+from headfit.heads.own import kept_own
 from headfit.images.contract import Contract
 
 
@@ -28,6 +30,7 @@ def write_model(
     head_weights: str,
     path: str,
     cut: str = "",
+    own: str = "",
 ) -> dict[str, Any]:
     """Write a classifier as a ``.keras`` file.
 
@@ -42,6 +45,7 @@ def write_model(
         head_weights: an ``.npz`` with ``0``, ``1``, …: the arrays of the head's layers in turn.
         path: where to write; ends in ``.keras``.
         cut: the layer that the backbone ends at; empty for its own end.
+        own: the folder of a head of the user's own; empty for a chain.
 
     Returns:
         ``parameters`` of the whole model.
@@ -51,7 +55,7 @@ def write_model(
     frozen = build_cut(find(backbone), record.height, weights, [cut])
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
     maps = frozen(_preprocess(images, record), training=False)
-    chain = parse_head(head)
+    chain = Head(kept_own(head, Path(own))) if own else parse_head(head)
     outputs = chain.build(maps, classes, shape, "channels_last", scale)
     model = keras.Model(images, outputs, name="headfit_classifier")
     with np.load(head_weights, allow_pickle=False) as arrays:

@@ -20,6 +20,8 @@ from headfit.backbones.weights import weights_identity
 from headfit.classifier import Classifier
 from headfit.errors import EngineError
 from headfit.fitting.fitted import FittedHead
+from headfit.heads.chain import Head
+from headfit.heads.own import OwnPooling
 from headfit.images.contract import Contract
 from headfit.model_file import ModelRecord
 from headfit.study.model_reliability import ModelReliability
@@ -92,7 +94,7 @@ class Blueprint:
                 **({"cut": self.cut} if self.cut else {}),
                 "backbone": [self.backbone, weights_identity(find(self._found_by), self.weights)],
                 "contract": self.contract.to_dict(),
-                "head": [self.fitted.head.name, self.fitted.shape, self.fitted.scale, weights],
+                "head": [self.fitted.head.identity, self.fitted.shape, self.fitted.scale, weights],
                 "classes": list(self.classes),
                 "probe": self.probe.tolist(),
                 "versions": [self.version, version("keras")],
@@ -122,6 +124,7 @@ class Blueprint:
                 "head_weights": str(Path(folder) / "head.npz"),
                 "path": str(path),
                 "cut": self.cut,
+                "own": _own_folder(self.fitted.head),
             }
             _assemble(request)
         probe = tuple(tuple(map(float, row)) for row in self.probe)
@@ -130,6 +133,11 @@ class Blueprint:
             self.classes, self.contract, *names, probe, self.version, self.reliability
         )
         record.append_to(path)
+
+
+def _own_folder(head: Head) -> str:
+    """Say where a head of the user's own lies; empty for a chain."""
+    return str(head.pooling.bound.folder) if isinstance(head.pooling, OwnPooling) else ""
 
 
 def _is_written(path: Path, note: Path) -> bool:

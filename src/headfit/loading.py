@@ -46,7 +46,7 @@ def with_channel_means(model: keras.Model) -> keras.Model:
     same = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
     if not maps:
         raise EngineError("there is no backbone in it as headfit puts it there")
-    means = keras.layers.GlobalAveragePooling2D("channels_last", dtype="float32")(maps[-1])
+    means = keras.layers.GlobalAveragePooling2D("channels_last", dtype="float32")(maps[0])
     both = keras.layers.Concatenate(dtype="float32")([same.output, means])
     return keras.Model(same.input, both, name="headfit_classifier_with_means")
 

@@ -65,7 +65,7 @@ def run_steps(
     def step(state: State, now: Steps) -> tuple[State, None]:
         key = jax.random.fold_in(source, now.numbers)
         gradients = jax.grad(_loss)(state.weights, images[now.places], data, now.rows, key, design)
-        return _adamw(state, gradients, data, now, active, design.decays), None
+        return adamw(state, gradients, data, now, active, design.decays), None
 
     return jax.lax.scan(step, state, steps)[0]
 
@@ -89,7 +89,7 @@ def _loss(
     return -jnp.sum(jnp.sum(counts * given, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0))
 
 
-def _adamw(
+def adamw(
     state: State,
     gradients: list[Array],
     data: Data,
@@ -97,6 +97,7 @@ def _adamw(
     active: Array,
     decays: tuple[bool, ...],
 ) -> State:
+    """Take one step along the gradients, each with M in front; ``now`` is one step without S."""
     updated = [
         _adamw_one(weight, first, second, gradient, decayed, data, now, active)
         for weight, first, second, gradient, decayed in zip(*state, gradients, decays, strict=True)

@@ -44,9 +44,15 @@ SHALLOW_TRIALS = (Trial(1e-2, 1.0), Trial(3e-2, 0.1), Trial(3e-2, 1.0))
 QUICK_SHALLOW_TRIALS = (Trial(1e-2, 1.0),)
 
 
-def trials_for(body: Sequence[Step], *, quick: bool) -> tuple[Trial, ...]:
-    """Give the attempts for a body; as many for every body."""
-    if any(isinstance(step, Dense) for step in body):
+def trials_for(body: Sequence[Step], *, quick: bool, hidden: bool = False) -> tuple[Trial, ...]:
+    """Give the attempts for a body; as many for every body.
+
+    Args:
+        body: the steps between the features and the final layer.
+        quick: whether there is one attempt.
+        hidden: whether layers with matrices come before the body.
+    """
+    if hidden or any(isinstance(step, Dense) for step in body):
         return QUICK_TRIALS if quick else TRIALS
     return QUICK_SHALLOW_TRIALS if quick else SHALLOW_TRIALS
 

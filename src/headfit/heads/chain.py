@@ -1,5 +1,6 @@
 """A head written as a chain, ``gap-1024-dropout0.5-512:gelu``, and the head that it stands for.
 
+    head   = chain | own
     chain  = preset | pooling ("-" step)*
     step   = units [":" activation]  |  "dropout" rate  |  "bn"
 
@@ -10,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from headfit.heads.body import (
     Dropout,
     Step,
 )
+from headfit.heads.own import find_own, is_own, is_saved
 from headfit.heads.pooling import MapShape, Pooling, Tensor, find_pooling, pooling_names
 from headfit.heads.presets import PRESETS
 from headfit.heads.trained import TrainedPooling
@@ -79,6 +82,33 @@ class Head:
     def readout(self) -> bool:
         """Whether the pooling gives the logits but for their bias."""
         return self.trained is not None and self.trained.readout
+
+    @property
+    def hidden(self) -> bool:
+        """Whether layers with matrices come before the softmax layer."""
+        if self.trained is not None and self.trained.hidden:
+            return True
+        return any(isinstance(step, Dense) for step in self.body)
+
+    @property
+    def identity(self) -> str | list[str]:
+        """What tells its fits from those of other heads, plain data: most often its name."""
+        if self.trained is None or self.trained.identity == self.trained.name:
+            return self.name
+        return [self.name, *self.trained.identity]
+
+    def on(self, map_shape: MapShape, seed: int) -> Head:
+        """Give the same for maps of one shape, which a head of the user's own is opened for.
+
+        Args:
+            map_shape: height, width and channels of the feature map.
+            seed: of the weights that its training starts from.
+
+        Raises:
+            UsageError: if a head of the user's own fails on such maps.
+        """
+        pooling = self.pooling if self.trained is None else self.trained.on(map_shape, seed)
+        return self if pooling is self.pooling else replace(self, pooling=pooling)
 
     @property
     def position_aware(self) -> bool:
@@ -166,16 +196,21 @@ class Head:
         return layers.Dense(classes, "softmax", dtype="float32", name="head_softmax")(x)
 
 
-def parse_head(text: str) -> Head:
-    """Read a chain or the name of a preset.
+def parse_head(text: str | Callable[..., Any]) -> Head:
+    """Read a chain, the name of a preset, or a head of the user's own.
 
     Args:
-        text: for instance ``"gap-1024:gelu-dropout0.5"``; case and outer blanks do not matter.
+        text: for instance ``"gap-1024:gelu-dropout0.5"``; case and outer blanks do not matter. Or
+            see :mod:`headfit.heads.own`.
 
     Raises:
         UnknownNameError: if it starts with no pooling that exists.
-        UsageError: if a step cannot be read.
+        UsageError: if a step cannot be read, or a head of the user's own is not there.
     """
+    if not isinstance(text, str):
+        return Head(find_own(text))
+    if is_own(text.strip()):
+        return Head(find_own(text.strip()))
     chain = text.strip().lower()
     first, *steps = PRESETS.get(chain, chain).split("-")
     if first not in pooling_names():
@@ -183,19 +218,31 @@ def parse_head(text: str) -> Head:
     return Head(find_pooling(first), tuple(_parse_step(step, chain) for step in steps))
 
 
-def parse_heads(text: str | Iterable[str]) -> list[Head]:
-    """Read several chains, separated by commas or in several strings.
+def parse_heads(
+    text: str | Callable[..., Any] | Iterable[str | Callable[..., Any]],
+) -> list[Head]:
+    """Read several heads: chains, separated by commas or in several strings; callables.
 
     A head that is there twice, in whatever spelling, is kept where it comes first.
 
     Raises:
-        UsageError: if there is none, or one cannot be read.
+        UsageError: if there is none, one cannot be read, or two are called the same.
     """
-    texts = [text] if isinstance(text, str) else text
-    chains = [chain for item in texts for chain in item.split(",") if chain.strip()]
-    if not chains:
+    given = [text] if isinstance(text, str) or callable(text) else text
+    parts = [part for item in given for part in _split(item)]
+    if not parts:
         raise UsageError("No head is named. Expected at least one, for example 'gap,flatten'.")
-    return list(dict.fromkeys(map(parse_head, chains)))
+    heads = list(dict.fromkeys(map(parse_head, parts)))
+    names = [head.name for head in heads]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"Two different heads are called '{twice[0]}'. Rename one's function.")
+    return heads
+
+
+def _split(item: str | Callable[..., Any]) -> list[str | Callable[..., Any]]:
+    if not isinstance(item, str) or is_saved(item):  # a path may hold a comma
+        return [item]
+    return [part for part in item.split(",") if part.strip()]
 
 
 def _parse_step(step: str, chain: str) -> Step:

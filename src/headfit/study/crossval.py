@@ -63,6 +63,7 @@ def cross_validate(
         progress: told the fraction done.
         ledger: where finished fits are looked up and kept.
     """
+    head = head.on(pooled.maps.shape[1:], problem.seed)
     method: Any = linear
     if not head.linear:
         # imported here: JAX takes a second, and a study of linear heads needs none of it

@@ -86,7 +86,7 @@ class _Repeat:
         self.folds = problem.splits.folds
         self.progress = progress
         self.schedule = Schedule(seed=problem.seed)
-        self.trials = trials_for(head.body, quick=problem.quick)
+        self.trials = trials_for(head.body, quick=problem.quick, hidden=head.hidden)
         self.probabilities = np.empty((len(problem.labels), problem.classes))
         self.train_scores = [0.0] * self.folds
         self.choices: list[dict[str, Any]] = [{}] * self.folds

@@ -50,7 +50,7 @@ class Ledger:
 
     def outcome(self, head: Head) -> tuple[Outcome, float] | None:
         """Give the cross-validation of a head and the seconds that it took, if it was kept."""
-        found = self._read(self._path("outcome", head.name))
+        found = self._read(self._path("outcome", head.identity))
         if found is None:
             return None
         arrays, facts = found
@@ -70,11 +70,11 @@ class Ledger:
             "seconds": seconds,
         }
         arrays = {"probabilities": outcome.probabilities, "train_scores": outcome.train_scores}
-        _write(self._path("outcome", head.name), arrays, facts)
+        _write(self._path("outcome", head.identity), arrays, facts)
 
     def fitted(self, head: Head, settings: dict[str, Any]) -> FittedHead | None:
         """Give a head fitted on all images with these settings, if it was kept."""
-        found = self._read(self._path("fitted", head.name, settings))
+        found = self._read(self._path("fitted", head.identity, settings))
         if found is None:
             return None
         arrays, facts = found
@@ -88,7 +88,7 @@ class Ledger:
             WriteError: if it cannot be written.
         """
         arrays = {str(number): weight for number, weight in enumerate(fitted.weights)}
-        path = self._path("fitted", fitted.head.name, settings)
+        path = self._path("fitted", fitted.head.identity, settings)
         _write(path, arrays, {"shape": fitted.shape, "scale": fitted.scale})
 
     def facts(self, name: str, given: Any) -> dict[str, Any] | None:
