@@ -25,8 +25,9 @@ import numpy.typing as npt
 
 from headfit.fitting.adamw import Data, Steps, first_state
 from headfit.fitting.budget import Schedule
-from headfit.fitting.network import Array, Design, Floats
-from headfit.fitting.sources import Maps, Source, source_of
+from headfit.fitting.network import Array, Design, Floats, unscaled
+from headfit.fitting.own_source import source_of
+from headfit.fitting.sources import Maps, Source
 from headfit.fitting.starts import starts
 from headfit.heads.body import Step
 from headfit.heads.trained import TrainedPooling
@@ -128,7 +129,8 @@ def train(
         weight_decays,
         stop_epochs,
     )
-    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling)
+    centred = pooling is not None and not pooling.readout
+    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling, centred)
     source = source_of(design, features)
     begin = starts(design, features, labels, schedule.seed)
     _, batch = schedule.shape(len(labels))
@@ -204,8 +206,19 @@ def _train_chunk(
     losses[last:] = (
         losses[last - 1] if last else _watch(source, design, state.weights, data, watched)
     )
-    weights = _settled(source, design, state.weights, data)
-    return Networks([np.array(array) for array in weights], losses)
+    weights = [np.array(array) for array in _settled(source, design, state.weights, data)]
+    return Networks(_uncentred(design, weights) if design.centred else weights, losses)
+
+
+def _uncentred(design: Design, weights: Sequence[Floats]) -> list[Floats]:
+    """Make the shift and the scale of the vectors part of the next layer, network by network."""
+    at, models = design.before, range(len(weights[0]))
+    middles, scales = weights[at - 2 : at]
+    rest = [
+        unscaled(design.body, [w[m] for w in weights[at:]], middles[m], float(scales[m]))
+        for m in models
+    ]
+    return [*weights[: at - 2], *(np.stack(arrays) for arrays in zip(*rest, strict=True))]
 
 
 def _settled(source: Source, design: Design, weights: list[Array], data: Data) -> list[Array]:

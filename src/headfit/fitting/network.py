@@ -1,6 +1,7 @@
 """One head that is trained by gradient descent: its arrays, first weights and forward pass.
 
-Weights travel as one flat list: those of the pooling, if it has any; of each step of the body in
+Weights travel as one flat list: those of the pooling, if it has any; where its vectors are centred,
+the middle (width,) and the scale () that does it; of each step of the body in
 its order (``Dense``: kernel (in, out) and bias (out,); ``BatchNorm``: γ, β, mean and variance, as
 Keras lists them); kernel and bias of the final layer over the K classes, or the bias alone where
 the pooling puts out logits. Many networks of one design are the same list with a leading axis M.
@@ -25,6 +26,7 @@ from headfit.heads.trained import TrainedPooling, Weight
 
 Array = jax.Array
 Floats = npt.NDArray[np.float32]
+Numbers = float | npt.NDArray[np.floating]
 
 # Keras' definitions, which differ from JAX' defaults: gelu is exact, leaky_relu's slope is 0.2.
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -65,16 +67,22 @@ class Design:
         body: the steps between the features and the final layer.
         classes: K.
         pooling: what turns maps into vectors with weights of its own; None for vectors.
+        centred: whether what the pooling gives is shifted and scaled by constants while training.
+            Adam steps alike in all directions, so what all vectors have in common would shake the
+            logits at every step. :func:`unscaled` makes the constants part of the next layer.
     """
 
     inputs: tuple[int, ...]
     body: tuple[Step, ...]
     classes: int
     pooling: TrainedPooling | None = None
+    centred: bool = False
 
     @property
     def normalises(self) -> bool:
         """Whether some layer needs the statistics of the training images."""
+        if self.pooling is not None and self.pooling.settles(self.map_shape):
+            return True
         return any(isinstance(step, BatchNorm) for step in self.body)
 
     @property
@@ -92,6 +100,11 @@ class Design:
     def own(self) -> tuple[Weight, ...]:
         """The pooling's arrays."""
         return self.pooling.weights(self.map_shape, self.classes) if self.pooling else ()
+
+    @property
+    def before(self) -> int:
+        """How many arrays come before those of the body."""
+        return len(self.own) + 2 * self.centred
 
     @property
     def width(self) -> int:
@@ -118,6 +131,8 @@ class Design:
     def slots(self) -> Iterator[Slot]:
         """List the arrays after those of the pooling."""
         width = self.width
+        if self.centred:
+            yield from (Slot((width,)), Slot((), start=1.0))
         for step in self.body:
             if isinstance(step, Dense):
                 yield _kernel(width, step.units, step.activation)
@@ -170,7 +185,7 @@ def initial_weights(design: Design, seed: int) -> list[Floats]:
 
 
 def pool(weights: Sequence[Array], design: Design, images: Array) -> Array:
-    """Give the vectors before the body.
+    """Give the vectors before the body, centred if the design says so.
 
     Args:
         weights: of one network, all of them.
@@ -182,8 +197,18 @@ def pool(weights: Sequence[Array], design: Design, images: Array) -> Array:
     """
     if design.pooling is None:
         return images
-    pooled: Array = design.pooling.forward(jnp, images, list(weights[: len(design.own)]))
-    return pooled
+    own = len(design.own)
+    pooled: Array = design.pooling.forward(jnp, images, list(weights[:own]))
+    return centre(weights, design, pooled)
+
+
+def centre(weights: Sequence[Array], design: Design, vectors: Array) -> Array:
+    """Shift and scale what a pooling gives by the network's constants, if it has any."""
+    if not design.centred:
+        return vectors
+    own = len(design.own)
+    middle, scale = (jax.lax.stop_gradient(array) for array in weights[own : own + 2])
+    return (vectors - middle) * scale
 
 
 def after(
@@ -206,7 +231,7 @@ def after(
     Returns:
         float32 (n, K), before the softmax.
     """
-    remaining = iter(weights[len(design.own) :])
+    remaining = iter(weights[design.before :])
     hidden = vectors
     for place, step in enumerate(design.body):
         if isinstance(step, Dense):
@@ -239,7 +264,7 @@ def settle(weights: Sequence[Array], design: Design, vectors: Array, counts: Arr
         The weights; the variance is the biased one, which is what Keras normalises with.
     """
     found = list(weights)
-    at = len(design.own)
+    at = design.before
     hidden = vectors
     for step in design.body:
         if isinstance(step, Dense):
@@ -250,6 +275,34 @@ def settle(weights: Sequence[Array], design: Design, vectors: Array, counts: Arr
             hidden = _normalise(hidden, found[at : at + 4], None)
             at += 4
     return found
+
+
+def unscaled(
+    body: Sequence[Step], weights: Sequence[Floats], middle: Numbers, scale: float
+) -> list[Floats]:
+    """Turn weights on (x − middle) · scale into weights on x.
+
+    Args:
+        body: the steps after x.
+        weights: of one network, those of the body and of the final layer.
+        middle: (width,), or 0.
+        scale: > 0.
+
+    Returns:
+        The weights, float32.
+    """
+    first = next((step for step in body if not isinstance(step, Dropout)), None)
+    if isinstance(first, BatchNorm):
+        gamma, beta, mean, variance, *rest = weights
+        # ε is not scaled with the variance, so γ makes up for it
+        raw = variance / scale**2
+        ratio = (raw + BATCH_NORM_EPSILON) / (variance + BATCH_NORM_EPSILON)
+        found = [gamma * np.sqrt(ratio) * scale, beta, mean / scale + middle, raw]
+    else:
+        kernel, bias, *rest = weights
+        wide = np.asarray(kernel, np.float64) * scale
+        found = [wide, bias - np.broadcast_to(middle, len(wide)) @ wide]
+    return [*(np.asarray(array, np.float32) for array in found), *rest]
 
 
 def _moments(hidden: Array, counts: Array) -> tuple[Array, Array]:

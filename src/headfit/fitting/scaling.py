@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.features.store import FeatureMaps
+from headfit.fitting.network import unscaled
 from headfit.fitting.pooled import PooledFeatures
-from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout
+from headfit.heads.body import Dense
 from headfit.heads.chain import Head
+from headfit.heads.layers.gap import GAP
+from headfit.heads.trained import TrainedPooling
 
 Floats = npt.NDArray[np.float32]
 Weights = Sequence[np.ndarray]
@@ -22,15 +25,17 @@ Weights = Sequence[np.ndarray]
 
 @dataclass(frozen=True)
 class ScaledMaps:
-    """Maps in the store, multiplied by one number as they are read.
+    """Maps in the store, multiplied by one number as they are read, and shifted.
 
     Attributes:
         maps: of n images.
         scale: what they are multiplied by.
+        shift: float32 (C,), what is then taken from every position, or 0.
     """
 
     maps: FeatureMaps
     scale: float
+    shift: Floats | float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,6 +47,7 @@ class ScaledMaps:
         found = np.empty((len(rows), *self.shape[1:]), np.float32)
         for piece, values in self.maps.subset(rows).chunks():
             np.multiply(values, np.float32(self.scale), out=found[piece])
+            found[piece] -= self.shift
         return found
 
 
@@ -70,8 +76,7 @@ def inputs_of(head: Head, pooled: PooledFeatures, shape: float | None) -> Inputs
         shape: of the pooling.
     """
     if head.trained is not None:
-        scale = pooled.map_scale
-        return Inputs(ScaledMaps(pooled.maps, scale), lambda weights: weights, scale)
+        return _map_inputs(head, head.trained, pooled)
     starts_dense = isinstance(head.body[0], Dense)
     if head.pooling.tau(shape) is not None and starts_dense:
         # a dense layer sees its input only through inner products: n coordinates say it all
@@ -89,20 +94,30 @@ def inputs_of(head: Head, pooled: PooledFeatures, shape: float | None) -> Inputs
         mean = np.zeros_like(mean)
     scale = float(np.sqrt(np.mean(np.square(features - mean)))) or 1.0
     x = ((features - mean) / scale).astype(np.float32)
-    return Inputs(x, lambda weights: _unscaled(head, weights, mean, scale))
+    return Inputs(x, lambda weights: unscaled(head.body, weights, mean, 1.0 / scale))
 
 
-def _unscaled(head: Head, weights: Weights, mean: np.ndarray, scale: float) -> Weights:
-    """Turn weights on (features − mean) / scale into weights on the features."""
-    first = next((step for step in head.body if not isinstance(step, Dropout)), None)
-    if not isinstance(first, BatchNorm):
-        kernel, bias, *rest = weights
-        return kernel / scale, bias - (mean / scale) @ kernel, *rest
-    gamma, beta, middle, variance, *rest = weights
-    # ε is not scaled with the variance, so γ makes up for it
-    raw = variance * scale**2
-    gamma = gamma * np.sqrt((raw + BATCH_NORM_EPSILON) / (variance + BATCH_NORM_EPSILON)) / scale
-    return gamma, beta, middle * scale + mean, raw, *rest
+def _map_inputs(head: Head, pooling: TrainedPooling, pooled: PooledFeatures) -> Inputs:
+    """Scale the maps, and centre their channels where the way back is a change of the bias.
+
+    Adam steps alike in all directions, so what all positions have in common would shake the logits
+    at every step.
+    """
+    averages = pooled.features(GAP, None)
+    scale = pooled.map_scale if pooling.scaled else 1.0
+    if not pooling.shifts:
+        return Inputs(ScaledMaps(pooled.maps, scale), lambda weights: weights, scale)
+    shift = (averages.mean(axis=0, dtype=np.float64) * scale).astype(np.float32)
+    arrays = len(pooling.weights(pooled.maps.shape[1:], 2))
+
+    def back(weights: Weights) -> Weights:
+        own, rest = weights[:arrays], weights[arrays:]
+        (common,) = pooling.forward(np, shift[None, None], own)
+        if head.readout:
+            return *own, rest[0] - common
+        return *own, *unscaled(head.body, rest, common, 1.0)
+
+    return Inputs(ScaledMaps(pooled.maps, scale, shift), back, scale)
 
 
 def _turn(rank: int) -> np.ndarray:
