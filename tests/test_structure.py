@@ -36,7 +36,7 @@ LAYERS = (
     ("fitting",),
     ("study",),
     ("loading", "keras_model", "prediction"),
-    ("model_file", "assembly", "classifier", "blueprint", "comparison", "ranking"),
+    ("model_file", "assembly", "classifier", "explain", "blueprint", "comparison", "ranking"),
     ("options", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
     ("announce", "provenance", "outcome", "pipeline", "screening"),
     ("samples", "diagram", "conversion"),

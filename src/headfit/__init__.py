@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WeightsError,
         WriteError,
     )
+    from headfit.explain.plot import plot_explanation
     from headfit.images.index import ImageIndex
     from headfit.pipeline import compare
     from headfit.screening import rank
@@ -51,6 +52,7 @@ __all__ = [
     "WriteError",
     "__version__",
     "compare",
+    "plot_explanation",
     "rank",
 ]
 
@@ -64,6 +66,7 @@ _HOME = {
     "Verdict": "headfit.study.verdict",
     "Watcher": "headfit.watcher",
     "compare": "headfit.pipeline",
+    "plot_explanation": "headfit.explain.plot",
     "rank": "headfit.screening",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }

@@ -127,6 +127,36 @@ class Classifier:
         detector = self._reliability.detector
         return detector.scores(self._run(images)[:, len(self.classes) :])
 
+    def explain(self, images: Images, class_: str | None = None) -> np.ndarray:
+        """Say what each position of the feature map adds to the logit of a class.
+
+        The sum over the positions and the bias of the class are its logit wherever the head is
+        linear after pooling; otherwise it is HiResCAM's. See :mod:`headfit.explain`.
+
+        Args:
+            images: as for :meth:`predict_proba`.
+            class_: name of the class; each image's most probable one if None.
+
+        Returns:
+            float32 (n, H, W), in logits; negative where a position speaks against the class.
+
+        Raises:
+            UnknownNameError: if there is no such class.
+            ImageError: if a file cannot be read; names it.
+            UsageError: if an array has another shape.
+            ModelFileError: if the head has no positions.
+        """
+        from headfit.explain.explainer import Explainer  # noqa: PLC0415  (only if asked for)
+
+        explainer = Explainer(self.path, self._tell)
+        target = None if class_ is None else explainer.target(class_)
+        maps = [
+            one.map
+            for pixels in self._pixel_chunks(images)
+            for one in explainer.explain(pixels, target)
+        ]
+        return np.stack(maps) if maps else np.empty((0, *explainer.map_shape[:2]), np.float32)
+
     def iter_predictions(self, paths: Iterable[PathLike]) -> Iterator[Prediction]:
         """Predict files in order; one that cannot be read is reported and does not stop the rest.
 
@@ -234,6 +264,21 @@ class Classifier:
                     yield number, future.result()[None]
                 except ImageError as error:
                     failed[number] = names.pop(number), error
+
+    def _pixel_chunks(self, images: Images) -> Iterator[np.ndarray]:
+        from headfit.explain.reading import in_chunks  # noqa: PLC0415  (only if asked for)
+
+        if isinstance(images, np.ndarray):
+            yield images
+            return
+        paths = [os.fspath(path) for path in images]
+        done = 0
+        for chunk in in_chunks(paths, self.contract, 256):
+            for path, found in zip(paths[done:], chunk, strict=False):
+                if isinstance(found, ImageError):
+                    raise ImageError(f"'{path}' cannot be read: {found}.")
+            done += len(chunk)
+            yield np.stack([found for found in chunk if isinstance(found, np.ndarray)])
 
     def _decode(self, path: PathLike) -> np.ndarray:
         return decode(read_bytes(path), self.contract.height, self.contract.width)

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Run a comparison on data that comes with headfit.",
     "rank": "Order backbones by a quick test on your images.",
     "predict": "Classify images with a model that compare made.",
+    "explain": "Draw where a model looks: heat maps over your images.",
     "inspect": "Take a backbone or a saved model apart, and find mistakes in it.",
     "convert": "Give a trained model another top: gap, flatten or low_rank.",
     "heads": "List heads with their formula and parameter count.",

@@ -1,0 +1,201 @@
+"""``headfit explain``: heat maps of where a saved model looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from headfit import files
+from headfit.cli.console import output
+from headfit.images.paths import expand
+
+if TYPE_CHECKING:
+    from headfit.explain.explainer import Explained, Explainer
+    from headfit.explain.gallery import Item
+
+T = TypeVar("T")
+SCHEMA = "headfit.explanation/1"
+SEED = 0
+EXAMPLES = """\b
+Examples:
+  headfit explain headfit-run/model.keras new.jpg
+  headfit explain headfit-run/model.keras photos/ --class five --faithfulness
+  headfit explain gap-run/model.keras photos/ --compare flatten-run/model.keras
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True)
+@click.option("--class", "class_", help="The class to explain (each image's most probable one).")
+@click.option(
+    "--compare", "second", type=click.Path(path_type=Path), help="Another model, side by side."
+)
+@click.option("--faithfulness", is_flag=True, help="Test the maps by deletion and insertion.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("headfit-explain"),
+    show_default=True,
+    help="Folder for the pictures.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def command(
+    model: Path,
+    images: tuple[str, ...],
+    class_: str | None,
+    second: Path | None,
+    faithfulness: bool,
+    out: Path,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Draw which parts of IMAGES speak for a class and which against it, in logits.
+
+    MODEL is a model.keras that headfit wrote; IMAGES are image files, folders (all images below
+    them) or patterns. A picture of each and sheet.png go to the folder --out. A file that cannot be
+    read is reported and does not stop the others; the exit code is 1 only if none could be read.
+    """
+    from headfit.explain import gallery  # noqa: PLC0415  (heavy)
+    from headfit.explain.explainer import Explainer  # noqa: PLC0415
+
+    stderr = Console(stderr=True, highlight=False, emoji=False)
+    names = expand(images)
+    files.check_writable(out)
+    models = [
+        Explainer(path, lambda line: stderr.print(line, markup=False, soft_wrap=True))
+        for path in (model, second)
+        if path is not None
+    ]
+    found = gallery.explain_files(models, names, class_)
+    items = list(_tracked(found, "Explaining", len(names), stderr))
+    drawn = gallery.write_pictures(models, items, out)
+    pictures = list(_tracked(drawn, "Drawing", len(items), stderr))
+    tests: list[dict[str, Any] | None] = [None for _ in models]
+    if faithfulness and any(item.found for item in items):
+        tests = [_test(each, items, column, stderr) for column, each in enumerate(models)]
+    if as_json:
+        click.echo(json.dumps(_document(models, items, pictures, tests), indent=2))
+    else:
+        _show(models, items, pictures, tests)
+        if any(pictures):
+            stderr.print(f"Written: {out / gallery.SHEET}", markup=False, soft_wrap=True)
+    return 0 if any(pictures) else 1
+
+
+def _tracked(steps: Iterable[T], what: str, total: int, console: Console) -> Iterable[T]:
+    hidden = not console.is_terminal
+    return track(steps, what, total=total, console=console, transient=True, disable=hidden)
+
+
+def _test(model: Explainer, items: list[Item], column: int, console: Console) -> dict[str, Any]:
+    from headfit.explain import faithfulness, gallery  # noqa: PLC0415  (heavy)
+
+    steps = gallery.measure_maps(model, items, column, SEED)
+    count = len(gallery.tested(items))
+    return faithfulness.summary(list(_tracked(steps, "Testing the maps", count, console)), SEED)
+
+
+def _document(
+    models: list[Explainer],
+    items: list[Item],
+    pictures: list[Path | None],
+    tests: list[dict[str, Any] | None],
+) -> dict[str, Any]:
+    explanations = []
+    for item, picture in zip(items, pictures, strict=True):
+        each = [_record(m, one) for m, one in zip(models, item.found, strict=False)]
+        explanations.append(
+            {
+                "path": item.path,
+                **(each[0] if each else _record(models[0], None)),
+                "file": None if picture is None else str(picture),
+                "compared": each[1] if len(each) > 1 else None,
+                "error": item.error or None,
+            }
+        )
+    pairs = zip(models, tests, strict=True)
+    own, *other = [
+        {"model": str(m.path), "head": m.record.head, "faithfulness": test} for m, test in pairs
+    ]
+    return {
+        "schema": SCHEMA,
+        **own,
+        "compared": other[0] if other else None,
+        "explanations": explanations,
+    }
+
+
+def _record(model: Explainer, one: Explained | None) -> dict[str, Any]:
+    if one is None:
+        keys = ("class", "probability", "logit", "bias", "map", "method", "completeness_error")
+        return dict.fromkeys(keys)
+    return {
+        "class": model.record.classes[one.target],
+        "probability": one.probability,
+        "logit": one.logit,
+        "bias": one.bias,
+        "map": one.map.tolist(),
+        "method": one.method,
+        "completeness_error": one.completeness_error,
+    }
+
+
+def _show(
+    models: list[Explainer],
+    items: list[Item],
+    pictures: list[Path | None],
+    tests: list[dict[str, Any] | None],
+) -> None:
+    console = output()
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("image", "class", "head", "probability", "logit", "bias", "error", "picture"):
+        right = name in ("probability", "logit", "bias", "error")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for item, picture in zip(items, pictures, strict=True):
+        if picture is None:
+            table.add_row(_plain(item.path), "", "", "", "", "", "", _plain(item.error))
+        for model, one in zip(models, item.found, strict=False):
+            numbers = f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"
+            cells = [item.path, model.record.classes[one.target], model.record.head, *numbers]
+            cells += [f"{one.completeness_error:.1g}", picture.name if picture else ""]
+            table.add_row(*map(_plain, cells))
+    console.print(table)
+    methods = {
+        model.record.head: one.method
+        for item in items
+        for model, one in zip(models, item.found, strict=False)
+    }
+    for head, method in methods.items():
+        console.print(f"{head}: {method}", markup=False)
+    for model, test in zip(models, tests, strict=True):
+        if test is not None:
+            console.print(_test_table(model.record.head, test))
+
+
+def _test_table(head: str, test: dict[str, Any]) -> Table:
+    title = f"{head}: area under the probability, {test['images']} images"
+    table = Table(title=_plain(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("", "this map", "random", "from the centre", "better than random"):
+        table.add_column(name, justify="right" if name else "left")
+    for kind, sense in (("deletion", "less is better"), ("insertion", "more is better")):
+        areas = test[kind]
+        values = [f"{areas[order]:.3f}" for order in ("map", "random", "centre")]
+        share = f"{100 * areas['better_than_random']:.0f} % of images"
+        table.add_row(f"{kind} ({sense})", *values, share)
+    return table
+
+
+def _plain(text: str) -> Text:
+    """Text that rich shows as it is: a class called [red] is only a name."""
+    return Text(text.encode("utf-8", "backslashreplace").decode())

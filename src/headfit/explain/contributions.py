@@ -1,0 +1,217 @@
+"""What each position adds to a logit, exactly, for poolings whose vector is a sum over positions.
+
+With v the pooled vector and w the weights of a class, ⟨w, v⟩ = Σ_p c_p for every rule here, so the
+c_p and the bias sum to the logit. What may be called exact differs, and the rule says it:
+
+- the pooling is linear in the map: gap, flatten, spatial_prior, spp, low_rank;
+- it is linear given which position holds the maximum of each channel: gmp, avgmax;
+- it is linear given how much attention each position gets: attention, multi_query, simpool;
+- it is homogeneous of degree 1, so that by Euler's theorem gradient × map sums to it: gem.
+
+Sources: gap's are the class activation maps of Zhou 2016; the others follow from the formulas in
+:mod:`headfit.heads.layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from headfit.heads.layers.attention import Attention
+from headfit.heads.layers.avgmax import AvgMax
+from headfit.heads.layers.flatten import Flatten
+from headfit.heads.layers.gap import Gap
+from headfit.heads.layers.gem import EPSILON, LEAST_P, Gem
+from headfit.heads.layers.gmp import Gmp
+from headfit.heads.layers.low_rank import LowRank
+from headfit.heads.layers.multi_query import MultiQuery
+from headfit.heads.layers.simpool import EPSILON as LAYER_NORM_EPSILON
+from headfit.heads.layers.simpool import SimPool
+from headfit.heads.layers.spatial_prior import SpatialPrior
+from headfit.heads.layers.spp import CELLS, SpatialPyramid, cell_matrix
+from headfit.heads.pooling import MapShape, Pooling
+from headfit.heads.trained import softmax
+
+Floats = npt.NDArray[np.float64]
+
+EXACT = "exact"
+GIVEN_MAXIMUM = "exact given where the maxima are"
+GIVEN_ATTENTION = "exact given the attention"
+HOMOGENEOUS = "gradient × map, exact in sum"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a rule needs.
+
+    Attributes:
+        maps: (n, P, C), the positions row by row.
+        weights: (n, width), of each image those of the class in question; (n, 0) where the pooling
+            gives the logits.
+        targets: int (n,), the class in question.
+        arrays: of the pooling.
+        shape: a parameter of the pooling that is not among its arrays; 0 if there is none.
+        map_shape: height, width and channels.
+    """
+
+    maps: Floats
+    weights: Floats
+    targets: npt.NDArray[np.int64]
+    arrays: Sequence[Floats]
+    shape: float
+    map_shape: MapShape
+
+
+Rule = Callable[[Case], Floats]
+
+
+@singledispatch
+def rule_of(pooling: Pooling) -> tuple[str, Rule] | None:
+    """Find how a pooling's contributions are computed.
+
+    Returns:
+        In what sense they are exact, and the rule, from a case to float64 (n, P); None for a
+        pooling that has no such rule.
+    """
+    return None
+
+
+@rule_of.register
+def _(pooling: Gap) -> tuple[str, Rule]:
+    return EXACT, _average
+
+
+@rule_of.register
+def _(pooling: Flatten) -> tuple[str, Rule]:
+    return EXACT, lambda case: _by_position(case.maps, case.weights.reshape(case.maps.shape))
+
+
+@rule_of.register
+def _(pooling: SpatialPrior) -> tuple[str, Rule]:
+    return EXACT, _spatial_prior
+
+
+@rule_of.register
+def _(pooling: SpatialPyramid) -> tuple[str, Rule]:
+    return EXACT, _pyramid
+
+
+@rule_of.register
+def _(pooling: LowRank) -> tuple[str, Rule]:
+    return EXACT, _low_rank
+
+
+@rule_of.register
+def _(pooling: Gmp) -> tuple[str, Rule]:
+    return GIVEN_MAXIMUM, lambda case: _maximum(case.maps, case.weights)
+
+
+@rule_of.register
+def _(pooling: AvgMax) -> tuple[str, Rule]:
+    return GIVEN_MAXIMUM, _average_and_maximum
+
+
+@rule_of.register
+def _(pooling: Attention) -> tuple[str, Rule]:
+    return GIVEN_ATTENTION, _attention
+
+
+@rule_of.register
+def _(pooling: MultiQuery) -> tuple[str, Rule]:
+    return GIVEN_ATTENTION, _multi_query
+
+
+@rule_of.register
+def _(pooling: SimPool) -> tuple[str, Rule]:
+    return GIVEN_ATTENTION, _simpool
+
+
+@rule_of.register
+def _(pooling: Gem) -> tuple[str, Rule]:
+    return HOMOGENEOUS, _power_mean
+
+
+def _by_position(maps: Floats, weights: Floats) -> Floats:
+    return cast(Floats, np.einsum("npc,npc->np", maps, weights))
+
+
+def _alike(maps: Floats, weights: Floats) -> Floats:
+    """⟨w, F_p⟩, the same w (n, C) at all positions."""
+    return cast(Floats, np.einsum("npc,nc->np", maps, weights))
+
+
+def _average(case: Case) -> Floats:
+    return cast(Floats, _alike(case.maps, case.weights) / case.maps.shape[1])
+
+
+def _spatial_prior(case: Case) -> Floats:
+    share = np.sqrt(1 - case.shape)
+    weights = case.weights.reshape(case.maps.shape)
+    # of the mean, which every position is drawn towards, each position holds a P-th
+    return _by_position(case.maps, share * weights + (1 - share) * weights.mean(1, keepdims=True))
+
+
+def _pyramid(case: Case) -> Floats:
+    height, width, channels = case.map_shape
+    by_cell = case.weights.reshape(-1, CELLS, channels)
+    cells = cell_matrix(height, width).astype(np.float64)
+    return _by_position(case.maps, np.einsum("bp,nbc->npc", cells, by_cell))
+
+
+def _low_rank(case: Case) -> Floats:
+    where, what = (array[case.targets] for array in case.arrays)
+    products = np.einsum("npc,nrc->nrp", case.maps, what)
+    return cast(Floats, np.sum(products * where, axis=1) / case.maps.shape[1])
+
+
+def _maximum(maps: Floats, weights: Floats) -> Floats:
+    places = maps.argmax(axis=1)
+    found = np.zeros(maps.shape[:2])
+    np.add.at(found, (np.arange(len(maps))[:, None], places), weights * maps.max(axis=1))
+    return found
+
+
+def _average_and_maximum(case: Case) -> Floats:
+    average, maximum = np.split(case.weights, 2, axis=1)
+    mean = _alike(case.maps, average) / case.maps.shape[1]
+    return cast(Floats, mean + _maximum(case.maps, maximum))
+
+
+def _attention(case: Case) -> Floats:
+    (query,) = case.arrays
+    shares = softmax(np, case.maps @ (query / len(query)), axis=1)
+    return cast(Floats, shares * _alike(case.maps, case.weights))
+
+
+def _multi_query(case: Case) -> Floats:
+    queries, values = case.arrays
+    count, channels = queries.shape
+    shares = softmax(np, case.maps @ (queries.T / channels), axis=1)
+    slices = (values * channels**-0.5).reshape(channels, count, channels // count)
+    weights = case.weights.reshape(-1, count, channels // count)
+    backward = np.einsum("cms,nms->nmc", slices, weights)
+    return cast(Floats, np.sum(shares * np.einsum("npc,nmc->npm", case.maps, backward), axis=2))
+
+
+def _simpool(case: Case) -> Floats:
+    query, key, gain, offset = case.arrays
+    centred = case.maps - case.maps.mean(axis=2, keepdims=True)
+    variance = np.mean(centred**2, axis=2, keepdims=True)
+    normal = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
+    asked = case.maps.mean(axis=1) @ query.T @ key * (gain * len(gain) ** -2.0)
+    shares = softmax(np, _alike(normal, asked), axis=1)
+    return cast(Floats, shares * _alike(normal * gain + offset, case.weights))
+
+
+def _power_mean(case: Case) -> Floats:
+    p = max(float(case.arrays[0]), LEAST_P)
+    clamped = np.maximum(case.maps, EPSILON)
+    largest = clamped.max(axis=1, keepdims=True)
+    raised = (clamped / largest) ** p
+    pooled = largest[:, 0] * raised.mean(axis=1) ** (1 / p)
+    return _alike(raised / raised.sum(axis=1, keepdims=True), case.weights * pooled)

@@ -1,0 +1,171 @@
+"""Explain image files and write what was found as pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from headfit import files
+from headfit.errors import ImageError
+from headfit.explain import drawing, faithfulness
+from headfit.explain.drawing import Tile
+from headfit.explain.explainer import Explained, Explainer
+from headfit.explain.palette import scale_of
+from headfit.explain.reading import in_chunks, read
+
+CHUNK = 64
+SHEET = "sheet.png"
+MOST = 120
+"""Images on a sheet; the rest only have pictures of their own."""
+TESTED = 50
+"""Images whose maps are tested, about 130 runs of the network each."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file and what was found of it.
+
+    Attributes:
+        path: the file, as it was named.
+        found: one explanation for each model; empty if the file cannot be read.
+        error: why it cannot be read; empty if it can.
+    """
+
+    path: str
+    found: tuple[Explained, ...] = ()
+    error: str = ""
+
+
+def explain_files(
+    models: Sequence[Explainer], paths: Sequence[str], class_: str | None = None
+) -> Iterator[Item]:
+    """Explain files, in order; one that cannot be read does not stop the others.
+
+    Args:
+        models: one or two; all explain the class that the first predicts.
+        paths: image files.
+        class_: the class to explain instead.
+
+    Raises:
+        UnknownNameError: if a model has no such class.
+    """
+    first, *others = models
+    target = None if class_ is None else first.target(class_)
+    for known in others:
+        for name in first.record.classes if class_ is None else (class_,):
+            known.target(name)
+    done = 0
+    for chunk in in_chunks(paths, first.record.contract, CHUNK):
+        part = paths[done : done + len(chunk)]
+        done += len(chunk)
+        good = [i for i, each in enumerate(chunk) if isinstance(each, np.ndarray)]
+        found = {}
+        if good:
+            pixels = np.stack([each for each in chunk if isinstance(each, np.ndarray)])
+            columns = [first.explain(pixels, target)]
+            names = [first.record.classes[each.target] for each in columns[0]]
+            for other in others:
+                again = [part[i] for i in good]
+                same = other.record.contract == first.record.contract
+                own = pixels if same else np.stack([_pixels(path, other) for path in again])
+                columns.append(other.explain(own, [other.target(name) for name in names]))
+            found = dict(zip(good, zip(*columns, strict=True), strict=True))
+        for number, (path, each) in enumerate(zip(part, chunk, strict=True)):
+            if isinstance(each, ImageError):
+                yield Item(path, error=str(each))
+            else:
+                yield Item(path, found[number])
+
+
+def write_pictures(
+    models: Sequence[Explainer], items: Sequence[Item], out: Path
+) -> Iterator[Path | None]:
+    """Write a picture of each item and a sheet of the first 120, all with one colour scale.
+
+    Args:
+        models: those that explained.
+        items: what they found.
+        out: the folder; what else is in it stays.
+
+    Yields:
+        The file of each item in turn, None for one that cannot be read.
+
+    Raises:
+        WriteError: if one cannot be written.
+        ImageError: if a file cannot be read any more.
+    """
+    scale = scale_of(each.map for item in items for each in item.found)
+    tiles: list[Tile] = []
+    for number, item in enumerate(items, 1):
+        if not item.found:
+            yield None
+            continue
+        tile = _tile(models, item)
+        if len(tiles) < MOST:
+            tiles.append(tile)
+        name = models[0].record.classes[item.found[0].target]
+        target = out / f"{number:04}-{safe_name(Path(item.path).stem)}-{safe_name(name)}.png"
+        _write(drawing.single(tile, scale), target)
+        yield target
+    if tiles:
+        _write(drawing.sheet(tiles, scale), out / SHEET)
+
+
+def measure_maps(
+    model: Explainer, items: Sequence[Item], column: int = 0, seed: int = 0
+) -> Iterator[faithfulness.Areas]:
+    """Measure how faithful the maps of some items are, evenly taken from all.
+
+    Args:
+        model: the one that explained.
+        items: what was found.
+        column: which of an item's explanations.
+        seed: of the random orders.
+    """
+    for item in tested(items):
+        one = item.found[column]
+        image = _pixels(item.path, model)
+        yield faithfulness.areas(image, one.map, one.target, model.probabilities, seed)
+
+
+def tested(items: Sequence[Item]) -> list[Item]:
+    """Choose the items whose maps are tested: all that could be read, or 50 of them."""
+    good = [item for item in items if item.found]
+    places = np.unique(np.linspace(0, len(good) - 1, min(TESTED, len(good))).round().astype(int))
+    return [good[place] for place in places]
+
+
+def safe_name(text: str) -> str:
+    """Make of any text a part of a file name: ASCII letters, digits, ``_`` and ``-``."""
+    return _UNSAFE.sub("_", text)[:LONGEST].strip("_-") or "_"
+
+
+def _tile(models: Sequence[Explainer], item: Item) -> Tile:
+    captions = []
+    for model, one in zip(models, item.found, strict=True):
+        name = model.record.classes[one.target]
+        captions.append(f"{name}: {100 * one.probability:.1f} %\n{model.record.head}")
+    return Tile(
+        _pixels(item.path, models[0]),
+        Path(item.path).name,
+        [one.map for one in item.found],
+        captions,
+    )
+
+
+def _pixels(path: str, model: Explainer) -> np.ndarray:
+    found = read(path, model.record.contract)
+    if isinstance(found, ImageError):
+        raise ImageError(f"'{path}' cannot be read: {found}.")
+    return found
+
+
+def _write(image: Image.Image, path: Path) -> None:
+    files.write_file(path, lambda temporary: image.save(temporary, "PNG"))

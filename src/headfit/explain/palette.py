@@ -1,0 +1,47 @@
+"""Colours of a heat map: orange where a position supports the class, blue where it opposes it.
+
+The two keep apart for people who confuse red and green, and 0 has no colour at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+
+SUPPORTS, OPPOSES = (230, 97, 1), (33, 87, 190)
+OPACITY = 0.85
+SHARE = 99.0
+"""Percentage of all positions that the colour scale holds; beyond it, the last colour stays."""
+
+
+def scale_of(maps: Iterable[np.ndarray]) -> float:
+    """Find the contribution that gets the full colour, so that maps can share it; > 0."""
+    sizes = [np.abs(each).ravel() for each in maps]
+    largest = float(np.percentile(np.concatenate(sizes), SHARE)) if sizes else 0.0
+    return largest if largest > 0 else 1.0
+
+
+def coloured(under: Image.Image, values: np.ndarray, scale: float) -> Image.Image:
+    """Lay a heat map over a grey picture.
+
+    Args:
+        under: the picture; its colours are taken away, so that those left are the map's.
+        values: float (H, W), brought to the picture's size by bilinear interpolation, which never
+            goes beyond the values themselves.
+        scale: what gets the full colour.
+    """
+    field = Image.fromarray(values.astype(np.float32)).resize(under.size, Image.Resampling.BILINEAR)
+    share = np.clip(np.asarray(field)[..., None] / scale, -1, 1)
+    grey = np.asarray(under.convert("L"), np.float32)[..., None]
+    colour = np.where(share > 0, np.array(SUPPORTS, np.float32), np.array(OPPOSES, np.float32))
+    opacity = OPACITY * np.abs(share)
+    mixed = grey * (1 - opacity) + colour * opacity
+    return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def bar(width: int, height: int) -> Image.Image:
+    """Draw the scale itself from minus to plus, on white."""
+    white = Image.new("L", (width, height), 255)
+    return coloured(white, np.linspace(-1, 1, width)[None], 1.0)
