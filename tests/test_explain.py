@@ -16,7 +16,7 @@ from PIL import Image
 import explained
 import headfit as hf
 from headfit.backbones.probe import probe_images
-from headfit.errors import EngineError, UnknownNameError, UsageError
+from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
 from headfit.explain import faithfulness
 from headfit.explain.explainer import HIRESCAM, Explainer
 from headfit.explain.gallery import safe_name
@@ -43,8 +43,9 @@ def test_the_map_sums_to_the_logit_of_the_network_itself(chain: str, tmp_path: P
             assert one.method.startswith("exact")
 
 
+@pytest.mark.slow
 def test_a_hidden_layer_gets_hirescam_and_its_error(tmp_path: Path) -> None:
-    path = explained.random_classifier("gap-8", tmp_path / "model.keras")
+    path = explained.random_classifier("flatten-8", tmp_path / "model.keras")
     found = Explainer(path).explain(IMAGES)
     assert {one.method for one in found} == {HIRESCAM}
     for one in found:
@@ -56,6 +57,7 @@ def test_a_hidden_layer_gets_hirescam_and_its_error(tmp_path: Path) -> None:
     assert max(abs(one.completeness_error) for one in found) > 1e-4
 
 
+@pytest.mark.slow
 def test_keras_itself_gives_the_same_where_openvino_cannot(
     corners: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,3 +179,10 @@ def test_without_matplotlib_the_extra_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'headfit[plots]'" in json.dumps(done.stdout)
+
+
+@pytest.mark.parametrize("chain", ["netvlad-8", "simpool-8"])
+def test_a_head_whose_gradient_says_nothing_is_refused(chain: str, tmp_path: Path) -> None:
+    path = explained.random_classifier(chain, tmp_path / "model.keras")
+    with pytest.raises(ModelFileError, match="gradient × map is 0 everywhere"):
+        Explainer(path)

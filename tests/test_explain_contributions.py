@@ -13,7 +13,7 @@ from headfit.heads.trained import TrainedPooling
 
 N, H, W, C, K = 3, 5, 4, 16, 4
 SHAPES = {"spatial_prior": 0.3, "gem": 2.5}
-WITHOUT_RULE = {"lse", "netvlad", "covariance"}
+WITHOUT_RULE = {"lse", "covariance"}
 RULED = [name for name in pooling_names() if name not in WITHOUT_RULE]
 
 

@@ -146,9 +146,7 @@ class Classifier:
             UsageError: if an array has another shape.
             ModelFileError: if the head has no positions.
         """
-        from headfit.explain.explainer import Explainer  # noqa: PLC0415  (only if asked for)
-
-        explainer = Explainer(self.path, self._tell)
+        explainer = self._explainer
         target = None if class_ is None else explainer.target(class_)
         maps = [
             one.map
@@ -282,6 +280,12 @@ class Classifier:
 
     def _decode(self, path: PathLike) -> np.ndarray:
         return decode(read_bytes(path), self.contract.height, self.contract.width)
+
+    @cached_property
+    def _explainer(self) -> Any:
+        from headfit.explain.explainer import Explainer  # noqa: PLC0415  (only if asked for)
+
+        return Explainer(self.path, self._tell)
 
     @cached_property
     def _keras(self) -> KerasModel:

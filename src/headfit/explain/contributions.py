@@ -6,6 +6,8 @@ c_p and the bias sum to the logit. What may be called exact differs, and the rul
 - the pooling is linear in the map: gap, flatten, spatial_prior, spp, low_rank;
 - it is linear given which position holds the maximum of each channel: gmp, avgmax;
 - it is linear given how much attention each position gets: attention, multi_query, simpool;
+- it is a sum over positions given their shares in the centres and the lengths that it divides by:
+  netvlad (its gradient × map is 0, since a position's length makes no difference);
 - it is homogeneous of degree 1, so that by Euler's theorem gradient × map sums to it: gem.
 
 Sources: gap's are the class activation maps of Zhou 2016; the others follow from the formulas in
@@ -30,6 +32,8 @@ from headfit.heads.layers.gem import EPSILON, LEAST_P, Gem
 from headfit.heads.layers.gmp import Gmp
 from headfit.heads.layers.low_rank import LowRank
 from headfit.heads.layers.multi_query import MultiQuery
+from headfit.heads.layers.netvlad import EPSILON as LENGTH_EPSILON
+from headfit.heads.layers.netvlad import NetVlad
 from headfit.heads.layers.simpool import EPSILON as LAYER_NORM_EPSILON
 from headfit.heads.layers.simpool import SimPool
 from headfit.heads.layers.spatial_prior import SpatialPrior
@@ -42,6 +46,7 @@ Floats = npt.NDArray[np.float64]
 EXACT = "exact"
 GIVEN_MAXIMUM = "exact given where the maxima are"
 GIVEN_ATTENTION = "exact given the attention"
+GIVEN_SHARES = "exact given the shares and the lengths"
 HOMOGENEOUS = "gradient × map, exact in sum"
 
 
@@ -132,6 +137,11 @@ def _(pooling: SimPool) -> tuple[str, Rule]:
 
 
 @rule_of.register
+def _(pooling: NetVlad) -> tuple[str, Rule]:
+    return GIVEN_SHARES, _netvlad
+
+
+@rule_of.register
 def _(pooling: Gem) -> tuple[str, Rule]:
     return HOMOGENEOUS, _power_mean
 
@@ -206,6 +216,23 @@ def _simpool(case: Case) -> Floats:
     asked = case.maps.mean(axis=1) @ query.T @ key * (gain * len(gain) ** -2.0)
     shares = softmax(np, _alike(normal, asked), axis=1)
     return cast(Floats, shares * _alike(normal * gain + offset, case.weights))
+
+
+def _netvlad(case: Case) -> Floats:
+    assign, bias, centres = case.arrays
+    unit = case.maps / _lengths(case.maps)
+    shares = softmax(np, unit @ assign + bias, axis=2)
+    residuals = np.einsum("npm,npc->nmc", shares, unit) - shares.sum(axis=1)[..., None] * centres
+    lengths = _lengths(residuals)
+    total = _lengths((residuals / lengths).reshape(len(unit), -1))
+    weights = case.weights.reshape(residuals.shape) / lengths / total[..., None]
+    weights *= centres.size**0.5
+    products = np.einsum("npc,nmc->npm", unit, weights) - np.sum(weights * centres, axis=2)[:, None]
+    return cast(Floats, np.sum(shares * products, axis=2))
+
+
+def _lengths(vectors: Floats) -> Floats:
+    return cast(Floats, np.sqrt(np.sum(vectors**2, axis=-1, keepdims=True) + LENGTH_EPSILON))
 
 
 def _power_mean(case: Case) -> Floats:

@@ -23,7 +23,10 @@ from headfit.model_file import ModelRecord
 HIRESCAM = "HiResCAM"
 TOLERANCE = 1e-3
 """Share of the sum of all contributions' sizes by which exact ones may miss the logit."""
-AT_ONCE = 256  # images whose maps are in memory
+LEAST_SIDE, LEAST_CHANNELS = 4, 8
+"""A map that any pooling takes."""
+AT_ONCE = 32  # images whose maps are in memory, in float64
+BY_CHILD = 256  # likewise in float32: each time a process starts
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,12 @@ class Explainer:
                 f"'{path}': its head '{self.record.head}' is given averages, which have no "
                 f"position. Explain a model with another head, for instance 'gap'."
             )
+        if self._head is not None and self._rule is None and _forgets_lengths(self._head):
+            raise ModelFileError(
+                f"'{path}': its head '{self.record.head}' brings every position to length 1, so "
+                f"that gradient × map is 0 everywhere. Explain a model with another head, for "
+                f"instance '{self._head.pooling.name}' without hidden layers."
+            )
 
     @property
     def map_shape(self) -> MapShape:
@@ -115,8 +124,9 @@ class Explainer:
             wanted = f"(n, {contract.height}, {contract.width}, 3)"
             raise UsageError(f"images have shape {pixels.shape}; expected {wanted}.")
         found: list[Explained] = []
-        for start in range(0, len(pixels), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
+        size = BY_CHILD if self._rule is None else AT_ONCE
+        for start in range(0, len(pixels), size):
+            part = slice(start, start + size)
             own = targets[part] if isinstance(targets, Sequence) else targets
             found += self._explain(pixels[part], own)
         return found
@@ -189,3 +199,15 @@ class Explainer:
     @cached_property
     def _after(self) -> tuple[Floats | None, Floats]:
         return joined(self._head.body if self._head else (), self._source.arrays("body"))
+
+
+def _forgets_lengths(head: Head) -> bool:
+    """Whether a position's length makes no difference, found by trying."""
+    pooling = head.trained
+    if pooling is None or pooling.readout:
+        return False
+    shape = (LEAST_SIDE, LEAST_SIDE, LEAST_CHANNELS)
+    weights = pooling.initial(shape, None, 0)
+    maps = np.random.default_rng(0).uniform(1, 2, (1, LEAST_SIDE**2, LEAST_CHANNELS))
+    once, twice = (pooling.forward(np, factor * maps, weights) for factor in (1, 2))
+    return np.allclose(once, twice, rtol=1e-3, atol=1e-3)

@@ -18,7 +18,7 @@ from headfit.explain.explainer import Explained, Explainer
 from headfit.explain.palette import scale_of
 from headfit.explain.reading import in_chunks, read
 
-CHUNK = 64
+CHUNK = 256
 SHEET = "sheet.png"
 MOST = 120
 """Images on a sheet; the rest only have pictures of their own."""

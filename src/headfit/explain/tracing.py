@@ -70,7 +70,10 @@ def take_apart(path: str) -> Parts:
     arrays = last.get_weights()
     if len(arrays) == 1:  # a bias alone: what comes before it is a logit for each class already
         arrays = [np.eye(len(arrays[0]), dtype=np.float32), *arrays]
-    plain = keras.layers.Dense(len(arrays[1]), dtype="float32", name="headfit_logits")
+    # its first weights are replaced at once: zeros cost nothing to make
+    plain = keras.layers.Dense(
+        len(arrays[1]), kernel_initializer="zeros", dtype="float32", name="headfit_logits"
+    )
     logits = plain(features[0])
     plain.set_weights(arrays)
     return Parts(model, same.inputs[0], maps[-1], logits)
