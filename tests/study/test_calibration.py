@@ -134,6 +134,7 @@ def test_copies_inflate_the_score_only_if_they_are_not_kept_together():
 
 # maps of 5×5, on which spp has fewer parameters than flatten, 21 to 25 of each channel
 SIZE = 160
+BARE = {"where": False, "curve": False}  # no part of the verdict on Flatten
 
 
 def planted(folder: Path, task: str, count: int, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -143,14 +144,14 @@ def planted(folder: Path, task: str, count: int, monkeypatch: pytest.MonkeyPatch
 
 def test_flatten_is_necessary_where_the_place_is_the_class(tmp_path, monkeypatch):
     folder = planted(tmp_path, "where", 40, monkeypatch)
-    verdict = hf.compare(folder, heads="gap,flatten", size=SIZE).verdict
+    verdict = hf.compare(folder, heads="gap,flatten", size=SIZE, **BARE).verdict
     assert (verdict.flatten, verdict.recommended) == ("necessary", "flatten")
     assert verdict.difference.low > 0.3
 
 
 def test_position_is_needed_but_flatten_is_not_where_a_pyramid_is_enough(tmp_path, monkeypatch):
     folder = planted(tmp_path, "where", 20, monkeypatch)
-    verdict = hf.compare(folder, heads="gap,spp,flatten", size=SIZE).verdict
+    verdict = hf.compare(folder, heads="gap,spp,flatten", size=SIZE, **BARE).verdict
     assert (verdict.flatten, verdict.recommended) == ("position_needed", "spp")
 
 
@@ -164,7 +165,7 @@ def test_flatten_is_not_necessary_where_the_same_patterns_lie_anywhere(tmp_path,
 
 def test_identical_heads_have_no_winner(tmp_path, monkeypatch):
     folder = planted(tmp_path, "what", 20, monkeypatch)
-    study = hf.compare(folder, heads="gap,flatten", size=32)
+    study = hf.compare(folder, heads="gap,flatten", size=32, **BARE)
     assert study.results["candidates"][1]["map_shape"][:2] == [1, 1]  # one position: all the same
     assert study.verdict.flatten == "equivalent"
     assert study.verdict.difference.mean == pytest.approx(0, abs=1e-9)
