@@ -84,7 +84,7 @@ def load_kept(opened: Opened, name: str) -> keras.Model:
     for module in opened.modules:
         _import(module, module)
     model = _load(str(opened.folder / MODEL), opened.folder / MODEL)
-    return keras.Model(model.inputs, model.outputs, name=name)
+    return keras.Model(model.inputs[0], model.outputs[0], name=name)
 
 
 def _load(name: str, path: Path) -> keras.Model:
