@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import own_models as models
+from headfit import assembly
 from headfit.backbones import describe, own_function
 from headfit.backbones.boundary import find_boundary, special_tokens
 from headfit.backbones.build import build
@@ -18,7 +19,7 @@ from headfit.backbones.cut import build_cut
 from headfit.backbones.engine import open_engine
 from headfit.backbones.own_model import opened
 from headfit.backbones.replay import replay
-from headfit.backbones.spec import CAFFE, IDENTITY, TF, BackboneSpec
+from headfit.backbones.spec import CAFFE, IDENTITY, TF, TORCH, BackboneSpec
 from headfit.backbones.trace import trace
 from headfit.backbones.weights import check_weights, weights_identity
 from headfit.errors import EngineError, HeadfitError, ModelFileError, UsageError
@@ -105,6 +106,19 @@ def test_the_map_is_float32_and_ends_before_flatten(build_one, tmp_path):
     found = map_of(save(build_one(), tmp_path))
     assert found.dtype == np.float32
     assert_close(found, up_to(models.net(), "conv_b"))
+
+
+def test_a_model_that_headfit_wrote_is_a_backbone_again(tmp_path):
+    path, written = save(models.functional(), tmp_path), tmp_path / "model.keras"
+    spec = _spec(path)
+    np.savez(tmp_path / "head.npz", **{"0": np.zeros((6, 3)), "1": np.zeros(3)})
+    head = {"head": "gap", "shape": None, "classes": 3, "head_weights": tmp_path / "head.npz"}
+    contract = replace(spec, preprocessing=TORCH).contract().to_dict()
+    assembly.write_model(spec.place, "imagenet", contract, path=str(written), scale=1.0, **head)
+    facts = describe.of_place(str(written))
+    assert (facts["scaled_by"], facts["size"]) == (["preprocessing"], SIDE)
+    scaled = PIXELS * np.float32(TORCH.scale) + np.float32(TORCH.offset)
+    assert_close(map_of(written), up_to(models.net(), "conv_b", scaled))
 
 
 # tokens
@@ -197,7 +211,7 @@ def test_what_cannot_be_a_backbone_is_refused_by_name(build_one, message, tmp_pa
 
 def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "junk.keras").write_bytes(b"junk")
-    with pytest.raises(EngineError, match=r"Keras cannot load '.*junk\.keras'"):
+    with pytest.raises(EngineError, match=r"Keras cannot load '.*junk\.keras'.* module:function"):
         opened(str(tmp_path / "junk.keras"))
     for text, message in [
         (str(tmp_path / "absent.h5"), "does not exist"),

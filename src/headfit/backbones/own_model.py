@@ -101,7 +101,13 @@ def opened(place: str, size: int | None = None) -> Opened:
 def load(place: str, size: int | None) -> keras.Model:
     """Load an own model, whole."""
     if Path(place).suffix.lower() in own.SUFFIXES:
-        return own_file.load(Path(place))
+        try:
+            return own_file.load(Path(place))
+        except EngineError as error:
+            raise EngineError(
+                f"{error} One with layers of your own: give a function that loads it, as "
+                f"module:function."
+            ) from None
     if place.startswith(own.HUB):
         return load_preset(place.removeprefix(own.HUB))
     return own_function.call(place, size)

@@ -9,15 +9,16 @@ from typing import Any
 
 from headfit.backbones.build import build
 from headfit.backbones.catalog import find
-from headfit.backbones.weights import RANDOM
+from headfit.backbones.weights import IMAGENET, RANDOM
 
 
 def map_shape(name: str, size: int) -> dict[str, Any]:
     """Give ``map_shape`` [H, W, C] of a backbone.
 
     Args:
-        name: of the backbone.
+        name: of the backbone, or the reference of an own model.
         size: side of the input in pixels.
     """
-    model = build(find(name), size, RANDOM)
+    spec = find(name)
+    model = build(spec, size, IMAGENET if spec.own else RANDOM)
     return {"map_shape": [int(length) for length in model.output_shape[1:]]}

@@ -77,7 +77,7 @@ def make_diagram(request: Request, out: Path, tell: Callable[[str], None]) -> di
         name, size = spec.name, contract.width
         subject = f"{name} at {size} px"
         if request.image is not None:
-            weights = check_weights(request.weights or IMAGENET)
+            weights = check_weights(request.weights or IMAGENET, spec)
             if weights == RANDOM:
                 tell(f"WARNING: {name} has RANDOM weights: its maps show nothing that was learned.")
             tiles = photo_tiles(request.image, spec, contract, weights, tell)

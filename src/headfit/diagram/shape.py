@@ -22,7 +22,8 @@ def backbone_map_shape(
     """Give the shape of a backbone's feature map.
 
     From the feature store if a run noted it there; else the network is built, with random weights,
-    in a child process. Weights do not change the shape, so none are needed.
+    in a child process. Weights do not change the shape, so none are needed, but for an own
+    model, which brings its own.
 
     Args:
         spec: the backbone.
@@ -36,14 +37,14 @@ def backbone_map_shape(
     if known is not None:
         return known
     tell(f"Building {spec.name} at {contract.width} px to see the shape of its feature map")
-    request = {"name": spec.name, "size": contract.width}
+    request = {"name": spec.reference, "size": contract.width}
     # Keras builds the fastest on this backend
     height, width, channels = worker.call(BUILDER, request, backend="openvino")["map_shape"]
     return height, width, channels
 
 
 def _noted(spec: BackboneSpec, contract: Contract) -> MapShape | None:
-    for weights in (IMAGENET, RANDOM):
+    for weights in (IMAGENET,) if spec.own else (IMAGENET, RANDOM):
         for dtype in DTYPES:
             try:
                 key = feature_key(spec, contract, weights, engine="auto", dtype=dtype)
