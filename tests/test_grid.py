@@ -176,7 +176,7 @@ def test_several_cuts_at_once_are_each_of_them_alone(engine: str) -> None:
 
 
 def test_an_image_that_one_store_lacks_passes_once_for_it_alone(folder: Path) -> None:
-    options = Options(backbone="MobileNet", weights="random", size=32, cut="end,conv_pw_3_relu")
+    options = Options(backbone="MobileNet", weights="random", size=40, cut="end,conv_pw_3_relu")
     places, _ = options.check()
     index = hf.ImageIndex.from_directory(folder)
     sources = [maps.MapSource.of(place, options, Watcher()) for place in places]
