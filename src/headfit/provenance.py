@@ -55,7 +55,9 @@ def settings(
         "feature_dtype": options.feature_dtype,
         "penalties": list(PENALTIES),
         "trials": {
-            head.name: [t._asdict() for t in trials_for(head.body, quick=options.quick)]
+            head.name: [
+                t._asdict() for t in trials_for(head.body, quick=options.quick, hidden=head.hidden)
+            ]
             for head in heads
             if not head.linear
         },

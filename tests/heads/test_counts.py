@@ -111,7 +111,7 @@ def test_the_table_without_the_last_bias():
         "simpool": 2 * c**2 + 2 * c + c * k,
         "covariance": 48 * c + 48 * 49 // 2 * k,  # 49 positions give a rank of 48 at most
         "netvlad": 2 * 8 * c + 8 + 8 * c * k,
-        "low_rank": k * 2 * (49 + c),
+        "low_rank": k * 4 * (49 + c),
     }
     for name, expected in own.items():
         assert parse_head(name).parameters(VGG16, k, bias=False) == expected

@@ -1,7 +1,7 @@
 """Low-rank readout: for every class a few patterns of *where*, each for one mixture of *what*.
 
 logit_k = mean_p Σ_r A_krp ⟨F_p, B_kr⟩, float (n, H, W, C) → (n, K): flatten's H×W×C weights of a
-class as a sum of rank r = 2 of outer products. A has a number for each position, B one for each
+class as a sum of rank r = 4 of outer products. A has a number for each position, B one for each
 channel, so K classes cost Kr(P + C) weights and K biases; nothing follows but the bias and the
 softmax. Source: the separable classifier of Pirsiavash 2009 and the factorised readout of Klindt
 2017, who have rank 1 and a sparse A; here only B decays.
@@ -37,7 +37,7 @@ class LowRank(TrainedPooling):
     readout: ClassVar[bool] = True
     data_start: ClassVar[bool] = True
     shifts: ClassVar[bool] = True
-    rank: int = 2
+    rank: int = 4
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
         """Give logits (n, K) of maps (n, P, C) with A (K, r, P) and B (K, r, C)."""
