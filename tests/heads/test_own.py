@@ -143,6 +143,7 @@ def test_a_module_that_fails_and_a_model_for_other_maps_are_named(
         build(tmp_path, file="six.keras")
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_before_any_image_is_looked_at(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
