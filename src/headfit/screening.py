@@ -41,6 +41,7 @@ def rank(
     backbones: str | Iterable[str] | None = None,
     *,
     weights: str | Iterable[str] = IMAGENET,
+    preprocessing: str | None = None,
     size: int | None = None,
     seed: int = 0,
     engine: str = "auto",
@@ -54,6 +55,7 @@ def rank(
         images: an image folder with a sub-folder for each class, or its index.
         backbones: names, or one text with commas; those whose weights are installed if None.
         weights: ``"imagenet"``, ``"random"`` or a path: one for all, or one for each backbone.
+        preprocessing: of own models, as :class:`headfit.options.Options` has it.
         size: side of the input in pixels; each backbone's own if None.
         seed: of the intervals of the differences.
         engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
@@ -80,10 +82,10 @@ def rank(
     names = installed() if backbones is None else _words(backbones)
     sources = [
         MapSource.of(Place(spec, checked, size), options, watcher)
-        for spec, checked in _backbones(names, _words(weights))
+        for spec, checked in _backbones(names, _words(weights), preprocessing)
     ]
     given = images.root if isinstance(images, ImageIndex) else images
-    return _Run(sources, options, watcher, os.fspath(given)).run(images)
+    return _Run(sources, options, watcher, os.fspath(given), preprocessing).run(images)
 
 
 def installed() -> list[str]:
@@ -96,10 +98,15 @@ class _Run:
     """One ranking."""
 
     def __init__(
-        self, sources: list[MapSource], options: Options, watcher: Watcher, folder: str
+        self,
+        sources: list[MapSource],
+        options: Options,
+        watcher: Watcher,
+        folder: str,
+        preprocessing: str | None,
     ) -> None:
         self.sources, self.options = sources, options
-        self.watcher, self.folder = watcher, folder
+        self.watcher, self.folder, self.preprocessing = watcher, folder, preprocessing
         self.failed: list[Failed] = []
         self.given: Given | None = None
         self.together: dict[str, int] = {}  # the group of each image, by its path
@@ -132,6 +139,7 @@ class _Run:
         return {
             "seed": options.seed,
             "size": options.size,
+            "preprocessing": self.preprocessing,
             "engine": options.engine,
             "groups": options.groups,
             "near_duplicates": options.near_duplicates,
@@ -142,6 +150,7 @@ class _Run:
         """Give the options that decide the maps, where they are not the default."""
         size, engine = self.options.size, self.options.engine
         flags = ["--size", str(size)] if size is not None else []
+        flags += ["--preprocessing", self.preprocessing] if self.preprocessing else []
         return flags + (["--engine", engine] if engine != Options.engine else [])
 
     def _index(self, images: ImageIndex | str | os.PathLike[str]) -> ImageIndex:
@@ -155,6 +164,8 @@ class _Run:
         """Measure one backbone; if it cannot run, note why."""
         name = label(source.spec.name, source.weights)
         self.watcher.stage(name, len(index))
+        for note in source.spec.notes:
+            self.watcher.tell(note)
         if source.weights == RANDOM:
             self.watcher.tell(
                 f"WARNING: {source.spec.name} has RANDOM weights: its figures say nothing about a "
@@ -242,7 +253,9 @@ def _words(given: str | Iterable[str]) -> list[str]:
     return [word.strip() for word in given.split(",")]
 
 
-def _backbones(names: list[str], weights: list[str]) -> list[tuple[catalog.BackboneSpec, str]]:
+def _backbones(
+    names: list[str], weights: list[str], preprocessing: str | None
+) -> list[tuple[catalog.BackboneSpec, str]]:
     """Give each backbone its weights."""
     if len(weights) not in (1, len(names)):
         raise UsageError(
@@ -250,7 +263,7 @@ def _backbones(names: list[str], weights: list[str]) -> list[tuple[catalog.Backb
             f"all backbones, or one for each."
         )
     each = weights * len(names) if len(weights) == 1 else weights
-    specs = catalog.find_all(names)
+    specs = catalog.find_all(names, preprocessing)
     found = [(spec, check_weights(w, spec)) for spec, w in zip(specs, each, strict=True)]
     twice = [label(spec.name, given) for spec, given in found if found.count((spec, given)) > 1]
     if twice:

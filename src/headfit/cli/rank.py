@@ -30,6 +30,11 @@ Examples:
     show_default=True,
     help="imagenet, random or a file: one for all, or one for each backbone, separated by commas.",
 )
+@click.option(
+    "--preprocessing",
+    help="Of pixels for models of your own: none, tf (-1 to 1), torch or caffe.  "
+    "[default: what the model brings, else none]",
+)
 @click.option("--size", type=int, help="Side of the input in pixels; each backbone's own.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of the intervals of differences."
@@ -47,6 +52,7 @@ def command(
     folder: Path,
     backbones: str | None,
     weights: str,
+    preprocessing: str | None,
     size: int | None,
     seed: int,
     engine: str,
@@ -68,6 +74,7 @@ def command(
         as_json,
         backbones=backbones,
         weights=weights,
+        preprocessing=preprocessing,
         size=size,
         seed=seed,
         engine=engine,

@@ -14,7 +14,6 @@ import click
 from headfit import files
 from headfit.cli.console import ConsoleWatcher, output
 from headfit.cli.show import show_study
-from headfit.options import Options
 from headfit.pipeline import compare
 
 
@@ -24,7 +23,6 @@ def run_study(
     """Compare, save and show."""
     if options.pop("quick"):
         options["protocol"] = "quick"
-    Options(**options).check()
     files.check_writable(out)
     with ConsoleWatcher() as watcher:
         study = compare(folder, watcher=watcher, **options)

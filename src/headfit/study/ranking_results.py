@@ -108,7 +108,7 @@ def _next(equal: list[Measured], folder: str, flags: list[str]) -> str:
     first = {m.spec.name: m for m in reversed(equal)}  # compare takes a name once
     chosen = [m for m in equal if first[m.spec.name] is m][:MOST_ADVISED]
     weights = [m.weights for m in chosen]
-    words = ["headfit", "compare", folder, "--backbone", ",".join(m.spec.name for m in chosen)]
+    words = ["headfit", "compare", folder, "--backbone", ",".join(m.spec.argument for m in chosen)]
     words += ["--weights", ",".join(weights)] if set(weights) != {IMAGENET} else []
     return shlex.join([*words, *flags])
 
