@@ -69,7 +69,7 @@ class Entry:
                         f"Head {head.name} needs feature maps without negative values, and those "
                         f"of {self.name} have some."
                     )
-                kept.append(head)
+                kept.append(head.on((height, width, channels), self.source.options.seed))
             except UsageError as error:
                 if asked:
                     raise

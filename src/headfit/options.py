@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headfit.backbones import catalog, int8
 from headfit.backbones.engine import ENGINES, FLOAT32, INT8, PRECISIONS
@@ -66,7 +67,8 @@ class Options:
     Attributes:
         backbone: any spelling of its name, or an own model: a ``.keras`` or ``.h5`` file,
             ``module:function`` or ``hub:preset``; several, separated by commas, are compared.
-        heads: chains; those of the default that do not suit the maps are left out, said aloud.
+        heads: chains, ``module:function``, a ``.keras`` file, or callables; those of the default
+            that do not suit the maps are left out, said aloud.
         weights: ``"imagenet"``, ``"random"`` or a path; one for all backbones, or one for each.
         preprocessing: of the pixels for an own model: ``"none"``, ``"tf"``, ``"caffe"`` or
             ``"torch"``; what the model brings, else none, if None.
@@ -91,7 +93,7 @@ class Options:
     """
 
     backbone: str = catalog.DEFAULT
-    heads: str | Iterable[str] | None = None
+    heads: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None
     weights: str = IMAGENET
     preprocessing: str | None = None
     size: int | str | Iterable[int] | None = None

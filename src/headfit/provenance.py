@@ -31,7 +31,7 @@ def settings(
         home: that of the recommended head.
         problem: labels and folds.
     """
-    heads = list(dict.fromkeys(fit.head for entry in entries for fit in entry.fits))
+    heads = list({fit.head.name: fit.head for entry in entries for fit in entry.fits}.values())
     splits = problem.splits
     return {
         "protocol": options.protocol,

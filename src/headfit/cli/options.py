@@ -64,7 +64,8 @@ _STUDY = (
     ),
     click.option(
         "--heads",
-        help="Chains such as gap,flatten,gem-512,gap-dropout0.4-1024.  "
+        help="Chains such as gap,flatten,gem-512,gap-dropout0.4-1024, or heads of your own: "
+        "module:function, a saved Keras model my_head.keras.  "
         "[default: gap, flatten, gmp, avgmax, gem, gap-1024-1024-512]",
     ),
     click.option(
