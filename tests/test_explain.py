@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -168,17 +165,6 @@ def test_a_plot_has_the_image_the_map_and_a_scale() -> None:
     plt.close(ax.figure)
     with pytest.raises(UsageError, match="one image at a time"):
         hf.plot_explanation(IMAGES, values)
-
-
-def test_without_matplotlib_the_extra_is_named() -> None:
-    code = (
-        "import sys, numpy as np; sys.modules['matplotlib'] = None\n"
-        "import headfit as hf\n"
-        "try: hf.plot_explanation(np.zeros((4, 4, 3)), np.zeros((2, 2)))\n"
-        "except hf.UsageError as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'headfit[plots]'" in json.dumps(done.stdout)
 
 
 @pytest.mark.parametrize("chain", ["netvlad-8", "simpool-8"])

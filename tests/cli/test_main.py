@@ -165,7 +165,7 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
         assert words in header
     assert max(map(len, header.splitlines())) <= 80
     assert {path.name for path in run.iterdir()} == {
-        *("results.json", "model.keras", "predictions.csv", "suspects.csv")
+        *("report.html", "results.json", "model.keras", "predictions.csv", "suspects.csv")
     }
     table = tmp_path / "new.csv"
     pattern = str(photos / "*" / "0[01].jpg")

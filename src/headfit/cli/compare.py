@@ -29,7 +29,7 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("headfit-run"),
     show_default=True,
-    help="Folder for model.keras, results.json, predictions.csv and suspects.csv.",
+    help="Folder for report.html, model.keras, results.json, predictions.csv, suspects.csv.",
 )
 @study_options("standard")
 def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:

@@ -28,7 +28,7 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("headfit-demo"),
     show_default=True,
-    help="Folder for model.keras, results.json, predictions.csv and suspects.csv.",
+    help="Folder for report.html, model.keras, results.json, predictions.csv, suspects.csv.",
 )
 @study_options("quick")
 def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) -> None:

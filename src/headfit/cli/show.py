@@ -54,7 +54,7 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
         console.print(_test_line(results["test"]), markup=False)
     if results["precision"]:
         console.print(results["precision"]["sentence"], markup=False)
-    files = "model.keras, results.json, predictions.csv, suspects.csv"
+    files = "report.html, model.keras, results.json, predictions.csv, suspects.csv"
     console.print(f"Written: {out}/{files}", markup=False)
 
 

@@ -11,7 +11,7 @@ from headfit.explain.palette import OPPOSES, SUPPORTS
 
 
 def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:
-    """Draw a heat map over its image, with a scale in logits; needs ``headfit[plots]``.
+    """Draw a heat map over its image, with a scale in logits.
 
     Args:
         image: RGB pixels 0–255, (height, width, 3).
@@ -22,21 +22,16 @@ def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:
         The axes.
 
     Raises:
-        UsageError: if matplotlib is not installed, or an array has another shape.
+        UsageError: if an array has another shape.
     """
     if image.ndim != 3 or image.shape[2] != 3 or map.ndim != 2:
         raise UsageError(
             f"plot_explanation got an image of shape {image.shape} and a map of shape {map.shape}; "
             f"expected (height, width, 3) and (H, W), one image at a time."
         )
-    try:
-        import matplotlib.pyplot as plt  # noqa: PLC0415  (optional, heavy)
-        from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415
-    except ImportError:
-        raise UsageError(
-            "plot_explanation needs matplotlib, which is not installed: "
-            "pip install 'headfit[plots]'."
-        ) from None
+    import matplotlib.pyplot as plt  # noqa: PLC0415  (heavy)
+    from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415
+
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     ends = [tuple(value / 255 for value in colour) for colour in (OPPOSES, SUPPORTS)]

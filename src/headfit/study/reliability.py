@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.threads import one_thread
+from headfit.study.calibration_bins import calibration_bins
 from headfit.study.conformal import Conformal, conform
 from headfit.study.metrics import Floats, Ints
 from headfit.study.model_reliability import ModelReliability
@@ -31,6 +32,7 @@ class Reliability:
         classes: figures of each class.
         confusion: int64 (K, K), images labelled i and predicted j.
         suspects: labels that look wrong, the most suspect first.
+        bins: of a reliability diagram; see :func:`calibration_bins`.
     """
 
     calibration: Calibration
@@ -39,6 +41,7 @@ class Reliability:
     classes: list[ClassReport]
     confusion: np.ndarray
     suspects: list[Suspect]
+    bins: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Give the ``reliability`` object of results.json: plain types, None if unknown."""
@@ -48,6 +51,7 @@ class Reliability:
             "outliers": self.detector.to_data()[0],
             "classes": [report.to_dict() for report in self.classes],
             "confusion": self.confusion.tolist(),
+            "bins": self.bins,
             "suspects_found": len(self.suspects),
             "suspects": [suspect.to_dict() for suspect in self.suspects[:SUSPECTS_IN_RESULTS]],
         }
@@ -98,6 +102,7 @@ def assess(
         report_classes(confusion, classes),
         confusion,
         find_suspects(averaged, labels, classes, paths),
+        calibration_bins(probabilities, labels),
     )
 
 

@@ -1,0 +1,123 @@
+"""SVG that can stand in an HTML page beside others, and follows its light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from headfit.diagram.counts import count
+from headfit.diagram.drawing import draw
+from headfit.diagram.palette import DARK, LIGHT
+from headfit.heads.pooling import MapShape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Plot = Callable[[dict[str, Any], "Axes | None"], "Axes"]
+
+# a colour that no plot uses; the page puts that of its text there
+INK = "#010203"
+_INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "headfit",
+    "text.parse_math": True,
+    "font.size": 10.0,
+    **dict.fromkeys(_INKED, INK),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot for the page.
+
+    Attributes:
+        key: names it within the page.
+        title: the finding, one sentence.
+        axes: what it shows, for who cannot see it.
+        svg: the drawing, an ``<svg>`` element.
+    """
+
+    key: str
+    title: str
+    axes: str
+    svg: str
+
+
+def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
+    """Draw a plot without its title, which the page says itself.
+
+    Args:
+        key: names it within the page.
+        plot: draws results into axes.
+        results: as in ``results.json``.
+    """
+    import matplotlib as mpl  # noqa: PLC0415  (heavy)
+    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    settings: Any = {**mpl.rcParamsDefault, **_STYLE, "backend": mpl.get_backend()}
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(4.6, _height(key, results)), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = plot(results, figure.add_subplot())
+        title = " ".join(axes.get_title(loc="left").split()).replace(r"\$", "$")
+        axes.set_title("", loc="left")
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    said = " against ".join(part for part in (axes.get_ylabel(), axes.get_xlabel()) if part)
+    return Picture(key, title, said, _tidy(stream.getvalue(), key))
+
+
+def depiction(map_shape: MapShape, classes: int, subject: str) -> str:
+    """Draw what Flatten and gap make of this very map, in colours that the page sets.
+
+    Args:
+        map_shape: (H, W, C).
+        classes: K.
+        subject: what the map comes from.
+    """
+    svg = draw(count(map_shape, classes), subject)
+    for field in fields(LIGHT):
+        svg = svg.replace(f'"{getattr(LIGHT, field.name)}"', f'"var(--d-{field.name})"')
+    return _prefixed(svg, "depiction")
+
+
+def depiction_colours(dark: bool) -> str:
+    """Give the colours of the depiction as CSS declarations."""
+    palette = DARK if dark else LIGHT
+    return "; ".join(f"--d-{f.name}: {getattr(palette, f.name)}" for f in fields(palette))
+
+
+def _height(key: str, results: dict[str, Any]) -> float:
+    rows = {
+        "scores": min(len(results["candidates"]), 21),
+        "overfit": min(len(results["candidates"]), 21),
+        "classes": min(len(results["reliability"]["classes"]), 30),
+    }
+    return max(2.4, 0.9 + 0.26 * rows[key]) if key in rows else 2.9
+
+
+def _tidy(svg: str, key: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    # the page's own font and colour; the figure around it has the name
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", svg).replace(INK, "currentColor")
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', svg, count=1)
+    return _prefixed(svg, key)
+
+
+def _prefixed(svg: str, key: str) -> str:
+    """Make ids differ from those of other drawings in the page."""
+    svg = re.sub(r'\bid="', f'id="{key}-', svg)
+    svg = re.sub(r'href="#', f'href="#{key}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{key}-", svg)
+    return re.sub(
+        r'aria-labelledby="([^"]*)"',
+        lambda m: f'aria-labelledby="{" ".join(f"{key}-{name}" for name in m[1].split())}"',
+        svg,
+    )

@@ -1,0 +1,54 @@
+"""How far a probability may be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the reliability diagram: how often a prediction is right against how sure it is.
+
+    Of the recommended head, on held-out images, before the temperature is applied.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+
+    Raises:
+        UsageError: if the results are of a version that did not keep the bins.
+    """
+    found = results["reliability"]
+    bins = needed(found.get("bins"), "bins of the reliability diagram", "run compare anew")
+    ax = new_axes(ax, 3.4)
+    ax.plot([0, 100], [0, 100], color=ink(), lw=0.8, ls=":")
+    accuracy = [100 * each["accuracy"] for each in bins]
+    ax.errorbar(
+        [100 * each["confidence"] for each in bins],
+        accuracy,
+        yerr=[
+            [a - 100 * each["low"] for a, each in zip(accuracy, bins, strict=True)],
+            [100 * each["high"] - a for a, each in zip(accuracy, bins, strict=True)],
+        ],
+        fmt="D-",
+        ms=4,
+        color=GREEN,
+        capsize=2,
+        elinewidth=0.8,
+    )
+    ax.set_xlim(0, 102)
+    ax.set_ylim(0, 102)
+    off = sum(e["images"] * (e["confidence"] - e["accuracy"]) for e in bins)
+    word = "too sure of itself" if off > 0 else "less sure than it could be"
+    sure = found["temperature"]
+    title = (
+        f"{results['verdict']['recommended']} is on the whole {word}: calibration error "
+        f"{percent(sure['ece_before'])} %, at temperature {sure['value']:.2f} "
+        f"{percent(sure['ece_after'])} %"
+    )
+    x = "probability of the predicted class in %"
+    return finish(ax, title, x, "share that is right in %; dotted: ideal")

@@ -1,0 +1,39 @@
+"""How well each class is recognised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import BLUE, GREEN, ORANGE, finish, new_axes, percent, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST = 30
+KINDS = (("recall", ORANGE, "s"), ("precision", BLUE, "o"), ("f1", GREEN, "D"))
+
+
+def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw recall, precision and F1 of each class, the weakest on top; at most 30 classes.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+    """
+    rows = sorted(results["reliability"]["classes"], key=lambda row: row["f1"] or 0)
+    shown = rows[:MOST][::-1]
+    ax = new_axes(ax, 1.5 + 0.24 * len(shown))
+    for kind, shade, sign in KINDS:
+        known = [(100 * r[kind], y) for y, r in enumerate(shown) if r[kind] is not None]
+        ax.plot([x for x, _ in known], [y for _, y in known], sign, color=shade, label=kind, ms=5)
+    ax.set_yticks(range(len(shown)), [plain(row["name"], 24) for row in shown])
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize="small", frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.22))
+    worst, best = rows[0], rows[-1]
+    title = (
+        f"{worst['name']} is recognised worst (F1 {percent(worst['f1'])} %), {best['name']} best "
+        f"({percent(best['f1'])} %)"
+    )
+    if len(rows) > MOST:
+        title += f"; the {MOST} weakest of {len(rows)} classes"
+    return finish(ax, title, "%")

@@ -1,0 +1,59 @@
+"""Score against parameters, with the candidates that no other beats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import SCORE, colour, errors, finish, ink, marker, new_axes, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMED = 8  # more names would lie upon each other
+
+
+def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw balanced accuracy against parameters on a log axis, and the Pareto front as steps.
+
+    With one backbone the parameters are those of the head, with several those of the whole model.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+    """
+    ax = new_axes(ax)
+    several = len(results["backbones"]) > 1
+    count = "total" if several else "head"
+    rows = results["candidates"]
+    front = sorted(
+        (row["parameters"][count], 100 * row["balanced_accuracy"]["mean"], row["name"])
+        for row in rows
+        if row["pareto"]["parameters"]
+    )
+    ax.step([p for p, _, _ in front], [s for _, s, _ in front], where="post", color=ink(), lw=1)
+    for row in rows:
+        below, above = errors(row["balanced_accuracy"])
+        ax.errorbar(
+            row["parameters"][count],
+            100 * row["balanced_accuracy"]["mean"],
+            yerr=[[below], [above]],
+            fmt=marker(row["head"]),
+            color=colour(row["head"]),
+            mfc=None if row["pareto"]["parameters"] else "none",
+            capsize=2,
+            elinewidth=0.7,
+        )
+    for number, (parameters, score, name) in enumerate(front[:NAMED]):
+        ax.annotate(
+            plain(name, 24),
+            (parameters, score),
+            xytext=(5, 6 if number % 2 == 0 else -12),
+            textcoords="offset points",
+            fontsize="small",
+        )
+    ax.set_xscale("log")
+    ax.margins(x=0.15)
+    names = f"{front[0][2]} alone" if len(front) == 1 else f"{len(front)} of {len(rows)}"
+    title = f"No other does better with fewer parameters: {names} (filled, on the line)"
+    what = "whole model" if several else "head"
+    return finish(ax, title, f"parameters of the {what}, log scale", SCORE)

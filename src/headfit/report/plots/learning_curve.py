@@ -1,0 +1,82 @@
+"""What more images would bring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import (
+    SCORE,
+    colour,
+    finish,
+    ink,
+    marker,
+    needed,
+    new_axes,
+    percent,
+    points,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw balanced accuracy against training images, and the forecast dashed, with intervals.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+
+    Raises:
+        UsageError: if the run did not measure it.
+    """
+    found = needed(results["learning_curve"], "learning curve", "compare without --no-curve")
+    ax = new_axes(ax)
+    for head in found["heads"]:
+        shade, name = colour(head["name"]), head["name"]
+        _line(ax, head["points"], shade, name, marker=marker(name), ms=4)
+        if head["forecast"]:
+            _line(ax, head["forecast"], shade, f"{name}, forecast", ls="--")
+    ax.axvline(found["training_images"], color=ink(), lw=0.8, ls=":")
+    ax.set_xscale("log")
+    seen = [point["images"] for head in found["heads"] for point in head["points"]]
+    seen += [p["images"] for head in found["heads"] for p in head["forecast"] or []]
+    ticks = sorted({min(seen), found["training_images"], max(seen)})
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
+    ax.grid(axis="y", alpha=0.3)
+    ax.legend(fontsize="small", frameon=False, loc="lower right")
+    gains = [
+        f"{points(head['gain']['mean'])} points for {head['name']}"
+        for head in found["heads"]
+        if head["gain"]
+    ]
+    more = next((h["gain"]["more_images"] for h in found["heads"] if h["gain"]), None)
+    title = (
+        f"About {more:,} more images would bring {' and '.join(gains)}"
+        if gains
+        else _seen(found["heads"][0])
+    )
+    return finish(ax, title, "images trained on, log scale; dotted: now", SCORE)
+
+
+def _seen(head: dict[str, Any]) -> str:
+    first, last = head["points"][0], head["points"][-1]
+    return (
+        f"From {first['images']:,} to {last['images']:,} images {head['name']} goes from "
+        f"{percent(first['mean'])} % to {percent(last['mean'])} %; nothing can be forecast"
+    )
+
+
+def _line(ax: Axes, rows: list[dict[str, Any]], shade: str, label: str, **style: Any) -> None:
+    x = [row["images"] for row in rows]
+    ax.plot(x, [100 * row["mean"] for row in rows], color=shade, label=label, **style)
+    known = [row for row in rows if row["low"] is not None]
+    ax.fill_between(
+        [row["images"] for row in known],
+        [100 * row["low"] for row in known],
+        [100 * row["high"] for row in known],
+        color=shade,
+        alpha=0.15,
+        lw=0,
+    )

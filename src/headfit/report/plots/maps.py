@@ -1,0 +1,62 @@
+"""How large the feature map is, at each input size and depth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import BLUE, GREEN, GREY, ORANGE, finish, new_axes, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHADES, MARKERS = (BLUE, ORANGE, GREEN, GREY), "osD^v<>"
+
+
+def maps(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the positions of the feature map against the input size, a line for each depth.
+
+    Args:
+        results: as in ``results.json``; most is seen with several ``--size`` or ``--cut``.
+        ax: axes to draw into; new ones if None.
+    """
+    ax = new_axes(ax)
+    lines: dict[tuple[str, str], list[tuple[int, list[int]]]] = {}
+    for each in results["backbones"]:
+        key = each["backbone"], each["cut"] or "its end"
+        lines.setdefault(key, []).append((each["input_size"], each["map_shape"]))
+    several = len({backbone for backbone, _ in lines}) > 1
+    for number, ((backbone, cut), found) in enumerate(lines.items()):
+        found.sort()
+        name = f"{backbone}, {cut}" if several else cut
+        ax.plot(
+            [size for size, _ in found],
+            [shape[0] * shape[1] for _, shape in found],
+            color=SHADES[number % len(SHADES)],
+            marker=MARKERS[number % len(MARKERS)],
+            label=f"{plain(name, 40)}: {found[0][1][2]:,} channels",
+        )
+    sizes = sorted({each["input_size"] for each in results["backbones"]})
+    ax.set_xticks(sizes)
+    ax.set_yscale("log")
+    shapes = [each["map_shape"] for each in results["backbones"]]
+    counts = sorted({shape[0] * shape[1] for shape in shapes})
+    named = {shape[0] * shape[1]: f"{shape[0]}×{shape[1]}" for shape in shapes}
+    ax.set_yticks(counts, [named[count] for count in counts])
+    ax.minorticks_off()
+    ax.legend(fontsize="small", frameon=False)
+    least = min(shapes, key=_positions)
+    most = max(shapes, key=_positions)
+    title = (
+        f"The feature map goes from {_text(least)} to {_text(most)}"
+        if least != most
+        else f"The feature map is {_text(least)}"
+    )
+    return finish(ax, title, "side of the input in pixels", "positions of the map, log scale")
+
+
+def _positions(shape: list[int]) -> int:
+    return shape[0] * shape[1]
+
+
+def _text(shape: list[int]) -> str:
+    return f"{shape[0]}×{shape[1]}×{shape[2]:,}"

@@ -1,0 +1,83 @@
+"""What is known of the difference between flatten and gap."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from headfit.report.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    finish,
+    ink,
+    needed,
+    new_axes,
+    percent,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RUN_BOTH = "compare with both gap and flatten among --heads"
+
+
+def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the posterior of δ = flatten − gap, t_{n−1}(d̄, SE²), and the ROPE.
+
+    SE is read back from the interval, which reaches t.975·SE to either side; n is the number of
+    folds of all repeats.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+
+    Raises:
+        UsageError: if gap and flatten were not compared, or did not vary between folds.
+    """
+    found = needed(results["verdict"]["difference"], "difference of flatten and gap", RUN_BOTH)
+    df = len(results["candidates"][0]["balanced_accuracy"]["folds"]) - 1
+    spread = needed(
+        has_noise(results), "spread of the difference between folds", "nothing can be drawn"
+    )
+    mean, rope = found["mean"], results["settings"]["rope"]
+    se = spread / float(stdtrit(df, 0.975))
+    ax = new_axes(ax)
+    # the ROPE is seen whole, wherever the posterior lies
+    ends = min(mean - 4 * se, -1.5 * rope), max(mean + 4 * se, 1.5 * rope)
+    grid = np.linspace(*ends, 501)
+    density = _density((grid - mean) / se, df) / se
+    ax.plot(100 * grid, density, color=ink(), lw=1.2)
+    inside = np.abs(grid) <= rope
+    for part, shade in ((grid < -rope, BLUE), (inside, GREY), (grid > rope, ORANGE)):
+        ax.fill_between(100 * grid, density, where=part.tolist(), color=shade, alpha=0.55, lw=0)
+    ax.axvspan(-100 * rope, 100 * rope, color=GREEN, alpha=0.15, lw=0)
+    ax.axvline(0, color=ink(), lw=0.8, ls=":")
+    ax.set_yticks([])
+    ax.set_ylim(0)
+    better, same = found["p_better"], found["p_rope"]
+    worse = max(0.0, 1 - better - same)
+    title = (
+        f"Flatten is better with probability {percent(better)} %, as good as gap (within "
+        f"±{100 * rope:g} points) with {percent(same)} %, worse with {percent(worse)} %"
+    )
+    return finish(ax, title, "flatten − gap in points of balanced accuracy; band: ROPE", "density")
+
+
+def has_noise(results: dict[str, Any]) -> float | None:
+    """Give how far the difference's interval reaches; None if there is no posterior to draw."""
+    found = results["verdict"]["difference"]
+    if not found or found["low"] is None or found["high"] is None:
+        return None
+    return float(found["high"] - found["mean"]) or None
+
+
+def _density(t: np.ndarray, df: int) -> np.ndarray:
+    """Density of Student's t; scipy.stats has it, but takes a second to import."""
+    scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(df * math.pi)
+    density: np.ndarray = scale * (1 + t**2 / df) ** (-(df + 1) / 2)
+    return density

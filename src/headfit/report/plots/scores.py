@@ -1,0 +1,52 @@
+"""Scores of all heads, with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import (
+    SCORE,
+    colour,
+    errors,
+    finish,
+    marker,
+    new_axes,
+    percent,
+    plain,
+    ranked,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the balanced accuracy of each head with its 95 % interval, best on top.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+    """
+    rows = ranked(results)[::-1]
+    ax = new_axes(ax, 1.2 + 0.26 * len(rows))
+    for place, row in enumerate(rows):
+        score = row["balanced_accuracy"]
+        below, above = errors(score)
+        ax.errorbar(
+            100 * score["mean"],
+            place,
+            xerr=[[below], [above]],
+            fmt=marker(row["head"]),
+            color=colour(row["head"]),
+            capsize=3,
+        )
+    chosen = results["verdict"]["recommended"]
+    names = [("→ " if r["name"] == chosen else "") + plain(r["name"], 34) for r in rows]
+    ax.set_yticks(range(len(rows)), names)
+    ax.grid(axis="x", alpha=0.3)
+    best = rows[-1]
+    at = {row["name"]: percent(row["balanced_accuracy"]["mean"]) for row in rows}
+    title = f"{best['name']} scores highest, {at[best['name']]} %"
+    if best["name"] != chosen:
+        title += f"; {chosen}, recommended, has {at[chosen]} %"
+    return finish(ax, title, f"{SCORE}, 95 % interval")

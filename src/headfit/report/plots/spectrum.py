@@ -1,0 +1,48 @@
+"""How much where matters: scores from gap to flatten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.plots.style import BLUE, GREEN, ORANGE, SCORE, finish, needed, new_axes, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw balanced accuracy for each strength τ of the spatial prior, with 95 % intervals.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+
+    Raises:
+        UsageError: if the run did not measure it.
+    """
+    where = needed(results["where"], "spectrum of spatial priors", "compare without --no-where")
+    found = where["spectrum"]
+    rows = found["curve"]
+    ax = new_axes(ax)
+    places = list(range(len(rows)))
+    scores = [row["balanced_accuracy"] for row in rows]
+    means = [100 * score["mean"] for score in scores]
+    known = [score["low"] is not None for score in scores]
+    low = [100 * s["low"] if k else m for s, k, m in zip(scores, known, means, strict=True)]
+    high = [100 * s["high"] if k else m for s, k, m in zip(scores, known, means, strict=True)]
+    ax.fill_between(places, low, high, color=GREEN, alpha=0.25, lw=0)
+    ax.plot(places, means, color=GREEN, marker="D", ms=4)
+    ax.plot(places[0], means[0], color=BLUE, marker="o", ls="")
+    ax.plot(places[-1], means[-1], color=ORANGE, marker="s", ls="")
+    names = [f"{row['tau']:g}" for row in rows]
+    names[0], names[-1] = f"{names[0]}\ngap", f"{names[-1]}\nflatten"
+    ax.set_xticks(places, names)
+    ax.grid(axis="y", alpha=0.3)
+    best = found["best"]
+    at = next(row for row in rows if row["tau"] == best)
+    ends = {1.0: "at gap", 0.0: "at flatten"}
+    title = (
+        f"Log-loss is least {ends.get(best, f'between, at τ = {best:g}')}, where balanced accuracy "
+        f"is {percent(at['balanced_accuracy']['mean'])} %"
+    )
+    return finish(ax, title, "τ, how alike the weights of all positions must be", SCORE)

@@ -1,0 +1,102 @@
+"""What all plots share: colours, axes, titles, and how to refuse.
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart; each head has a
+marker as well. They have a contrast of 3:1 or more on white and on the page's dark ground.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from headfit.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#808080"
+_COLOURS = {"gap": BLUE, "flatten": ORANGE}
+_MARKERS = {"gap": "o", "flatten": "s"}
+TITLE_WIDTH = 52  # characters
+MOST = 20  # candidates in one plot
+SCORE = "balanced accuracy in %"
+
+
+def new_axes(ax: Axes | None, height: float = 3.0) -> Axes:
+    """Give the axes to draw into: those given, or new ones 4.6 by ``height`` inches."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # noqa: PLC0415  (heavy)
+
+    return plt.subplots(figsize=(4.6, height), layout="constrained")[1]
+
+
+def finish(ax: Axes, title: str, x: str = "", y: str = "") -> Axes:
+    """Give axes their title, which says the finding, and their labels."""
+    ax.set_title(textwrap.fill(plain(title), TITLE_WIDTH), loc="left", fontsize="medium")
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def ink() -> str:
+    """Give the colour of text and of lines that are no data."""
+    import matplotlib as mpl  # noqa: PLC0415  (heavy)
+
+    return str(mpl.rcParams["text.color"])
+
+
+def colour(head: str) -> str:
+    """Give the colour of a head."""
+    return _COLOURS.get(head, GREEN)
+
+
+def marker(head: str) -> str:
+    """Give the marker of a head."""
+    return _MARKERS.get(head, "D")
+
+
+def plain(text: str, longest: int = 200) -> str:
+    """Make a name fit to be drawn: on one line, of some length, and no mathematics.
+
+    A dollar sign would open a formula.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    short = line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return short.replace("$", r"\$")
+
+
+def needed(value: Any, what: str, remedy: str) -> Any:
+    """Give ``value`` if there is one.
+
+    Raises:
+        UsageError: if the run did not measure it.
+    """
+    if not value:
+        raise UsageError(f"These results hold no {what}; {remedy}.")
+    return value
+
+
+def percent(value: float | None) -> str:
+    """Write a fraction as percent with one digit; a question mark for what is unknown."""
+    return "?" if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float) -> str:
+    """Write a difference of fractions in points, with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def ranked(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the candidates, best first: at most ``MOST``, and the recommended one in any case."""
+    chosen = results["verdict"]["recommended"]
+    rows = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
+    return rows[:MOST] + [row for row in rows[MOST:] if row["name"] == chosen]
+
+
+def errors(score: dict[str, Any]) -> tuple[float, float]:
+    """Give how far the interval reaches below and above the mean, in percent; 0 if unknown."""
+    if score["low"] is None or score["high"] is None:
+        return 0.0, 0.0
+    return 100 * (score["mean"] - score["low"]), 100 * (score["high"] - score["mean"])

@@ -1,0 +1,127 @@
+"""What the page shows, picked out of the results: plain data, no markup."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headfit.report.predictions import Prediction
+
+MATRIX = 30
+"""Classes up to which the page has a confusion matrix; above, only the commonest confusions."""
+CELLS = 100
+PER_CELL = 50
+WRONG = 24
+LISTED = 200
+
+
+def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give a row for each candidate, best first."""
+    rows = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
+    return [
+        {
+            "name": row["name"],
+            "chosen": row["name"] == results["verdict"]["recommended"],
+            "score": row["balanced_accuracy"],
+            "log_loss": row["log_loss"]["mean"],
+            "ece": row["ece"]["mean"],
+            "auroc": row["auroc"]["mean"],
+            "head": row["parameters"]["head"],
+            "total": row["parameters"]["total"],
+            "share": row["parameters"]["head"] / row["parameters"]["total"],
+            "overfit": row["overfit_gap"]["mean"],
+            "seconds": row["train_seconds"],
+            "latency": row["latency_ms"],
+            "front": row["pareto"]["parameters"],
+            "warnings": [text.removeprefix(f"{row['head']}: ") for text in row["warnings"]],
+        }
+        for row in rows
+    ]
+
+
+def wrong(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Give the images that are predicted wrong with most confidence."""
+    found = [each for each in predictions if not each.right]
+    return sorted(found, key=lambda each: (-each.p_predicted, each.path))[:WRONG]
+
+
+def matrix(results: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Give the confusion matrix by rows; None with too many classes for a page."""
+    found = results["reliability"]
+    names = [row["name"] for row in found["classes"]]
+    if len(names) > MATRIX:
+        return None
+    return [
+        {"name": name, "cells": [(c, c / max(sum(row), 1)) for c in row]}
+        for name, row in zip(names, found["confusion"], strict=True)
+    ]
+
+
+def cells(results: dict[str, Any], predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """Give the images of each cell of the confusion matrix, the largest confusions first.
+
+    At most 100 cells, and 50 images of each: those of which the head is surest.
+    """
+    names = [row["name"] for row in results["reliability"]["classes"]]
+    place = {name: number for number, name in enumerate(names)}
+    found: dict[tuple[str, str], list[Prediction]] = {}
+    for each in predictions:
+        found.setdefault((each.label, each.predicted), []).append(each)
+    order = sorted(found, key=lambda key: (key[0] == key[1], -len(found[key]), key))
+    # with few classes each number in the matrix leads somewhere
+    most = len(order) if len(names) <= MATRIX else CELLS
+    return [
+        {
+            "id": f"cell-{place[label]}-{place[predicted]}",
+            "label": label,
+            "predicted": predicted,
+            "count": len(found[label, predicted]),
+            "images": sorted(found[label, predicted], key=lambda e: (-e.p_predicted, e.path))[
+                :PER_CELL
+            ],
+        }
+        for label, predicted in order[:most]
+    ]
+
+
+def pictured(
+    results: dict[str, Any], wrong: Sequence[Prediction], found: Sequence[dict[str, Any]]
+) -> list[str]:
+    """List the images to show, the most important first."""
+    paths = [each.path for each in wrong]
+    paths += [each["path"] for each in results["reliability"]["suspects"]]
+    for depth in range(PER_CELL):
+        for cell in found:
+            if cell["label"] != cell["predicted"] and depth < len(cell["images"]):
+                paths.append(cell["images"][depth].path)
+    return paths
+
+
+def places(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the distinct feature maps, at most three, that of the recommended head first."""
+    chosen = results["verdict"]["recommended"]
+    home = next(row for row in results["candidates"] if row["name"] == chosen)
+    rest = (row for row in results["candidates"] if row is not home)
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in (home, *rest):
+        # a head on several layers has a map of one position, which depicts nothing
+        if row["map_shape"][0] * row["map_shape"][1] == 1 and found:
+            continue
+        cut = f" to {row['cut']}" if row["cut"] else ""
+        subject = f"{row['backbone']}{cut} at {row['input_size']} px"
+        key = (row["backbone"], row["cut"], row["input_size"])
+        found.setdefault(key, {"subject": subject, "map_shape": tuple(row["map_shape"])})
+    return list(found.values())[:1]
+
+
+def image_folder(results: dict[str, Any]) -> Path | None:
+    """Say where the images were, by the command that repeats the run; None if it does not say."""
+    try:
+        words = shlex.split(results["settings"]["command"])
+    except ValueError:
+        return None
+    if len(words) < 3 or words[1] != "compare" or words[2].startswith("-"):
+        return None
+    return Path(words[2])
