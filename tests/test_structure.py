@@ -53,7 +53,7 @@ BACKBONES += ("efficientnet_lite", "trace", "boundary", "turn", "replay", "const
 BACKBONES += ("own_file", "own_function", "own_model", "build", "describe", "cut", "graph")
 BACKBONES += ("compiled", "graph_cache", "tuning", "quantise", "int8", "gpu")
 BACKBONES += ("keras_engine", "openvino_engine", "joint", "engine")
-HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn")
+HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn", "matplotlib", "jinja2")
 
 
 def imports_of(name: str) -> Iterator[str]:
@@ -155,7 +155,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
 
 
 def test_a_comparison_starts_without_what_takes_seconds_to_import():
-    slow = {"sklearn", "scipy.stats", "keras", "jax", "openvino"}
+    slow = {"sklearn", "scipy.stats", "keras", "jax", "openvino", "matplotlib", "jinja2"}
     check = f"import sys, headfit.cli.running\nprint(sorted({slow!r} & sys.modules.keys()))"
     found = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True

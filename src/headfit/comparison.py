@@ -16,8 +16,7 @@ from headfit import files
 from headfit.blueprint import Blueprint
 from headfit.classifier import Classifier
 from headfit.images.index import ImageIndex
-from headfit.report.html import NAME as REPORT
-from headfit.report.html import write_report
+from headfit.report.html import NAME, write_report
 from headfit.study.table import table_rows
 from headfit.study.verdict import Verdict
 
@@ -70,10 +69,10 @@ class Study:
         return self.blueprint.classifier()
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``model.keras``, ``results.json``, two tables and a page into a folder.
+        """Write ``model.keras``, ``results.json``, ``report.html`` and two tables into a folder.
 
         ``predictions.csv`` holds the out-of-fold predictions, ``suspects.csv`` the images whose
-        labels may be wrong; ``report.html`` shows all that was found.
+        labels may be wrong. A model or page that is there and would be the same stays.
 
         Raises:
             WriteError: if it cannot be written; each file is whole or absent.
@@ -81,10 +80,11 @@ class Study:
         target = Path(folder)
         files.check_writable(target)
         self.blueprint.write(target / "model.keras")
-        files.write_text(target / "predictions.csv", self.predictions_csv())
+        predictions = self.predictions_csv()
+        files.write_text(target / "predictions.csv", predictions)
         files.write_text(target / "suspects.csv", self.suspects)
         files.write_json(target / "results.json", self.results)
-        write_report(target / REPORT, self.results, self.predictions_csv(), self.index.root)
+        write_report(target / NAME, self.results, predictions, Path(self.index.root))
         return target
 
     def predictions_csv(self) -> str:

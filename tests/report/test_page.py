@@ -2,152 +2,145 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reported import HOSTILE, run_of
+import browser
+import stored_run
+from headfit.report.html import write_report
 
-selenium = pytest.importorskip("selenium.webdriver")
-BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (BROWSER and DRIVER), reason="no Chromium: apt-get install chromium chromium-driver"
-    ),
-]
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)
-
-
-def start(folder: Path, *, scripts: bool = True) -> Any:
-    """Start Chromium without a network."""
-    options = selenium.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in (*FLAGS, f"--user-data-dir={folder}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    if not scripts:
-        block = {"profile.managed_default_content_settings.javascript": 2}
-        options.add_experimental_option("prefs", block)
-    return selenium.Chrome(options, selenium.ChromeService(DRIVER))
+pytestmark = pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.MISSING)
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return (run_of(tmp_path_factory.mktemp("reported")) / "report.html").as_uri()
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("page")
+    photos: Path = stored_run.write_photos(root / "photos")
+    results, table = stored_run.results(), stored_run.predictions_csv()
+    write_report(root / "report.html", results, table, photos)
+    return (root / "report.html").as_uri()
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    driver = start(tmp_path_factory.mktemp("chromium"))
-    yield driver
-    driver.quit()
+def driver() -> Iterator[Any]:
+    with browser.browser() as found:
+        yield found
 
 
 @pytest.fixture
-def shown(browser: Any, page: str) -> Any:
-    browser.get_log("browser")
-    browser.get(page)
-    return browser
+def page(driver: Any, address: str) -> Any:
+    browser.look(driver)
+    driver.get(address)
+    return driver
 
 
-def names(browser: Any) -> list[str]:
-    rows = browser.find_elements("css selector", "#heads tbody tr")
-    return [row.get_attribute("data-head") for row in rows if row.is_displayed()]
+def find(page: Any, selector: str) -> list[Any]:
+    return list(page.find_elements("css selector", selector))
 
 
-def test_it_loads_without_an_error_and_runs_no_name(shown: Any) -> None:
-    assert shown.get_log("browser") == []
-    assert HOSTILE in shown.find_element("tag name", "body").text
-    assert not shown.find_elements("css selector", "img[onerror]")
+def shown(page: Any, selector: str) -> list[str]:
+    return [e.text for e in find(page, selector) if e.is_displayed()]
 
 
-def test_the_table_sorts_by_what_is_clicked(shown: Any) -> None:
-    before = names(shown)
-    assert len(before) == 3
-    heading = shown.find_elements("css selector", "#heads thead th")[5]
-    button = heading.find_element("tag name", "button")
-    assert "parameters" in button.text
-    button.click()
-    assert names(shown)[0] == "flatten"
-    assert heading.get_attribute("aria-sort") == "descending"
-    button.click()
-    assert names(shown)[-1] == "flatten"
-    assert heading.get_attribute("aria-sort") == "ascending"
+def test_it_loads_without_an_error_and_without_a_request(page: Any) -> None:
+    assert page.title.startswith("headfit: use ")
+    assert page.get_log("browser") == []
+    loaded = "return performance.getEntriesByType('resource').map(e => e.name)"
+    assert [name for name in page.execute_script(loaded) if not name.startswith("data:")] == []
+    broken = "return [...document.images].filter(i => !i.naturalWidth).length"
+    assert page.execute_script(broken) == 0
+    opened = "return performance.getEntriesByType('navigation')[0].domComplete"
+    assert page.execute_script(opened) < 5000
 
 
-def test_heads_are_filtered_by_name(shown: Any) -> None:
-    shown.find_element("id", "filter").send_keys("fla")
-    assert names(shown) == ["flatten"]
-    assert shown.find_element("id", "filtered").text == "1 of 3"
-
-
-def test_a_number_of_the_confusion_matrix_opens_its_images(shown: Any) -> None:
-    link = shown.find_element("css selector", "#confusion a")
-    target = link.get_attribute("href").partition("#")[2]
-    details = shown.find_element("id", target)
-    assert details.get_attribute("open") is None
-    link.click()
-    assert details.get_attribute("open") is not None
-
-
-def test_a_class_is_chosen(shown: Any) -> None:
-    select = shown.find_element("id", "class")
-    select.find_elements("tag name", "option")[1].click()
-    chosen = select.get_attribute("value")
-    assert (
-        shown.find_element("css selector", "tr.chosen[data-class]").get_attribute("data-class")
-        == chosen
+def test_a_request_would_be_refused_by_the_page_itself(page: Any) -> None:
+    script = (
+        "const done = arguments[0];"
+        "document.addEventListener('securitypolicyviolation', e => done(e.violatedDirective));"
+        "const i = new Image(); i.src = 'https://example.org/x.png'; document.body.append(i);"
     )
-    for element in shown.find_elements("css selector", "[data-label]"):
-        about = chosen in (
-            element.get_attribute("data-label"),
-            element.get_attribute("data-predicted"),
-        )
-        assert (element.get_attribute("hidden") is None) == about
+    assert page.execute_async_script(script) == "img-src"
 
 
-def test_it_fits_a_narrow_screen(shown: Any) -> None:
-    size = shown.get_window_size()
-    try:
-        shown.set_window_size(500, 900)
-        wide = shown.execute_script(
-            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert wide <= 0
-    finally:
-        shown.set_window_size(size["width"], size["height"])
+def test_a_click_on_a_heading_sorts(page: Any) -> None:
+    heading = find(page, "#heads thead th")[5]
+    counts = [c["parameters"]["head"] for c in stored_run.results()["candidates"]]
+    for order, falling in (("descending", True), ("ascending", False)):
+        heading.find_element("css selector", "button").click()
+        cells = shown(page, "#heads tbody td:nth-child(6)")
+        found = [int(cell.replace(",", "")) for cell in cells]
+        assert found == sorted(counts, reverse=falling)
+        assert heading.get_attribute("aria-sort") == order
+    assert len(find(page, "#heads [aria-sort]")) == 1
 
 
-def test_it_is_readable_without_scripts(page: str, tmp_path: Path) -> None:
-    driver = start(tmp_path / "chromium", scripts=False)
-    try:
-        driver.get(page)
-        text = driver.find_element("tag name", "body").text
-        assert "flatten" in text and HOSTILE in text
-        assert not driver.find_element("id", "filter").is_displayed()
-    finally:
-        driver.quit()
+def test_heads_are_filtered_by_name(page: Any) -> None:
+    find(page, "#filter")[0].send_keys("GMP")
+    assert [row.split()[-1] for row in shown(page, "#heads tbody th")] == ["gmp"]
+    assert shown(page, "#filtered") == ["1 of 4"]
 
 
-def test_an_accessibility_check_finds_nothing_serious(shown: Any) -> None:
-    axe = pytest.importorskip("axe_selenium_python")
-    script = Path(axe.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
-    shown.execute_script(script.read_text("utf-8"))
-    found = shown.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run().then(done)"
-    )
+def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:
+    wrong = next(each for each in stored_run.predictions() if not each.right)
+    names = list(stored_run.results()["images"]["classes"])
+    cell = f"cell-{names.index(wrong.label)}-{names.index(wrong.predicted)}"
+    assert wrong.path not in shown(page, f"#{cell} .path")
+    find(page, f'#confusion a[href="#{cell}"]')[0].click()
+    assert wrong.path in shown(page, f"#{cell} .path")
+    focused = page.execute_script("return document.activeElement.parentElement.id")
+    assert focused == cell
+
+
+def test_choosing_a_class_leaves_its_images(page: Any) -> None:
+    find(page, "#class option[value='plain']")[0].click()
+    left = [e for e in find(page, "[data-label]") if e.is_displayed()]
+    assert left
+    pairs = {(e.get_attribute("data-label"), e.get_attribute("data-predicted")) for e in left}
+    assert all("plain" in pair for pair in pairs)
+    assert [row.split()[0] for row in shown(page, "#classes tr.chosen")] == ["plain"]
+
+
+def test_a_hostile_name_stays_text(page: Any) -> None:
+    assert stored_run.HOSTILE in shown(page, "#classes tbody th")
+    assert len(find(page, "script")) == 1
+    assert any(path.startswith("plain/<b>") for path in shown(page, ".photos .path"))
+
+
+def test_everything_is_readable_without_javascript(driver: Any, address: str) -> None:
+    browser.look(driver, script=False)
+    driver.get(address)
+    # the driver itself needs scripts to look; what has run by now has not run
+    browser.look(driver)
+    assert len(find(driver, "#heads tbody tr")) == 4
+    assert find(driver, "thead button") == []
+    assert shown(driver, "[data-tool]") == []
+    target = find(driver, "#confusion a")[0].get_attribute("href").rpartition("#")[2]
+    assert find(driver, f"details#{target} .path")
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_nothing_is_wider_than_the_window(width: int, driver: Any, address: str) -> None:
+    browser.look(driver, width=width)
+    driver.get(address)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_an_accessibility_check_finds_nothing_serious(
+    dark: bool, driver: Any, address: str
+) -> None:
+    browser.look(driver, dark=dark)
+    driver.get(address)
+    # the page's own policy allows no foreign script; the driver's scripts are not the page's
+    driver.execute_script(browser.axe_source())
+    found = driver.execute_async_script("axe.run().then(arguments[0])")
+    assert len(found["passes"]) > 15
     serious = [
-        (each["id"], [node["html"][:120] for node in each["nodes"][:3]])
+        (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
         for each in found["violations"]
         if each["impact"] in ("serious", "critical")
     ]
-    assert found["passes"]
     assert serious == []

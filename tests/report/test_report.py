@@ -1,4 +1,4 @@
-"""The page as a file, and the plots, from a real run."""
+"""The page as a file: complete, escaped, small, and written only when it would change."""
 
 from __future__ import annotations
 
@@ -8,46 +8,32 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+import stored_run
 from headfit.cli.main import main
-from headfit.errors import UsageError
-from headfit.report import plots
+from headfit.errors import DataError
 from headfit.report.html import write_report
-from headfit.study.calibration_bins import calibration_bins
-from reported import HOSTILE, run_of
-
-mpl.use("agg")
+from headfit.report.predictions import read_predictions
+from headfit.report.thumbnails import thumbnails
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_of(tmp_path_factory.mktemp("reported"))
+    root = tmp_path_factory.mktemp("run")
+    stored_run.write_photos(root / "photos")
+    (root / "results.json").write_text(json.dumps(stored_run.results()), "utf-8")
+    (root / "predictions.csv").write_text(stored_run.predictions_csv(), "utf-8")
+    assert main(["report", str(root), "--images", str(root / "photos")]) == 0
+    return root
 
 
-@pytest.fixture(scope="module")
-def results(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "results.json").read_text("utf-8"))
-    return found
-
-
-@pytest.fixture(scope="module")
-def page(run: Path) -> str:
-    return (run / "report.html").read_text("utf-8")
-
-
-class Tags(HTMLParser):
-    """Every tag with its attributes, and all text."""
-
-    def __init__(self, page: str) -> None:
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self.feed(page)
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -56,105 +42,127 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def test_the_page_says_what_was_found(page: str, results: dict[str, Any]) -> None:
-    text = " ".join(Tags(page).text.split())
-    assert " ".join(results["verdict"]["sentence"].split()) in text
+@pytest.fixture(scope="module")
+def page(run: Path) -> Page:
+    return Page((run / "report.html").read_text("utf-8"))
+
+
+def test_the_sections_come_in_order_and_hold_the_numbers(page: Page) -> None:
+    results = stored_run.results()
+    order = ("evidence", "where", "depiction", "cost", "more", "reliability", "images", "audit")
+    ids = [attrs.get("id") for tag, attrs in page.tags if tag == "h2"]
+    assert ids == [*order, "settings"]
+    assert results["verdict"]["sentence"] in page.text
+    assert results["settings"]["command"] in page.text
     for candidate in results["candidates"]:
-        assert f"{candidate['parameters']['head']:,}" in text
-        assert f"{100 * candidate['balanced_accuracy']['mean']:.1f}" in text
-    assert results["settings"]["command"] in text
-    assert results["fingerprint"]["data"] in text
-    assert "<b>broken<b>.jpg" in text
+        assert f"{candidate['parameters']['head']:,}" in page.text
+    for digest in results["fingerprint"].values():
+        assert digest in page.text
 
 
-def test_the_page_asks_for_nothing(page: str) -> None:
-    for _, attributes in Tags(page).tags:
-        for name in ("src", "href", "xlink:href", "action", "data", "poster"):
-            value = attributes.get(name) or ""
-            assert value.startswith(("data:image/", "#")) or not value, value
-    assert "@import" not in page
-    assert not re.search(r"url\((?!#)", page)
-    assert len(page) < 5_000_000
+def test_nothing_is_fetched_from_anywhere(page: Page) -> None:
+    addresses = [
+        value
+        for tag, attrs in page.tags
+        for name, value in attrs.items()
+        if name in ("src", "href", "xlink:href", "action", "poster", "srcset") and value
+    ]
+    assert len(addresses) > 20
+    assert [a for a in addresses if not a.startswith(("#", "data:image/jpeg;base64,"))] == []
+    assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "base"}
 
 
-def test_names_from_outside_stay_text(page: str, results: dict[str, Any]) -> None:
-    assert HOSTILE in results["images"]["classes"]
-    found = Tags(page)
-    assert not any(attributes.get("onerror") for _, attributes in found.tags)
-    assert HOSTILE in found.text
-
-
-def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
-    tags = Tags(page).tags
-    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+def test_ids_are_unique_and_references_lead_somewhere(page: Page) -> None:
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
-    links = {a["href"] for tag, a in tags if tag == "a" and a.get("href")}
+    links = {a["href"] for _, a in page.tags if (a.get("href") or "").startswith("#")}
+    links |= {a["xlink:href"] for _, a in page.tags if "xlink:href" in a}
     assert {link[1:] for link in links if link} <= set(ids)
 
 
-def test_a_page_that_tells_the_same_is_not_written_again(run: Path, results: dict) -> None:
-    page, table = run / "report.html", (run / "predictions.csv").read_text("utf-8")
-    root = run.parent / "photos"
-    assert not write_report(page, results, table, root)
-    later = {**results, "timings": {"total": 1.0}}
-    assert not write_report(page, later, table, root)
-    assert write_report(run / "other.html", results, table, None)
-    assert "data:image/jpeg" not in (run / "other.html").read_text("utf-8")
+def test_a_hostile_name_is_only_a_name(page: Page) -> None:
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert not {tag for tag, _ in page.tags} & {"i"}
+    assert "<b>" in page.text
+    assert page.text.count(stored_run.HOSTILE) > 5
 
 
-def test_the_command_writes_the_page_anew(
-    run: Path, page: str, capsys: pytest.CaptureFixture[str]
+def test_it_is_small_and_the_same_each_time(run: Path) -> None:
+    before = (run / "report.html").read_bytes()
+    assert len(before) < 1_000_000
+    assert main(["report", str(run), "--images", str(run / "photos")]) == 0
+    assert (run / "report.html").read_bytes() == before
+
+
+def test_pictures_are_shown_if_the_images_are_there_and_names_otherwise(
+    run: Path, page: Page, tmp_path: Path
 ) -> None:
-    (run / "report.html").unlink()
-    assert main(["report", str(run)]) == 0
-    assert "report.html" in capsys.readouterr().out
-    assert (run / "report.html").read_text("utf-8") == page
+    wrong = [each for each in stored_run.predictions() if not each.right]
+    assert wrong
+    assert len([tag for tag, _ in page.tags if tag == "img"]) >= len(wrong)
+    other = tmp_path / "report.html"
+    write_report(other, stored_run.results(), stored_run.predictions_csv(), None)
+    bare = Page(other.read_text("utf-8"))
+    assert [tag for tag, _ in bare.tags if tag == "img"] == []
+    assert wrong[0].path in bare.text
+    assert "their names stand alone" in bare.text
+
+
+def test_paths_never_lead_out_of_the_folder(tmp_path: Path) -> None:
+    stored_run.write_photos(tmp_path / "photos")
+    inside = stored_run.predictions()[0].path
+    outside = (tmp_path / "photos" / inside).resolve()
+    paths = [inside, str(outside), f"../photos/{inside}", "gone.jpg"]
+    assert set(thumbnails(tmp_path / "photos", paths)) == {inside}
+
+
+def test_a_page_that_would_tell_the_same_is_not_written_again(tmp_path: Path) -> None:
+    target, table = tmp_path / "report.html", stored_run.predictions_csv()
+    results: dict[str, Any] = stored_run.results()
+    assert write_report(target, results, table, None)
+    results["timings"]["total"] += 1
+    results["candidates"][0]["latency_ms"] *= 2
+    results["images"]["cached"] += 1
+    assert not write_report(target, results, table, None)
+    results["candidates"][0]["balanced_accuracy"]["mean"] += 0.01
+    assert write_report(target, results, table, None)
+    target.write_text("something else", "utf-8")
+    assert write_report(target, results, table, None)
+
+
+def test_results_without_gap_where_and_curve_have_a_page_too(tmp_path: Path) -> None:
+    results = stored_run.results()
+    results.update(where=None, learning_curve=None)
+    results["verdict"].update(difference=None, holm_p_value=None, minimal_detectable=None)
+    del results["reliability"]["bins"]
+    write_report(tmp_path / "report.html", results, "", None)
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    ids = {attrs.get("id") for _, attrs in page.tags}
+    assert {"plot-scores", "plot-cost"} <= ids
+    assert not {"where", "more", "plot-posterior", "plot-calibration"} & ids
+    assert "no predictions.csv" in page.text
 
 
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
-        (None, 2, "does not exist; RUN is the folder"),
-        ("no json", 1, "is no JSON"),
-        ('{"schema": "else/1"}', 1, "has the schema 'else/1'; expected headfit.results/1"),
+        (None, 2, "cannot be read"),
+        ("{", 1, "not JSON"),
+        ("[]", 1, "schema None"),
+        ('{"schema": "headfit.results/2"}', 1, "schema 'headfit.results/2'"),
+        ('{"schema": "headfit.results/1"}', 1, "lacks what the page shows"),
     ],
 )
-def test_what_is_no_run_is_refused(
-    content: str | None,
-    code: int,
-    said: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_what_is_no_run_is_refused_in_one_line(
+    content: str | None, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
-        (tmp_path / "results.json").write_text(content)
+        (tmp_path / "results.json").write_text(content, "utf-8")
     assert main(["report", str(tmp_path)]) == code
-    assert said in capsys.readouterr().err
+    assert re.fullmatch(rf"Error: .*{said}.*\n", capsys.readouterr().err)
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in plots.__all__ if name != "maps"])
-def test_each_plot_takes_and_returns_axes(name: str, results: dict[str, Any]) -> None:
-    axes = Figure().add_subplot()
-    try:
-        drawn = getattr(plots, name)(results, axes)
-    except UsageError:
-        # what these few images cannot tell has no plot
-        assert name in {"posterior", "learning_curve"}
-        return
-    assert drawn is axes
-    assert isinstance(axes, Axes)
-    assert axes.get_title(loc="left")
-    assert axes.has_data() or axes.images
-
-
-def test_bins_of_the_reliability_diagram_hold_every_image_once() -> None:
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet(np.ones(3), (2, 200))
-    labels = rng.integers(0, 3, 200)
-    bins = calibration_bins(probabilities, labels)
-    assert sum(each["images"] for each in bins) == pytest.approx(200)
-    hits = (probabilities.argmax(axis=2) == labels).mean()
-    weighted = sum(each["images"] * each["accuracy"] for each in bins) / 200
-    assert weighted == pytest.approx(hits)
-    assert all(each["low"] <= each["accuracy"] <= each["high"] for each in bins)
+def test_a_table_of_other_classes_is_refused() -> None:
+    with pytest.raises(DataError, match=r"not the table of this run"):
+        read_predictions(stored_run.predictions_csv(), ["another"])

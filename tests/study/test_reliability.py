@@ -38,8 +38,8 @@ def found() -> Reliability:
 def test_the_summary_holds_what_results_json_promises(found: Reliability) -> None:
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert set(data) == {
-        *("temperature", "conformal", "outliers", "classes", "confusion"),
-        *("suspects", "bins", "suspects_found"),
+        *("temperature", "bins", "conformal", "outliers", "classes", "confusion"),
+        *("suspects", "suspects_found"),
     }
     assert set(data["temperature"]) == {
         *("value", "ece_before", "ece_after", "log_loss_before", "log_loss_after"),

@@ -1,4 +1,4 @@
-"""``headfit report``: the page of a run, written anew."""
+"""``headfit report``: the page of a run, anew."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import Any
 
 import click
 
-from headfit.cli.console import output
 from headfit.errors import DataError, UsageError
 
 EXAMPLES = """\b
 Examples:
   headfit report headfit-run
-  headfit report headfit-run --images elsewhere/photos
+  headfit report headfit-run --images moved/photos
 """
-SCHEMA = "headfit.results/1"
-MAX_BYTES = 256 * 1024**2
 
 
 @click.command(epilog=EXAMPLES)
@@ -25,40 +22,49 @@ MAX_BYTES = 256 * 1024**2
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
-    help="Where the images lie now.  [default: where they lay in the run]",
+    help="Where the images are now.  [default: where the run read them]",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(run: Path, images: Path | None, debug: bool) -> None:
-    """Write RUN/report.html anew from RUN/results.json and RUN/predictions.csv.
+    """Write report.html into RUN anew, from its results.json and predictions.csv.
 
-    RUN is the folder of a comparison. The page is one file that needs nothing else; small pictures
-    of images are in it as long as the images are where they were.
+    Nothing is computed; small pictures come from the images if they are still there.
     """
     from headfit.report.html import NAME, write_report  # noqa: PLC0415  (heavy)
     from headfit.report.view import image_folder  # noqa: PLC0415
 
     if images is not None and not images.is_dir():
-        raise UsageError(f"--images '{images}' is no folder; give the one that was compared.")
+        raise UsageError(f"--images '{images}' is not a folder; expected that of the run's images.")
     results = _results(run / "results.json")
     table = run / "predictions.csv"
-    predictions = table.read_text("utf-8") if table.is_file() else ""
-    write_report(run / NAME, results, predictions, images or image_folder(results), anew=True)
-    output().print(f"Written: {run / NAME}", markup=False)
+    try:
+        predictions = table.read_text("utf-8") if table.is_file() else ""
+        folder = images or image_folder(results)
+        write_report(run / NAME, results, predictions, folder, anew=True)
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{table}' is not UTF-8 text; run compare anew.") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"'{run / 'results.json'}' lacks what the page shows ({error}); it may be of another "
+            f"version. Run compare anew."
+        ) from error
+    click.echo(f"Written: {run / NAME}")
 
 
 def _results(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UsageError(
-            f"'{path}' does not exist; RUN is the folder that a comparison was written to."
-        )
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"'{path}' has more than {MAX_BYTES:,} bytes; no comparison writes that.")
     try:
         results = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"'{path}' cannot be read: {error.strerror}; expected the folder that compare wrote."
+        ) from error
     except ValueError as error:
-        raise DataError(f"'{path}' is no JSON: {error}.") from None
-    found = results.get("schema") if isinstance(results, dict) else None
-    if found != SCHEMA:
-        raise DataError(f"'{path}' has the schema {found!r}; expected {SCHEMA}.")
-    checked: dict[str, Any] = results
-    return checked
+        raise DataError(f"'{path}' is not JSON: {error}. Run compare anew.") from error
+    schema = results.get("schema") if isinstance(results, dict) else None
+    if schema != "headfit.results/1":
+        raise DataError(
+            f"'{path}' has schema {schema!r}; this version reads headfit.results/1. "
+            f"Use the headfit that wrote it."
+        )
+    found: dict[str, Any] = results
+    return found

@@ -32,8 +32,13 @@ def grid_table(results: dict[str, Any]) -> Table:
         }
         shape = "×".join(map(str, place["map_shape"]))
         cells = [_cell(here.get(head), results["verdict"]["recommended"]) for head in shown]
-        table.add_row(place["name"], shape, *cells, place["verdict"]["flatten"].replace("_", " "))
+        table.add_row(place["name"], shape, *cells, _answer(place["verdict"]))
     return table
+
+
+def _answer(verdict: dict[str, Any]) -> str:
+    asked = verdict["difference"] is not None
+    return str(verdict["flatten"]).replace("_", " ") if asked else "–"
 
 
 def _of(results: dict[str, Any], head: str) -> list[dict[str, Any]]:

@@ -21,10 +21,9 @@ Plot = Callable[[dict[str, Any], "Axes | None"], "Axes"]
 # a colour that no plot uses; the page puts that of its text there
 INK = "#010203"
 _INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "headfit",
-    "text.parse_math": True,
     "font.size": 10.0,
     **dict.fromkeys(_INKED, INK),
 }
@@ -59,8 +58,10 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    settings: Any = {**mpl.rcParamsDefault, **_STYLE, "backend": mpl.get_backend()}
-    with mpl.rc_context(settings):
+    # whatever a user's own settings are, pages look alike
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=(4.6, _height(key, results)), layout="constrained")
         FigureCanvasSVG(figure)
         axes = plot(results, figure.add_subplot())

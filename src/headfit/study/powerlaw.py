@@ -259,7 +259,7 @@ def refusal(measured: Measured, seed: int = 0) -> str | None:
     half = measured.upto((largest + 1) / 2)
     if len(half.sizes) < LEAST_SIZES:
         return (
-            f"only {len(half.sizes)} sizes up to half of {largest:,} training images could be "
+            f"only {_sizes(len(half.sizes))} up to half of {largest:,} training images could be "
             f"measured; {LEAST_SIZES} are needed"
         )
     means = measured.errors.mean(axis=0)
@@ -315,3 +315,7 @@ def _interval(value: float, drawn: np.ndarray) -> Interval:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _sizes(count: int) -> str:
+    return "1 size" if count == 1 else f"{count} sizes"

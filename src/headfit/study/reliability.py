@@ -32,7 +32,7 @@ class Reliability:
         classes: figures of each class.
         confusion: int64 (K, K), images labelled i and predicted j.
         suspects: labels that look wrong, the most suspect first.
-        bins: of a reliability diagram; see :func:`calibration_bins`.
+        bins: of the reliability diagram, see :func:`calibration_bins`.
     """
 
     calibration: Calibration
@@ -47,11 +47,11 @@ class Reliability:
         """Give the ``reliability`` object of results.json: plain types, None if unknown."""
         return {
             "temperature": asdict(self.calibration),
+            "bins": self.bins,
             "conformal": asdict(self.conformal),
             "outliers": self.detector.to_data()[0],
             "classes": [report.to_dict() for report in self.classes],
             "confusion": self.confusion.tolist(),
-            "bins": self.bins,
             "suspects_found": len(self.suspects),
             "suspects": [suspect.to_dict() for suspect in self.suspects[:SUSPECTS_IN_RESULTS]],
         }

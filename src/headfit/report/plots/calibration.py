@@ -47,8 +47,8 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     sure = found["temperature"]
     title = (
         f"{results['verdict']['recommended']} is on the whole {word}: calibration error "
-        f"{percent(sure['ece_before'])} %, at temperature {sure['value']:.2f} "
-        f"{percent(sure['ece_after'])} %"
+        f"{percent(sure['ece_before'])} %, and {percent(sure['ece_after'])} % at temperature "
+        f"{sure['value']:.2f}"
     )
-    x = "probability of the predicted class in %"
-    return finish(ax, title, x, "share that is right in %; dotted: ideal")
+    x = "probability of the prediction in %; dotted: ideal"
+    return finish(ax, title, x, "share that is right in %")

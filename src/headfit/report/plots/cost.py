@@ -43,7 +43,8 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             capsize=2,
             elinewidth=0.7,
         )
-    for number, (parameters, score, name) in enumerate(front[:NAMED]):
+    # names that hold places are too long; the table says which these are
+    for number, (parameters, score, name) in enumerate([] if several else front[:NAMED]):
         ax.annotate(
             plain(name, 24),
             (parameters, score),
@@ -52,8 +53,29 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             fontsize="small",
         )
     ax.set_xscale("log")
+    ticks = _ticks([row["parameters"][count] for row in rows])
+    ax.set_xticks(ticks, [_short(tick) for tick in ticks])
+    ax.minorticks_off()
     ax.margins(x=0.15)
     names = f"{front[0][2]} alone" if len(front) == 1 else f"{len(front)} of {len(rows)}"
     title = f"No other does better with fewer parameters: {names} (filled, on the line)"
     what = "whole model" if several else "head"
     return finish(ax, title, f"parameters of the {what}, log scale", SCORE)
+
+
+def _ticks(counts: list[int]) -> list[float]:
+    """Give round numbers within the range; its ends if it holds fewer than two."""
+    low, high = min(counts), max(counts)
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    powers = range(len(str(low)) - 1, len(str(high)))
+    inside = [float(s * 10**power) for power in powers for s in steps]
+    inside = [tick for tick in inside if low / 1.2 <= tick <= 1.2 * high]
+    return inside if len(inside) > 1 else sorted({float(low), float(high)})
+
+
+def _short(count: float) -> str:
+    """Write 3,000 as 3 k and 1,000,000 as 1 M."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= unit:
+            return f"{count / unit:.3g}{name}"
+    return f"{count:g}"

@@ -38,4 +38,7 @@ def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         f"{most['name']} overfits most, by {100 * (most['overfit_gap']['mean'] or 0):.1f} points; "
         f"{least['name']} least, by {100 * (least['overfit_gap']['mean'] or 0):.1f}"
     )
-    return finish(ax, title, "training − held-out accuracy in points")
+    finish(ax, title, "training − held-out accuracy in points")
+    # beside long names there is little room
+    ax.set_xlabel(ax.get_xlabel(), loc="right")
+    return ax

@@ -46,7 +46,14 @@ def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.grid(axis="x", alpha=0.3)
     best = rows[-1]
     at = {row["name"]: percent(row["balanced_accuracy"]["mean"]) for row in rows}
-    title = f"{best['name']} scores highest, {at[best['name']]} %"
-    if best["name"] != chosen:
+    first = [row["name"] for row in rows if at[row["name"]] == at[best["name"]]]
+    who = f"{best['name']} scores" if len(first) == 1 else f"{len(first)} heads score"
+    title = f"{who} highest, {at[best['name']]} %"
+    if chosen not in first:
         title += f"; {chosen}, recommended, has {at[chosen]} %"
-    return finish(ax, title, f"{SCORE}, 95 % interval")
+    elif len(first) > 1:
+        title += f"; of them {chosen} is recommended"
+    finish(ax, title, f"{SCORE}, 95 % interval")
+    # beside long names there is little room
+    ax.set_xlabel(ax.get_xlabel(), loc="right")
+    return ax

@@ -1,0 +1,120 @@
+"""Plots: they show the numbers of the results, and say what they find."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+import stored_run
+from headfit.errors import UsageError
+from headfit.report import plots
+
+
+@pytest.fixture(autouse=True)
+def figures() -> Iterator[None]:
+    mpl.use("svg")
+    import matplotlib.pyplot as plt  # noqa: PLC0415  (after the backend)
+
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    return stored_run.results()
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_a_plot_draws_into_the_axes_given_and_into_new_ones(name: str, results: Any) -> None:
+    plot = getattr(plots, name)
+    axes = Figure().add_subplot()
+    assert plot(results, axes) is axes
+    alone = plot(results)
+    assert alone is not axes
+    assert alone.get_title(loc="left") == axes.get_title(loc="left") != ""
+    assert alone.get_xlabel()
+    # hostile and mathematical names are drawn, not read
+    alone.figure.canvas.draw()
+
+
+def test_scores_lie_where_the_results_say(results: Any) -> None:
+    axes = plots.scores(results)
+    shown = sorted(
+        float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() in ("o", "s", "D")
+    )
+    means = sorted(100 * c["balanced_accuracy"]["mean"] for c in results["candidates"])
+    assert shown == pytest.approx(means)
+
+
+def test_the_posterior_is_students_t_with_the_probabilities_of_the_verdict(results: Any) -> None:
+    x, y = plots.posterior(results).lines[0].get_data()
+    x, y = np.asarray(x) / 100, np.asarray(y)
+    found, rope = results["verdict"]["difference"], results["settings"]["rope"]
+    df = len(results["candidates"][0]["balanced_accuracy"]["folds"]) - 1
+    se = (found["high"] - found["mean"]) / stats.t.ppf(0.975, df)
+    np.testing.assert_allclose(y, stats.t.pdf(x, df, found["mean"], se), rtol=1e-6)
+    assert stats.t.sf(rope, df, found["mean"], se) == pytest.approx(found["p_better"], abs=1e-9)
+
+
+def test_the_posterior_shows_the_whole_rope(results: Any) -> None:
+    results["settings"]["rope"] = 0.9
+    x = np.asarray(plots.posterior(results).lines[0].get_xdata())
+    assert x.min() <= -90
+    assert x.max() >= 90
+
+
+@pytest.mark.parametrize(
+    ("name", "absent", "remedy"),
+    [
+        ("spectrum", ("where",), "--no-where"),
+        ("learning_curve", ("learning_curve",), "--no-curve"),
+        ("posterior", ("verdict", "difference"), "--heads"),
+        ("calibration", ("reliability", "bins"), "anew"),
+    ],
+)
+def test_what_was_not_measured_is_refused_with_a_remedy(
+    name: str, absent: tuple[str, ...], remedy: str, results: Any
+) -> None:
+    changed = inner = copy.deepcopy(results)
+    for key in absent[:-1]:
+        inner = inner[key]
+    inner[absent[-1]] = None
+    with pytest.raises(UsageError, match=remedy):
+        getattr(plots, name)(changed)
+
+
+def test_maps_have_a_line_for_each_depth(results: Any) -> None:
+    one = results["backbones"][0]
+    results["backbones"] = [
+        {**one, "input_size": size, "cut": cut, "map_shape": [side, side, 8]}
+        for size, cut, side in ((96, "a", 12), (64, "a", 8), (64, "b", 4), (96, "b", 6))
+    ]
+    axes = plots.maps(results)
+    drawn = [list(map(list, zip(*line.get_data(), strict=True))) for line in axes.lines]
+    assert drawn == [[[64, 64], [96, 144]], [[64, 16], [96, 36]]]
+    assert "4×4×8 to 12×12×8" in axes.get_title(loc="left").replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([5125, 46085], ["5 k", "10 k", "20 k", "50 k"]),
+        ([5125, 2_600_000], ["10 k", "100 k", "1 M"]),
+        ([3_233_989, 3_310_789], ["3.23 M", "3.31 M"]),
+        ([245, 245], ["245"]),
+    ],
+)
+def test_parameters_have_few_round_ticks(
+    counts: list[int], expected: list[str], results: Any
+) -> None:
+    for number, candidate in enumerate(results["candidates"]):
+        candidate["parameters"]["head"] = counts[min(number, 1)]
+    axes = plots.cost(results)
+    assert [label.get_text() for label in axes.get_xticklabels()] == expected
