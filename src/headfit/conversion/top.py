@@ -25,7 +25,6 @@ EXPECTED = (
 )
 _KEPT = ("Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "Identity", "Flatten")
 _SOFTMAX = "softmax"
-_LINEAR = keras.activations.linear
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,9 @@ def _activation(call: Call) -> str:
 
 def _function(layer: Any) -> str:
     """Name a layer's activation."""
-    return str(keras.activations.serialize(getattr(layer, "activation", None) or _LINEAR))
+    found = getattr(layer, "activation", None) or keras.activations.linear
+    # not keras.activations.serialize, which imports TensorFlow where that is installed
+    return str(getattr(found, "__name__", type(found).__name__))
 
 
 def _named(call: Call) -> str:

@@ -81,7 +81,7 @@ def _low_rank(top: Top, arrays: Arrays, taken: set[str]) -> Built:
     _give(pool, top.map_shape, [places, arrays["channels"]])
     old = top.dense.layer
     config = {"name": old.name, "dtype": old.dtype_policy.name}
-    if _is_softmax(old):
+    if old.activation is keras.activations.softmax:
         last, weights = BiasedSoftmax(**config), [bias]
     else:
         # a number of its own for each unit, which stays 1, since Keras has no layer for a bias
@@ -92,10 +92,6 @@ def _low_rank(top: Top, arrays: Arrays, taken: set[str]) -> Built:
 
 
 _BUILT = {"gap": _averaged, "flatten": _flat, "low_rank": _low_rank, "shared": _shared}
-
-
-def _is_softmax(layer: Any) -> bool:
-    return bool(keras.activations.serialize(layer.activation) == "softmax")
 
 
 def _dense(top: Top, arrays: Arrays) -> Any:
