@@ -137,7 +137,7 @@ class _Run:
         first = parts[0].index
         if first.skipped:
             self.watcher.tell(
-                f"{len(first.skipped)} files were skipped; results.json says which and why."
+                f"{_files(len(first.skipped))} skipped; results.json says which and why."
             )
         require_per_class(first, self.options.least_folds)
         rows = np.flatnonzero([split != TEST for split in first.splits])
@@ -272,3 +272,7 @@ def _blueprint(
         cut=home.source.cut,
         reference=home.source.spec.reference,
     )
+
+
+def _files(count: int) -> str:
+    return "1 file was" if count == 1 else f"{count} files were"

@@ -113,6 +113,20 @@ def call(function: str, request: dict[str, Any], *, backend: str) -> dict[str, A
         raise
 
 
+@contextlib.contextmanager
+def importable_here() -> Iterator[None]:
+    """Let the user's modules in the current folder be imported, within it only.
+
+    Enter it with Keras and all that it needs imported: a ``keras.py`` here would come first.
+    """
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
 def switch_off_telemetry() -> None:
     """Keep OpenVINO from reporting; call it before OpenVINO is imported, by Keras or by anybody.
 

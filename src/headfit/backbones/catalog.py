@@ -8,6 +8,7 @@ name but a file, a function or a KerasHub preset is the user's own model (:mod:`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from headfit.backbones import own
 from headfit.backbones.spec import (
@@ -113,6 +114,11 @@ def find(text: str, preprocessing: str | None = None) -> BackboneSpec:
     """
     if own.is_own(text):
         return own.find(text, preprocessing)
+    if Path(text).is_file():
+        raise UsageError(
+            f"--backbone '{text}' is a file, but no model: expected one that ends in "
+            f"{', '.join(own.SUFFIXES)}, or the name of a backbone."
+        )
     spec = find_named(text)
     if preprocessing is not None:
         raise UsageError(

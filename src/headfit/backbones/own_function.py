@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from headfit.errors import EngineError, UsageError
+from headfit.worker import importable_here
 
 SIZED = "input_shape"
 OPEN_SIZE = 224
@@ -31,7 +31,7 @@ def call(place: str, size: int | None) -> keras.Model:
         UsageError: if there is no such function, or it gives no Keras model.
         EngineError: if it fails; the message is one line with its exception.
     """
-    with _importable_here():
+    with importable_here():
         function = _find(place)
         arguments = _arguments(place, function, size)
         try:
@@ -46,7 +46,7 @@ def call(place: str, size: int | None) -> keras.Model:
 
 def takes_size(place: str) -> bool:
     """Whether the function can be asked for any input size."""
-    with _importable_here():
+    with importable_here():
         return SIZED in inspect.signature(_find(place)).parameters
 
 
@@ -100,17 +100,6 @@ def _arguments(place: str, function: Callable[..., Any], size: int | None) -> di
         return {}
     side = size or OPEN_SIZE
     return {SIZED: (side, side, 3)}
-
-
-@contextlib.contextmanager
-def _importable_here() -> Iterator[None]:
-    # only now, with Keras and all that it needs imported: a keras.py here would have come first
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def _failed(place: str, error: BaseException) -> EngineError:

@@ -97,7 +97,7 @@ def look(
         lambda done, _, skipped: watcher.advance(done, f"{skipped} skipped" if skipped else ""),
     )
     if found.index.skipped:
-        watcher.tell(f"{len(found.index.skipped)} files were skipped; --json says which and why.")
+        watcher.tell(f"Skipped files: {len(found.index.skipped)}; --json says which and why.")
     test = np.array([split == TEST for split in found.index.splits], bool)
     every = np.arange(len(found.index))
     scored, trained = (every[test], every[~test]) if test.any() else (every, every)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from headfit.errors import UsageError
 from headfit.heads.own_open import Origin
+from headfit.worker import importable_here
 
 
 def of_file(text: str) -> Origin:
@@ -36,7 +36,7 @@ def of_place(text: str) -> Origin:
         UsageError: if there is no such module, or its source defines no such name.
     """
     module, _, name = text.partition(":")
-    with _importable_here():
+    with importable_here():
         try:
             spec = importlib.util.find_spec(module)
         except Exception as error:  # a package around it is imported, and may do anything
@@ -98,13 +98,3 @@ def _may_define(path: Path, name: str) -> bool:
 
 def _dynamic(node: ast.Call) -> bool:
     return getattr(node.func, "id", "") in {"globals", "setattr", "exec", "vars"}
-
-
-@contextlib.contextmanager
-def _importable_here() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
