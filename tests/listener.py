@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import headfit as hf
+from headfit.watcher import Scored
 
 
 class Listener(hf.Watcher):
-    """Keeps lines and the names of stages."""
+    """Keeps lines, the names of stages and the scores of heads."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.stages: list[str] = []
+        self.scores: list[Scored] = []
 
-    def stage(self, name: str, total: float) -> None:
+    def stage(self, name: str, total: float, unit: str = "") -> None:
         self.stages.append(name)
+
+    def scored(self, found: Scored) -> None:
+        self.scores.append(found)
 
     def tell(self, message: str) -> None:
         self.lines.append(message)

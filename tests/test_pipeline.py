@@ -86,6 +86,10 @@ def test_same_seed_gives_the_same_results_and_no_second_pass(study: hf.Study, fo
     again = hf.compare(folder, heads="gap,flatten,gem,gap-16", watcher=listener, **QUICK)
     assert again.results["images"]["computed"] == 0
     assert any("no backbone pass was needed" in line for line in listener.lines)
+    assert [each.name for each in listener.scores] == ["gap", "flatten", "gem", "gap-16"]
+    for told, row in zip(listener.scores, again.results["candidates"], strict=True):
+        assert (told.score, told.log_loss) == (row["balanced_accuracy"], row["log_loss"])
+        assert told.parameters == row["parameters"]["head"]
     assert _timeless(again.results) == _timeless(study.results)
 
 

@@ -81,6 +81,7 @@ class Entry:
         heads: list[Head],
         problem: Problem,
         progress: Callable[[int, Head], Callable[[float], None]],
+        scored: Callable[[CrossValidation, dict[str, np.ndarray]], None],
     ) -> None:
         """Cross-validate these heads.
 
@@ -88,6 +89,7 @@ class Entry:
             heads: those that suit the maps.
             problem: labels and folds.
             progress: gives for the number of a head, and the head, what is told the fraction done.
+            scored: told each cross-validation and its scores on each held-out fold.
         """
         poolings = tuple(dict.fromkeys(head.pooling for head in heads))
         self.pooled = PooledFeatures(self.pooled.maps, poolings)
@@ -95,8 +97,10 @@ class Entry:
         for number, head in enumerate(heads):
             told = progress(number, head)
             told(0.0)
-            self.fits.append(cross_validate(head, self.pooled, problem, told, ledger))
-        self.metrics = [fold_metrics(fit, problem) for fit in self.fits]
+            fit = cross_validate(head, self.pooled, problem, told, ledger)
+            self.fits.append(fit)
+            self.metrics.append(fold_metrics(fit, problem))
+            scored(fit, self.metrics[-1])
 
     def ledger(self, problem: Problem) -> Ledger:
         """Give the ledger of this backbone's fits."""

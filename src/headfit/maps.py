@@ -154,9 +154,7 @@ def maps_of(
         first.contract,
         stores,
         opening,
-        lambda done, _, skipped: first.watcher.advance(
-            done, f"{skipped} skipped" if skipped else ""
-        ),
+        lambda done, _, skipped: first.watcher.advance(done, skipped=skipped),
         dtype=first.options.feature_dtype,
     )
 

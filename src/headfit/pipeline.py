@@ -26,14 +26,16 @@ from headfit.images.index import TEST, ImageIndex, require_per_class
 from headfit.insight import learning, where_matters
 from headfit.maps import MapSource, calibration, maps_of, names, passes
 from headfit.options import Options
-from headfit.outcome import Outcome, score_test
+from headfit.outcome import PRIMARY, Outcome, score_test
 from headfit.precision import Int8Effect, int8_effect
 from headfit.study.agreement import choose_head
+from headfit.study.crossval import CrossValidation
 from headfit.study.problem import Problem
 from headfit.study.reliability import Reliability, assess
+from headfit.study.results import score
 from headfit.study.splits import make_splits
 from headfit.study.verdict import Verdict
-from headfit.watcher import Watcher
+from headfit.watcher import IMAGES, Scored, Watcher
 
 
 def compare(
@@ -150,7 +152,7 @@ class _Run:
         """Get the maps of sources that share a pass, one of ``count``."""
         several = count > 1
         name = mates[0].pass_name if several else "the backbone"
-        self.watcher.stage(f"Images through {name}", len(index))
+        self.watcher.stage(f"Images through {name}", len(index), IMAGES)
         extractions = maps_of(mates, index, partial(self.announcer.opened, mates[0], index, count))
         found = extractions[0]
         if found.computed == 0:
@@ -179,12 +181,13 @@ class _Run:
         )
         classes = len(first.found.index.classes)
         problem = Problem(labels, classes, splits, quick=options.quick, seed=options.seed)
+        several = len({entry.name for entry in entries}) > 1
         for entry in entries:
             heads = entry.suitable(self.heads, self.watcher, asked=options.heads is not None)
             self.announcer.training(entry, heads, problem)
-            on = f" on {entry.name}" if len({e.name for e in entries}) > 1 else ""
+            on = f" on {entry.name}" if several else ""
             self.watcher.stage(f"Training heads{on}", len(heads))
-            entry.fit(heads, problem, self._progress)
+            entry.fit(heads, problem, self._progress, self._scored(entry, problem, several))
             for line in (line for fit in entry.fits for line in fit.warnings):
                 self.watcher.tell(line)
             if len(entries) > 1:
@@ -193,6 +196,19 @@ class _Run:
 
     def _progress(self, number: int, head: Head) -> Callable[[float], None]:
         return lambda done: self.watcher.advance(number + done, head.name)
+
+    def _scored(
+        self, entry: Entry, problem: Problem, several: bool
+    ) -> Callable[[CrossValidation, dict[str, np.ndarray]], None]:
+        folds, shape = problem.splits.folds, entry.found.info.map_shape
+
+        def tell(fit: CrossValidation, metrics: dict[str, np.ndarray]) -> None:
+            name = f"{entry.name}/{fit.head.name}" if several else fit.head.name
+            main, loss = (score(metrics[kind], folds, kind) for kind in (PRIMARY, "log_loss"))
+            size = fit.head.parameters(shape, problem.classes)
+            self.watcher.scored(Scored(name, main, loss, size, fit.seconds))
+
+        return tell
 
     def _finish(self, outcome: Outcome, verdict: Verdict) -> Study:
         """Measure what rests on the verdict, refit the recommended head, and gather everything."""

@@ -31,7 +31,7 @@ from headfit.options import Options, Place
 from headfit.ranking import Ranking
 from headfit.study.ranking import Standing, standings
 from headfit.study.ranking_results import Failed, Measured, class_counts, describe, label
-from headfit.watcher import Watcher
+from headfit.watcher import IMAGES, Watcher
 
 FEWEST = 2  # of a class: one to leave out, one to know it by
 
@@ -163,7 +163,7 @@ class _Run:
     def _try(self, source: MapSource, index: ImageIndex) -> Measured | None:
         """Measure one backbone; if it cannot run, note why."""
         name = label(source.spec.name, source.weights)
-        self.watcher.stage(name, len(index))
+        self.watcher.stage(name, len(index), IMAGES)
         for note in source.spec.notes:
             self.watcher.tell(note)
         if source.weights == RANDOM:

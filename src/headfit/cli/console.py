@@ -89,14 +89,15 @@ class ConsoleWatcher(Watcher):
             self._close()
         self._progress.stop()
 
-    def stage(self, name: str, total: float) -> None:
+    def stage(self, name: str, total: float, unit: str = "") -> None:
         """Show a new bar, and a line for the one that is done."""
         self._close()
         self._stage, self._start = name, time.monotonic()
         self._task = self._progress.add_task(name, total=total, detail="")
 
-    def advance(self, done: float, detail: str = "") -> None:
+    def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
         """Move the bar."""
+        detail = f"{skipped} skipped" if skipped else detail
         if self._task is not None:
             self._progress.update(self._task, completed=done, detail=detail)
 

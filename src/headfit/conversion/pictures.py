@@ -17,7 +17,7 @@ from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.images.index import TEST, ImageIndex
 from headfit.study.metrics import accuracy, balanced_accuracy
-from headfit.watcher import Watcher
+from headfit.watcher import IMAGES, Watcher
 
 Scores = dict[str, float]
 
@@ -81,7 +81,7 @@ def look(
     """
     index = ImageIndex.from_directory(folder)
     order = _order(index, classes, max(2, subject.facts["outputs"]))
-    watcher.stage("Images through the model", len(index))
+    watcher.stage("Images through the model", len(index), IMAGES)
     key = {
         "kind": "conversion",
         "file": digests.of_file(subject.path),
@@ -94,7 +94,7 @@ def look(
         subject.contract,
         [store],
         lambda: Joint.of(subject.maps_engine()),
-        lambda done, _, skipped: watcher.advance(done, f"{skipped} skipped" if skipped else ""),
+        lambda done, _, skipped: watcher.advance(done, skipped=skipped),
     )
     if found.index.skipped:
         watcher.tell(f"Skipped files: {len(found.index.skipped)}; --json says which and why.")
