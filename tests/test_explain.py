@@ -17,8 +17,8 @@ from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageE
 from headfit.explain import faithfulness
 from headfit.explain.explainer import HIRESCAM, Explainer
 from headfit.explain.gallery import safe_name
-from headfit.explain.palette import OPPOSES, SUPPORTS, coloured, scale_of
 from headfit.explain.source import Source
+from headfit.heatmap import OPPOSES, SUPPORTS, coloured, scale_of
 
 IMAGES = probe_images(explained.SIDE, explained.SIDE)
 

@@ -204,6 +204,13 @@ def test_how_much_where_matters_and_what_more_images_bring_are_in_the_results(
     json.dumps(study.results, allow_nan=False)
     again = hf.compare(tmp_path, heads="gap,flatten", size=64, protocol="quick")
     assert again.results["where"] == where and again.results["learning_curve"] == curve
+    assert {look["label"] for look in where["looks"]} == {"blue", "green", "red"}
+    (tmp_path / "red").rename(tmp_path / "rust")  # nothing is computed, and names are today's
+    looks = hf.compare(tmp_path, heads="gap,flatten", size=64, protocol="quick").results["where"][
+        "looks"
+    ]
+    assert {look["label"] for look in looks} == {"blue", "green", "rust"}
+    assert all((tmp_path / look["path"]).is_file() for look in looks)
 
 
 def test_a_picture_is_moved_and_its_edge_repeated() -> None:

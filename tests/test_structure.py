@@ -26,7 +26,7 @@ MODULES = {
 # from low to high: a module imports from its own layer and from those below
 LAYERS = (
     ("errors",),
-    ("digests", "files", "processors", "watcher"),
+    ("digests", "files", "heatmap", "processors", "watcher"),
     ("worker",),
     ("images",),
     ("heads",),
@@ -38,7 +38,7 @@ LAYERS = (
     ("report",),
     ("loading", "keras_model", "prediction"),
     ("model_file", "assembly", "classifier", "explain", "blueprint", "comparison", "ranking"),
-    ("options", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
+    ("options", "looks", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
     ("announce", "provenance", "outcome", "pipeline", "screening"),
     ("samples", "conversion"),
     ("cli",),

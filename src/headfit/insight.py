@@ -11,6 +11,7 @@ import numpy as np
 from headfit.entries import Entry
 from headfit.errors import EngineError, ImageError, WeightsError
 from headfit.fitting.pooled import PooledFeatures
+from headfit.looks import Seen, looks
 from headfit.shift import measure_shifts, sample
 from headfit.study import linear, shifts
 from headfit.study.contrast import FLATTEN, GAP
@@ -24,7 +25,7 @@ from headfit.watcher import Watcher
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
 # to be raised with every change of what is kept
-WHERE_FORMAT = 3
+WHERE_FORMAT = 4
 
 
 def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str, Any] | None:
@@ -49,7 +50,7 @@ def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str,
         known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, watcher)
         if known["shift"] is not None:  # else it may be had the next time
             ledger.keep_facts("where", given, known)
-    return known
+    return _named(known, entry, problem)
 
 
 def learning(
@@ -141,7 +142,41 @@ def _measure_where(part: _Part, entry: Entry, watcher: Watcher) -> dict[str, Any
         "spectrum": curve.to_dict(),
         **use.to_dict(curve.balanced_accuracy[0]),
         "shift": _shift(part, entry, models, watcher),
+        "looks": _looks(part, models),
     }
+
+
+def _looks(part: _Part, models: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, Any]]:
+    """Explain some images; none where the map has one position."""
+    if part.pooled.maps.shape[1:3] == (1, 1):
+        return []
+    problem = part.problem
+    seen = {
+        name: Seen(fit.head, probabilities, *models[name])
+        for name, (fit, probabilities, _) in part.found.items()
+    }
+    folds = problem.splits.assignment[0]
+    found = looks(seen, part.pooled.maps, problem.labels, folds, problem.seed)
+    return [{**each, "row": int(part.rows[each["row"]])} for each in found]
+
+
+def _named(found: dict[str, Any], entry: Entry, problem: Problem) -> dict[str, Any]:
+    """Name images and classes; what is kept has numbers, since folders may be renamed."""
+    index = entry.found.index
+    named = [
+        {
+            "path": index.paths[entry.rows[each["row"]]],
+            "label": index.classes[problem.labels[each["row"]]],
+            "kind": each["kind"],
+            "class": index.classes[each["class"]],
+            "heads": {
+                name: {**one, "predicted": index.classes[one["predicted"]]}
+                for name, one in each["heads"].items()
+            },
+        }
+        for each in found["looks"]
+    ]
+    return {**found, "looks": named}
 
 
 def _shift(

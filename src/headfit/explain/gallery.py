@@ -15,8 +15,8 @@ from headfit.errors import ImageError
 from headfit.explain import drawing, faithfulness
 from headfit.explain.drawing import Tile
 from headfit.explain.explainer import Explained, Explainer
-from headfit.explain.palette import scale_of
 from headfit.explain.reading import in_chunks, read
+from headfit.heatmap import scale_of
 
 CHUNK = 256
 SHEET = "sheet.png"

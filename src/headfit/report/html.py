@@ -5,38 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headfit import __version__, digests, files
 from headfit.report import view
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
+from headfit.report.looks import looks
 from headfit.report.predictions import read_predictions
 from headfit.report.thumbnails import thumbnails
 
 NAME = "report.html"
 HERE = Path(__file__).parent
-FORMAT = 1
+FORMAT = 2
 # two runs with one seed differ in these alone; a page for either tells the same
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-@dataclass(frozen=True)
-class Look:
-    """Where heads look on one image.
-
-    Attributes:
-        path: of the image.
-        said: one line below it.
-        uri: ``data:image/…``, the image with its maps.
-    """
-
-    path: str
-    said: str
-    uri: str
 
 
 def write_report(
@@ -45,7 +29,6 @@ def write_report(
     predictions: str,
     folder: Path | None,
     *,
-    looks: Sequence[Look] = (),
     anew: bool = False,
 ) -> bool:
     """Write the page, whole or not at all; not again if it already tells the same.
@@ -55,7 +38,6 @@ def write_report(
         results: as in ``results.json``.
         predictions: the content of ``predictions.csv``; empty if there is none.
         folder: the images, for small pictures; None or gone: names alone.
-        looks: where heads look; without any the page has no such section.
         anew: write it in any case.
 
     Returns:
@@ -66,12 +48,10 @@ def write_report(
         WriteError: if it cannot be written.
     """
     there = folder is not None and folder.is_dir()
-    source = digests.of_data(
-        [FORMAT, __version__, _lasting(results), predictions, there, [vars(x) for x in looks]]
-    )
+    source = digests.of_data([FORMAT, __version__, _lasting(results), predictions, there])
     if not anew and _tells(path, source):
         return False
-    files.write_text(path, render(results, predictions, folder, looks=looks, source=source))
+    files.write_text(path, render(results, predictions, folder, source=source))
     return True
 
 
@@ -80,7 +60,6 @@ def render(
     predictions: str,
     folder: Path | None,
     *,
-    looks: Sequence[Look] = (),
     source: str = "",
 ) -> str:
     """Give the page as HTML; see :func:`write_report`."""
@@ -123,7 +102,7 @@ def render(
         wrong=wrong,
         has_predictions=bool(rows),
         thumbnails=thumbnails(folder, view.pictured(results, wrong, cells)),
-        looks=looks,
+        looks=looks(results, folder),
         listed=view.LISTED,
     )
 

@@ -19,12 +19,13 @@ MOST = 120
 """Pictures in a page; each takes about 4 kB and a few milliseconds."""
 
 
-def thumbnails(folder: Path | None, paths: Iterable[str]) -> dict[str, str]:
+def thumbnails(folder: Path | None, paths: Iterable[str], side: int = SIDE) -> dict[str, str]:
     """Make data URIs of the first 120 images.
 
     Args:
         folder: where the images lie; None if that is not known.
         paths: below the folder; those that lead out of it, or cannot be read, are left out.
+        side: of the pictures, in pixels.
 
     Returns:
         path to ``data:image/jpeg;base64,…``.
@@ -33,7 +34,7 @@ def thumbnails(folder: Path | None, paths: Iterable[str]) -> dict[str, str]:
         return {}
     wanted = [path for path in dict.fromkeys(paths) if _inside(path)][:MOST]
     with ThreadPoolExecutor(2) as pool:
-        made = pool.map(lambda path: _thumbnail(folder / path), wanted)
+        made = pool.map(lambda path: _thumbnail(folder / path, side), wanted)
         return {path: uri for path, uri in zip(wanted, made, strict=True) if uri}
 
 
@@ -43,9 +44,9 @@ def _inside(path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts
 
 
-def _thumbnail(file: Path) -> str:
+def _thumbnail(file: Path, side: int) -> str:
     try:
-        pixels = decode(read_bytes(file), SIDE, SIDE)
+        pixels = decode(read_bytes(file), side, side)
     except ImageError:
         return ""
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Colours of a heat map: orange where a position supports the class, blue where it opposes it.
+"""A heat map's colours: orange where a position supports the class, blue where it opposes it.
 
 The two keep apart for people who confuse red and green, and 0 has no colour at all.
 """
@@ -39,6 +39,22 @@ def coloured(under: Image.Image, values: np.ndarray, scale: float) -> Image.Imag
     opacity = OPACITY * np.abs(share)
     mixed = grey * (1 - opacity) + colour * opacity
     return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def overlay(values: np.ndarray, scale: float) -> Image.Image:
+    """Make a heat map that can lie over a grey picture, a pixel for each position.
+
+    Args:
+        values: float (H, W).
+        scale: what gets the full colour.
+
+    Returns:
+        RGBA, (H, W); see-through where the values are 0.
+    """
+    share = np.clip(values / scale, -1, 1)[..., None]
+    colour = np.where(share > 0, np.array(SUPPORTS), np.array(OPPOSES))
+    opacity = 255 * OPACITY * np.abs(share)
+    return Image.fromarray(np.concatenate([colour, opacity], axis=2).round().astype(np.uint8))
 
 
 def bar(width: int, height: int) -> Image.Image:
