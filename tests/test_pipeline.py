@@ -17,6 +17,7 @@ from PIL import Image
 
 import headfit as hf
 from headfit import files
+from headfit.model_file import kept_path
 from listener import Listener
 from photos import CLASSES, write_folder
 
@@ -144,6 +145,33 @@ def test_predictions_have_a_row_for_each_training_image(study: hf.Study) -> None
         assert sum(p) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[int(np.argmax(p))]
         assert row["fold_1"] in {"0", "1", "2"}
+
+
+def test_heads_that_are_kept_become_models_beside_the_recommended_one(
+    study: hf.Study, folder: Path, tmp_path: Path
+) -> None:
+    """With all that a model has: its own probabilities and its own thresholds."""
+    others = [name for name in ("gap", "flatten") if name != study.recommended]
+    keep = [study.recommended, *others]
+    kept = hf.compare(folder, heads="gap,flatten,gem,gap-16", keep=keep, **QUICK)
+    assert list(kept.kept) == others
+    assert kept.results["settings"]["keep"] == keep
+    assert f"--keep {','.join(keep)}" in kept.results["settings"]["command"]
+    kept.save(tmp_path)
+    (written,) = [kept_path(tmp_path, others[0])]
+    assert list((tmp_path / "heads").iterdir()) == [written]
+    model = hf.Classifier.load(written)
+    assert model.record.head == others[0]
+    assert model.record.reliability is not None
+    paths = [folder / path for path in study.index.paths[:4]]
+    assert model.predict(paths) == [Path(path).parent.name for path in paths]
+    assert np.abs(kept.kept[others[0]].probe - kept.blueprint.probe).max() > 1e-6
+    with pytest.raises(hf.UsageError, match=r"Unknown kept head 'gem'.*gap"):
+        kept.classifier("gem")
+    with pytest.raises(hf.UsageError, match="--keep names gmp, which is not compared"):
+        hf.compare(folder, heads="gap,flatten", keep="gmp", **QUICK)
+    study.save(tmp_path)  # which keeps none: nothing of another run may stand beside it
+    assert not written.exists()
 
 
 def test_copies_of_an_image_stay_in_one_fold(tmp_path: Path) -> None:

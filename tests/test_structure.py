@@ -39,7 +39,7 @@ LAYERS = (
     ("loading", "keras_model", "prediction"),
     ("model_file", "assembly", "classifier", "explain", "blueprint", "comparison", "ranking"),
     ("options", "looks", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
-    ("announce", "provenance", "outcome", "pipeline", "screening"),
+    ("announce", "provenance", "outcome", "pipeline", "refitted", "screening"),
     ("samples", "conversion"),
     ("cli",),
     ("__main__",),

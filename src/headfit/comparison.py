@@ -6,7 +6,8 @@ import csv
 import html
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import numpy as np
 from headfit import files
 from headfit.blueprint import Blueprint
 from headfit.classifier import Classifier
+from headfit.errors import UnknownNameError
 from headfit.images.index import ImageIndex
+from headfit.model_file import kept_models, kept_path
 from headfit.report.html import NAME, write_report
 from headfit.study.table import table_rows
 from headfit.study.verdict import Verdict
@@ -36,6 +39,7 @@ class Study:
         folds: int (repeats, n), the fold of each training image.
         suspects: labels that may be wrong, as CSV; see :meth:`save`.
         blueprint: what the classifier is made of.
+        kept: likewise for each head that was to be kept, by name.
     """
 
     verdict: Verdict
@@ -45,6 +49,7 @@ class Study:
     folds: np.ndarray
     suspects: str
     blueprint: Blueprint
+    kept: Mapping[str, Blueprint] = field(default_factory=dict)
 
     @property
     def recommended(self) -> str:
@@ -64,15 +69,27 @@ class Study:
             return rows
         return pd.DataFrame(rows).set_index("head")
 
-    def classifier(self) -> Classifier:
-        """Give the recommended head, fitted on all training images, joined to its backbone."""
-        return self.blueprint.classifier()
+    def classifier(self, head: str | None = None) -> Classifier:
+        """Give a head, fitted on all training images, joined to its backbone.
+
+        Args:
+            head: the recommended one if None, else one that was to be kept (``keep=``).
+
+        Raises:
+            UnknownNameError: if the head was not kept; lists those that were.
+        """
+        if head in (None, self.recommended, self.blueprint.fitted.head.name):
+            return self.blueprint.classifier()
+        if head not in self.kept:
+            raise UnknownNameError("kept head", head, (self.recommended, *self.kept))
+        return self.kept[head].classifier()
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``model.keras``, ``results.json``, ``report.html`` and two tables into a folder.
 
         ``predictions.csv`` holds the out-of-fold predictions, ``suspects.csv`` the images whose
-        labels may be wrong. A model or page that is there and would be the same stays.
+        labels may be wrong. Heads that were to be kept go to ``heads/NAME.keras``, and those of an
+        earlier run are removed there. A model or page that is there and would be the same stays.
 
         Raises:
             WriteError: if it cannot be written; each file is whole or absent.
@@ -80,6 +97,12 @@ class Study:
         target = Path(folder)
         files.check_writable(target)
         self.blueprint.write(target / "model.keras")
+        kept = {kept_path(target, name): each for name, each in self.kept.items()}
+        for path in kept_models(target):
+            if path not in kept:  # of an earlier run, and not beside this model
+                path.unlink()
+        for path, each in kept.items():
+            each.write(path)
         predictions = self.predictions_csv()
         files.write_text(target / "predictions.csv", predictions)
         files.write_text(target / "suspects.csv", self.suspects)

@@ -16,6 +16,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from headfit.images.contract import Contract
 from headfit.study.model_reliability import Arrays, ModelReliability
 
 SCHEMA = "headfit.model/1"
+KEPT = "heads"
 MEMBER, ARRAYS = "headfit.json", "headfit.f32"
 MAX_RECORD_BYTES = 16 * 1024**2
 MAX_ARRAY_BYTES = 64 * 1024**2
@@ -110,6 +112,16 @@ class ModelRecord:
             str(data["version"]),
             reliability,
         )
+
+
+def kept_path(run: Path, head: str) -> Path:
+    """Say where the model of a head lies that a run keeps beside the recommended one."""
+    return run / KEPT / f"{quote(head, safe='')}.keras"
+
+
+def kept_models(run: Path) -> list[Path]:
+    """List the models that a run keeps beside the recommended one."""
+    return sorted((run / KEPT).glob("*.keras"))
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class Options:
             ``module:function`` or ``hub:preset``; several, separated by commas, are compared.
         heads: chains, ``module:function``, a ``.keras`` file, or callables; those of the default
             that do not suit the maps are left out, said aloud.
+        keep: names of heads that become models beside the recommended one, on its backbone, in a
+            list or separated by commas; they must be among those compared.
         weights: ``"imagenet"``, ``"random"`` or a path; one for all backbones, or one for each.
         preprocessing: of the pixels for an own model: ``"none"``, ``"tf"``, ``"caffe"`` or
             ``"torch"``; what the model brings, else none, if None.
@@ -94,6 +96,7 @@ class Options:
 
     backbone: str = catalog.DEFAULT
     heads: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None
+    keep: str | Iterable[str] | None = None
     weights: str = IMAGENET
     preprocessing: str | None = None
     size: int | str | Iterable[int] | None = None
@@ -144,6 +147,7 @@ class Options:
             raise UsageError(f"--protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}.")
         heads = parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
         places = self._places(heads)
+        self.kept(heads)
         check_rope(self.rope)
         if self.most_folds < LEAST_FOLDS:
             raise UsageError(
@@ -162,6 +166,27 @@ class Options:
                 f"--feature-dtype '{self.feature_dtype}' is none of {', '.join(DTYPES)}."
             )
         return places, heads
+
+    def kept(self, heads: Sequence[Head]) -> list[str]:
+        """Give the names of the heads to keep.
+
+        Args:
+            heads: all that are compared.
+
+        Raises:
+            UsageError: if one is not among them.
+        """
+        if self.keep is None:
+            return []
+        names = [head.name for head in parse_heads(self.keep)]
+        known = [head.name for head in heads]
+        for name in names:
+            if name not in known:
+                raise UsageError(
+                    f"--keep names {name}, which is not compared: add it to --heads, or choose of "
+                    f"{', '.join(known)}."
+                )
+        return names
 
     def _places(self, heads: list[Head]) -> list[Place]:
         specs = catalog.find_all(self._backbone_names(), self.preprocessing)

@@ -7,19 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from headfit.announce import Announcer
 from headfit.backbones.weights import RANDOM
-from headfit.blueprint import Blueprint
 from headfit.comparison import Study
 from headfit.entries import Entry
 from headfit.errors import UsageError
 from headfit.features.extract import Extraction
-from headfit.fitting.fitted import FittedHead
 from headfit.grouping import Given, find_groups, folds_for
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
@@ -28,10 +25,10 @@ from headfit.maps import MapSource, calibration, maps_of, names, passes
 from headfit.options import Options
 from headfit.outcome import PRIMARY, Outcome, score_test
 from headfit.precision import Int8Effect, int8_effect
+from headfit.refitted import blueprint, keep, reliability_of
 from headfit.study.agreement import choose_head
 from headfit.study.crossval import CrossValidation
 from headfit.study.problem import Problem
-from headfit.study.reliability import Reliability, assess
 from headfit.study.results import score
 from headfit.study.splits import make_splits
 from headfit.study.verdict import Verdict
@@ -225,16 +222,9 @@ class _Run:
         watcher.stage(f"Fitting {verdict.recommended} on all training images", 1)
         fitted = chosen.refit()
         test = score_test(home, fitted)
-        index = home.found.index.subset(home.rows)
-        reliability = assess(
-            chosen.probabilities,
-            problem.labels,
-            problem.splits.assignment,
-            index.classes,
-            index.paths,
-            home.averages(),
-            options.seed,
-        )
+        reliability = reliability_of(home, chosen, problem)
+        others = [name for name in options.kept(self.heads) if name != chosen.head.name]
+        kept = keep(others, outcome, home, int8.probe, watcher)
         self.clock.lap("refit")
         results = {
             **outcome.results(verdict),
@@ -248,11 +238,12 @@ class _Run:
         return Study(
             verdict,
             results,
-            index,
+            home.found.index.subset(home.rows),
             chosen.probabilities.mean(axis=0),
             problem.splits.assignment,
             reliability.suspects_csv(),
-            _blueprint(home, fitted, int8, reliability),
+            blueprint(home, fitted, int8.probe, reliability),
+            kept,
         )
 
     def _int8(self, outcome: Outcome, home: Entry, chosen: Head) -> Int8Effect:
@@ -271,23 +262,6 @@ class _Run:
             head,
             recommended=head.name == chosen.name,
         )
-
-
-def _blueprint(
-    home: Entry, fitted: FittedHead, int8: Int8Effect, reliability: Reliability
-) -> Blueprint:
-    return Blueprint(
-        home.source.spec.name,
-        home.source.weights,
-        home.source.contract,
-        fitted,
-        home.found.index.classes,
-        fitted.probabilities(int8.probe),
-        version("headfit"),
-        reliability.for_model(),
-        cut=home.source.cut,
-        reference=home.source.spec.reference,
-    )
 
 
 def _files(count: int) -> str:

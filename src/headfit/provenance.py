@@ -49,6 +49,7 @@ def settings(
         "weights": home.source.weights,
         "preprocessing": options.preprocessing,
         "heads": [head.name for head in heads],
+        "keep": options.kept(heads),
         "contract": home.source.contract.to_dict(),
         "engine": home.found.info.to_dict(),
         "precision": options.precision,
@@ -85,6 +86,8 @@ def command(options: Options, entries: list[Entry], heads: list[Head], folds: in
     cuts = list(dict.fromkeys(s.cut or OWN_END for s in sources if not s.extra))
     words += [] if cuts in ([], [OWN_END]) else ["--cut", ",".join(cuts)]
     words += ["--heads", ",".join(head.name for head in heads), "--protocol", options.protocol]
+    kept = options.kept(heads)
+    words += ["--keep", ",".join(kept)] if kept else []
     words += ["--folds", str(folds), "--repeats", str(options.rounds)]
     words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]
     words += ["--precision", options.precision, "--feature-dtype", options.feature_dtype]

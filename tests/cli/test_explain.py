@@ -12,6 +12,7 @@ from PIL import Image
 
 import explained
 from headfit.cli.main import main
+from headfit.model_file import kept_path
 
 HOSTILE = ("<script>", "../up", "[red]x", "top right")
 
@@ -70,6 +71,28 @@ def test_json_pictures_and_a_broken_file(place: Path, capsys: pytest.CaptureFixt
     assert warmth.min() < -60
 
 
+@pytest.mark.parametrize("names", ["gap", "gap,flatten"])
+def test_a_head_that_was_kept_stands_beside_the_models_own(
+    place: Path, capsys: pytest.CaptureFixture[str], names: str
+) -> None:
+    kept = kept_path(place, "gap")
+    kept.parent.mkdir(exist_ok=True)
+    if not kept.exists():
+        explained.write(explained.corner_model("gap"), "gap", kept, HOSTILE)
+    arguments = [str(place / "model.keras"), str(place / "photos" / "0 [b]&;.png")]
+    out = str(place / "kept")
+    code, text, _ = _run(capsys, *arguments, "--compare", names, "--out", out, "--json")
+    assert code == 0
+    found = json.loads(text)
+    heads = [found["head"], found["compared"]["head"]]
+    assert heads == (["gap", "flatten"] if "," in names else ["flatten", "gap"])
+    (one,) = found["explanations"]
+    assert one["class"] == one["compared"]["class"]
+    for each in (one, one["compared"]):
+        assert np.sum(each["map"]) + each["bias"] == pytest.approx(each["logit"], abs=1e-3)
+    assert one["map"] != one["compared"]["map"]
+
+
 def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, out = str(place / "model.keras"), place / "pair"
     image = str(place / "photos" / "0 [b]&;.png")
@@ -91,6 +114,8 @@ def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]
     [
         (["model.keras", "photos", "--class", "skript"], 2, "Unknown class 'skript'"),
         (["model.keras", "photos", "--compare", "other.keras"], 2, "Unknown class 'top right'"),
+        (["model.keras", "photos", "--compare", "gem"], 2, "Run compare again with --keep gem"),
+        (["model.keras", "photos", "--compare", "flatten,flatten,flatten"], 2, "names 3 heads"),
         (["model.keras", "absent"], 2, "'absent' is neither a file nor a folder"),
         (["absent.keras", "photos"], 2, "'absent.keras' is not a file"),
         (["photos/9.jpg", "photos"], 1, "is not a .keras model that headfit can read"),

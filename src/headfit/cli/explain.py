@@ -16,6 +16,7 @@ from rich.text import Text
 
 from headfit import files
 from headfit.cli.console import output
+from headfit.errors import UsageError
 from headfit.images.paths import expand
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ EXAMPLES = """\b
 Examples:
   headfit explain headfit-run/model.keras new.jpg
   headfit explain headfit-run/model.keras photos/ --class five --faithfulness
+  headfit explain headfit-run/model.keras photos/ --compare gap,flatten
   headfit explain gap-run/model.keras photos/ --compare flatten-run/model.keras
 """
 
@@ -38,7 +40,9 @@ Examples:
 @click.argument("images", nargs=-1, required=True)
 @click.option("--class", "class_", help="The class to explain (each image's most probable one).")
 @click.option(
-    "--compare", "second", type=click.Path(path_type=Path), help="Another model, side by side."
+    "--compare",
+    "second",
+    help="Another model file, side by side; or heads that compare kept: flatten, or gap,flatten.",
 )
 @click.option("--faithfulness", is_flag=True, help="Test the maps by deletion and insertion.")
 @click.option(
@@ -54,7 +58,7 @@ def command(
     model: Path,
     images: tuple[str, ...],
     class_: str | None,
-    second: Path | None,
+    second: str | None,
     faithfulness: bool,
     out: Path,
     as_json: bool,
@@ -74,8 +78,7 @@ def command(
     files.check_writable(out)
     models = [
         Explainer(path, lambda line: stderr.print(line, markup=False, soft_wrap=True))
-        for path in (model, second)
-        if path is not None
+        for path in _compared(model, second)
     ]
     found = gallery.explain_files(models, names, class_)
     items = list(_tracked(found, "Explaining", len(names), stderr))
@@ -91,6 +94,31 @@ def command(
         if any(pictures):
             stderr.print(f"Written: {out / gallery.SHEET}", markup=False, soft_wrap=True)
     return 0 if any(pictures) else 1
+
+
+def _compared(model: Path, second: str | None) -> list[Path]:
+    """Find the models: one alone, this and another, or two heads that were kept beside it."""
+    from headfit.model_file import ModelRecord, kept_path  # noqa: PLC0415  (heavy)
+
+    if second is None:
+        return [model]
+    if Path(second).is_file():
+        return [model, Path(second)]
+    if not model.is_file():
+        return [model]  # which is said better where it is opened
+    names = [name.strip() for name in second.split(",")]
+    own = ModelRecord.read(model).head
+    found = [model if name == own else kept_path(model.parent, name) for name in names]
+    for name, path in zip(names, found, strict=True):
+        if not path.is_file():
+            raise UsageError(
+                f"--compare '{name}' is no model file, and no head that was kept beside '{model}' "
+                f"('{path}' is not there). Run compare again with --keep {second}: what was "
+                f"computed is not computed again."
+            )
+    if len(found) > 2:
+        raise UsageError(f"--compare '{second}' names {len(found)} heads; expected one or two.")
+    return found if len(found) == 2 else [model, *found]
 
 
 def _tracked(steps: Iterable[T], what: str, total: int, console: Console) -> Iterable[T]:

@@ -69,6 +69,11 @@ _STUDY = (
         "[default: gap, flatten, gmp, avgmax, gem, gap-1024-1024-512]",
     ),
     click.option(
+        "--keep",
+        help="Heads of these that become models too, such as gap,flatten, in the folder heads "
+        "beside model.keras: for predict, and side by side in explain.",
+    ),
+    click.option(
         "--rope",
         type=float,
         default=0.01,
