@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import headfit as hf
+from headfit.explain import faithfulness, gallery
+from headfit.explain.explainer import Explainer
 from headfit.images.decode import decode
 from headfit.samples.catalog import write_sample
 
@@ -64,3 +67,14 @@ def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     mine = classifier.predict_proba(paths)
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), mine, atol=1e-3)
+    found = faithfulness_of(
+        tmp_path / "run" / "model.keras", sorted(folder.glob("test/*/*.png"))[::44]
+    )
+    print(found)
+    assert found["deletion"]["map"] < found["deletion"]["random"]
+
+
+def faithfulness_of(path: Path, images: list[Path]) -> dict[str, Any]:
+    model = Explainer(path)
+    items = list(gallery.explain_files([model], list(map(str, images))))
+    return faithfulness.summary(list(gallery.measure_maps(model, items)), 0)
