@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
 from headfit import __version__, digests, files
 from headfit.report import view
+from headfit.report.hover import printable
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.looks import looks
 from headfit.report.predictions import read_predictions
@@ -17,10 +17,10 @@ from headfit.report.thumbnails import thumbnails
 
 NAME = "report.html"
 HERE = Path(__file__).parent
-FORMAT = 2
+SCRIPTS = ("page.js", "hover.js")
+FORMAT = 3
 # two runs with one seed differ in these alone; a page for either tells the same
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def write_report(
@@ -78,7 +78,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
-    script = (HERE / "page.js").read_text("utf-8")
+    script = "".join((HERE / name).read_text("utf-8") for name in SCRIPTS)
     style = (HERE / "style.css").read_text("utf-8")
     for name, dark in (("LIGHT", False), ("DARK", True)):
         style = style.replace(f"/* {name} DEPICTION */", f"{depiction_colours(dark)};")
@@ -144,7 +144,7 @@ def _printable(value: Any) -> Any:
     # names of files may hold what a page cannot; Markup must stay what it is
     if type(value) is not str:
         return value
-    return _CONTROL.sub("\ufffd", value)
+    return printable(value)
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

@@ -12,6 +12,8 @@ from headfit.diagram.counts import count
 from headfit.diagram.drawing import draw
 from headfit.diagram.palette import DARK, LIGHT
 from headfit.heads.pooling import MapShape
+from headfit.report.hover import name_artists, with_marks
+from headfit.report.marks import marks_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,12 +40,14 @@ class Picture:
         title: the finding, one sentence.
         axes: what it shows, for who cannot see it.
         svg: the drawing, an ``<svg>`` element.
+        speaks: whether its marks say their numbers.
     """
 
     key: str
     title: str
     axes: str
     svg: str
+    speaks: bool
 
 
 def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
@@ -67,10 +71,14 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
         axes = plot(results, figure.add_subplot())
         title = " ".join(axes.get_title(loc="left").split()).replace(r"\$", "$")
         axes.set_title("", loc="left")
+        marks = marks_of(axes)
+        name_artists(marks)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        heads = {row["name"] for row in results["candidates"]}
+        svg = with_marks(_tidy(stream.getvalue(), key), key, figure, axes, marks, heads)
     said = " against ".join(part for part in (axes.get_ylabel(), axes.get_xlabel()) if part)
-    return Picture(key, title, said, _tidy(stream.getvalue(), key))
+    return Picture(key, title, said, svg, bool(marks.data))
 
 
 def depiction(map_shape: MapShape, classes: int, subject: str) -> str:

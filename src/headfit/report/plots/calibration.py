@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headfit.report.marks import say
 from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes, percent
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         capsize=2,
         elinewidth=0.8,
     )
+    for each in bins:
+        x = 100 * each["confidence"]
+        said = (
+            f"probability {percent(each['confidence'])} %: {percent(each['accuracy'])} % right "
+            f"({percent(each['low'])} to {percent(each['high'])}), {each['images']:,.6g} images"
+        )
+        say(ax, said, *((x, 100 * each[key]) for key in ("accuracy", "low", "high")))
     ax.set_xlim(0, 102)
     ax.set_ylim(0, 102)
     off = sum(e["images"] * (e["confidence"] - e["accuracy"]) for e in bins)

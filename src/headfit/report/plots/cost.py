@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headfit.report.plots.style import SCORE, colour, errors, finish, ink, marker, new_axes, plain
+from headfit.report.marks import belongs, say
+from headfit.report.plots.style import (
+    SCORE,
+    colour,
+    errors,
+    finish,
+    ink,
+    marker,
+    new_axes,
+    plain,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +44,7 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.step([p for p, _, _ in front], [s for _, s, _ in front], where="post", color=ink(), lw=1)
     for row in rows:
         below, above = errors(row["balanced_accuracy"])
-        ax.errorbar(
+        drawn = ax.errorbar(
             row["parameters"][count],
             100 * row["balanced_accuracy"]["mean"],
             yerr=[[below], [above]],
@@ -43,15 +54,19 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             capsize=2,
             elinewidth=0.7,
         )
+        belongs(ax, row["name"], drawn.get_children())
+    for row in sorted(rows, key=lambda row: row["parameters"][count]):
+        _say(ax, row, count)
     # names that hold places are too long; the table says which these are
     for number, (parameters, score, name) in enumerate([] if several else front[:NAMED]):
-        ax.annotate(
+        written = ax.annotate(
             plain(name, 24),
             (parameters, score),
             xytext=(5, 6 if number % 2 == 0 else -12),
             textcoords="offset points",
             fontsize="small",
         )
+        belongs(ax, name, [written])
     ax.set_xscale("log")
     ticks = _ticks([row["parameters"][count] for row in rows])
     ax.set_xticks(ticks, [_short(tick) for tick in ticks])
@@ -61,6 +76,17 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     title = f"No other does better with fewer parameters: {names} (filled, on the line)"
     what = "whole model" if several else "head"
     return finish(ax, title, f"parameters of the {what}, log scale", SCORE)
+
+
+def _say(ax: Axes, row: dict[str, Any], count: str) -> None:
+    score, parameters, name = row["balanced_accuracy"], row["parameters"][count], row["name"]
+    what = "the whole model" if count == "total" else "the head"
+    said = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {with_interval(score)}"
+    if row["pareto"]["parameters"]:
+        said += "; no other does better with fewer"
+    below, above = errors(score)
+    at = 100 * score["mean"]
+    say(ax, said, (parameters, at), (parameters, at - below), (parameters, at + above), head=name)
 
 
 def _ticks(counts: list[int]) -> list[float]:

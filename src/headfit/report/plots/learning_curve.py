@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headfit.report.marks import belongs, say
 from headfit.report.plots.style import (
     SCORE,
     colour,
@@ -14,6 +15,7 @@ from headfit.report.plots.style import (
     new_axes,
     percent,
     points,
+    with_interval,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +35,10 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     found = needed(results["learning_curve"], "learning curve", "compare without --no-curve")
     ax = new_axes(ax)
     for head in found["heads"]:
-        shade, name = colour(head["name"]), head["name"]
-        _line(ax, head["points"], shade, name, marker=marker(name), ms=4)
+        name = head["name"]
+        _line(ax, head["points"], name, marker=marker(name), ms=4)
         if head["forecast"]:
-            _line(ax, head["forecast"], shade, f"{name}, forecast", ls="--")
+            _line(ax, head["forecast"], name, ", forecast", ls="--")
     ax.axvline(found["training_images"], color=ink(), lw=0.8, ls=":")
     ax.set_xscale("log")
     seen = [point["images"] for head in found["heads"] for point in head["points"]]
@@ -68,11 +70,12 @@ def _seen(head: dict[str, Any]) -> str:
     )
 
 
-def _line(ax: Axes, rows: list[dict[str, Any]], shade: str, label: str, **style: Any) -> None:
+def _line(ax: Axes, rows: list[dict[str, Any]], head: str, kind: str = "", **style: Any) -> None:
     x = [row["images"] for row in rows]
-    ax.plot(x, [100 * row["mean"] for row in rows], color=shade, label=label, **style)
+    shade = colour(head)
+    line = ax.plot(x, [100 * row["mean"] for row in rows], color=shade, label=head + kind, **style)
     known = [row for row in rows if row["low"] is not None]
-    ax.fill_between(
+    band = ax.fill_between(
         [row["images"] for row in known],
         [100 * row["low"] for row in known],
         [100 * row["high"] for row in known],
@@ -80,3 +83,8 @@ def _line(ax: Axes, rows: list[dict[str, Any]], shade: str, label: str, **style:
         alpha=0.15,
         lw=0,
     )
+    belongs(ax, head, [*line, band])
+    for row in rows:
+        said = f"{head}{kind}: {row['images']:,} images, balanced accuracy {with_interval(row)}"
+        # intervals of several heads lie upon each other
+        say(ax, said, (row["images"], 100 * row["mean"]), head=head)

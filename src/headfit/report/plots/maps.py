@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headfit.report.marks import say
 from headfit.report.plots.style import BLUE, GREEN, GREY, ORANGE, finish, new_axes, plain
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def maps(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             marker=MARKERS[number % len(MARKERS)],
             label=f"{plain(name, 40)}: {found[0][1][2]:,} channels",
         )
+        for size, shape in found:
+            positions = shape[0] * shape[1]
+            said = f"{backbone}, {cut}, {size} px: {_text(shape)}, {positions:,} positions"
+            say(ax, said, (size, positions))
     sizes = sorted({each["input_size"] for each in results["backbones"]})
     ax.set_xticks(sizes)
     ax.set_yscale("log")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headfit.report.plots.style import colour, errors, finish, ink, new_axes, plain, ranked
+from headfit.report.marks import belongs, say
+from headfit.report.plots.style import colour, errors, finish, ink, new_axes, plain, points, ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,17 +22,24 @@ def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     """
     rows = sorted(ranked(results), key=lambda row: row["overfit_gap"]["mean"] or 0, reverse=True)
     ax = new_axes(ax, 1.2 + 0.26 * len(rows))
-    reach = [errors(row["overfit_gap"]) for row in rows]
-    ax.barh(
-        range(len(rows)),
-        [100 * (row["overfit_gap"]["mean"] or 0) for row in rows],
-        xerr=[[below for below, _ in reach], [above for _, above in reach]],
-        color=[colour(row["head"]) for row in rows],
-        ecolor=ink(),
-        capsize=3,
-        height=0.6,
-    )
+    for place, row in enumerate(rows):
+        below, above = errors(row["overfit_gap"])
+        bar = ax.barh(
+            place,
+            100 * (row["overfit_gap"]["mean"] or 0),
+            xerr=[[below], [above]],
+            color=colour(row["head"]),
+            ecolor=ink(),
+            capsize=3,
+            height=0.6,
+        )
+        whisker = bar.errorbar.get_children() if bar.errorbar else []
+        belongs(ax, row["name"], [*bar.patches, *whisker])
     ax.set_yticks(range(len(rows)), [plain(row["name"], 34) for row in rows])
+    for row, label in zip(rows, ax.get_yticklabels(), strict=True):
+        belongs(ax, row["name"], [label])
+    for place, row in reversed(list(enumerate(rows))):
+        _say(ax, row, place)
     ax.axvline(0, color=ink(), lw=0.8)
     most, least = rows[0], rows[-1]
     title = (
@@ -42,3 +50,13 @@ def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     # beside long names there is little room
     ax.set_xlabel(ax.get_xlabel(), loc="right")
     return ax
+
+
+def _say(ax: Axes, row: dict[str, Any], place: int) -> None:
+    gap, name = row["overfit_gap"], row["name"]
+    at = 100 * (gap["mean"] or 0)
+    below, above = errors(gap)
+    said = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'])} points"
+    if gap["mean"] is not None and gap["low"] is not None and gap["high"] is not None:
+        said += f" ({points(gap['low'])} to {points(gap['high'])})"
+    say(ax, said, (at, place), (0, place), (at - below, place), (at + above, place), head=name)

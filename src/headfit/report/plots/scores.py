@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headfit.report.marks import belongs, say
 from headfit.report.plots.style import (
     SCORE,
     colour,
@@ -14,6 +15,7 @@ from headfit.report.plots.style import (
     percent,
     plain,
     ranked,
+    with_interval,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     for place, row in enumerate(rows):
         score = row["balanced_accuracy"]
         below, above = errors(score)
-        ax.errorbar(
+        drawn = ax.errorbar(
             100 * score["mean"],
             place,
             xerr=[[below], [above]],
@@ -40,17 +42,26 @@ def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             color=colour(row["head"]),
             capsize=3,
         )
+        belongs(ax, row["name"], drawn.get_children())
     chosen = results["verdict"]["recommended"]
     names = [("→ " if r["name"] == chosen else "") + plain(r["name"], 34) for r in rows]
     ax.set_yticks(range(len(rows)), names)
+    for place, row in reversed(list(enumerate(rows))):
+        score = row["balanced_accuracy"]
+        below, above = errors(score)
+        at, name = 100 * score["mean"], row["name"]
+        said = f"{name}: balanced accuracy {with_interval(score)}"
+        say(ax, said, (at, place), (at - below, place), (at + above, place), head=name)
+    for row, label in zip(rows, ax.get_yticklabels(), strict=True):
+        belongs(ax, row["name"], [label])
     ax.grid(axis="x", alpha=0.3)
     best = rows[-1]
-    at = {row["name"]: percent(row["balanced_accuracy"]["mean"]) for row in rows}
-    first = [row["name"] for row in rows if at[row["name"]] == at[best["name"]]]
+    shown = {row["name"]: percent(row["balanced_accuracy"]["mean"]) for row in rows}
+    first = [row["name"] for row in rows if shown[row["name"]] == shown[best["name"]]]
     who = f"{best['name']} scores" if len(first) == 1 else f"{len(first)} heads score"
-    title = f"{who} highest, {at[best['name']]} %"
+    title = f"{who} highest, {shown[best['name']]} %"
     if chosen not in first:
-        title += f"; {chosen}, recommended, has {at[chosen]} %"
+        title += f"; {chosen}, recommended, has {shown[chosen]} %"
     elif len(first) > 1:
         title += f"; of them {chosen} is recommended"
     finish(ax, title, f"{SCORE}, 95 % interval")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headfit.report.plots.style import BLUE, GREEN, ORANGE, SCORE, finish, needed, new_axes, percent
+from headfit.report.marks import belongs, say
+from headfit.report.plots.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    SCORE,
+    finish,
+    needed,
+    new_axes,
+    percent,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +43,15 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     high = [100 * s["high"] if k else m for s, k, m in zip(scores, known, means, strict=True)]
     ax.fill_between(places, low, high, color=GREEN, alpha=0.25, lw=0)
     ax.plot(places, means, color=GREEN, marker="D", ms=4)
-    ax.plot(places[0], means[0], color=BLUE, marker="o", ls="")
-    ax.plot(places[-1], means[-1], color=ORANGE, marker="s", ls="")
+    belongs(ax, "gap", ax.plot(places[0], means[0], color=BLUE, marker="o", ls=""))
+    belongs(ax, "flatten", ax.plot(places[-1], means[-1], color=ORANGE, marker="s", ls=""))
+    heads = ["gap", *[""] * (len(rows) - 2), "flatten"]
+    for x, row, head in zip(places, rows, heads, strict=True):
+        said = (
+            f"τ = {row['tau']:g}{head and f', {head}'}: balanced accuracy "
+            f"{with_interval(scores[x])}, log-loss {row['log_loss']['mean']:.3f}"
+        )
+        say(ax, said, (x, means[x]), (x, low[x]), (x, high[x]), head=head)
     names = [f"{row['tau']:g}" for row in rows]
     names[0], names[-1] = f"{names[0]}\ngap", f"{names[-1]}\nflatten"
     ax.set_xticks(places, names)

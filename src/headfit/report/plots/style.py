@@ -83,6 +83,13 @@ def percent(value: float | None) -> str:
     return "?" if value is None else f"{100 * value:.1f}"
 
 
+def with_interval(score: dict[str, Any]) -> str:
+    """Write a score as ``94.8 % (92.1 to 96.3)``; its interval only if it is known."""
+    if score["low"] is None or score["high"] is None:
+        return f"{percent(score['mean'])} %"
+    return f"{percent(score['mean'])} % ({percent(score['low'])} to {percent(score['high'])})"
+
+
 def points(value: float) -> str:
     """Write a difference of fractions in points, with its sign."""
     return f"{100 * value:+.1f}".replace("-", "−")

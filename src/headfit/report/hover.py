@@ -1,0 +1,91 @@
+"""Marks of a plot as SVG: transparent, over the drawing, each with its numbers as a tooltip.
+
+``<title>`` is what a browser shows without any script, and what a screen reader reads. With
+JavaScript, ``hover.js`` shows it at once, also on focus, and links marks to tables.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from headfit.report.marks import Mark, Marks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST = 200
+"""Marks of one plot that speak; of more, the first."""
+_PAD, _LEAST, _RING = 5.0, 16.0, 6.0  # points; the page shows one as about 1.5 px
+_GID = "of-"
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(text: str) -> str:
+    """Replace what cannot stand in a page."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def name_artists(marks: Marks) -> None:
+    """Give what is drawn of a head an id that SVG keeps; before it is drawn."""
+    for number, (_, artist) in enumerate(marks.drawn):
+        artist.set_gid(f"{_GID}{number}")
+
+
+def with_marks(
+    svg: str, key: str, figure: Figure, axes: Axes, marks: Marks, heads: set[str]
+) -> str:
+    """Lay marks over a drawing.
+
+    Args:
+        svg: the drawing; ids in it begin with ``key``.
+        key: names it within the page.
+        figure: what was drawn.
+        axes: its axes.
+        marks: of the axes.
+        heads: the candidates that the page has rows for; marks of others are linked to none.
+    """
+    if not marks.data:
+        return svg
+    drawn = [head if head in heads else "" for head, _ in marks.drawn]
+    svg = re.sub(
+        rf'<g id="({key}-{_GID}(\d+))"',
+        lambda m: f'<g id="{m[1]}"{_attribute("head", drawn[int(m[2])])}',
+        svg,
+    )
+    # who cannot see it gets the numbers, not the labels of ticks
+    svg = svg.replace(f'<g id="{key}-figure_1"', f'<g aria-hidden="true" id="{key}-figure_1"', 1)
+    over = "".join(_element(mark, figure, axes, heads) for mark in marks.data[:MOST])
+    body, _, _ = svg.rpartition("</svg>")
+    return f'{body}<g class="marks">{over}</g></svg>'
+
+
+def _element(mark: Mark, figure: Figure, axes: Axes, heads: set[str]) -> str:
+    places = axes.transData.transform(mark.spots) * (72 / figure.dpi)
+    height = 72 * figure.get_figheight()
+    xs, ys = [float(x) for x, _ in places], [height - float(y) for _, y in places]
+    left, wide = _span(xs)
+    top, high = _span(ys)
+    links = _attribute("head", mark.head if mark.head in heads else "")
+    links += _attribute("class", mark.label)
+    return (
+        f'<g class="mark" role="img"{links}><title>{_escaped(mark.text)}</title>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="4"/>'
+        f'<circle cx="{xs[0]:.1f}" cy="{ys[0]:.1f}" r="{_RING:g}"/></g>'
+    )
+
+
+def _span(values: list[float]) -> tuple[float, float]:
+    """Give where an area begins that holds all values with room around, and its length."""
+    length = max(max(values) - min(values) + 2 * _PAD, _LEAST)
+    return (max(values) + min(values) - length) / 2, length
+
+
+def _attribute(name: str, value: str) -> str:
+    return f' data-{name}="{_escaped(value)}"' if value else ""
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))
