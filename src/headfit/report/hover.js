@@ -22,6 +22,7 @@
   // a head's rows and marks, or a class's, light up together
   let lit = [];
   const light = (owner) => {
+    if (lit[0] === owner) return;
     for (const element of lit) element.classList.remove("lit", "here");
     const { head, class: label } = owner?.dataset ?? {};
     const same = (element) =>
@@ -34,7 +35,8 @@
   // above what speaks or else below it, and within the window
   let speaker = null;
   let focused = null;
-  let dismissed = null;
+  let said = [];
+  let dismissed = [];
   const place = (owner, pointer) => {
     const box = owner.getBoundingClientRect();
     const width = document.documentElement.clientWidth;
@@ -48,11 +50,17 @@
     speaker = null;
     tip.hidden = true;
   };
-  const show = (owner, pointer) => {
-    if (owner === speaker || owner === dismissed) return;
-    dismissed = null;
+  const words = (element) => element.dataset.tip ?? element.getAttribute("aria-label");
+  const show = (owners, pointer) => {
+    const [owner, ...others] = owners;
+    if (dismissed.includes(owner)) return;
+    const more = others.length > 3 ? [`and ${others.length - 3} more`] : [];
+    const text = [...[owner, ...others.slice(0, 3)].map(words), ...more].join("\n");
+    if (owner === speaker && text === tip.textContent) return;
+    dismissed = [];
+    said = owners;
     speaker = owner;
-    tip.textContent = owner.dataset.tip ?? owner.getAttribute("aria-label");
+    tip.textContent = text;
     // at the left edge it is as wide as it can be, whatever was there before
     tip.style.left = "0";
     tip.hidden = false;
@@ -60,34 +68,38 @@
     light(owner.closest(".mark, tr"));
   };
 
-  // where marks lie upon each other, the one whose value is nearest
+  // where marks lie upon each other, the one whose value is nearest, and those that hide it
+  const HIDES = 4;
   const distance = (mark, event) => {
     const box = (mark.querySelector("circle") ?? mark).getBoundingClientRect();
     return Math.hypot(box.x + box.width / 2 - event.clientX, box.y + box.height / 2 - event.clientY);
   };
   const under = (event) => {
     const found = event.target.closest?.(SPEAKS);
-    if (!found?.matches(".mark")) return found;
+    if (!found?.matches(".mark")) return found ? [found] : [];
     const marks = document.elementsFromPoint(event.clientX, event.clientY);
-    const near = marks.map((element) => element.closest(".mark")).filter(Boolean);
-    return near.sort((a, b) => distance(a, event) - distance(b, event))[0] ?? found;
+    const near = [...new Set(marks.map((element) => element.closest(".mark") ?? found))];
+    near.sort((a, b) => distance(a, event) - distance(b, event));
+    return near.filter((mark) => distance(mark, event) < distance(near[0], event) + HIDES);
   };
   let leaving = 0;
   const leave = () => {
     leaving = 0;
-    if (focused) return show(focused);
+    if (focused) return show([focused]);
     hide();
     light(null);
   };
   const point = (event) => {
     // one may go to the tooltip and read it there
-    const found = event.target === tip ? speaker : under(event);
-    if (found || speaker === null) {
+    const within = event.target === tip;
+    const found = within ? [] : under(event);
+    if (within || found.length || speaker === null) {
       clearTimeout(leaving);
       leaving = 0;
     }
-    if (found) return show(found, event.clientX);
-    dismissed = null;
+    if (within) return;
+    if (found.length) return show(found, event.clientX);
+    dismissed = [];
     if (speaker) leaving ||= setTimeout(leave, 150);
     else light(event.target.closest?.("tr[data-head], tr[data-class]") ?? null);
   };
@@ -99,8 +111,9 @@
   document.addEventListener("focusin", (event) => {
     const found = event.target.closest(SPEAKS);
     if (!found || !event.target.matches(":focus-visible")) return;
+    dismissed = [];
     focused = found;
-    show(found);
+    show([found]);
   });
   document.addEventListener("focusout", () => {
     if (focused) {
@@ -110,7 +123,7 @@
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !speaker) return;
-    dismissed = speaker;
+    dismissed = said;
     focused = null;
     hide();
   });
@@ -142,8 +155,10 @@
   document.getElementById("filter").addEventListener("input", () => {
     const gone = new Set(all("#heads tr[hidden]").map((row) => row.dataset.head));
     for (const element of all(".plot [data-head]")) {
-      element.classList.toggle("dim", gone.has(element.dataset.head));
-      if (element.matches(".mark")) element.ariaHidden = gone.has(element.dataset.head) || null;
+      const faded = gone.has(element.dataset.head);
+      element.classList.toggle("dim", faded);
+      if (faded) element.setAttribute("aria-hidden", "true");
+      else element.removeAttribute("aria-hidden");
     }
     for (const group of all(".marks")) stops(group);
   });
