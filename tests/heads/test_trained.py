@@ -17,11 +17,13 @@ from headfit.heads.layers import registered
 from headfit.heads.layers.attention import ATTENTION
 from headfit.heads.layers.covariance import COVARIANCE, newton_schulz
 from headfit.heads.layers.low_rank import LOW_RANK
+from headfit.heads.layers.low_rank_start import FLATTEN_PENALTIES, truncated_flatten
 from headfit.heads.layers.multi_query import MULTI_QUERY
 from headfit.heads.layers.netvlad import NETVLAD
 from headfit.heads.layers.simpool import SIMPOOL
 from headfit.heads.pooling import find_pooling, pooling_names
 from headfit.heads.presets import DEFAULT_HEADS
+from headfit.heads.ridge_start import SCALES
 from headfit.heads.trained import TrainedPooling
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -291,6 +293,40 @@ def test_low_rank_starts_as_a_classifier_of_averages():
     for few in (1, 2, 5):
         start = LOW_RANK.initial(SHAPE, CLASSES, 0, maps[:few], labels[:few])
         assert all(np.isfinite(array).all() for array in start)
+
+
+def test_low_rank_starts_near_flatten_where_the_place_tells_the_class():
+    rng, labels = np.random.default_rng(0), np.arange(240) % CLASSES
+    maps = rng.uniform(0, 0.5, (240, 24, 16)).astype(np.float32)
+    maps[np.arange(240), 6 * labels, 3] += 1  # one thing, in as many places as there are classes
+    maps -= maps[:120].mean(axis=(0, 1))
+    places, channels = LOW_RANK.initial(SHAPE, CLASSES, 0, maps[:120], labels[:120])
+    logits = LOW_RANK.forward(np, maps[120:], [places, channels])
+    assert np.mean(logits.argmax(axis=1) == labels[120:]) > 0.95
+    for k in range(CLASSES):
+        assert np.abs(places[k, 0]).argmax() == 6 * k
+        assert np.abs(channels[k, 0]).argmax() == 3
+
+
+@quick
+@given(shapes, seeds)
+def test_a_start_of_full_rank_is_ridge_regression_on_whole_maps(shape, seed):
+    _, height, width, depth = shape
+    rng, n = np.random.default_rng(seed), 12
+    maps = rng.normal(size=(n, height * width, depth)).astype(np.float32)
+    labels = np.arange(n) % CLASSES
+    full = min(height * width, depth)
+    split = np.arange(4), np.arange(4, n)
+    places, channels, loss = truncated_flatten(maps, labels, CLASSES, full, split)
+    logits = LOW_RANK.forward(np, maps, [places, channels])
+    x, targets = maps.reshape(n, -1).astype(np.float64), np.eye(CLASSES)[labels] - 1 / CLASSES
+    found = []
+    for penalty in FLATTEN_PENALTIES:
+        strength = penalty * np.mean(np.sum(x**2, axis=1))
+        kernel = np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ targets)
+        found += [x @ kernel * scale for scale in SCALES]
+    assert min(np.abs(each - logits).max() for each in found) < 1e-3 * np.abs(logits).max() + 1e-4
+    assert np.isfinite(loss)
 
 
 def test_a_readout_asks_for_the_classes():

@@ -21,7 +21,7 @@ from headfit.heads.chain import Head
 from headfit.study.problem import Outcome, Problem
 
 # to be raised with every change of how heads are fitted
-FORMAT = 3
+FORMAT = 4
 PACKAGES = ("headfit", "numpy", "scipy", "jax")
 FACTS = "facts"  # the member that holds JSON
 
