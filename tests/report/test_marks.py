@@ -67,6 +67,18 @@ def test_maps_say_their_shapes_and_a_forecast_what_it_is(results: dict[str, Any]
     assert forecast in titles(drawn["learning_curve"].svg)
 
 
+def test_curves_are_of_the_heads_on_the_recommended_backbone(results: dict[str, Any]) -> None:
+    rows = results["candidates"]
+    results["candidates"] = [
+        {**copy.deepcopy(row), "name": f"{size}/{row['name']}"} for size in "ab" for row in rows
+    ]
+    results["verdict"]["recommended"] = "b/gap-16"
+    drawn = pictures(results)
+    for plot in ("spectrum", "learning_curve"):
+        linked = set(re.findall('data-head="(.*?)"', drawn[plot].svg))
+        assert linked == {"b/gap", "b/flatten"}
+
+
 def test_a_hostile_name_is_text_in_the_drawing_and_matches_its_row(
     results: dict[str, Any],
 ) -> None:

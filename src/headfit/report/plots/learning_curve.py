@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headfit.report.marks import belongs, say
 from headfit.report.plots.style import (
     SCORE,
+    beside,
     colour,
     finish,
     ink,
@@ -36,9 +37,10 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax = new_axes(ax)
     for head in found["heads"]:
         name = head["name"]
-        _line(ax, head["points"], name, marker=marker(name), ms=4)
+        link = beside(results, name)
+        _line(ax, head["points"], name, link, marker=marker(name), ms=4)
         if head["forecast"]:
-            _line(ax, head["forecast"], name, ", forecast", ls="--")
+            _line(ax, head["forecast"], name, link, ", forecast", ls="--")
     ax.axvline(found["training_images"], color=ink(), lw=0.8, ls=":")
     ax.set_xscale("log")
     seen = [point["images"] for head in found["heads"] for point in head["points"]]
@@ -70,7 +72,9 @@ def _seen(head: dict[str, Any]) -> str:
     )
 
 
-def _line(ax: Axes, rows: list[dict[str, Any]], head: str, kind: str = "", **style: Any) -> None:
+def _line(
+    ax: Axes, rows: list[dict[str, Any]], head: str, link: str, kind: str = "", **style: Any
+) -> None:
     x = [row["images"] for row in rows]
     shade = colour(head)
     line = ax.plot(x, [100 * row["mean"] for row in rows], color=shade, label=head + kind, **style)
@@ -83,8 +87,8 @@ def _line(ax: Axes, rows: list[dict[str, Any]], head: str, kind: str = "", **sty
         alpha=0.15,
         lw=0,
     )
-    belongs(ax, head, [*line, band])
+    belongs(ax, link, [*line, band])
     for row in rows:
         said = f"{head}{kind}: {row['images']:,} images, balanced accuracy {with_interval(row)}"
         # intervals of several heads lie upon each other
-        say(ax, said, (row["images"], 100 * row["mean"]), head=head)
+        say(ax, said, (row["images"], 100 * row["mean"]), head=link)

@@ -10,6 +10,7 @@ from headfit.report.plots.style import (
     GREEN,
     ORANGE,
     SCORE,
+    beside,
     finish,
     needed,
     new_axes,
@@ -43,15 +44,17 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     high = [100 * s["high"] if k else m for s, k, m in zip(scores, known, means, strict=True)]
     ax.fill_between(places, low, high, color=GREEN, alpha=0.25, lw=0)
     ax.plot(places, means, color=GREEN, marker="D", ms=4)
-    belongs(ax, "gap", ax.plot(places[0], means[0], color=BLUE, marker="o", ls=""))
-    belongs(ax, "flatten", ax.plot(places[-1], means[-1], color=ORANGE, marker="s", ls=""))
+    gap, flatten = beside(results, "gap"), beside(results, "flatten")
+    belongs(ax, gap, ax.plot(places[0], means[0], color=BLUE, marker="o", ls=""))
+    belongs(ax, flatten, ax.plot(places[-1], means[-1], color=ORANGE, marker="s", ls=""))
     heads = ["gap", *[""] * (len(rows) - 2), "flatten"]
     for x, row, head in zip(places, rows, heads, strict=True):
         said = (
             f"τ = {row['tau']:g}{head and f', {head}'}: balanced accuracy "
             f"{with_interval(scores[x])}, log-loss {row['log_loss']['mean']:.3f}"
         )
-        say(ax, said, (x, means[x]), (x, low[x]), (x, high[x]), head=head)
+        link = {"gap": gap, "flatten": flatten}.get(head, "")
+        say(ax, said, (x, means[x]), (x, low[x]), (x, high[x]), head=link)
     names = [f"{row['tau']:g}" for row in rows]
     names[0], names[-1] = f"{names[0]}\ngap", f"{names[-1]}\nflatten"
     ax.set_xticks(places, names)

@@ -102,6 +102,13 @@ def ranked(results: dict[str, Any]) -> list[dict[str, Any]]:
     return rows[:MOST] + [row for row in rows[MOST:] if row["name"] == chosen]
 
 
+def beside(results: dict[str, Any], head: str) -> str:
+    """Name the candidate that is this head on the backbone of the recommended one."""
+    chosen = results["verdict"]["recommended"]
+    row = next(row for row in results["candidates"] if row["name"] == chosen)
+    return f"{chosen.removesuffix(row['head'])}{head}"
+
+
 def errors(score: dict[str, Any]) -> tuple[float, float]:
     """Give how far the interval reaches below and above the mean, in percent; 0 if unknown."""
     if score["low"] is None or score["high"] is None:
