@@ -15,6 +15,7 @@ from scipy import stats
 import stored_run
 from headfit.errors import UsageError
 from headfit.report import plots
+from headfit.report.inline import picture
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +119,11 @@ def test_parameters_have_few_round_ticks(
         candidate["parameters"]["head"] = counts[min(number, 1)]
     axes = plots.cost(results)
     assert [label.get_text() for label in axes.get_xticklabels()] == expected
+
+
+def test_a_name_that_looks_like_markup_is_drawn_as_it_is(results: Any) -> None:
+    name = 'x id="x" href="#y"'
+    results["reliability"]["classes"][0]["name"] = name
+    drawn = picture("classes", plots.classes, results)
+    assert f">{name}<" in drawn.svg
+    assert 'id="classes-' in drawn.svg

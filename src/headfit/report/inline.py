@@ -122,11 +122,16 @@ def _tidy(svg: str, key: str) -> str:
 
 def _prefixed(svg: str, key: str) -> str:
     """Make ids differ from those of other drawings in the page."""
-    svg = re.sub(r'\bid="', f'id="{key}-', svg)
-    svg = re.sub(r'href="#', f'href="#{key}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{key}-", svg)
+    # within tags only: a class may be called id="x"
+    return re.sub(r"<[^>]*>", lambda tag: _prefixed_tag(tag[0], key), svg)
+
+
+def _prefixed_tag(tag: str, key: str) -> str:
+    tag = re.sub(r'\bid="', f'id="{key}-', tag)
+    tag = re.sub(r'href="#', f'href="#{key}-', tag)
+    tag = re.sub(r"url\(#", f"url(#{key}-", tag)
     return re.sub(
         r'aria-labelledby="([^"]*)"',
         lambda m: f'aria-labelledby="{" ".join(f"{key}-{name}" for name in m[1].split())}"',
-        svg,
+        tag,
     )
