@@ -163,7 +163,8 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
     header = done.stdout[: done.stdout.index("───")]
     for words in ("head", "acc. %", "interval", "loss", "parameters", "model", "points", "train"):
         assert words in header
-    assert max(map(len, header.splitlines())) <= 80
+    assert max(map(len, header.splitlines())) <= 120
+    assert done.stdout.count("●") == 2
     assert {path.name for path in run.iterdir()} == {
         *("report.html", "results.json", "model.keras", "predictions.csv", "suspects.csv")
     }

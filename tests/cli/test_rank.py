@@ -28,9 +28,20 @@ def test_people_get_a_table_and_what_to_do_next(photos: Path, capsys: Capture) -
     assert any(line.startswith(f"→ {LITE}") for line in lines)
     assert any(line.startswith(f"≈ {LITE}") for line in lines)
     assert any(line.strip() == "random weights" for line in lines)
-    assert max(len(line.rstrip()) for line in lines if line.startswith(("→", "≈", "─"))) <= 80
+    assert all("●" in line for line in lines if line.startswith(("→ eff", "≈ eff")))
     assert f"Next: headfit compare {photos} --backbone {LITE} --size 64" in lines
     assert "RANDOM" in captured.err
+
+
+def test_the_table_fits_a_terminal_of_80_columns(
+    photos: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headfit.cli.console.PIPED_WIDTH", 80)
+    assert main(["rank", str(photos), *TWO]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.rstrip() for line in lines if line.startswith(("→", "≈", "─"))]
+    assert max(map(len, rows)) <= 80
+    assert sum("●" in row for row in rows) == 2
 
 
 def test_json_is_the_only_thing_on_stdout(photos: Path, capsys: Capture) -> None:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, Task
 from rich.table import Table
 
-from headfit.watcher import Watcher
+from headfit.cli.bars import StageColumn, rate, time_left
+from headfit.cli.memory import Memory, in_words
+from headfit.cli.plain import never_fails
+from headfit.watcher import IMAGES, Scored, Watcher
 
 PIPED_WIDTH = 120
+LOOK = 1.0  # seconds from one look at the memory and the clock to the next
+SPEAK = 30.0  # seconds that a stage may be silent where there are no bars
 
 
 def output() -> Console:
     """Give the console for results; wide enough for the table when it is piped."""
+    never_fails(sys.stdout)
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, emoji=False)
 
 
@@ -57,26 +56,29 @@ class ConsoleWatcher(Watcher):
     """Shows stages as live bars on a terminal, as plain lines elsewhere; use as a context."""
 
     def __init__(self) -> None:
+        never_fails(sys.stderr)
         self._console = Console(stderr=True, highlight=False, emoji=False)
+        # rich calls a pipe a terminal where FORCE_COLOR is set; colour may be forced, bars not
+        self._live = sys.stderr.isatty() and not self._console.is_dumb_terminal
+        self._memory = Memory()
         self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
+            StageColumn(
+                lambda: self._memory.now, "line" if self._console.options.ascii_only else "dots"
+            ),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            expand=True,
+            disable=not self._live,
         )
-        self._task: TaskID | None = None
-        self._stage = ""
-        self._start = 0.0
+        self._task: Task | None = None
+        self._start = self._spoke = 0.0
+        self._stop = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="headfit-progress", daemon=True)
 
     def __enter__(self) -> ConsoleWatcher:
+        self._memory.measure()
         self._progress.start()
+        self._ticker.start()
         return self
 
     def __exit__(
@@ -85,29 +87,83 @@ class ConsoleWatcher(Watcher):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._close()
-        self._progress.stop()
+        self._stop.set()
+        try:
+            if kind is None:
+                self._close()
+                self._memory.measure()
+                if self._memory.peak is not None:
+                    self._say(f"Peak memory {in_words(self._memory.peak)}")
+        finally:
+            # whatever happens, the cursor comes back
+            self._progress.stop()
 
     def stage(self, name: str, total: float, unit: str = "") -> None:
         """Show a new bar, and a line for the one that is done."""
         self._close()
-        self._stage, self._start = name, time.monotonic()
-        self._task = self._progress.add_task(name, total=total, detail="")
+        self._start = self._spoke = time.monotonic()
+        number = self._progress.add_task(
+            name, total=total, images=unit == IMAGES, skipped=0, detail="", last=""
+        )
+        self._task = next(task for task in self._progress.tasks if task.id == number)
 
     def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
         """Move the bar."""
-        detail = f"{skipped} skipped" if skipped else detail
         if self._task is not None:
-            self._progress.update(self._task, completed=done, detail=detail)
+            self._progress.update(
+                self._task.id,
+                completed=done,
+                detail=detail,
+                skipped=max(skipped, self._task.fields["skipped"]),
+            )
+
+    def scored(self, found: Scored) -> None:
+        """Show the score beside the bar until the next one is there."""
+        mean = found.score["mean"]
+        if self._task is not None and mean is not None:
+            last = f"{found.name.rpartition('/')[2]} {100 * mean:.1f} %"
+            self._progress.update(self._task.id, last=last)
 
     def tell(self, message: str) -> None:
         """Print a line above the bar."""
-        self._console.print(message, markup=False, soft_wrap=True)
+        self._say(message)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _close(self) -> None:
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            seconds = time.monotonic() - self._start
-            self._console.print(f"{self._stage}: {seconds:.1f} s", markup=False, soft_wrap=True)
-            self._task = None
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._progress.remove_task(task.id)
+        seconds = time.monotonic() - self._start
+        words = [f"{seconds:.1f} s"]
+        # below a second it is files that were read, not images that were computed
+        if task.fields["images"] and seconds >= 1 and task.completed:
+            words.append(f"{rate(task.completed / seconds)} images/s")
+        if task.fields["skipped"]:
+            words.append(f"{task.fields['skipped']:,} skipped")
+        self._say(f"{task.description}: {', '.join(words)}")
+
+    def _tick(self) -> None:
+        """Look at the memory; where there is no bar, say now and then how far a stage is."""
+        while not self._stop.wait(LOOK):
+            self._memory.measure()
+            task = self._task
+            if not self._live and task is not None and time.monotonic() - self._spoke >= SPEAK:
+                self._spoke = time.monotonic()
+                self._say(f"{task.description}: {so_far(task)}")
+
+
+def so_far(task: Task) -> str:
+    """Say in words how far a stage is."""
+    if task.fields["images"]:
+        words = [f"{task.completed:,.0f} of {task.total or 0:,.0f} images"]
+        words += [f"{rate(task.speed)} images/s"] if task.speed else []
+        words += [f"{task.fields['skipped']:,} skipped"] if task.fields["skipped"] else []
+    else:
+        words = [f"{task.percentage:.0f} %"]
+        words += [task.fields["detail"]] if task.fields["detail"] else []
+        words += [f"last: {task.fields['last']}"] if task.fields["last"] else []
+    left = time_left(task)
+    return ", ".join([*words, left] if left else words)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headfit.cli.console import standings_table
+from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
 from headfit.study.table import table_rows
 
@@ -23,6 +24,8 @@ COLUMNS = (
     "overfit\npoints",
     "train\ns",
 )
+# least width of a terminal for so many of them; report.html has all
+ROOM = ((76, 8), (58, 6), (0, 4))
 BEST = 10  # rows of a grid; its other table has all
 
 ANSWERS = {
@@ -36,7 +39,12 @@ ANSWERS = {
 
 def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     """Print what a person wants to know of a comparison."""
-    console.print(study_table(results))
+    plain = console.options.ascii_only
+    print_with_forest(
+        console,
+        study_ranges(results),
+        lambda axis: study_table(results, axis, width=console.width, ascii_only=plain),
+    )
     console.print()
     console.print(results["verdict"]["sentence"], markup=False)
     if len(results["backbones"]) > 1:
@@ -58,24 +66,65 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     console.print(f"Written: {out}/{files}", markup=False)
 
 
-def study_table(results: dict[str, Any]) -> Table:
-    """Make the table of heads, best first; the recommended one is marked."""
+def study_table(
+    results: dict[str, Any],
+    axis: Axis | None = None,
+    *,
+    width: int = 80,
+    ascii_only: bool = False,
+) -> Table:
+    """Make the table of heads, best first; the recommended one is marked.
+
+    Args:
+        results: content of ``results.json``.
+        axis: of the plot in a last column; None for none.
+        width: of the terminal; a narrow one gets fewer columns.
+        ascii_only: whether the plot does without the characters of boxes.
+    """
     settings, images = results["settings"], results["images"]
     title = (
         f"{_places(results)}, "
         f"{images['used']:,} images, {len(images['classes'])} classes, "
         f"{settings['repeats']} × {settings['folds']} folds"
     )
-    table = standings_table(title, COLUMNS)
-    rows = table_rows(results)
-    if not _of_backbones(results) and len(rows) > BEST:
-        table.title = f"{title}; the best {BEST} of {len(rows)}"
-        chosen_too = [r for r in rows[BEST:] if r["head"] == results["verdict"]["recommended"]]
-        rows = rows[:BEST] + chosen_too
-    for row in rows:
-        chosen = row["head"] == results["verdict"]["recommended"]
-        table.add_row(*_cells(row, chosen), style="bold" if chosen else "")
+    rows, count = _shown(results), len(results["candidates"])
+    if len(rows) < count:
+        title += f"; the best {BEST} of {count}"
+    columns = next(columns for least, columns in ROOM if width >= least)
+    table = standings_table(title, COLUMNS[:columns])
+    if axis:
+        add_axis(table, axis)
+    for row, drawn in zip(rows, study_ranges(results), strict=True):
+        plot = [draw(drawn, axis, ascii_only=ascii_only)] if axis else []
+        table.add_row(
+            *_cells(row, drawn.mark)[:columns], *plot, style="bold" if drawn.chosen else ""
+        )
     return table
+
+
+def study_ranges(results: dict[str, Any]) -> list[Range]:
+    """Give the scores of the table's rows, in their order."""
+    recommended = results["verdict"]["recommended"]
+    return [
+        Range(
+            row["head"],
+            row["balanced_accuracy"],
+            row["low"],
+            row["high"],
+            "→" if row["head"] == recommended else " ",
+            row["head"] == recommended,
+        )
+        for row in _shown(results)
+    ]
+
+
+def _shown(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give all heads of a backbone; of a grid the best and the recommended one."""
+    rows = table_rows(results)
+    if _of_backbones(results) or len(rows) <= BEST:
+        return rows
+    recommended = results["verdict"]["recommended"]
+    return rows[:BEST] + [row for row in rows[BEST:] if row["head"] == recommended]
 
 
 def _places(results: dict[str, Any]) -> str:
@@ -130,9 +179,9 @@ def _reliability_line(found: dict[str, Any]) -> str:
     return f"{line}; {wrong}, see suspects.csv."
 
 
-def _cells(row: dict[str, Any], chosen: bool) -> list[str]:
+def _cells(row: dict[str, Any], mark: str) -> list[str]:
     return [
-        f"{'→' if chosen else ' '} {row['head']}",
+        f"{mark} {row['head']}",
         _percent(row["balanced_accuracy"]),
         f"{_percent(row['low'])}–{_percent(row['high'])}",
         f"{row['log_loss']:.3f}",

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from headfit.backbones.weights import IMAGENET
 from headfit.cli.console import ConsoleWatcher, output, standings_table
+from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.screening import rank
 from headfit.study.ranking_results import label
 
@@ -38,7 +39,12 @@ def run_ranking(folder: Path, as_json: bool, **arguments: Any) -> None:
 
 def show_ranking(console: Console, results: dict[str, Any]) -> None:
     """Print what a person wants to know of a ranking."""
-    console.print(ranking_table(results))
+    plain = console.options.ascii_only
+    print_with_forest(
+        console,
+        ranking_ranges(results),
+        lambda axis: ranking_table(results, axis, ascii_only=plain),
+    )
     rows = results["backbones"]
     if len(rows) > 1:
         equal = any(row["within_noise"] for row in rows[1:])
@@ -53,24 +59,45 @@ def show_ranking(console: Console, results: dict[str, Any]) -> None:
     console.print("Its feature maps are kept, so that needs no backbone pass.", markup=False)
 
 
-def ranking_table(results: dict[str, Any]) -> Table:
-    """Make the table of backbones, best first."""
+def ranking_table(
+    results: dict[str, Any], axis: Axis | None = None, *, ascii_only: bool = False
+) -> Table:
+    """Make the table of backbones, best first.
+
+    Args:
+        results: of the ranking.
+        axis: of the plot in a last column; None for none.
+        ascii_only: whether the plot does without the characters of boxes.
+    """
     images = results["images"]
     title = f"{images['used']:,} images, {len(images['classes'])} classes, each left out in turn"
     table = standings_table(title, COLUMNS)
-    for number, row in enumerate(results["backbones"]):
-        table.add_row(*_cells(row, best=number == 0), style="" if number else "bold")
+    if axis:
+        add_axis(table, axis)
+    for row, drawn in zip(results["backbones"], ranking_ranges(results), strict=True):
+        plot = [draw(drawn, axis, ascii_only=ascii_only)] if axis else []
+        table.add_row(*_cells(row, drawn), *plot, style="bold" if drawn.chosen else "")
     return table
 
 
-def _cells(row: dict[str, Any], *, best: bool) -> list[str]:
+def ranking_ranges(results: dict[str, Any]) -> list[Range]:
+    """Give the scores of the table's rows, in their order."""
+    found = []
+    for number, row in enumerate(results["backbones"]):
+        score, best = row["balanced_accuracy"], number == 0
+        mark = "→" if best else "≈" if row["within_noise"] else " "
+        name = label(row["backbone"], row["weights"])
+        found.append(Range(name, score["mean"], score["low"], score["high"], mark, best))
+    return found
+
+
+def _cells(row: dict[str, Any], drawn: Range) -> list[str]:
     score, difference = row["balanced_accuracy"], row["difference"]
-    mark = "→" if best else "≈" if row["within_noise"] else " "
     margin = difference["high"] - difference["mean"]
-    behind = "" if best else f"{_percent(-difference['mean'])} ± {_percent(margin)}"
+    behind = "" if drawn.chosen else f"{_percent(-difference['mean'])} ± {_percent(margin)}"
     weights = "" if row["weights"] == IMAGENET else f"\n  {Path(row['weights']).name} weights"
     return [
-        f"{mark} {row['backbone']}{weights}",
+        f"{drawn.mark} {row['backbone']}{weights}",
         _percent(score["mean"]),
         f"{_percent(score['low'])}–{_percent(score['high'])}",
         behind,
