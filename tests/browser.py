@@ -25,8 +25,11 @@ MISSING = "needs chromium and its driver: apt-get install chromium chromium-driv
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[Any]:
-    """Start a browser of its own that cannot reach the network, and end it."""
+def browser(*, loopback: bool = False) -> Iterator[Any]:
+    """Start a browser of its own that cannot reach the network, and end it.
+
+    With ``loopback`` it reaches this machine, and nothing else.
+    """
     from selenium import webdriver  # noqa: PLC0415  (needless where there is no browser)
     from selenium.webdriver.chrome.service import Service  # noqa: PLC0415
 
@@ -36,11 +39,14 @@ def browser() -> Iterator[Any]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
+        if loopback:
+            # a proxy that is not there; a browser goes past any proxy to its own machine
+            options.add_argument("--proxy-server=http://127.0.0.1:9")
         driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
         try:
             driver.execute_cdp_cmd("Network.enable", {})
             refused = {
-                "offline": True,
+                "offline": not loopback,
                 "latency": 0,
                 "downloadThroughput": 0,
                 "uploadThroughput": 0,

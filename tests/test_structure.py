@@ -41,6 +41,7 @@ LAYERS = (
     ("options", "looks", "maps", "precision", "price", "entries", "grouping", "shift", "insight"),
     ("announce", "provenance", "outcome", "pipeline", "refitted", "screening"),
     ("samples", "conversion"),
+    ("live",),
     ("cli",),
     ("__main__",),
 )

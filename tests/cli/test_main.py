@@ -130,7 +130,9 @@ def test_a_full_disk_leaves_nothing_half_written(photos: Path, tmp_path: Path) -
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert [path for path in tmp_path.rglob("*") if path.name.startswith(".tmp-")] == []
-    assert list(run.glob("*")) == []
+    assert [path.name for path in run.iterdir()] == ["progress.json"]
+    found = json.loads((run / "progress.json").read_text())
+    assert (found["state"], "Cannot write" in found["error"]) == ("failed", True)
 
 
 @pytest.mark.slow
@@ -166,7 +168,8 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
     assert max(map(len, header.splitlines())) <= 120
     assert done.stdout.count("●") == 2
     assert {path.name for path in run.iterdir()} == {
-        *("report.html", "results.json", "model.keras", "predictions.csv", "suspects.csv")
+        *("report.html", "results.json", "model.keras", "predictions.csv", "suspects.csv"),
+        "progress.json",
     }
     table = tmp_path / "new.csv"
     pattern = str(photos / "*" / "0[01].jpg")

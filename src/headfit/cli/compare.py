@@ -18,6 +18,7 @@ Examples:
   headfit compare photos --backbone VGG16 --size 96,160 --cut block4_pool,block5_pool
   headfit compare photos --groups 'patient(\\d+)'   one patient stays in one fold
   headfit compare photos --heads gap,flatten,gap-dropout0.4-512 --folds 10
+  headfit compare photos --watch                  look on in a browser while it runs
   headfit compare photos --json > results.json    for machines
 """
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "Compare heads on your images, and train the best one.",
     "demo": "Run a comparison on data that comes with headfit.",
     "rank": "Order backbones by a quick test on your images.",
+    "ui": "Serve the page of a run while it goes on.",
     "report": "Write the page of a run anew, from its numbers.",
     "predict": "Classify images with a model that compare made.",
     "explain": "Draw where a model looks: heat maps over your images.",

@@ -110,6 +110,9 @@ _STUDY = (
         show_default=True,
         help="How feature maps are stored: float16, or float32 in twice the space.",
     ),
+    click.option(
+        "--watch", is_flag=True, help="Serve a page of the run while it goes on, on this machine."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print results.json on stdout, no table."),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )

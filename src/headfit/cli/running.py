@@ -5,7 +5,9 @@ Importing this takes two seconds, so commands do it when they run and not for th
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +16,54 @@ import click
 from headfit import files
 from headfit.cli.console import ConsoleWatcher, output
 from headfit.cli.show import show_study
+from headfit.cli.watching import until_interrupted
+from headfit.live.record import Recorder
 from headfit.pipeline import compare
+from headfit.watcher import Watchers
 
 
 def run_study(
     folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
 ) -> None:
-    """Compare, save and show."""
+    """Compare, save and show; the page is served meanwhile if ``--watch`` asks for it."""
     if options.pop("quick"):
         options["protocol"] = "quick"
+    watch = options.pop("watch")
     files.check_writable(out)
-    with ConsoleWatcher() as watcher:
-        study = compare(folder, watcher=watcher, **options)
-        watcher.stage("Writing the model", 1)
-        study.save(out)
+    console = ConsoleWatcher()
+    recorder = Recorder(out, folder.name, console.tell)
+    with _served(recorder, out) if watch else contextlib.nullcontext():
+        # whoever looks on is told of an end before the terminal is
+        with console, recorder:
+            watcher = Watchers([recorder, console])
+            study = compare(folder, watcher=watcher, **options)
+            watcher.stage("Writing the model", 1)
+            study.save(out)
+        _show(study.results, out, as_json, notes)
+        if watch:
+            until_interrupted()
+
+
+def _show(results: dict[str, Any], out: Path, as_json: bool, notes: tuple[str, ...]) -> None:
     if as_json:
-        click.echo(json.dumps(study.results, indent=2))
+        click.echo(json.dumps(results, indent=2))
         return
     console = output()
-    show_study(console, study.results, str(out))
+    show_study(console, results, str(out))
     for note in notes:
         console.print(note, markup=False)
+
+
+@contextlib.contextmanager
+def _served(recorder: Recorder, out: Path) -> Iterator[None]:
+    from headfit.live.server import serving  # noqa: PLC0415  (only for --watch)
+    from headfit.live.site import Site  # noqa: PLC0415
+
+    site = Site(recorder.to_dict, out)
+    with serving(site) as address:
+        click.echo(f"Watch: {address}", err=True)
+        try:
+            yield
+        except BaseException:
+            site.farewell()
+            raise
