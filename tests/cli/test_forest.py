@@ -137,7 +137,10 @@ def test_the_plot_of_a_grid_has_the_rows_of_its_table() -> None:
     results["verdict"]["recommended"] = worst["name"]
     console = Console(width=80, record=True, file=io.StringIO(), emoji=False)
     print_with_forest(console, study_ranges(results), lambda axis: study_table(results, axis))
-    drawn = [line for line in console.export_text().splitlines() if "●" in line]
+    lines = console.export_text().splitlines()
+    drawn = [line for line in lines if "●" in line]
+    table = lines[: lines.index(next(line for line in lines if not line.strip()))]
+    assert sum("block5_expand_relu/g" in line for line in table) == 8  # none is folded
     assert len(drawn) == BEST + 1
     assert drawn[-1].startswith("→")
 

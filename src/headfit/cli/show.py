@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -24,8 +25,9 @@ COLUMNS = (
     "overfit\npoints",
     "train\ns",
 )
-# least width of a terminal for so many of them; report.html has all
-ROOM = ((76, 8), (58, 6), (0, 4))
+# cells that so many of them take beside the names; report.html has all
+ROOM = ((61, 8), (44, 6), (25, 4))
+NAME = 34  # cells; longer names are folded
 BEST = 10  # rows of a grid; its other table has all
 
 ANSWERS = {
@@ -78,7 +80,7 @@ def study_table(
     Args:
         results: content of ``results.json``.
         axis: of the plot in a last column; None for none.
-        width: of the terminal; a narrow one gets fewer columns.
+        width: of the terminal; where it is narrow or names are long there are fewer columns.
         ascii_only: whether the plot does without the characters of boxes.
     """
     settings, images = results["settings"], results["images"]
@@ -90,7 +92,7 @@ def study_table(
     rows, count = _shown(results), len(results["candidates"])
     if len(rows) < count:
         title += f"; the best {BEST} of {count}"
-    columns = next(columns for least, columns in ROOM if width >= least)
+    columns = _columns(rows, width)
     table = standings_table(title, COLUMNS[:columns])
     if axis:
         add_axis(table, axis)
@@ -100,6 +102,12 @@ def study_table(
             *_cells(row, drawn.mark)[:columns], *plot, style="bold" if drawn.chosen else ""
         )
     return table
+
+
+def _columns(rows: list[dict[str, Any]], width: int) -> int:
+    """Count the columns for which there is room beside the names."""
+    names = 2 + min(NAME, max(cell_len(row["head"]) for row in rows))
+    return next((columns for cells, columns in ROOM if width - cells >= names), ROOM[-1][1])
 
 
 def study_ranges(results: dict[str, Any]) -> list[Range]:
