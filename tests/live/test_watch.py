@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import browser
+from headfit.live.record import Recorder
 from photos import write_folder
 
 GATED = Path(__file__).with_name("gated.py")
@@ -214,6 +215,17 @@ def test_from_another_terminal_until_the_run_is_interrupted(
     assert [path.name for path in run.iterdir()] == ["progress.json"]
     # nobody serves the page any more, and it says so
     wait_for(lambda: text(driver, "#state") == "No answer")
+
+
+def test_a_file_that_is_damaged_meanwhile_is_said(driver: Any, tmp_path: Path) -> None:
+    (tmp_path / "progress.json").write_text(json.dumps(Recorder(tmp_path, FOLDER).to_dict()))
+    with started(tmp_path, "ui", str(tmp_path)) as viewer:
+        driver.get(viewer.address())
+        wait_for(lambda: text(driver, "#headline") == "The run is about to begin.")
+        (tmp_path / "progress.json").write_text("{")
+        wait_for(lambda: "is not JSON" in text(driver, "#headline"))
+        (tmp_path / "progress.json").write_text(json.dumps(Recorder(tmp_path).to_dict()))
+        wait_for(lambda: text(driver, "#state") == "Comparing heads")
 
 
 @pytest.mark.slow

@@ -39,12 +39,12 @@ def command(run: Path, port: int | None, host: str, debug: bool) -> None:
     from headfit.live.site import Site  # noqa: PLC0415
 
     site = Site(RunFolder(run).progress, run)
-    if not is_loopback(host):
-        click.echo(
-            f"WARNING: on {host} everyone who can reach this machine sees the run, its report and "
-            f"the images in it.",
-            err=True,
-        )
     with serving(site, host, port or 0) as address:
+        if not is_loopback(host):
+            click.echo(
+                f"WARNING: on {host} everyone who can reach this machine sees the run, its report "
+                f"and the images in it.",
+                err=True,
+            )
         click.echo(f"Watch: {address}", err=True)
         until_interrupted()

@@ -163,11 +163,12 @@
     if (text) write($("news"), text);
   };
 
-  const lose = () => {
+  const lose = (said) => {
     write($("state"), "No answer");
     $("state").dataset.state = "lost";
     document.title = "headfit: no answer";
-    const text = "headfit has ended, and nobody serves this page; the terminal says why.";
+    const ended = "headfit has ended, and nobody serves this page; the terminal says why.";
+    const text = said || ended;
     write($("headline"), text);
     write($("news"), text);
   };
@@ -175,9 +176,13 @@
   let before = null;
   let misses = 0;
   const ask = async () => {
+    let said = "";
     try {
       const answer = await fetch("/progress.json", { signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) throw new Error(await answer.text());
+      if (!answer.ok) {
+        said = await answer.text();
+        throw new Error(said);
+      }
       const now = await answer.json();
       if (before && now.started !== before.started) before = null; // another run, same folder
       if (now.state === "done" && now.report) {
@@ -189,7 +194,7 @@
       misses = 0;
     } catch {
       misses += 1;
-      if (misses === LOST) lose();
+      if (misses === LOST) lose(said);
     }
     setTimeout(ask, PAUSE);
   };

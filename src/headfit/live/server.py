@@ -156,10 +156,11 @@ def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
         server = _Server(host, port, site)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"Cannot listen on {host}, --port {port}: {reason}. Choose another --port, or none for "
-            f"any that is free."
-        ) from error
+        if port:
+            text = f"Cannot listen on --port {port} of {host}: {reason}. Choose another, or none."
+        else:
+            text = f"Cannot listen on --host {host}: {reason}. It must be of this machine."
+        raise UsageError(text) from error
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
