@@ -161,6 +161,26 @@ def test_a_long_stage_is_not_silent_in_a_pipe(
     assert any(line.startswith("Training heads: 25 %, flatten, last: gap 50.0 %") for line in lines)
 
 
+def test_what_comes_before_the_images_does_not_slow_their_rate(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "LOOK", 0.01)
+    monkeypatch.setattr(console, "SPEAK", 0.05)
+    monkeypatch.setattr(console, "PAUSE", 0.3)
+    with ConsoleWatcher() as watcher:
+        watcher.stage("Images", 10000, "images")
+        watcher.advance(1)
+        time.sleep(1.0)  # the graph is built
+        for done in range(10, 130, 10):
+            watcher.advance(done)
+            time.sleep(0.02)
+    spoken = [line for line in capsys.readouterr().err.splitlines() if " of 10,000" in line]
+    rate = re.search(r"([\d.,]+) images/s", spoken[-1])
+    # about 500 a second; with the pause in it, no more than 120
+    assert rate
+    assert float(rate[1].replace(",", "")) > 150
+
+
 def test_nothing_is_said_of_progress_on_stdout(capsys: Capture) -> None:
     with ConsoleWatcher() as watcher:
         watcher.stage("Images", 2, "images")

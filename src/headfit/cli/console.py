@@ -20,6 +20,7 @@ from headfit.watcher import IMAGES, Scored, Watcher
 
 PIPED_WIDTH = 120
 LOOK = 1.0  # seconds from one look at the memory and the clock to the next
+PAUSE = 2.0  # seconds between two images that tell of a graph being built, not of their rate
 SPEAK = 30.0  # seconds that a stage may be silent where there are no bars
 
 
@@ -71,7 +72,8 @@ class ConsoleWatcher(Watcher):
             disable=not self._live,
         )
         self._task: Task | None = None
-        self._start = self._spoke = 0.0
+        self._start = self._spoke = self._moved = 0.0
+        self._steady = False
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="headfit-progress", daemon=True)
 
@@ -101,7 +103,8 @@ class ConsoleWatcher(Watcher):
     def stage(self, name: str, total: float, unit: str = "") -> None:
         """Show a new bar, and a line for the one that is done."""
         self._close()
-        self._start = self._spoke = time.monotonic()
+        self._start = self._spoke = self._moved = time.monotonic()
+        self._steady = False
         number = self._progress.add_task(
             name, total=total, images=unit == IMAGES, skipped=0, detail="", last=""
         )
@@ -110,6 +113,7 @@ class ConsoleWatcher(Watcher):
     def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
         """Move the bar."""
         if self._task is not None:
+            self._forget_pause(self._task, done)
             self._progress.update(
                 self._task.id,
                 completed=done,
@@ -127,6 +131,16 @@ class ConsoleWatcher(Watcher):
     def tell(self, message: str) -> None:
         """Print a line above the bar."""
         self._say(message)
+
+    def _forget_pause(self, task: Task, done: float) -> None:
+        """Begin the rate anew after the first pause: else hours seem left at first."""
+        now = time.monotonic()
+        if self._steady or not task.fields["images"]:
+            return
+        if now - self._moved > PAUSE:
+            self._progress.reset(task.id, completed=int(done))
+            self._steady = True
+        self._moved = now
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
