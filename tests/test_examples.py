@@ -97,5 +97,5 @@ def test_flatten_is_necessary_where_the_place_is_the_class_and_only_there(
 
 def test_every_example_is_listed() -> None:
     text = (EXAMPLES / "README.md").read_text("utf-8")
-    for path in EXAMPLES.glob("*.py"):
+    for path in (*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")):
         assert (f"({path.name})" in text) == (path.stem != "common")

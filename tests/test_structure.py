@@ -26,7 +26,7 @@ MODULES = {
 # from low to high: a module imports from its own layer and from those below
 LAYERS = (
     ("errors",),
-    ("digests", "files", "heatmap", "processors", "watcher"),
+    ("digests", "display", "files", "heatmap", "processors", "watcher"),
     ("worker",),
     ("images",),
     ("heads",),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit import files, keras_model
+from headfit import display, files, keras_model
 from headfit.backbones import graph_cache
 from headfit.backbones.engine import EngineInfo, OpenVINOEngine, Tagged
 from headfit.backbones.probe import probe_images
@@ -28,6 +28,7 @@ from headfit.study.model_reliability import ModelReliability
 from headfit.study.temperature import scale
 
 AGREEMENT = 1e-3
+SHOWN = 20  # names of classes in a notebook
 WRITER = "headfit.loading:write_graph"
 PathLike = str | os.PathLike[str]
 Images = np.ndarray | Iterable[PathLike]
@@ -185,6 +186,20 @@ class Classifier:
             f"<Classifier {record.backbone} + {record.head}: {len(self.classes)} classes, "
             f"{self.contract.height}×{self.contract.width} px>"
         )
+
+    def _repr_html_(self) -> str:
+        record, sure = self.record, self.record.reliability
+        listed = ", ".join(self.classes[:SHOWN])
+        more = len(self.classes) - SHOWN
+        rows = [
+            ("backbone", record.backbone),
+            ("head", record.head),
+            ("input", f"{self.contract.height} × {self.contract.width} px, RGB 0–255"),
+            (f"{len(self.classes)} classes", f"{listed} and {more} more" if more > 0 else listed),
+            ("temperature", f"{sure.temperature:.2f}" if sure else "not in the file"),
+            ("written by", f"headfit {record.version}"),
+        ]
+        return display.table((), rows, "Classifier", numbers=False)
 
     @property
     def _reliability(self) -> ModelReliability:

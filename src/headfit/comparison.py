@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import os
 from collections.abc import Mapping
@@ -13,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from headfit import files
+from headfit import display, files
 from headfit.blueprint import Blueprint
 from headfit.classifier import Classifier
 from headfit.errors import UnknownNameError
 from headfit.images.index import ImageIndex
 from headfit.model_file import kept_models, kept_path
 from headfit.report.html import NAME, write_report
-from headfit.study.table import table_rows
+from headfit.study.table import COLUMNS, shown, table_rows
 from headfit.study.verdict import Verdict
 
 SCHEMA = "headfit.results/1"
@@ -68,6 +67,26 @@ class Study:
         except ImportError:
             return rows
         return pd.DataFrame(rows).set_index("head")
+
+    def plot(self, kind: str = "scores", ax: Any = None) -> Any:
+        """Draw one of the plots of :mod:`headfit.report.plots`.
+
+        Args:
+            kind: its name, for instance ``"scores"``, ``"posterior"`` or ``"confusion"``.
+            ax: matplotlib axes to draw into; those of a new figure if None.
+
+        Returns:
+            The axes.
+
+        Raises:
+            UnknownNameError: if there is no such plot; lists those that there are.
+            UsageError: if the comparison did not measure what it shows; says how to.
+        """
+        from headfit.report import plots  # noqa: PLC0415  (scipy)
+
+        if kind not in plots.__all__:
+            raise UnknownNameError("plot", str(kind), plots.__all__)
+        return getattr(plots, kind)(self.results, ax)
 
     def classifier(self, head: str | None = None) -> Classifier:
         """Give a head, fitted on all training images, joined to its backbone.
@@ -145,17 +164,18 @@ class Study:
         return self.verdict.sentence
 
     def _repr_html_(self) -> str:
-        rows = table_rows(self.results)
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row.values()) + "</tr>"
-            for row in rows
+        rows, settings = table_rows(self.results), self.results["settings"]
+        images = self.results["images"]
+        where = "; ".join(
+            f"{each['backbone']}{' to ' + each['cut'] if each['cut'] else ''} "
+            f"at {each['input_size']} px"
+            for each in self.results["backbones"]
         )
-        return (
-            f"<p><b>{html.escape(self.verdict.sentence)}</b></p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        caption = (
+            f"{where}: {images['used']:,} images, {len(images['classes'])} classes, "
+            f"{settings['repeats']} × {settings['folds']} folds"
         )
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        names = [row["head"] for row in rows]
+        cells = [(name, *shown(row)) for name, row in zip(names, rows, strict=True)]
+        found = display.table(("head", *COLUMNS), cells, caption, names.index(self.recommended))
+        return self.verdict._repr_html_() + found

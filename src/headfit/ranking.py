@@ -5,6 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from headfit import display
+from headfit.study.ranking_results import label
+
+# what a person reads beside the name of a backbone; see :func:`shown`
+COLUMNS = (
+    "balanced accuracy, %",
+    "95 % interval",
+    "points behind",
+    "parameters",
+    "ms an image",
+)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -44,6 +56,45 @@ class Ranking:
 
     def __str__(self) -> str:
         return str(self.results["sentence"])
+
+    def _repr_html_(self) -> str:
+        rows = self.results["backbones"]
+        cells = []
+        for number, row in enumerate(rows):
+            mark = "≈ " if number and row["within_noise"] else ""
+            cells.append((mark + label(row["backbone"], row["weights"]), *shown(row, number == 0)))
+        images = self.results["images"]
+        caption = (
+            f"{images['used']:,} images, {len(images['classes'])} classes, each left out in turn"
+        )
+        found = display.table(("backbone", *COLUMNS), cells, caption, 0)
+        failed = [
+            display.paragraph(f"Not ranked: {label(f['backbone'], f['weights'])}: {f['reason']}")
+            for f in self.results["failed"]
+        ]
+        return display.paragraph(self) + found + "".join(failed)
+
+
+def shown(row: dict[str, Any], best: bool) -> list[str]:
+    """Write a row of ``backbones`` as a person reads it, a text for each of ``COLUMNS``.
+
+    Args:
+        row: of the results.
+        best: whether it is the first, which is behind no other.
+    """
+    score, difference = row["balanced_accuracy"], row["difference"]
+    margin = difference["high"] - difference["mean"]
+    return [
+        _percent(score["mean"]),
+        f"{_percent(score['low'])}–{_percent(score['high'])}",
+        "" if best else f"{_percent(-difference['mean'])} ± {_percent(margin)}",
+        f"{row['parameters']:,}",
+        f"{row['latency_ms']:.1f}",
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from headfit.cli.console import standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
-from headfit.study.table import table_rows
+from headfit.study.table import shown, table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (
@@ -99,7 +99,9 @@ def study_table(
     for row, drawn in zip(rows, study_ranges(results), strict=True):
         plot = [draw(drawn, axis, ascii_only=ascii_only)] if axis else []
         table.add_row(
-            *_cells(row, drawn.mark)[:columns], *plot, style="bold" if drawn.chosen else ""
+            *[f"{drawn.mark} {row['head']}", *shown(row)][:columns],
+            *plot,
+            style="bold" if drawn.chosen else "",
         )
     return table
 
@@ -185,19 +187,6 @@ def _reliability_line(found: dict[str, Any]) -> str:
     many = found["suspects_found"]
     wrong = "1 label looks wrong" if many == 1 else f"{many} labels look wrong"
     return f"{line}; {wrong}, see suspects.csv."
-
-
-def _cells(row: dict[str, Any], mark: str) -> list[str]:
-    return [
-        f"{mark} {row['head']}",
-        _percent(row["balanced_accuracy"]),
-        f"{_percent(row['low'])}–{_percent(row['high'])}",
-        f"{row['log_loss']:.3f}",
-        f"{row['parameters']:,}",
-        f"{100 * row['share']:.1f}",
-        f"{100 * row['overfit_gap']:.1f}",
-        f"{row['train_seconds']:.1f}",
-    ]
 
 
 def _percent(value: float | None) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from headfit.backbones.weights import IMAGENET
 from headfit.cli.console import ConsoleWatcher, output, standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
+from headfit.ranking import shown
 from headfit.screening import rank
 from headfit.study.ranking_results import label
 
@@ -92,19 +93,5 @@ def ranking_ranges(results: dict[str, Any]) -> list[Range]:
 
 
 def _cells(row: dict[str, Any], drawn: Range) -> list[str]:
-    score, difference = row["balanced_accuracy"], row["difference"]
-    margin = difference["high"] - difference["mean"]
-    behind = "" if drawn.chosen else f"{_percent(-difference['mean'])} ± {_percent(margin)}"
     weights = "" if row["weights"] == IMAGENET else f"\n  {Path(row['weights']).name} weights"
-    return [
-        f"{drawn.mark} {row['backbone']}{weights}",
-        _percent(score["mean"]),
-        f"{_percent(score['low'])}–{_percent(score['high'])}",
-        behind,
-        f"{row['parameters']:,}",
-        f"{row['latency_ms']:.1f}",
-    ]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+    return [f"{drawn.mark} {row['backbone']}{weights}", *shown(row, drawn.chosen)]

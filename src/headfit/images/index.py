@@ -8,7 +8,6 @@ Two layouts are recognised::
 
 from __future__ import annotations
 
-import html
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from headfit import display
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import IMAGE_SUFFIXES
 
@@ -126,19 +126,21 @@ class ImageIndex:
             skipped=_by_path((*self.skipped, *extra_skipped)),
         )
 
+    # both show the folder's name only: notebooks are given to others, who need not know the disk
     def __repr__(self) -> str:
         parts = {split: self.splits.count(split) for split in (TRAIN, VALIDATION, TEST)}
         listed = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
         more = f" ({listed})" if set(self.splits) - {TRAIN} else ""
         classes = len(self.classes)
-        return f"<ImageIndex {_show(self.root)}: {len(self)} images{more}, {classes} classes>"
+        name = _show(self.root.name or self.root)
+        return f"<ImageIndex {name}: {len(self)} images{more}, {classes} classes>"
 
     def _repr_html_(self) -> str:
-        row = "<tr><td>{}</td><td>{}</td></tr>".format
-        rows = "".join(row(_html(name), count) for name, count in self.counts().items())
-        caption = f"{_html(str(self.root))}: {len(self)} images, {len(self.skipped)} skipped"
-        head = "<tr><th>class</th><th>images</th></tr>"
-        return f"<table><caption>{caption}</caption>{head}{rows}</table>"
+        caption = (
+            f"{self.root.name or self.root}: {len(self):,} images, {len(self.skipped):,} skipped"
+        )
+        rows = [(name, f"{count:,}") for name, count in self.counts().items()]
+        return display.table(("class", "images"), rows, caption)
 
 
 def require_per_class(index: ImageIndex, folds: int) -> None:
@@ -343,8 +345,3 @@ def _frozen(labels: object) -> np.ndarray:
     array = np.array(labels, dtype=np.int64)
     array.setflags(write=False)
     return array
-
-
-def _html(text: str) -> str:
-    # A name that is not UTF-8 holds lone surrogates, which no page can be written with.
-    return html.escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))

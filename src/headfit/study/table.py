@@ -4,11 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
+# what a person reads beside the name of a head; see :func:`shown`
+COLUMNS = (
+    "balanced accuracy, %",
+    "95 % interval",
+    "log-loss",
+    "parameters",
+    "% of model",
+    "overfit, points",
+    "training, s",
+)
+
 
 def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Flatten ``results`` to a row for each candidate, best balanced accuracy first."""
     candidates = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
     return [_row(candidate) for candidate in candidates]
+
+
+def shown(row: dict[str, Any]) -> list[str]:
+    """Write a row as a person reads it, a text for each of ``COLUMNS``."""
+    return [
+        _percent(row["balanced_accuracy"]),
+        f"{_percent(row['low'])}–{_percent(row['high'])}",
+        f"{row['log_loss']:.3f}",
+        f"{row['parameters']:,}",
+        f"{100 * row['share']:.1f}",
+        f"{100 * row['overfit_gap']:.1f}",
+        f"{row['train_seconds']:.1f}",
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{100 * value:.1f}"
 
 
 def _row(candidate: dict[str, Any]) -> dict[str, Any]:

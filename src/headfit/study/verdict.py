@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from headfit import display
 from headfit.study.compare import (
     Difference,
     Interval,
@@ -22,7 +22,7 @@ from headfit.study.contrast import Floats, Ints, Table, contrast_with_gap
 from headfit.study.wording import write_sentence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The answer of a study.
 
@@ -67,11 +67,14 @@ class Verdict:
             "expected_score": dict(zip(names[:3], map(_known, self.expected_score), strict=True)),
         }
 
+    def __repr__(self) -> str:
+        return f"<Verdict: use {self.recommended}; Flatten: {self.flatten.replace('_', ' ')}>"
+
     def __str__(self) -> str:
         return self.sentence
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.sentence)}</p>"
+        return display.paragraph(self.sentence)
 
 
 def conclude(

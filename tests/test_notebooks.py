@@ -1,0 +1,84 @@
+"""The notebooks among the examples run, and give what is stored in them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+LARGEST = 400_000  # bytes
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+# processors differ in the last digits, and so now and then in the fate of an image
+RELATIVE, POINTS = 0.25, 1.5
+# the last column of a study's table, seconds
+TIMES = re.compile(r"<td[^>]*>(?:<b>)?[\d.]+(?:</b>)?</td></tr>")
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def said(cell: Any) -> Iterator[str]:
+    """Yield what a cell put out: its text, and of a figure that there is one."""
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            yield f"{output.name}: {output.text}"
+            continue
+        assert output.output_type in ("display_data", "execute_result"), output
+        if "image/png" in output.data:
+            yield "a figure"
+            continue
+        page = output.data.get("text/html", output.data["text/plain"])
+        yield TIMES.sub("</tr>", page) if "training, s" in page else page
+
+
+def check_same(stored: str, fresh: str) -> None:
+    """Compare texts: words and counts exactly, measured numbers nearly."""
+    assert NUMBER.sub("#", stored) == NUMBER.sub("#", fresh)
+    for one, other in zip(NUMBER.findall(stored), NUMBER.findall(fresh), strict=True):
+        expected, found = (float(text.replace(",", "")) for text in (one, other))
+        assert found == pytest.approx(expected, rel=RELATIVE, abs=POINTS), (one, other)
+
+
+def test_it_is_stored_as_executed_and_tells_nothing_of_a_machine(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert len(text.encode()) < LARGEST
+    outputs = json.dumps([cell.outputs for cell in code(read(path))])
+    assert re.findall(r"(?:/home|/root|/tmp|/Users|[A-Z]:\\\\)[/\\]?\w*", outputs) == []
+    assert '"stderr"' not in outputs
+    assert outputs.count("image/png") >= 4
+    cells = code(read(path))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+@pytest.mark.slow
+def test_it_gives_again_what_is_stored(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Jupyter's and matplotlib's own files, so that nothing is written into the user's home
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    stored, fresh = read(path), read(path)
+    for cell in code(fresh):
+        cell.outputs = []
+    client = NotebookClient(
+        fresh, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    for old, new in zip(code(stored), code(fresh), strict=True):
+        for one, other in zip(said(old), said(new), strict=True):
+            check_same(one, other)
