@@ -66,6 +66,16 @@ def look(driver: Any, *, dark: bool = False, width: int = 1200, script: bool = T
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
 
 
+def visit(driver: Any, address: str) -> None:
+    """Open a page anew, also if it is the one that is open, and wait until it is whole."""
+    from selenium.webdriver.support.ui import WebDriverWait  # noqa: PLC0415
+
+    driver.get("about:blank")
+    driver.get(address)
+    ready = "return document.readyState === 'complete' && location.href !== 'about:blank'"
+    WebDriverWait(driver, 60).until(lambda opened: opened.execute_script(ready))
+
+
 def axe_source() -> str:
     """Give axe-core, the accessibility checker, from the package that carries it."""
     import axe_selenium_python  # noqa: PLC0415

@@ -1,9 +1,12 @@
-"""Shared by all tests: a home of their own, and a Keras backend."""
+"""Shared by all tests: a home of their own, a Keras backend, and an order for several workers."""
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,29 @@ if TYPE_CHECKING:
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # graphs of backbones are kept for the whole session; nothing of the user's is read or written
 os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-tests-")
+
+# a worker that begins one of these last would keep the others waiting
+LONGEST = (
+    *("test_engine.py", "test_pipeline.py", "test_main.py", "test_real_data.py"),
+    *("test_calibration.py", "test_own_heads.py", "test_grid.py", "test_convert.py"),
+    *("test_examples.py", "test_notebooks.py", "test_watch.py", "test_build.py"),
+    *("test_inspection_findings.py", "test_own_models.py", "test_screening.py", "test_quality.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, one of each to a worker."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_end_with_their_file() -> Iterator[None]:
+    """Let go of what JAX has compiled, which no other file uses: gigabytes by the end."""
+    yield
+    if jax := sys.modules.get("jax"):
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def driver() -> Iterator[Any]:
 @pytest.fixture
 def page(driver: Any, address: str) -> Any:
     browser.look(driver)
-    driver.get(address)
+    browser.visit(driver, address)
     return driver
 
 
@@ -207,7 +207,7 @@ def test_without_javascript_the_browser_has_the_titles(
     driver: Any, address: str, results: dict[str, Any]
 ) -> None:
     browser.look(driver, script=False)
-    driver.get(address)
+    driver.get(address)  # nothing can be asked of the page meanwhile
     browser.look(driver)  # to look at; what has run by now has not run
     for plot in SPEAKING:
         found = find(driver, f"#plot-{plot} .mark > title")
@@ -218,7 +218,7 @@ def test_without_javascript_the_browser_has_the_titles(
 
 def test_every_tooltip_is_within_a_window_of_400_pixels(driver: Any, address: str) -> None:
     browser.look(driver, width=400)
-    driver.get(address)
+    browser.visit(driver, address)
     outside = """
     const bad = [];
     for (const mark of document.querySelectorAll('.mark, #confusion td[data-tip]')) {
@@ -244,7 +244,7 @@ def test_an_accessibility_check_finds_nothing_serious_while_a_tooltip_is_shown(
     dark: bool, driver: Any, address: str
 ) -> None:
     browser.look(driver, dark=dark)
-    driver.get(address)
+    browser.visit(driver, address)
     find(driver, "#heads thead button")[-1].send_keys("\ue004")  # tab
     driver.execute_script(browser.axe_source())
     found = driver.execute_async_script("axe.run(arguments[0]).then(arguments[1])", AREA)

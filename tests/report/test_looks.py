@@ -83,7 +83,7 @@ def test_each_map_lies_on_its_picture_and_the_class_filter_reaches_it(
     with browser.browser() as driver:
         for name, address in pages.items():
             browser.look(driver, dark=name == "none", width=1200 if name == "photos" else 400)
-            driver.get(address)
+            browser.visit(driver, address)
             maps = all_of(driver, ".looks .heat .map")
             under = all_of(driver, f".looks .heat {'.grey' if name == 'photos' else '.blank'}")
             assert len(maps) == len(under) == 2 * len(stored)

@@ -33,7 +33,7 @@ def driver() -> Iterator[Any]:
 @pytest.fixture
 def page(driver: Any, address: str) -> Any:
     browser.look(driver)
-    driver.get(address)
+    browser.visit(driver, address)
     return driver
 
 
@@ -111,7 +111,7 @@ def test_a_hostile_name_stays_text(page: Any) -> None:
 
 def test_everything_is_readable_without_javascript(driver: Any, address: str) -> None:
     browser.look(driver, script=False)
-    driver.get(address)
+    driver.get(address)  # nothing can be asked of the page meanwhile
     # the driver itself needs scripts to look; what has run by now has not run
     browser.look(driver)
     assert len(find(driver, "#heads tbody tr")) == 4
@@ -124,7 +124,7 @@ def test_everything_is_readable_without_javascript(driver: Any, address: str) ->
 @pytest.mark.parametrize("width", [400, 1200])
 def test_nothing_is_wider_than_the_window(width: int, driver: Any, address: str) -> None:
     browser.look(driver, width=width)
-    driver.get(address)
+    browser.visit(driver, address)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
 
 
@@ -133,7 +133,7 @@ def test_an_accessibility_check_finds_nothing_serious(
     dark: bool, driver: Any, address: str
 ) -> None:
     browser.look(driver, dark=dark)
-    driver.get(address)
+    browser.visit(driver, address)
     # the page's own policy allows no foreign script; the driver's scripts are not the page's
     driver.execute_script(browser.axe_source())
     found = driver.execute_async_script("axe.run().then(arguments[0])")
