@@ -51,7 +51,8 @@ def read(shown: Any) -> Page:
     page = Page(shown._repr_html_())
     assert set(page.tags) <= {"p", "b", "table", "caption", "thead", "tbody", "tr", "th", "td"}
     # aligned, and nothing else: no colour that a dark notebook would swallow
-    assert page.styles <= {"style: text-align: left", "style: text-align: right"}
+    sides = {"style: text-align: left", "style: text-align: right"}
+    assert page.styles <= sides | {"style: white-space: nowrap"}
     return page
 
 

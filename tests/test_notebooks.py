@@ -15,9 +15,10 @@ from nbclient import NotebookClient
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 LARGEST = 400_000  # bytes
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
-# processors differ in the last digits, and so now and then in the fate of an image
-RELATIVE, POINTS = 0.25, 1.5
+NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?")
+# measured numbers, by their decimals: processors differ in the last digits of a feature map, and so
+# now and then in the fate of an image, of which there are a few hundred
+TOLERANCE = {1: 2.0, 2: 0.1, 3: 0.05}
 # the last column of a study's table, seconds
 TIMES = re.compile(r"<td[^>]*>(?:<b>)?[\d.]+(?:</b>)?</td></tr>")
 
@@ -48,10 +49,16 @@ def said(cell: Any) -> Iterator[str]:
 
 def check_same(stored: str, fresh: str) -> None:
     """Compare texts: words and counts exactly, measured numbers nearly."""
+    # an extrapolation, which magnifies what is measured
+    stored, fresh = (re.sub(r"about [\d,]+ images", "so many images", t) for t in (stored, fresh))
     assert NUMBER.sub("#", stored) == NUMBER.sub("#", fresh)
     for one, other in zip(NUMBER.findall(stored), NUMBER.findall(fresh), strict=True):
+        decimals = len(one.partition(".")[2])
+        if not decimals:
+            assert one == other
+            continue
         expected, found = (float(text.replace(",", "")) for text in (one, other))
-        assert found == pytest.approx(expected, rel=RELATIVE, abs=POINTS), (one, other)
+        assert found == pytest.approx(expected, abs=TOLERANCE[decimals]), (stored, fresh)
 
 
 def test_it_is_stored_as_executed_and_tells_nothing_of_a_machine(path: Path) -> None:

@@ -165,12 +165,11 @@ class Study:
 
     def _repr_html_(self) -> str:
         rows, settings = table_rows(self.results), self.results["settings"]
-        images = self.results["images"]
-        where = "; ".join(
-            f"{each['backbone']}{' to ' + each['cut'] if each['cut'] else ''} "
-            f"at {each['input_size']} px"
-            for each in self.results["backbones"]
-        )
+        images, places = self.results["images"], self.results["backbones"]
+        first = places[0]
+        cut = f" to {first['cut']}" if first["cut"] else ""
+        one = f"{first['backbone']}{cut} at {first['input_size']} px"
+        where = one if len(places) == 1 else f"{len(places)} backbones, sizes or cuts"
         caption = (
             f"{where}: {images['used']:,} images, {len(images['classes'])} classes, "
             f"{settings['repeats']} × {settings['folds']} folds"

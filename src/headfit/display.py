@@ -10,6 +10,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 _LEFT, _RIGHT = ' style="text-align: left"', ' style="text-align: right"'
+_LINE = ' style="white-space: nowrap"'
 
 
 def escape(text: object) -> str:
@@ -51,7 +52,7 @@ def table(
             cells = [f"<b>{cell}</b>" for cell in cells]
         body.append(_row("td", cells, sides))
     titles = f"<thead>{_row('th', [*map(escape, columns)], sides)}</thead>" if columns else ""
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    above = f"<caption{_LINE}>{escape(caption)}</caption>" if caption else ""
     return f"<table>{above}{titles}<tbody>{''.join(body)}</tbody></table>"
 
 
