@@ -130,6 +130,9 @@ def test_a_classifier_shows_what_it_is(tmp_path: Path) -> None:
         ["temperature", "1.25"],
         ["written by", "headfit 0.1.0"],
     ]
+    methods = re.findall(r"\w+", page.text.partition("headfit 0.1.0")[2].partition(" take ")[0])
+    assert len(methods) > 4
+    assert all(hasattr(hf.Classifier, name) for name in methods if name != "and")
 
 
 def test_a_classifier_of_many_classes_and_no_temperature(tmp_path: Path) -> None:

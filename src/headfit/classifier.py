@@ -199,7 +199,11 @@ class Classifier:
             ("temperature", f"{sure.temperature:.2f}" if sure else "not in the file"),
             ("written by", f"headfit {record.version}"),
         ]
-        return display.table((), rows, "Classifier", numbers=False)
+        use = (
+            "predict, predict_proba, predict_set, outlier_scores and explain take paths of image "
+            "files; model is the Keras model, and save(path) copies its file."
+        )
+        return display.table((), rows, "Classifier", numbers=False) + display.paragraph(use)
 
     @property
     def _reliability(self) -> ModelReliability:
