@@ -29,6 +29,7 @@ QUICK: dict[str, Any] = {
     "where": False,
     "curve": False,
 }
+PLAIN = ["gap", "flatten", "gap-16", "avgmax", "flatten-8-dropout0.2"]
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "ece", "auroc")
 
 
@@ -231,25 +232,34 @@ def test_a_study_shows_itself(study: hf.Study) -> None:
     assert study.verdict.sentence in study._repr_html_().replace("&#x27;", "'")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["gap", "flatten", "gap-16", "avgmax", "flatten-8-dropout0.2"])
-def test_plain_keras_gives_what_headfit_predicts(head: str, folder: Path, tmp_path: Path) -> None:
-    study = hf.compare(folder, heads=head, **QUICK)
-    study.save(tmp_path)
-    classifier = hf.Classifier.load(tmp_path / "model.keras")
-    paths = [folder / "test" / name / "00.jpg" for name in CLASSES]
-    mine = classifier.predict_proba(paths)
-    pixels = np.stack([_stretched(path) for path in paths])
-    np.save(tmp_path / "pixels.npy", pixels)
+@pytest.fixture(scope="module")
+def plain(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of each head, and what plain Keras predicts by it, in one process for all."""
+    root = tmp_path_factory.mktemp("plain")
+    np.save(root / "pixels.npy", np.stack([_stretched(path) for path in _one_of_each(folder)]))
+    for head in PLAIN:
+        hf.compare(folder, heads=head, **QUICK).save(root / head)
     code = (
-        "import keras, numpy as np, sys;"
-        "m = keras.models.load_model('model.keras', safe_mode=True);"
-        "np.save('plain.npy', m.predict(np.load('pixels.npy').astype('float32'), verbose=0));"
-        "assert 'headfit' not in sys.modules"
+        "import keras, numpy as np, sys\n"
+        "pixels = np.load('pixels.npy').astype('float32')\n"
+        "for head in sys.argv[1:]:\n"
+        "    m = keras.models.load_model(f'{head}/model.keras', safe_mode=True)\n"
+        "    np.save(f'{head}/plain.npy', m.predict(pixels, verbose=0))\n"
+        "assert 'headfit' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    plain = np.load(tmp_path / "plain.npy")
-    np.testing.assert_allclose(plain, mine, atol=1e-3)
+    call = [sys.executable, "-c", code, *PLAIN]
+    subprocess.run(call, cwd=root, check=True, capture_output=True)
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", PLAIN)
+def test_plain_keras_gives_what_headfit_predicts(head: str, folder: Path, plain: Path) -> None:
+    classifier = hf.Classifier.load(plain / head / "model.keras")
+    paths = _one_of_each(folder)
+    mine = classifier.predict_proba(paths)
+    np.testing.assert_allclose(np.load(plain / head / "plain.npy"), mine, atol=1e-3)
+    pixels = np.load(plain / "pixels.npy")
     np.testing.assert_allclose(classifier.predict_proba(pixels), mine, atol=1e-3)
     assert classifier.predict(paths) == [CLASSES[i] for i in mine.argmax(axis=1)]
 
@@ -278,6 +288,10 @@ def _timeless(results: dict[str, Any]) -> dict[str, Any]:
     for candidate in kept["candidates"]:
         del candidate["train_seconds"], candidate["latency_ms"]
     return kept
+
+
+def _one_of_each(folder: Path) -> list[Path]:
+    return [folder / "test" / name / "00.jpg" for name in CLASSES]
 
 
 def _stretched(path: Path) -> np.ndarray:
