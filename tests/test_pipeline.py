@@ -171,8 +171,10 @@ def test_heads_that_are_kept_become_models_beside_the_recommended_one(
         kept.classifier("gem")
     with pytest.raises(hf.UsageError, match="--keep names gmp, which is not compared"):
         hf.compare(folder, heads="gap,flatten", keep="gmp", **QUICK)
+    stranger = tmp_path / "heads" / "mine.keras"
+    stranger.write_bytes(b"a head of the user's own")
     study.save(tmp_path)  # which keeps none: nothing of another run may stand beside it
-    assert not written.exists()
+    assert list((tmp_path / "heads").iterdir()) == [stranger]
 
 
 def test_copies_of_an_image_stay_in_one_fold(tmp_path: Path) -> None:

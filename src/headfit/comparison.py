@@ -119,7 +119,8 @@ class Study:
         kept = {kept_path(target, name): each for name, each in self.kept.items()}
         for path in kept_models(target):
             if path not in kept:  # of an earlier run, and not beside this model
-                path.unlink()
+                with files.writing(path):
+                    path.unlink()
         for path, each in kept.items():
             each.write(path)
         predictions = self.predictions_csv()

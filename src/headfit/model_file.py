@@ -120,8 +120,15 @@ def kept_path(run: Path, head: str) -> Path:
 
 
 def kept_models(run: Path) -> list[Path]:
-    """List the models that a run keeps beside the recommended one."""
-    return sorted((run / KEPT).glob("*.keras"))
+    """List the models that a run keeps beside the recommended one; a stranger's file is none."""
+    found = []
+    for path in sorted((run / KEPT).glob("*.keras")):
+        try:
+            own = kept_path(run, ModelRecord.read(path).head) == path
+        except ModelFileError:
+            own = False
+        found += [path] if own else []
+    return found
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:

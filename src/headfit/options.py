@@ -15,6 +15,7 @@ from headfit.errors import UsageError
 from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
+from headfit.model_file import kept_path
 from headfit.study.compare import check_rope
 
 
@@ -39,6 +40,7 @@ PROTOCOLS = {
     "thorough": Protocol(10, 10),
 }
 LEAST_FOLDS = 3
+LONGEST_NAME = 200  # of a file, so that it can be written anywhere
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,11 @@ class Options:
                 raise UsageError(
                     f"--keep names {name}, which is not compared: add it to --heads, or choose of "
                     f"{', '.join(known)}."
+                )
+            if len(kept_path(Path(), name).name) > LONGEST_NAME:
+                raise UsageError(
+                    f"--keep names {name}, which is too long for the name of a file. Give the head "
+                    f"a shorter name, as a function of your own."
                 )
         return names
 

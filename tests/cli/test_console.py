@@ -46,7 +46,7 @@ output().print("result \\u2192 \\u25cf \\u2500 \\udcff")
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-8]|4[0-8]|9[0-7])(?:;[0-9]+)*m")
-FINAL = r"Images through efficientnet_lite0 at 224 px: [\d.]+ s, [\d,]+ images/s, 3 skipped"
+FINAL = r"Images through efficientnet_lite0 at 224 px: [\d.]+ s, 3 skipped"
 ENCODINGS = ("ascii", "latin-1", "cp1252")
 CASES: dict[object, tuple[int, tuple[str, ...], dict[str, str]]] = {
     60: (60, (), {}),

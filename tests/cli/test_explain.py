@@ -116,6 +116,8 @@ def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]
         (["model.keras", "photos", "--compare", "other.keras"], 2, "Unknown class 'top right'"),
         (["model.keras", "photos", "--compare", "gem"], 2, "Run compare again with --keep gem"),
         (["model.keras", "photos", "--compare", "flatten,flatten,flatten"], 2, "names 3 heads"),
+        (["model.keras", "photos", "--compare", "flatten"], 2, "sets flatten beside itself"),
+        (["model.keras", "photos", "--compare", "far/other.keras"], 2, "is not a file"),
         (["model.keras", "absent"], 2, "'absent' is neither a file nor a folder"),
         (["absent.keras", "photos"], 2, "'absent.keras' is not a file"),
         (["photos/9.jpg", "photos"], 1, "is not a .keras model that headfit can read"),

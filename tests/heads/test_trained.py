@@ -308,6 +308,23 @@ def test_low_rank_starts_near_flatten_where_the_place_tells_the_class():
         assert np.abs(channels[k, 0]).argmax() == 3
 
 
+def test_of_many_images_some_are_enough_to_start_from(monkeypatch):
+    monkeypatch.setattr("headfit.heads.layers.low_rank_start.MOST", 90)
+    rng, labels = np.random.default_rng(0), np.arange(240) % CLASSES
+    maps = rng.normal(0, 0.2, (240, 24, 16)).astype(np.float32)
+    maps[np.arange(240), 6 * labels, 3] += 1
+    split = np.arange(60), np.arange(60, 240)
+    *some, _ = truncated_flatten(maps, labels, CLASSES, 2, split)
+    chosen = np.concatenate([np.arange(22), np.arange(60, 127)])
+    again = truncated_flatten(
+        maps[chosen], labels[chosen], CLASSES, 2, np.split(np.arange(89), [22])
+    )
+    for found, expected in zip(some, again, strict=False):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    logits = LOW_RANK.forward(np, maps[127:], some)
+    assert np.mean(logits.argmax(axis=1) == labels[127:]) > 0.95
+
+
 @quick
 @given(shapes, seeds)
 def test_a_start_of_full_rank_is_ridge_regression_on_whole_maps(shape, seed):

@@ -13,6 +13,7 @@ from PIL import Image
 
 import browser
 import stored_run
+from headfit.errors import DataError
 from headfit.heatmap import OPPOSES, SUPPORTS
 from headfit.report.html import render, write_report
 from headfit.report.looks import looks, strongest
@@ -48,6 +49,14 @@ def test_a_map_has_a_pixel_for_each_position_in_the_colour_of_its_sign() -> None
 )
 def test_the_place_of_most_support_is_said(values: list[list[int]], expected: str) -> None:
     assert strongest(np.array(values, float)) == expected
+
+
+@pytest.mark.parametrize("rows", [[], [[1, 2], [3]], [1.0, 2.0], [[float("inf")]], [["x"]], "x"])
+def test_a_map_that_is_none_is_refused(rows: Any) -> None:
+    results = stored_run.results()
+    results["where"]["looks"][0]["heads"]["gap"]["map"] = rows
+    with pytest.raises(DataError, match=r"a map of '.*' is no table of numbers"):
+        looks(results, None)
 
 
 def test_a_run_without_them_has_no_such_section() -> None:

@@ -115,6 +115,9 @@ def test_paths_never_lead_out_of_the_folder(tmp_path: Path) -> None:
     inside = stored_run.predictions()[0].path
     outside = (tmp_path / "photos" / inside).resolve()
     paths = [inside, str(outside), f"../photos/{inside}", "gone.jpg"]
+    # another system's way out, which here is only a name
+    (tmp_path / "photos" / "..\\out.jpg").write_bytes((tmp_path / "photos" / inside).read_bytes())
+    paths += ["..\\out.jpg", "C:\\out.jpg", "\\\\host\\out.jpg"]
     assert set(thumbnails(tmp_path / "photos", paths)) == {inside}
 
 
@@ -150,6 +153,7 @@ def test_results_without_gap_where_and_curve_have_a_page_too(tmp_path: Path) -> 
     [
         (None, 2, "cannot be read"),
         ("{", 1, "not JSON"),
+        ("[" * 200_000, 1, "not JSON"),
         ("[]", 1, "schema None"),
         ('{"schema": "headfit.results/2"}', 1, "schema 'headfit.results/2'"),
         ('{"schema": "headfit.results/1"}', 1, "lacks what the page shows"),

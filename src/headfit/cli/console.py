@@ -90,6 +90,7 @@ class ConsoleWatcher(Watcher):
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
+        self._ticker.join()
         try:
             if kind is None:
                 self._close()
@@ -152,9 +153,6 @@ class ConsoleWatcher(Watcher):
         self._progress.remove_task(task.id)
         seconds = time.monotonic() - self._start
         words = [f"{seconds:.1f} s"]
-        # below a second it is files that were read, not images that were computed
-        if task.fields["images"] and seconds >= 1 and task.completed:
-            words.append(f"{rate(task.completed / seconds)} images/s")
         if task.fields["skipped"]:
             words.append(f"{task.fields['skipped']:,} skipped")
         self._say(f"{task.description}: {', '.join(words)}")

@@ -110,6 +110,8 @@ def _compared(model: Path, second: str | None) -> list[Path]:
     own = ModelRecord.read(model).head
     found = [model if name == own else kept_path(model.parent, name) for name in names]
     for name, path in zip(names, found, strict=True):
+        if name.endswith(".keras") or Path(name).name != name:
+            raise UsageError(f"--compare '{name}' is not a file; expected a model.keras.")
         if not path.is_file():
             raise UsageError(
                 f"--compare '{name}' is no model file, and no head that was kept beside '{model}' "
@@ -118,7 +120,13 @@ def _compared(model: Path, second: str | None) -> list[Path]:
             )
     if len(found) > 2:
         raise UsageError(f"--compare '{second}' names {len(found)} heads; expected one or two.")
-    return found if len(found) == 2 else [model, *found]
+    pair = found if len(found) == 2 else [model, *found]
+    if pair[0] == pair[1]:
+        raise UsageError(
+            f"--compare '{second}' sets {own} beside itself: that is the head of '{model}'. Name "
+            f"another."
+        )
+    return pair
 
 
 def _tracked(steps: Iterable[T], what: str, total: int, console: Console) -> Iterable[T]:

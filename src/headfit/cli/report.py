@@ -30,6 +30,8 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
 
     Nothing is computed; small pictures come from the images if they are still there.
     """
+    from jinja2 import UndefinedError  # noqa: PLC0415  (heavy)
+
     from headfit.report.html import NAME, write_report  # noqa: PLC0415  (heavy)
     from headfit.report.view import image_folder  # noqa: PLC0415
 
@@ -43,7 +45,7 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
         write_report(run / NAME, results, predictions, folder, anew=True)
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text; run compare anew.") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
         raise DataError(
             f"'{run / 'results.json'}' lacks what the page shows ({error}); it may be of another "
             f"version. Run compare anew."
@@ -58,7 +60,7 @@ def _results(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"'{path}' cannot be read: {error.strerror}; expected the folder that compare wrote."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is not JSON: {error}. Run compare anew.") from error
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema != "headfit.results/1":

@@ -37,8 +37,8 @@ def starts(
 
     Returns:
         A function from the images that each network learns from, bool (M, n), to arrays with M in
-        front. A start that depends on images is shown only those: what is held out may not show
-        through it.
+        front. A start that depends on images is shown only those, and their labels: what is held
+        out may not show through it, but for the centre and the scale of maps, which are of all.
     """
     shared = initial_weights(design, seed)
 

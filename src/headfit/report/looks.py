@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from headfit.errors import DataError
 from headfit.heatmap import bar, overlay, scale_of
 from headfit.report.thumbnails import thumbnails
 
 SIDE = 160
+MOST = 10_000  # positions
 BAR = (200, 10)
 ROWS, COLUMNS = ("upper ", "", "lower "), ("left", "middle", "right")
 
@@ -92,13 +94,13 @@ def looks(results: dict[str, Any], folder: Path | None) -> Looks | None:
     found = (results["where"] or {}).get("looks") or []
     if not found:
         return None
-    maps = [[np.array(one["map"], float) for one in each["heads"].values()] for each in found]
+    maps = [[_map(one["map"], each["path"]) for one in each["heads"].values()] for each in found]
     scale = scale_of(values for some in maps for values in some)
     photos = thumbnails(folder, [each["path"] for each in found], SIDE)
     images = [
         Look(
             each["path"],
-            each["kind"],
+            str(each["kind"]),
             each["label"],
             each["class"],
             photos.get(each["path"], ""),
@@ -119,6 +121,19 @@ def looks(results: dict[str, Any], folder: Path | None) -> Looks | None:
         for each, some in zip(found, maps, strict=True)
     ]
     return Looks(tuple(images), scale, _uri(bar(*BAR)))
+
+
+def _map(rows: Any, path: str) -> np.ndarray:
+    try:
+        values = np.array(rows, float)
+    except ValueError:  # rows of several lengths
+        values = np.empty(0)
+    if values.ndim != 2 or not 1 <= values.size <= MOST or not np.isfinite(values).all():
+        raise DataError(
+            f"results.json: a map of '{path}' is no table of numbers, {MOST:,} at most. Run "
+            f"compare anew."
+        )
+    return values
 
 
 def strongest(values: np.ndarray) -> str:

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from PIL import Image
 
@@ -40,8 +40,8 @@ def thumbnails(folder: Path | None, paths: Iterable[str], side: int = SIDE) -> d
 
 def _inside(path: str) -> bool:
     # results can come from anybody, and name any file
-    parts = PurePosixPath(path)
-    return not parts.is_absolute() and ".." not in parts.parts
+    kinds = (PurePosixPath(path), PureWindowsPath(path))
+    return not any(kind.anchor or ".." in kind.parts for kind in kinds)
 
 
 def _thumbnail(file: Path, side: int) -> str:

@@ -124,4 +124,5 @@ def image_folder(results: dict[str, Any]) -> Path | None:
         return None
     if len(words) < 3 or words[1] != "compare" or words[2].startswith("-"):
         return None
-    return Path(words[2])
+    # on Windows the mere look at \\host\share asks that host
+    return None if words[2].startswith(("\\\\", "//")) else Path(words[2])

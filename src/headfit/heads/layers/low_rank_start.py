@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 # flatten has so many weights that less than gap's penalties may serve
 FLATTEN_PENALTIES = (0.001, *PENALTIES)
 BLOCK = 64 * 1024**2  # bytes of whole weights at a time
+MOST = 2048  # images: their inner products cost n², and a start need not be exact
 
 
 def truncated_flatten(
@@ -26,7 +27,7 @@ def truncated_flatten(
     """Fit flatten by ridge regression and keep the first r products of each class.
 
     The penalty is the one with the least log-loss of whole weights on held-out images, which costs
-    no decomposition; the scale that of the truncated ones.
+    no decomposition; the scale that of the truncated ones. Of more than 2,048 images so many serve.
 
     Args:
         maps: float32 (n, P, C), centred.
@@ -39,7 +40,10 @@ def truncated_flatten(
         A float64 (K, r, P), whose numbers are about 1; B float64 (K, r, C); and the log-loss of the
         truncated weights on the held-out images.
     """
-    held, kept = split
+    held, kept = (part[: max(1, MOST * len(part) // len(maps))] for part in split)
+    rows = np.concatenate([held, kept])
+    maps, labels = maps[rows], labels[rows]
+    held, kept = np.split(np.arange(len(rows)), [len(held)])
     x = maps.reshape(len(maps), -1)
     gram, targets = (x @ x.T).astype(np.float64), targets_of(labels, classes)
     inner, across = gram[np.ix_(kept, kept)], gram[np.ix_(held, kept)]
