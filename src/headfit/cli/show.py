@@ -12,6 +12,7 @@ from rich.table import Table
 from headfit.cli.console import standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
+from headfit.model_file import kept_models
 from headfit.study.table import shown, table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
@@ -66,6 +67,9 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
         console.print(results["precision"]["sentence"], markup=False)
     files = "report.html, model.keras, results.json, predictions.csv, suspects.csv"
     console.print(f"Written: {out}/{files}", markup=False)
+    kept = sorted(path.name for path in kept_models(Path(out)))
+    if kept:
+        console.print(f"Kept: {out}/heads/{', '.join(kept)}", markup=False)
 
 
 def study_table(
