@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -162,6 +163,65 @@ def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path: 
     assert "not recorded" in said[0] and "Cannot write" in said[0]
 
 
+class Busy:
+    """``Path.replace`` of a system that replaces no file which is being read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self.left = times
+        monkeypatch.setattr(Path, "replace", lambda old, new: self._replace(old, new))
+
+    def _replace(self, old: Path, new: Path) -> None:
+        if self.left:
+            self.left -= 1
+            raise PermissionError(13, "Permission denied")
+        os.replace(old, new)  # noqa: PTH105  (that of Path is this one)
+
+
+def test_a_file_that_is_being_read_is_written_a_little_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "LEAST", 0.02)
+    monkeypatch.setattr(record, "PAUSES", (0.02,) * len(record.PAUSES))
+    said: list[str] = []
+    tries = len(record.PAUSES) + 1
+    busy = Busy(monkeypatch, 2 * tries)
+    with Recorder(tmp_path, complain=said.append) as recorder:
+        recorder.stage("Heads", 1)
+        recorder.advance(0)
+        wait_for(lambda: (tmp_path / "progress.json").exists())
+        busy.left = tries + 1  # more than a write in between gets
+    assert said == []
+    assert read(tmp_path)["state"] == "done"
+    assert {path.name for path in tmp_path.iterdir()} == {"progress.json"}
+
+
+def test_a_file_that_stays_refused_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "LEAST", 0.01)
+    monkeypatch.setattr(record, "PAUSES", (0.01,))
+    monkeypatch.setattr(record, "LAST_PAUSES", (0.01,))
+    said: list[str] = []
+    busy = Busy(monkeypatch, 10**6)
+    with Recorder(tmp_path, complain=said.append) as recorder:
+        recorder.stage("Heads", 1)
+        recorder.advance(0)
+        wait_for(lambda: said)
+        assert 10**6 - busy.left >= 2 * record.FAILURES
+    assert len(said) == 1
+    assert "not recorded" in said[0]
+
+
+def test_a_head_that_has_its_scores_counts_as_done() -> None:
+    now = progress.Progress("photos")
+    now.stage("Training heads", 2, "")
+    now.advance(0.5, "gap", 0)
+    now.scored(HEAD)
+    now.scored(HEAD)
+    now.advance(1.9, "gem", 0)
+    assert now.to_dict()["stages"][0]["done"] == 2
+
+
 def test_only_the_last_messages_are_kept(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     for number in range(MOST_MESSAGES + 5):
@@ -170,11 +230,35 @@ def test_only_the_last_messages_are_kept(tmp_path: Path) -> None:
     assert (len(messages), messages[0]) == (MOST_MESSAGES, "5")
 
 
-def test_the_rate_leaves_out_what_was_there_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([1.0, 3.0, 3.0])
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    stage = progress.Stage("Images", 100, IMAGES, start=0.0)
-    stage.advance(80, "", 0)
-    stage.advance(90, "", 0)
-    found = stage.to_dict()
-    assert (found["rate"], found["seconds"]) == (5, 3)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_the_rate_leaves_out_what_was_there_already(clock: SimpleNamespace) -> None:
+    stage = progress.Stage("Images", 2000, IMAGES, start=0.0)
+    for done in range(1, 1901):
+        clock.now = done * 0.0004
+        stage.advance(done, "", 0)
+    rates = []
+    for done in range(1901, 1951):
+        clock.now += 0.1
+        stage.advance(done, "", 0)
+        rates.append(stage.to_dict()["rate"])
+    assert (rates[8], rates[15]) == (None, 10)
+    assert set(rates) == {None, 10}
+    assert stage.to_dict()["seconds"] == 5.8
+
+
+def test_the_rate_is_that_of_the_last_seconds(clock: SimpleNamespace) -> None:
+    stage = progress.Stage("Images", 1e6, IMAGES, start=0.0)
+    done = 0.0
+    for step in range(1, 301):
+        clock.now = step / 10
+        done += 500 if clock.now < 15 else 2
+        stage.advance(done, "", 0)
+    assert stage.to_dict()["rate"] == 20
+    clock.now += 10  # nothing more comes
+    assert stage.to_dict()["rate"] == pytest.approx(10, abs=0.5)

@@ -20,9 +20,9 @@ from headfit.cli.main import main
 from headfit.errors import DataError, UsageError
 from headfit.live import folder
 from headfit.live.folder import RunFolder
-from headfit.live.machine import machine
+from headfit.live.machine import lives, machine
 from headfit.live.progress import Progress
-from headfit.live.server import MOST_CONNECTIONS, is_loopback, serving
+from headfit.live.server import MOST_CONNECTIONS, _Server, is_loopback, serving
 from headfit.live.site import Site
 
 HOSTILE = "<script>alert(1)</script>"
@@ -103,7 +103,27 @@ def test_only_names_of_this_machine_are_answered(address: Address) -> None:
         for path in ("/", "/progress.json", "/report.html"):
             status, _, body = ask(address, path, Host=host)
             assert status == 403, host
-            assert f"http://127.0.0.1:{port}/" in body
+            assert repr(host) in body and f"http://127.0.0.1:{port}/" in body
+
+
+@pytest.fixture
+def open_server(run: Path) -> Iterator[_Server]:
+    with _Server("0.0.0.0", 0, Site(RunFolder(run).progress, run)) as found:
+        yield found
+
+
+def test_the_port_of_http_is_left_out_by_clients(open_server: _Server) -> None:
+    assert not open_server.knows("localhost")
+    open_server.server_port = 80  # that nobody may open here
+    assert all(map(open_server.knows, ("localhost", "localhost:80", "[::1]", "192.168.0.1")))
+    assert not any(map(open_server.knows, ("localhost:", "localhost:8", "evil.example", "", "::1")))
+
+
+def test_every_name_of_the_machine_is_known_where_all_may_look_on(open_server: _Server) -> None:
+    port = open_server.server_port
+    for name in (socket.gethostname(), socket.getfqdn(), "10.0.0.1", "[::1]"):
+        assert open_server.knows(f"{name.upper()}:{port}"), name
+    assert open_server.address == f"http://127.0.0.1:{port}/"
 
 
 def test_what_is_no_request_gets_no_page_and_no_traceback(
@@ -192,6 +212,9 @@ def test_links_pipes_and_what_is_too_large_are_not_read(run: Path, address: Addr
         ('{"schema": "headfit.progress/2"}', "'headfit.progress/2'; this version reads"),
         ('{"schema": "headfit.progress/1", "state": 1}', "no state"),
         ('{"schema": "headfit.progress/1", "updated": NaN}', "NaN"),
+        ('{"schema": "headfit.progress/1", "updated": 1e999}', "1e999 is no number"),
+        ('{"schema": "headfit.progress/1", "updated": 1' + "0" * 400 + "}", "is no number"),
+        ("[" * 200_000, "not JSON"),
     ],
 )
 def test_a_damaged_file_is_one_line(content: str, words: str, run: Path, address: Address) -> None:
@@ -207,6 +230,25 @@ def test_what_only_looks_like_progress_is_refused_too(run: Path, address: Addres
     write(run, stages=[{"name": 1}])
     status, _, body = ask(address, "/")
     assert (status, body) == (503, "The page cannot show what progress.json holds.\n")
+
+
+@pytest.mark.parametrize("odd", [1e308, -1e308, -1, True, "1", None, [], 10**300])
+def test_odd_numbers_are_shown_or_refused(odd: Any, run: Path, address: Address) -> None:
+    interval = dict.fromkeys(("mean", "low", "high"), odd)
+    head = {"name": "gap", "balanced_accuracy": interval, "log_loss": interval}
+    write(run, updated=odd, scores=[head | {"parameters": odd, "seconds": odd}])
+    assert ask(address, "/")[0] in (200, 503)
+    stage = Progress("photos")
+    stage.stage("Images", 2, "images")
+    keys = ("total", "done", "rate", "seconds", "skipped")
+    write(run, stages=[stage.to_dict()["stages"][0] | dict.fromkeys(keys, odd)])
+    assert ask(address, "/")[0] in (200, 503)
+
+
+def test_a_process_lives_until_it_is_gone() -> None:
+    assert lives(os.getpid())
+    assert not lives(gone())
+    assert not lives(10**30)
 
 
 def gone() -> int:
@@ -272,6 +314,15 @@ def test_what_is_no_run_is_one_line(
 ) -> None:
     make(tmp_path / "run")
     assert main(["ui", str(tmp_path / "run")]) == 2
+    _is_one_line(capsys, words)
+
+
+def test_a_name_too_long_for_a_folder_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ui", "a" * 300]) == 2
+    _is_one_line(capsys, "cannot be looked at: File name too long")
+
+
+def _is_one_line(capsys: pytest.CaptureFixture[str], words: str) -> None:
     err = capsys.readouterr().err
     assert words in err
     assert len(err.splitlines()) == 1

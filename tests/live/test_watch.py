@@ -12,12 +12,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import browser
+from headfit.cli import watching
+from headfit.live.folder import RunFolder
 from headfit.live.record import Recorder
+from headfit.live.server import serving
+from headfit.live.site import Site
+from headfit.live.words import amount
+from headfit.watcher import IMAGES
 from photos import write_folder
 
 GATED = Path(__file__).with_name("gated.py")
@@ -235,6 +242,36 @@ def test_a_run_that_was_killed_leaves_a_whole_file(arguments: list[str], tmp_pat
         assert program.end(signal.SIGKILL) == -signal.SIGKILL
     assert progress(tmp_path / "run")["state"] == "running"
     assert progress(tmp_path / "run")["pid"] == program.process.pid
+
+
+def test_the_script_says_what_the_page_says(driver: Any, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, FOLDER)
+    recorder.stage("Images", 20_000, IMAGES)
+    recorder.advance(12_345, skipped=2)
+    found = recorder.to_dict()
+    (stage,) = found["stages"]
+    stage |= {"rate": 1872.4, "seconds": 75.0}
+    (tmp_path / "progress.json").write_text(json.dumps(found))
+    with serving(Site(RunFolder(tmp_path).progress, tmp_path)) as address:
+        driver.get(address)
+        # shown by the script only
+        wait_for(lambda: driver.execute_script("return !document.querySelector('#axis').hidden"))
+        assert text(driver, ".amount") == amount(stage)
+    assert "1,872.4 images/s" in amount(stage)
+
+
+def test_the_wait_for_ctrl_c_is_one_of_short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    class Never:
+        def wait(self, seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "threading", SimpleNamespace(Event=Never))
+    watching.until_interrupted()
+    assert len(waits) == 3 and max(waits) <= 0.5
 
 
 def test_an_address_for_all_is_warned_of(tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 
 import click
 
+STEP = 0.5
+"""Seconds of one wait; Windows hears Ctrl-C only between two."""
+
 
 def until_interrupted() -> None:
     """Say how to stop, and wait for Ctrl-C or a request to terminate; both are an ordinary end."""
+    never = threading.Event()
     with _terminable(), contextlib.suppress(KeyboardInterrupt):
         click.echo("Press Ctrl-C to stop serving.", err=True)
         while True:
-            # not for ever, so that Windows hears Ctrl-C
-            threading.Event().wait(3600)
+            never.wait(STEP)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 import time
@@ -41,18 +42,15 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_dir():
-            found = "a file" if path.exists() else "not there"
-            raise UsageError(
-                f"RUN '{path}' is {found}; expected the folder that headfit compare writes (--out)."
-            )
         self.path = path
         self._seen: tuple[float, float] | None = None
-        if not has_report(path) and not (path / NAME).exists():
+        try:
+            self._check()
+        except OSError as error:
             raise UsageError(
-                f"RUN '{path}' holds neither {NAME} nor {REPORT}; expected the folder of a run "
-                f"that has begun. Start it with headfit compare --out '{path}'."
-            )
+                f"RUN '{path}' cannot be looked at: {error.strerror}; expected the folder that "
+                f"headfit compare writes (--out)."
+            ) from error
         self.progress()
 
     def progress(self) -> dict[str, Any]:
@@ -77,6 +75,19 @@ class RunFolder:
             return found | {"silent": round(silent)}
         return found | {"state": STOPPED, "silent": round(max(age, silent))}
 
+    def _check(self) -> None:
+        path = self.path
+        if not path.is_dir():
+            found = "a file" if path.exists() else "not there"
+            raise UsageError(
+                f"RUN '{path}' is {found}; expected the folder that headfit compare writes (--out)."
+            )
+        if not has_report(path) and not (path / NAME).exists():
+            raise UsageError(
+                f"RUN '{path}' holds neither {NAME} nor {REPORT}; expected the folder of a run "
+                f"that has begun. Start it with headfit compare --out '{path}'."
+            )
+
     def _read(self) -> dict[str, Any]:
         path = self.path / NAME
         data = _regular(path)
@@ -85,8 +96,8 @@ class RunFolder:
                 raise DataError(f"'{path}' is gone. Run compare anew.")
             return Progress("", state=DONE).to_dict()  # by a version that wrote no progress
         try:
-            found = json.loads(data, parse_constant=_refuse)
-        except ValueError as error:
+            found = json.loads(data, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"'{path}' is not JSON: {error}. Run compare anew.") from error
         schema = found.get("schema") if isinstance(found, dict) else None
         if schema != SCHEMA:
@@ -125,7 +136,19 @@ def has_report(folder: Path) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant[:20]} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        _refuse(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _pid(found: dict[str, Any]) -> int:

@@ -26,6 +26,7 @@
   const known = (value) => value !== null && value !== undefined;
   const percent = (value) => (known(value) ? (100 * value).toFixed(1) : "?");
   const whole = (value) => Math.round(value).toLocaleString("en");
+  const tenth = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
   const duration = (seconds) => {
     if (seconds < 10) return `${seconds.toFixed(1)} s`;
     const all = Math.round(seconds);
@@ -53,7 +54,7 @@
     const parts = [];
     if (stage.unit) {
       parts.push(`${whole(stage.done)} of ${whole(stage.total)} ${stage.unit}`);
-      if (known(stage.rate)) parts.push(`${stage.rate.toFixed(1)} ${stage.unit}/s`);
+      if (known(stage.rate)) parts.push(`${stage.rate.toLocaleString("en", tenth)} ${stage.unit}/s`);
     } else if (stage.total > 1) {
       parts.push(`${Math.floor(stage.done)} of ${stage.total}`);
     }

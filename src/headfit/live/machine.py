@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from pathlib import Path
 
@@ -21,12 +20,9 @@ def machine() -> str:
 
 def lives(pid: int) -> bool:
     """Say whether a process of this machine lives; a number may have been given away anew."""
-    if os.name != "posix":
-        return True  # os.kill would end it there; the caller then waits for signs of life
+    import psutil  # noqa: PLC0415  (not for --help)
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.pid_exists(pid))
+    except OverflowError:  # larger than any number of a process
         return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -14,6 +14,7 @@ from headfit.report.hover import printable
 
 REFRESH = 5
 """Seconds between two looks of a browser without JavaScript."""
+_ODD = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def render(progress: dict[str, Any]) -> tuple[str, str]:
@@ -56,7 +57,7 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
             style=style,
             script=script,
         )
-    except (jinja2.UndefinedError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (jinja2.UndefinedError, *_ODD) as error:
         # of a run that another program wrote
         raise DataError("The page cannot show what progress.json holds.") from error
     return page, policy(style, script)

@@ -6,6 +6,7 @@ Not thread-safe; whoever shares it holds a lock.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,11 @@ RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
 STATES = (RUNNING, DONE, STOPPED, FAILED)
 MOST_MESSAGES = 100
 """That are kept; of more, the last."""
+WINDOW = 10.0
+"""Seconds over which a rate is taken."""
+RUSH = 1.0
+"""Seconds: a rate leaves out so much of the begin of a stage, and is taken over no less."""
+_STEP = 0.25
 
 
 @dataclass
@@ -42,14 +48,20 @@ class Stage:
     detail: str = ""
     skipped: int = 0
     seconds: float | None = None
-    _first: tuple[float, float] | None = None
+    _scored: float = 0.0
+    _first: float | None = None
+    _window: deque[tuple[float, float]] = field(default_factory=deque)
 
     def advance(self, done: float, detail: str, skipped: int) -> None:
         """So much is done."""
-        self.done, self.detail, self.skipped = float(done), detail, int(skipped)
-        if self._first is None:
-            # what was there already comes at once, and would make any rate a lie
-            self._first = (time.monotonic(), done)
+        self.done, self.detail, self.skipped = max(float(done), self._scored), detail, int(skipped)
+        if self.unit:
+            self._note(time.monotonic())
+
+    def scored(self) -> None:
+        """One head more has its scores, which is as good as that much done."""
+        self._scored = min(self._scored + 1, self.total)
+        self.done = max(self.done, self._scored)
 
     def end(self, complete: bool) -> None:
         """It is over; if ``complete``, nothing of it is left."""
@@ -72,11 +84,22 @@ class Stage:
             "over": self.seconds is not None,
         }
 
+    def _note(self, now: float) -> None:
+        if self._first is None:
+            self._first = now
+        if now - self._first < RUSH:
+            # what was there already comes at once, and would make any rate a lie
+            self._window.clear()
+        if not self._window or now - self._window[-1][0] >= _STEP:
+            self._window.append((now, self.done))
+        while len(self._window) > 1 and self._window[1][0] <= now - WINDOW:
+            self._window.popleft()
+
     def _rate(self, now: float) -> float | None:
-        if not self.unit or self._first is None:
+        if not self._window:
             return None
-        since, before = self._first
-        if now - since < 0.5 or self.done <= before:
+        since, before = self._window[0]
+        if now - since < RUSH or self.done <= before:
             return None
         return round((self.done - before) / (now - since), 1)
 
@@ -115,6 +138,8 @@ class Progress:
     def scored(self, found: Scored) -> None:
         """A head has its scores; those of single folds stay out, a page has no use for them."""
         ends = ("mean", "low", "high")
+        if self.stages:
+            self.stages[-1].scored()
         self.scores.append(
             {
                 "name": found.name,

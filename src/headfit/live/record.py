@@ -24,6 +24,12 @@ LEAST = 0.5
 """Seconds between two writes for progress alone."""
 HEARTBEAT = 5.0
 """Seconds after which it is written in any case, as a sign of life."""
+PAUSES = (0.02, 0.05, 0.1, 0.3)
+"""Seconds between the tries of one write: Windows replaces no file that somebody reads just now."""
+LAST_PAUSES = (*PAUSES, 0.5, 0.5, 0.5)
+"""The same of the last write, which no other makes good."""
+FAILURES = 3
+"""Writes refused in a row until it is said."""
 
 
 class Recorder(Watcher):
@@ -36,7 +42,8 @@ class Recorder(Watcher):
     Args:
         folder: of the run.
         images: name of the images, for people.
-        complain: is told, once, if the file cannot be written.
+        complain: is told, once, if the file cannot be written: at once if that will not pass,
+            else after three writes in a row.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class Recorder(Watcher):
         self._begun = self._over = False
         self._wake = threading.Condition(self._lock)
         self._changed = self._urgent = False
+        self._failed = 0
         self._thread = threading.Thread(target=self._keep, name="headfit-progress", daemon=True)
 
     def __enter__(self) -> Recorder:
@@ -66,8 +74,8 @@ class Recorder(Watcher):
             self._progress.end(*_ending(error))
             self._wake.notify()
         self._thread.join()
-        if self._begun:
-            self._write()
+        if self._begun and (failure := self._write(LAST_PAUSES)):
+            self._say(failure)
 
     def stage(self, name: str, total: float, unit: str = "") -> None:
         """Note that a stage begins."""
@@ -117,16 +125,35 @@ class Recorder(Watcher):
                 due = self._begun and (self._urgent or self._changed or silent >= HEARTBEAT)
                 self._changed = self._urgent = False
             if due:
-                self._write()
+                failure = self._write(PAUSES)
+                self._failed = self._failed + 1 if failure else 0
+                if failure and (self._failed >= FAILURES or not _may_pass(failure)):
+                    self._say(failure)
+                elif failure:
+                    self._changed = True
                 last = time.monotonic()
 
-    def _write(self) -> None:
-        try:
-            files.write_json(self._path, self.to_dict())
-        except WriteError as error:
-            complain, self._complain = self._complain, None
-            if complain is not None:
-                complain(f"WARNING: the progress of this run is not recorded. {error}")
+    def _write(self, pauses: tuple[float, ...]) -> WriteError | None:
+        """Try until it is written, or give why it is not."""
+        for pause in (*pauses, None):
+            try:
+                files.write_json(self._path, self.to_dict())
+            except WriteError as error:
+                if pause is None or not _may_pass(error):
+                    return error
+                time.sleep(pause)
+            else:
+                break
+        return None
+
+    def _say(self, failure: WriteError) -> None:
+        complain, self._complain = self._complain, None
+        if complain is not None:
+            complain(f"WARNING: the progress of this run is not recorded. {failure}")
+
+
+def _may_pass(failure: WriteError) -> bool:
+    return isinstance(failure.__cause__, PermissionError)
 
 
 def _ending(error: BaseException | None) -> tuple[str, str]:

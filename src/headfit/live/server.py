@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from headfit.live.site import Answer, Site
 LOOPBACK = "127.0.0.1"
 MOST_CONNECTIONS = 32
 PATIENCE = 10.0
-"""Seconds that a client may take for its request, and for each piece of the answer."""
+"""Seconds that a client may be silent in its request, or take nothing of the answer."""
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]+)(?::([0-9]+))?")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -39,6 +41,12 @@ class _Server(ThreadingHTTPServer):
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
+        self._names = {"localhost", host.lower()}
+        if is_loopback(host):
+            self._names |= {LOOPBACK, "::1"}
+        else:
+            # asks the name service, which may take its time: once
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     def server_bind(self) -> None:
         # that of the library asks the name service who we are
@@ -65,15 +73,18 @@ class _Server(ThreadingHTTPServer):
 
     def knows(self, host: str) -> bool:
         """Say whether a Host header names this server, and not a name that was bent to it."""
-        name, _, port = host.rpartition(":")
-        if port != str(self.server_port):
+        found = _HOST.fullmatch(host)
+        # clients leave out the port that is HTTP's own
+        if found is None or (found[2] or "80") != str(self.server_port):
             return False
-        name = name.lower().strip("[]")
-        if is_loopback(self.asked):
-            return name in {"localhost", LOOPBACK, "::1", self.asked.lower()}
-        return name in {"localhost", self.asked.lower(), socket.gethostname().lower()} or _is_ip(
-            name
-        )
+        name = found[1].lower().strip("[]")
+        return name in self._names or (not is_loopback(self.asked) and _is_ip(name))
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        shown = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.asked, self.asked)
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.server_port}/"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,9 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with one of three files."""
-        own = self.server.server_port
-        if not self.server.knows(self.headers.get("Host", "")):
-            self._say(HTTPStatus.FORBIDDEN, f"Refused: open http://{LOOPBACK}:{own}/ itself.")
+        host = self.headers.get("Host", "")
+        if not self.server.knows(host):
+            text = f"Refused: {host[:100]!r} is not known here. Open {self.server.address} instead."
+            self._say(HTTPStatus.FORBIDDEN, text)
             return
         try:
             found = self.server.site.answer(self.path.partition("?")[0])
@@ -164,8 +176,7 @@ def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
-        shown = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)
-        yield f"http://{f'[{shown}]' if ':' in shown else shown}:{server.server_port}/"
+        yield server.address
     finally:
         server.shutdown()
         server.server_close()
