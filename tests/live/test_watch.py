@@ -51,13 +51,11 @@ class Program:
         self.gates.mkdir(exist_ok=True)
         self._err = root / "err.txt"
         with self._err.open("w") as err, (root / "out.txt").open("w") as out:
-            # in a session of its own, Ctrl-C is heard whatever the shell ignores
             self.process = subprocess.Popen(
                 [sys.executable, str(GATED), str(self.gates), *arguments],
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     def open_gate(self, number: int, word: str = "") -> None:
