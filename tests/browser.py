@@ -76,6 +76,11 @@ def visit(driver: Any, address: str) -> None:
     WebDriverWait(driver, 60).until(lambda opened: opened.execute_script(ready))
 
 
+def find(driver: Any, selector: str) -> list[Any]:
+    """List what a CSS selector finds."""
+    return list(driver.find_elements("css selector", selector))
+
+
 def axe_source() -> str:
     """Give axe-core, the accessibility checker, from the package that carries it."""
     import axe_selenium_python  # noqa: PLC0415

@@ -7,6 +7,7 @@ from typing import Any
 
 from headfit import display
 from headfit.study.ranking_results import label
+from headfit.study.table import percent
 
 # what a person reads beside the name of a backbone; see :func:`shown`
 COLUMNS = (
@@ -85,16 +86,12 @@ def shown(row: dict[str, Any], best: bool) -> list[str]:
     score, difference = row["balanced_accuracy"], row["difference"]
     margin = difference["high"] - difference["mean"]
     return [
-        _percent(score["mean"]),
-        f"{_percent(score['low'])}–{_percent(score['high'])}",
-        "" if best else f"{_percent(-difference['mean'])} ± {_percent(margin)}",
+        percent(score["mean"]),
+        f"{percent(score['low'])}–{percent(score['high'])}",
+        "" if best else f"{percent(-difference['mean'])} ± {percent(margin)}",
         f"{row['parameters']:,}",
         f"{row['latency_ms']:.1f}",
     ]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

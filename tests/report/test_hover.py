@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 import browser
 import stored_run
+from browser import find
 from headfit.report.html import write_report
 from said import SPEAKING, expected
 
@@ -23,26 +23,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    with browser.browser() as found:
-        yield found
-
-
-@pytest.fixture
-def page(driver: Any, address: str) -> Any:
-    browser.look(driver)
-    browser.visit(driver, address)
-    return driver
-
-
 @pytest.fixture
 def results() -> dict[str, Any]:
     return stored_run.results()
-
-
-def find(page: Any, selector: str) -> list[Any]:
-    return list(page.find_elements("css selector", selector))
 
 
 def mark(page: Any, plot: str, head: str) -> Any:

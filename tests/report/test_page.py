@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 import browser
 import stored_run
+from browser import find
 from headfit.report.html import write_report
 
 pytestmark = pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.MISSING)
@@ -22,23 +22,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     results, table = stored_run.results(), stored_run.predictions_csv()
     write_report(root / "report.html", results, table, photos)
     return (root / "report.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    with browser.browser() as found:
-        yield found
-
-
-@pytest.fixture
-def page(driver: Any, address: str) -> Any:
-    browser.look(driver)
-    browser.visit(driver, address)
-    return driver
-
-
-def find(page: Any, selector: str) -> list[Any]:
-    return list(page.find_elements("css selector", selector))
 
 
 def shown(page: Any, selector: str) -> list[str]:

@@ -13,7 +13,7 @@ from headfit.cli.console import standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
 from headfit.model_file import kept_models
-from headfit.study.table import shown, table_rows
+from headfit.study.table import percent, shown, table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (
@@ -182,8 +182,8 @@ def _reliability_line(found: dict[str, Any]) -> str:
     """Say how far probabilities may be believed, and how many labels look wrong."""
     sure, sets = found["temperature"], found["conformal"]
     line = (
-        f"Calibration error {_percent(sure['ece_before'])} % ({_percent(sure['ece_after'])} % at "
-        f"temperature {sure['value']:.2f}); sets that hold the class of {_percent(sets['level'])} "
+        f"Calibration error {percent(sure['ece_before'])} % ({percent(sure['ece_after'])} % at "
+        f"temperature {sure['value']:.2f}); sets that hold the class of {percent(sets['level'])} "
         f"% of images have {sets['mean_size']:.1f} classes on average"
     )
     if not found["suspects_found"]:
@@ -193,13 +193,9 @@ def _reliability_line(found: dict[str, Any]) -> str:
     return f"{line}; {wrong}, see suspects.csv."
 
 
-def _percent(value: float | None) -> str:
-    return "?" if value is None else f"{100 * value:.1f}"
-
-
 def _test_line(test: dict[str, Any]) -> str:
     return (
         f"On the {test['images']:,} test images, scored once: {test['head']} has "
-        f"{_percent(test['accuracy'])} % accuracy ({_percent(test['balanced_accuracy'])} % "
-        f"balanced); always guessing the largest class has {_percent(test['majority_accuracy'])} %."
+        f"{percent(test['accuracy'])} % accuracy ({percent(test['balanced_accuracy'])} % "
+        f"balanced); always guessing the largest class has {percent(test['majority_accuracy'])} %."
     )

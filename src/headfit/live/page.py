@@ -11,6 +11,7 @@ from headfit import __version__
 from headfit.errors import DataError
 from headfit.live.words import WORDS, amount, duration, headline
 from headfit.report.hover import printable
+from headfit.study.table import percent
 
 REFRESH = 5
 """Seconds between two looks of a browser without JavaScript."""
@@ -41,7 +42,7 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": lambda value: "?" if value is None else f"{100 * value:.1f}",
+        "percent": percent,
         "duration": duration,
     }
     template = environment.from_string(_text("headfit.live", "live.html.j2"))

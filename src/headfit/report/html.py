@@ -14,6 +14,7 @@ from headfit.report.inline import Picture, Plot, depiction, depiction_colours, p
 from headfit.report.looks import looks
 from headfit.report.predictions import read_predictions
 from headfit.report.thumbnails import thumbnails
+from headfit.study.table import percent
 
 NAME = "report.html"
 HERE = Path(__file__).parent
@@ -77,7 +78,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
+    environment.filters["percent"] = percent
     script = "".join((HERE / name).read_text("utf-8") for name in SCRIPTS)
     style = (HERE / "style.css").read_text("utf-8")
     for name, dark in (("LIGHT", False), ("DARK", True)):
@@ -145,7 +146,3 @@ def _printable(value: Any) -> Any:
     if type(value) is not str:
         return value
     return printable(value)
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "?" if value is None else f"{100 * value:.{digits}f}"

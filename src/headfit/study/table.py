@@ -25,8 +25,8 @@ def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
 def shown(row: dict[str, Any]) -> list[str]:
     """Write a row as a person reads it, a text for each of ``COLUMNS``."""
     return [
-        _percent(row["balanced_accuracy"]),
-        f"{_percent(row['low'])}–{_percent(row['high'])}",
+        percent(row["balanced_accuracy"]),
+        f"{percent(row['low'])}–{percent(row['high'])}",
         f"{row['log_loss']:.3f}",
         f"{row['parameters']:,}",
         f"{100 * row['share']:.1f}",
@@ -35,8 +35,9 @@ def shown(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _percent(value: float | None) -> str:
-    return "?" if value is None else f"{100 * value:.1f}"
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a fraction as percent; a question mark for what is unknown."""
+    return "?" if value is None else f"{100 * value:.{digits}f}"
 
 
 def _row(candidate: dict[str, Any]) -> dict[str, Any]:

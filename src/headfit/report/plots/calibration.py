@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
-from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes, percent
+from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
-from headfit.report.plots.style import BLUE, GREEN, ORANGE, finish, new_axes, percent, plain
+from headfit.report.plots.style import BLUE, GREEN, ORANGE, finish, new_axes, plain
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,10 @@ from headfit.report.plots.style import (
     marker,
     needed,
     new_axes,
-    percent,
     points,
     with_interval,
 )
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,8 +17,8 @@ from headfit.report.plots.style import (
     ink,
     needed,
     new_axes,
-    percent,
 )
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

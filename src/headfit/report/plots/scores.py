@@ -12,11 +12,11 @@ from headfit.report.plots.style import (
     finish,
     marker,
     new_axes,
-    percent,
     plain,
     ranked,
     with_interval,
 )
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

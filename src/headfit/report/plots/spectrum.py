@@ -14,9 +14,9 @@ from headfit.report.plots.style import (
     finish,
     needed,
     new_axes,
-    percent,
     with_interval,
 )
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,6 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
+from headfit.study.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,11 +77,6 @@ def needed(value: Any, what: str, remedy: str) -> Any:
     if not value:
         raise UsageError(f"These results hold no {what}; {remedy}.")
     return value
-
-
-def percent(value: float | None) -> str:
-    """Write a fraction as percent with one digit; a question mark for what is unknown."""
-    return "?" if value is None else f"{100 * value:.1f}"
 
 
 def with_interval(score: dict[str, Any]) -> str:
