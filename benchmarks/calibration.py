@@ -32,7 +32,7 @@ from scipy import stats
 from tables import machine, markdown
 
 from headfit.fitting import threads
-from headfit.study import compare
+from headfit.study.comparison import compare
 from simulations import ALPHA, Outcome, World, naive_t, simulate, true_difference
 
 Record = dict[str, Any]

@@ -46,7 +46,7 @@ def kept(way: str, images: str, out: str, **setting: Any) -> Work:
 def engine(backbone: str, weights: str) -> Way:
     """Headfit's engine."""
     from headfit.backbones.catalog import find
-    from headfit.backbones.engine import open_engine
+    from headfit.backbones.engines.engine import open_engine
 
     opened = open_engine(find(backbone), contract_of(backbone), weights, engine="openvino")
 
@@ -116,7 +116,7 @@ def keras_predict(backbone: str, weights: str) -> Way:
 def headfit_end_to_end(folder: str, backbone: str, weights: str, out: str = "") -> Work:
     """JPEG files to stored maps, with a new store each time; ``out`` keeps the maps as well."""
     from headfit.backbones.catalog import find
-    from headfit.backbones.engine import Joint, open_engine
+    from headfit.backbones.engines.engine import Joint, open_engine
     from headfit.features.extract import extract
     from headfit.features.store import FeatureStore
     from headfit.images.index import ImageIndex
@@ -206,7 +206,7 @@ def _compiled(backbone: str, weights: str, batch: int) -> Any:
     import openvino as ov
 
     from headfit.backbones.catalog import find
-    from headfit.backbones.graph_cache import backbone_graph
+    from headfit.backbones.graphs.cache import backbone_graph
 
     graph = backbone_graph(find(backbone), contract_of(backbone), weights, "jax", print)
     core = ov.Core()

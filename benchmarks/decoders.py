@@ -106,9 +106,9 @@ def decode_all(decoder: str, folder: str, side: int, threads: int) -> Callable[[
 
 def in_order(folder: str, side: int) -> Timed:
     """Small files one after the other: read, digest, decode; what a plain loop costs."""
-    from headfit import digests
     from headfit.images.decode import decode
     from headfit.images.index import ImageIndex
+    from headfit.util import digests
 
     index = ImageIndex.from_directory(folder)
 

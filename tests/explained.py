@@ -8,10 +8,10 @@ import keras
 import numpy as np
 
 import small_models
-from headfit.backbones.probe import probe_images
+from headfit.backbones.engines.probe import probe_images
 from headfit.heads.chain import parse_head
 from headfit.images.contract import Contract
-from headfit.model_file import ModelRecord
+from headfit.model.metadata import ModelRecord
 
 SIDE = 32
 CORNERS = ("bottom left", "bottom right", "top left", "top right")

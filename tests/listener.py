@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import headfit as hf
-from headfit.watcher import Scored
+from headfit.progress import Scored
 
 
 class Listener(hf.Watcher):

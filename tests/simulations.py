@@ -18,13 +18,13 @@ from scipy import stats
 from headfit.features.store import FeatureMaps
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head, parse_head
-from headfit.study import linear
-from headfit.study.compare import ROUNDING, Difference, corrected_t
-from headfit.study.contrast import Contrast, Table, contrast_with_gap
-from headfit.study.crossval import CrossValidation, cross_validate
-from headfit.study.problem import Problem
-from headfit.study.results import fold_metrics
-from headfit.study.splits import make_splits
+from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
+from headfit.study.comparison.contrast import Contrast, Table, contrast_with_gap
+from headfit.study.comparison.results import fold_metrics
+from headfit.study.protocol import linear
+from headfit.study.protocol.crossval import CrossValidation, cross_validate
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
 
 GAP = parse_head("gap")
 ALPHA, ROPE = 0.05, 0.01

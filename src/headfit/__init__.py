@@ -15,8 +15,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headfit.classifier import Classifier
-    from headfit.comparison import Study
     from headfit.errors import (
         DataError,
         EngineError,
@@ -30,10 +28,12 @@ if TYPE_CHECKING:
     )
     from headfit.explain.plot import plot_explanation
     from headfit.images.index import ImageIndex
-    from headfit.pipeline import compare
-    from headfit.screening import rank
-    from headfit.study.verdict import Verdict
-    from headfit.watcher import Watcher
+    from headfit.model.classifier import Classifier
+    from headfit.progress import Watcher
+    from headfit.runs.compare import compare
+    from headfit.runs.rank import rank
+    from headfit.runs.study import Study
+    from headfit.study.comparison.verdict import Verdict
 
 __all__ = [
     "Classifier",
@@ -60,14 +60,14 @@ __version__ = "0.1.0"
 
 _ERRORS = [name for name in __all__ if name.endswith("Error")]
 _HOME = {
-    "Classifier": "headfit.classifier",
+    "Classifier": "headfit.model.classifier",
     "ImageIndex": "headfit.images.index",
-    "Study": "headfit.comparison",
-    "Verdict": "headfit.study.verdict",
-    "Watcher": "headfit.watcher",
-    "compare": "headfit.pipeline",
+    "Study": "headfit.runs.study",
+    "Verdict": "headfit.study.comparison.verdict",
+    "Watcher": "headfit.progress",
+    "compare": "headfit.runs.compare",
     "plot_explanation": "headfit.explain.plot",
-    "rank": "headfit.screening",
+    "rank": "headfit.runs.rank",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headfit import worker
 from headfit.backbones.catalog import find
 from headfit.backbones.weights import check_weights, packaged_weights, weights_identity
 from headfit.errors import UsageError
+from headfit.util import child as worker
 
 TESTS = Path(__file__).parents[1]
 MOBILENET = TESTS.parents[1] / "shared" / "weights" / "mobilenet_1_0_224_no_top.weights.h5"

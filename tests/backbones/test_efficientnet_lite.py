@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headfit import worker
 from headfit.backbones.catalog import find
-from headfit.backbones.graph_cache import cosines
+from headfit.backbones.graphs.cache import cosines
 from headfit.backbones.torch_file import read_state_dict
 from headfit.backbones.weights import packaged_weights
 from headfit.images.decode import decode
+from headfit.util import child as worker
 
 REFERENCE = Path(__file__).parents[1] / "data" / "lite0_reference.npz"
 SPEC = find("efficientnet_lite0")

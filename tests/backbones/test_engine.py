@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from headfit import backbones, worker
-from headfit.backbones import graph_cache, keras_engine
+from headfit import backbones
 from headfit.backbones.catalog import find
-from headfit.backbones.engine import EngineInfo, KerasEngine, OpenVINOEngine, open_engine
-from headfit.backbones.graph_cache import cosines
+from headfit.backbones.engines import keras_engine
+from headfit.backbones.engines.engine import EngineInfo, KerasEngine, OpenVINOEngine, open_engine
+from headfit.backbones.graphs import cache as graph_cache
+from headfit.backbones.graphs.cache import cosines
 from headfit.errors import EngineError
+from headfit.util import child as worker
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
 MOBILENET = WEIGHTS / "mobilenet_1_0_224_no_top.weights.h5"
@@ -252,13 +254,14 @@ def test_nothing_is_reported_about_the_user(home, tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.delenv("CI", raising=False)
     program = (
-        "from headfit.backbones.catalog import find; from headfit.backbones.engine import *;"
+        "from headfit.backbones.catalog import find;"
+        "from headfit.backbones.engines.engine import *;"
         "s = find('MobileNet'); c = s.contract(32); open_engine(s, c, 'random', engine='openvino')"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     request = {"name": "MobileNet", "contract": TINY.contract(32).to_dict(), "weights": "random"}
     request |= {"folder": str(tmp_path), "cuts": [""]}
-    worker.call("headfit.backbones.graph:write_backbone", request, backend="openvino")
+    worker.call("headfit.backbones.graphs.graph_child:write_backbone", request, backend="openvino")
     assert not [path for path in tmp_path.iterdir() if "intel" in path.name.lower()]
 
 
@@ -309,7 +312,7 @@ def test_ctrl_c_is_heard_after_engines_were_opened_and_closed():
     code = (
         "import os, signal, time\n"
         "from headfit.backbones.catalog import find\n"
-        "from headfit.backbones.engine import open_engine\n"
+        "from headfit.backbones.engines.engine import open_engine\n"
         "spec = find('MobileNet')\n"
         "opened = [open_engine(spec, spec.contract(32), 'random') for _ in range(2)]\n"
         "while opened:\n"

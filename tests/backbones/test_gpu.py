@@ -6,10 +6,10 @@ from types import SimpleNamespace as Plain
 
 import pytest
 
-from headfit import worker
-from headfit.backbones import engine as engines
-from headfit.backbones import gpu
 from headfit.backbones.catalog import find
+from headfit.backbones.engines import engine as engines
+from headfit.backbones.engines import gpu
+from headfit.util import child as worker
 
 
 def jax(backend):

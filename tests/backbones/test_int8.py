@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from headfit import worker
-from headfit.backbones import int8
 from headfit.backbones.catalog import find
-from headfit.backbones.engine import open_engine
-from headfit.backbones.graph_cache import cosines
+from headfit.backbones.engines.engine import open_engine
+from headfit.backbones.graphs import int8
+from headfit.backbones.graphs.cache import cosines
 from headfit.errors import DataError, EngineError, UsageError
+from headfit.util import child as worker
 
 SPEC = find("MobileNet")
 CONTRACT = SPEC.contract(32)
@@ -115,7 +115,7 @@ def test_quantising_reports_nothing_about_the_user(photos, tmp_path, monkeypatch
     code = (
         "import sys; from pathlib import Path\n"
         "from headfit.backbones import int8; from headfit.backbones.catalog import find\n"
-        "from headfit.backbones.engine import open_engine\n"
+        "from headfit.backbones.engines.engine import open_engine\n"
         "spec = find('MobileNet'); used = int8.calibration([Path(p) for p in sys.argv[1:]])\n"
         "open_engine(spec, spec.contract(32), 'random', calibration=used)\n"
         "assert 'nncf' not in sys.modules and 'keras' not in sys.modules\n"

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from headfit.backbones import engine as engines
-from headfit.backbones import tuning
 from headfit.backbones.catalog import find
-from headfit.backbones.compiled import DEFAULT, Setting, compile_graph, stream
-from headfit.backbones.engine import OpenVINOEngine, open_engine
-from headfit.backbones.graph_cache import backbone_graph
-from headfit.backbones.probe import probe_images
+from headfit.backbones.engines import engine as engines
+from headfit.backbones.engines.engine import OpenVINOEngine, open_engine
+from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.graphs import tuning
+from headfit.backbones.graphs.cache import backbone_graph
+from headfit.backbones.graphs.compiled import DEFAULT, Setting, compile_graph, stream
 
 SPEC = find("MobileNet")
 CONTRACT = SPEC.contract(32)

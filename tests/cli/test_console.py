@@ -21,13 +21,13 @@ from rich.cells import cell_len
 from headfit.cli import console
 from headfit.cli.console import ConsoleWatcher, output
 from headfit.cli.memory import Memory, in_words
-from headfit.watcher import Scored
+from headfit.progress import Scored
 
 Capture = pytest.CaptureFixture[str]
 RUN = """
 import sys, time
 from headfit.cli.console import ConsoleWatcher, output
-from headfit.watcher import Scored
+from headfit.progress import Scored
 with ConsoleWatcher() as watcher:
     watcher.stage("Images through efficientnet_lite0 at 224 px", 2624, "images")
     for number in range(1, 13):

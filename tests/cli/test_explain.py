@@ -12,7 +12,7 @@ from PIL import Image
 
 import explained
 from headfit.cli.main import main
-from headfit.model_file import kept_path
+from headfit.model.metadata import kept_path
 
 HOSTILE = ("<script>", "../up", "[red]x", "top right")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from headfit.cli.predict import _csv, _record, _show
-from headfit.prediction import Prediction
+from headfit.model.prediction import Prediction
 from trained import Trained
 
 KNOWN = Prediction("a.jpg", np.array([0.7, 0.3]), "", 0.6, ("cat", "dog"), False)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from headfit.backbones.catalog import find
-from headfit.backbones.engine import EngineInfo, Joint, Tagged, open_engine
-from headfit.backbones.probe import probe_images
+from headfit.backbones.engines.engine import EngineInfo, Joint, Tagged, open_engine
+from headfit.backbones.engines.probe import probe_images
 from headfit.errors import DataError, EngineError, WriteError
 from headfit.features import reader, writer
 from headfit.features.extract import extract
@@ -19,7 +19,7 @@ from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
-from headfit.images.perceptual import perceptual_hash
+from headfit.images.phash import perceptual_hash
 
 SIDE, CELL = 32, 8
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headfit import digests
 from headfit.features import reader as module
 from headfit.features.reader import READ_AHEAD, Reader
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
-from headfit.images.perceptual import perceptual_hash
+from headfit.images.phash import perceptual_hash
+from headfit.util import digests
 
 CONTRACT = Contract(24, 24, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from headfit.fitting.budget import Schedule
-from headfit.fitting.descent import Networks, predict, train
-from headfit.fitting.network import Design, after, initial_weights, settle
+from headfit.fitting.descent.budget import Schedule
+from headfit.fitting.descent.network import Design, after, initial_weights, settle
+from headfit.fitting.descent.training import Networks, predict, train
 from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout
-from headfit.study.metrics import log_loss
+from headfit.study.protocol.metrics import log_loss
 
 N, D, K = 60, 5, 3
 RNG = np.random.default_rng(3)

@@ -5,8 +5,8 @@ import pytest
 
 from headfit.errors import EngineError
 from headfit.features.store import FeatureStore
-from headfit.fitting import coordinates as module
-from headfit.fitting.coordinates import centred_gram, of_blocks, of_features
+from headfit.fitting.exact import coordinates as module
+from headfit.fitting.exact.coordinates import centred_gram, of_blocks, of_features
 
 SHAPES = [(40, 12), (30, 30), (25, 31), (24, 300)]
 

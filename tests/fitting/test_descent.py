@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from headfit.fitting import descent
-from headfit.fitting.budget import Schedule
-from headfit.fitting.descent import Networks, predict, train
-from headfit.fitting.network import _drop
+from headfit.fitting.descent import training as descent
+from headfit.fitting.descent.budget import Schedule
+from headfit.fitting.descent.network import _drop
+from headfit.fitting.descent.training import Networks, predict, train
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
-from headfit.study.metrics import log_loss
+from headfit.study.protocol.metrics import log_loss
 
 N, D, K = 90, 6, 3
 RNG = np.random.default_rng(7)

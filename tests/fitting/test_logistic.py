@@ -10,9 +10,9 @@ from scipy.special import log_softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from headfit.fitting import logistic
-from headfit.fitting.coordinates import of_features
-from headfit.fitting.logistic import EXACT, Path, Point, minimise, origin
+from headfit.fitting.exact import logistic
+from headfit.fitting.exact.coordinates import of_features
+from headfit.fitting.exact.logistic import EXACT, Path, Point, minimise, origin
 from headfit.fitting.softmax import Rows, softmax
 
 PENALTIES = (1.0, 1e-2, 1e-4)

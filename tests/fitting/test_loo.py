@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from headfit.errors import DataError, EngineError
-from headfit.fitting import loo
-from headfit.fitting.loo import PENALTIES, LeaveOut, leave_out
+from headfit.fitting.exact import loo
+from headfit.fitting.exact.loo import PENALTIES, LeaveOut, leave_out
 
 TALL, SQUARE, WIDE = (40, 6), (25, 25), (30, 200)
 

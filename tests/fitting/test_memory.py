@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.fitting.memory import KEPT, Memory
+from headfit.fitting.exact.lbfgs_memory import KEPT, Memory
 
 
 def two_loop(gradient, pairs) -> np.ndarray:

@@ -5,9 +5,9 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from headfit.errors import EngineError
-from headfit.fitting.coordinates import blocks_of, centred_gram
-from headfit.fitting.ridge import RidgeScreen, inner_errors
-from headfit.study.splits import inner_pairs
+from headfit.fitting.exact.coordinates import blocks_of, centred_gram
+from headfit.fitting.exact.ridge import RidgeScreen, inner_errors
+from headfit.study.protocol.splits import inner_pairs
 
 PENALTY = 1e-2
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from headfit.errors import UsageError
 from headfit.heads.chain import parse_head
+from headfit.heads.keras_layers.registered import SPP, GeM
 from headfit.heads.layers import spp
 from headfit.heads.layers.gem import GEM
-from headfit.heads.layers.registered import SPP, GeM
 from headfit.heads.pooling import find_pooling, pooling_names
 from headfit.heads.trained import TrainedPooling
 

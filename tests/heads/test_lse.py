@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from headfit.errors import UsageError
 from headfit.heads.chain import parse_head
+from headfit.heads.keras_layers.registered import LogSumExp
 from headfit.heads.layers.lse import LEAST_R, LSE
-from headfit.heads.layers.registered import LogSumExp
 from headfit.heads.pooling import find_pooling
 from headfit.heads.presets import DEFAULT_HEADS
 

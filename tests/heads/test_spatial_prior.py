@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headfit.errors import UsageError
-from headfit.heads.layers.registered import SpatialShrinkage
+from headfit.heads.keras_layers.registered import SpatialShrinkage
 from headfit.heads.pooling import find_pooling
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")

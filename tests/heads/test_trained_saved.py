@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from headfit import worker
-from headfit.heads.layers import registered
+from headfit.heads.keras_layers import registered
+from headfit.util import child as worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 # none as it is by default, since what is saved must not come back as a default

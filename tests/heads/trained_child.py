@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import openvino as ov
 
-import headfit.heads.layers.registered  # noqa: F401  (tells Keras of headfit's layers)
-from headfit.backbones import graph
+import headfit.heads.keras_layers.registered  # noqa: F401  (tells Keras of headfit's layers)
+from headfit.backbones.graphs import graph_child as graph
 from headfit.images.contract import Contract
 
 

@@ -10,7 +10,7 @@ import pytest
 import browser
 import stored_run
 from browser import find
-from headfit.report.html import write_report
+from headfit.report.page import write_report
 from said import SPEAKING, expected
 
 pytestmark = pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.MISSING)

@@ -14,9 +14,9 @@ from PIL import Image
 import browser
 import stored_run
 from headfit.errors import DataError
-from headfit.heatmap import OPPOSES, SUPPORTS
-from headfit.report.html import render, write_report
+from headfit.explain.colours import OPPOSES, SUPPORTS
 from headfit.report.looks import looks, strongest
+from headfit.report.page import render, write_report
 
 
 def opened(uri: str) -> np.ndarray:

@@ -13,8 +13,8 @@ import pytest
 import stored_run
 from headfit.report import plots
 from headfit.report.hover import MOST
-from headfit.report.html import pictures, render
 from headfit.report.inline import picture
+from headfit.report.page import pictures, render
 from said import SPEAKING, expected, percents
 
 

@@ -13,7 +13,7 @@ import pytest
 import stored_run
 from headfit.cli.main import main
 from headfit.errors import DataError
-from headfit.report.html import write_report
+from headfit.report.page import write_report
 from headfit.report.predictions import read_predictions
 from headfit.report.thumbnails import thumbnails
 

@@ -14,18 +14,19 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from headfit import maps
 from headfit.backbones.catalog import find
 from headfit.features.store import FeatureMaps
-from headfit.fitting.logistic import EXACT_STEPS, minimise, origin
+from headfit.fitting.exact.logistic import EXACT_STEPS, minimise, origin
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import Rows, softmax
 from headfit.heads.chain import parse_head
 from headfit.images.index import ImageIndex
-from headfit.maps import MapSource
-from headfit.options import Options
-from headfit.study import compare, linear
-from headfit.watcher import Watcher
+from headfit.progress import Watcher
+from headfit.runs import map_source as maps
+from headfit.runs.map_source import MapSource
+from headfit.runs.options import Options
+from headfit.study.comparison import compare
+from headfit.study.protocol import linear
 from photos import write_folder
 from simulations import maps_of, problem_of
 

@@ -6,7 +6,7 @@ import pytest
 from headfit.errors import DataError
 from headfit.features.store import FeatureMaps
 from headfit.heads.chain import parse_head
-from headfit.study.agreement import (
+from headfit.study.comparison.agreement import (
     MOST_IMAGES,
     Agreement,
     choose_head,
@@ -14,9 +14,9 @@ from headfit.study.agreement import (
     map_cosines,
     measure,
 )
-from headfit.study.crossval import CrossValidation
-from headfit.study.problem import Problem
-from headfit.study.splits import make_splits
+from headfit.study.protocol.crossval import CrossValidation
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
 
 
 def stored(maps):

@@ -19,7 +19,7 @@ import headfit as hf
 from headfit.heads.chain import parse_head
 from headfit.samples import shapes
 from headfit.samples.catalog import write_sample
-from headfit.study import compare
+from headfit.study.comparison import compare
 from simulations import (
     ALPHA,
     World,

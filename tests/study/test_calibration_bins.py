@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from headfit.study.calibration_bins import calibration_bins, wilson
-from headfit.study.metrics import ece
+from headfit.study.protocol.metrics import ece
+from headfit.study.reliability.bins import calibration_bins, wilson
 
 
 def test_bins_weighted_by_their_images_give_the_calibration_error() -> None:

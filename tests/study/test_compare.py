@@ -7,8 +7,8 @@ from scipy.integrate import quad
 from scipy.special import gamma
 
 from headfit.errors import UsageError
-from headfit.study import compare
-from headfit.study.splits import make_splits
+from headfit.study.comparison import compare
+from headfit.study.protocol.splits import make_splits
 
 # Mean .03; deviations −.01 .01 −.03 .03 0, squares sum to .002, so s² = .0005.
 # SE = √(.0005 · (1/5 + 1/4)) = √.000225 = .015; t = .03/.015 = 2 with 4 degrees of freedom,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from headfit.study.conformal import conform, prediction_sets, quantile
+from headfit.study.reliability.conformal import conform, prediction_sets, quantile
 
 
 def draw(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.study.crossing import crossing
-from headfit.study.powerlaw import Forecast, Measured
+from headfit.study.learning_curve.crossing import crossing
+from headfit.study.learning_curve.powerlaw import Forecast, Measured
 
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])
 

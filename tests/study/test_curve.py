@@ -10,13 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from headfit.features.store import FeatureStore
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
-from headfit.study import curve, linear, subsets
-from headfit.study.curve import HeadCurve, LearningCurve, learning_curve
-from headfit.study.metrics import balanced_accuracy
-from headfit.study.powerlaw import Measured
-from headfit.study.problem import Problem
-from headfit.study.splits import Splits, make_splits
-from headfit.study.subsets import errors_of, make_subsets, stratified_order
+from headfit.study.learning_curve import curve
+from headfit.study.learning_curve.curve import HeadCurve, LearningCurve, learning_curve
+from headfit.study.learning_curve.powerlaw import Measured
+from headfit.study.protocol import linear, subsets
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import Splits, make_splits
+from headfit.study.protocol.subsets import errors_of, make_subsets, stratified_order
 
 GAP, FLATTEN = map(parse_head, ("gap", "flatten"))
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])

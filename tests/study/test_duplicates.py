@@ -12,12 +12,12 @@ from scipy.sparse.csgraph import connected_components
 from headfit.features.store import FeatureStore
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
-from headfit.images.perceptual import perceptual_hash
-from headfit.study import duplicates as module
-from headfit.study.crossval import cross_validate
-from headfit.study.duplicates import BITS, CLOSE_BITS, merge_groups, near_duplicates
-from headfit.study.problem import Problem
-from headfit.study.splits import make_splits
+from headfit.images.phash import perceptual_hash
+from headfit.study.protocol import duplicates as module
+from headfit.study.protocol.crossval import cross_validate
+from headfit.study.protocol.duplicates import BITS, CLOSE_BITS, merge_groups, near_duplicates
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
 
 
 def random_images(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

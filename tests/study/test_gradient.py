@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from headfit.features.store import FeatureMaps
-from headfit.fitting import descent
-from headfit.fitting.budget import Schedule
-from headfit.fitting.network import Design
+from headfit.fitting.descent import training as descent
+from headfit.fitting.descent.budget import Schedule
+from headfit.fitting.descent.network import Design
+from headfit.fitting.descent.scaling import inputs_of
+from headfit.fitting.descent.starts import starts
 from headfit.fitting.pooled import PooledFeatures
-from headfit.fitting.scaling import inputs_of
-from headfit.fitting.starts import starts
 from headfit.heads.chain import parse_head
+from headfit.heads.init.ridge_start import ridge_start
 from headfit.heads.layers.gap import GAP
-from headfit.heads.ridge_start import ridge_start
-from headfit.study import gradient
-from headfit.study.crossval import cross_validate
-from headfit.study.ledger import Ledger
-from headfit.study.metrics import balanced_accuracy
-from headfit.study.problem import Problem
-from headfit.study.splits import make_splits
+from headfit.study.protocol import gradient
+from headfit.study.protocol.crossval import cross_validate
+from headfit.study.protocol.ledger import Ledger
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
 from stored import keep
 
 N, K = 90, 3

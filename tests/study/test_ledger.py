@@ -9,10 +9,10 @@ import pytest
 from headfit.features.store import FeatureStore
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
-from headfit.study import crossval, linear
-from headfit.study.ledger import Ledger
-from headfit.study.problem import Problem
-from headfit.study.splits import make_splits
+from headfit.study.protocol import crossval, linear
+from headfit.study.protocol.ledger import Ledger
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
 
 HEAD = parse_head("gem")
 FEATURES = ["key", ["a", "b"]]

@@ -6,13 +6,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from headfit.features.store import FeatureStore
-from headfit.fitting import coordinates, logistic
+from headfit.fitting.exact import coordinates, logistic
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
-from headfit.study import linear, penalties
-from headfit.study.metrics import balanced_accuracy
-from headfit.study.problem import Problem
-from headfit.study.splits import Splits, make_splits
+from headfit.study.protocol import linear, penalties
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import Splits, make_splits
 
 GAP, FLATTEN, GEM = map(parse_head, ("gap", "flatten", "gem"))
 FEW = (1.0, 1e-2, 1e-4)
@@ -257,7 +257,7 @@ def test_an_approximation_is_said(store, monkeypatch):
     labels = np.arange(60) % 2
     features = pooled(store, random_maps(labels))
     monkeypatch.setattr("headfit.fitting.pooled.NARROW", 1)
-    monkeypatch.setattr("headfit.fitting.kernels.MOST_IMAGES", 50)
+    monkeypatch.setattr("headfit.fitting.exact.gram.MOST_IMAGES", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "exact", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "landmarks", 12)
     outcome = linear.cross_validate(FLATTEN, features, problem_of(labels))

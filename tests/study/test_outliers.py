@@ -11,12 +11,12 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 from headfit.backbones.catalog import find
-from headfit.backbones.engine import Engine, open_engine
+from headfit.backbones.engines.engine import Engine, open_engine
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.samples.catalog import write_sample
-from headfit.study import outliers
-from headfit.study.outliers import OutlierDetector, fit_detector
+from headfit.study.reliability import outliers
+from headfit.study.reliability.outliers import OutlierDetector, fit_detector
 
 SHARED = Path(__file__).parent.parent.parent.parent / "shared"
 HANDS = SHARED / "data" / "sign-language-digits"

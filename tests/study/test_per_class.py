@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 
-from headfit.study.per_class import confusion_matrix, report_classes
+from headfit.study.reliability.per_class import confusion_matrix, report_classes
 
 
 @pytest.mark.parametrize("seed", range(5))

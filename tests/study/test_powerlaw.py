@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from headfit.study import powerlaw
-from headfit.study.powerlaw import Forecast, Laws, Measured, fit, predicted, refusal
+from headfit.study.learning_curve import powerlaw
+from headfit.study.learning_curve.powerlaw import Forecast, Laws, Measured, fit, predicted, refusal
 
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])
 LAWS = [(2.0, 0.6, 0.02), (1.0, 0.3, 0.0), (3.0, 0.8, 0.1)]

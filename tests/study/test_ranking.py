@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.study.metrics import accuracy, balanced_accuracy
-from headfit.study.ranking import standings
+from headfit.study.protocol.metrics import accuracy, balanced_accuracy
+from headfit.study.ranking.standings import standings
 
 
 def predictions(labels: np.ndarray, wrong: list[np.ndarray]) -> np.ndarray:

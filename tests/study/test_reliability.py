@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from headfit.study.model_reliability import ModelReliability
-from headfit.study.reliability import Reliability, assess
+from headfit.study.reliability.assessment import Reliability, assess
+from headfit.study.reliability.model_reliability import ModelReliability
 
 CLASSES = ("a", "b", "c")
 

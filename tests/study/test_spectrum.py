@@ -9,13 +9,13 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.heads.layers import FLATTEN, GAP, SPATIAL_PRIOR
-from headfit.study import linear
-from headfit.study.metrics import balanced_accuracy
-from headfit.study.positions import PositionUse, position_use
-from headfit.study.problem import Problem
-from headfit.study.shifts import ShiftCurve, sentence
-from headfit.study.spectrum import GRID, Spectrum, spectrum
-from headfit.study.splits import make_splits
+from headfit.study.position.positions import PositionUse, position_use
+from headfit.study.position.shifts import ShiftCurve, sentence
+from headfit.study.position.spectrum import GRID, Spectrum, spectrum
+from headfit.study.protocol import linear
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
 from stored import keep
 
 LABELS = np.arange(120) % 2

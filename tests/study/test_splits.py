@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from headfit.errors import DataError, UsageError
-from headfit.study.splits import inner_pairs, make_splits
+from headfit.study.protocol.splits import inner_pairs, make_splits
 
 LABELS = np.repeat([0, 1, 2], [40, 23, 11])
 

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from headfit.study.suspects import find_suspects, suspects_csv
+from headfit.study.reliability.suspects import find_suspects, suspects_csv
 
 
 def test_the_rule_of_confident_learning_by_hand() -> None:

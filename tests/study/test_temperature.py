@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from headfit.study.metrics import log_loss
-from headfit.study.temperature import HIGHEST, LOWEST, calibrate, fit_temperature, scale
+from headfit.study.protocol.metrics import log_loss
+from headfit.study.reliability.temperature import HIGHEST, LOWEST, calibrate, fit_temperature, scale
 
 
 def draw(seed: int, n: int, classes: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:

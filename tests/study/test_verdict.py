@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from headfit.study.compare import Difference
-from headfit.study.contrast import decide
-from headfit.study.verdict import Verdict, conclude
+from headfit.study.comparison.compare import Difference
+from headfit.study.comparison.contrast import decide
+from headfit.study.comparison.verdict import Verdict, conclude
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1], 100)

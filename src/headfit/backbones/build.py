@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import xxhash
 
-from headfit.backbones import efficientnet_lite, own_model, torch_file
+from headfit.backbones import efficientnet_lite, torch_file
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.construction import no_drawing, settings
+from headfit.backbones.custom import model as own_model
 from headfit.backbones.weights import IMAGENET, RANDOM, check_weights, packaged_weights
 from headfit.errors import WeightsError
 

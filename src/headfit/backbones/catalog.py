@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from headfit.backbones import own
+from headfit.backbones.custom import spec as own
 from headfit.backbones.spec import (
     CAFFE,
     IDENTITY,

@@ -15,7 +15,7 @@ import keras
 
 from headfit.backbones.build import build
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.interface import JOIN, MULTI, OWN_END
+from headfit.backbones.engines.interface import JOIN, MULTI, OWN_END
 from headfit.errors import UsageError
 
 SHOWN = 6

@@ -6,10 +6,10 @@ import importlib
 from importlib.metadata import version
 from pathlib import Path
 
-from headfit import digests
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.own import FORMAT as OWN_FORMAT
+from headfit.backbones.custom.spec import FORMAT as OWN_FORMAT
 from headfit.errors import UsageError, WeightsError
+from headfit.util import digests
 
 IMAGENET, RANDOM = "imagenet", "random"
 SUFFIXES = (".h5", ".keras", ".pth")

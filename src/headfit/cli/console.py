@@ -16,7 +16,7 @@ from rich.table import Table
 from headfit.cli.bars import StageColumn, rate, time_left
 from headfit.cli.memory import Memory, in_words
 from headfit.cli.plain import never_fails
-from headfit.watcher import IMAGES, Scored, Watcher
+from headfit.progress import IMAGES, Scored, Watcher
 
 PIPED_WIDTH = 120
 LOOK = 1.0  # seconds from one look at the memory and the clock to the next

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from headfit import files
 from headfit.cli.options import study_options
 from headfit.samples.catalog import find_sample, names, write_sample
+from headfit.util import files
 
 EXAMPLES = """\b
 Examples:

@@ -51,7 +51,7 @@ def command(
     debug: bool,
 ) -> None:
     """Draw what Flatten and global average pooling make of a feature map, to scale: SVG or PNG."""
-    from headfit.diagram.make import Request, make_diagram  # noqa: PLC0415  (heavy)
+    from headfit.inspection.diagram.make import Request, make_diagram  # noqa: PLC0415  (heavy)
 
     request = Request(backbone, size, shape, classes, image, weights, dark)
     facts = make_diagram(request, out, lambda text: click.echo(text, err=True))

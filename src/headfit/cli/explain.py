@@ -14,10 +14,10 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from headfit import files
 from headfit.cli.console import output
 from headfit.errors import UsageError
 from headfit.images.paths import expand
+from headfit.util import files
 
 if TYPE_CHECKING:
     from headfit.explain.explainer import Explained, Explainer
@@ -98,7 +98,7 @@ def command(
 
 def _compared(model: Path, second: str | None) -> list[Path]:
     """Find the models: one alone, this and another, or two heads that were kept beside it."""
-    from headfit.model_file import ModelRecord, kept_path  # noqa: PLC0415  (heavy)
+    from headfit.model.metadata import ModelRecord, kept_path  # noqa: PLC0415  (heavy)
 
     if second is None:
         return [model]

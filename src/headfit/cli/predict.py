@@ -17,13 +17,13 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from headfit import files
 from headfit.cli.console import output
 from headfit.errors import UsageError
 from headfit.images.paths import expand
+from headfit.util import files
 
 if TYPE_CHECKING:
-    from headfit.prediction import Prediction
+    from headfit.model.prediction import Prediction
 
 SCHEMA = "headfit.predictions/1"
 UNLIKE = "unlike the training images"
@@ -51,7 +51,7 @@ def command(
     PATHS are image files, folders (all images below them) or patterns. A file that cannot be read
     is reported and does not stop the others; the exit code is 1 only if none could be read.
     """
-    from headfit.classifier import Classifier  # noqa: PLC0415  (heavy)
+    from headfit.model.classifier import Classifier  # noqa: PLC0415  (heavy)
 
     if top < 1:
         raise UsageError(f"--top {top} is too small: it must be at least 1.")

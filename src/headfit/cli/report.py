@@ -32,7 +32,7 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
     """
     from jinja2 import UndefinedError  # noqa: PLC0415  (heavy)
 
-    from headfit.report.html import NAME, write_report  # noqa: PLC0415  (heavy)
+    from headfit.report.page import NAME, write_report  # noqa: PLC0415  (heavy)
     from headfit.report.view import image_folder  # noqa: PLC0415
 
     if images is not None and not images.is_dir():

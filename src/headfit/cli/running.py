@@ -13,13 +13,13 @@ from typing import Any
 
 import click
 
-from headfit import files
 from headfit.cli.console import ConsoleWatcher, output
 from headfit.cli.show import show_study
 from headfit.cli.watching import until_interrupted
-from headfit.live.record import Recorder
-from headfit.pipeline import compare
-from headfit.watcher import Watchers
+from headfit.monitor.record import Recorder
+from headfit.progress import Watchers
+from headfit.runs.compare import compare
+from headfit.util import files
 
 
 def run_study(
@@ -56,8 +56,8 @@ def _show(results: dict[str, Any], out: Path, as_json: bool, notes: tuple[str, .
 
 @contextlib.contextmanager
 def _served(recorder: Recorder, out: Path) -> Iterator[None]:
-    from headfit.live.server import serving  # noqa: PLC0415  (only for --watch)
-    from headfit.live.site import Site  # noqa: PLC0415
+    from headfit.monitor.server import serving  # noqa: PLC0415  (only for --watch)
+    from headfit.monitor.site import Site  # noqa: PLC0415
 
     site = Site(recorder.to_dict, out)
     with serving(site) as address:

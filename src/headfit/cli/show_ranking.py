@@ -13,9 +13,9 @@ from rich.table import Table
 from headfit.backbones.weights import IMAGENET
 from headfit.cli.console import ConsoleWatcher, output, standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
-from headfit.ranking import shown
-from headfit.screening import rank
-from headfit.study.ranking_results import label
+from headfit.runs.rank import rank
+from headfit.runs.ranking import shown
+from headfit.study.ranking.results import label
 
 # two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (

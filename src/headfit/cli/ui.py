@@ -34,9 +34,9 @@ def command(run: Path, port: int | None, host: str, debug: bool) -> None:
     come; then it becomes report.html.
     """
     from headfit.cli.watching import until_interrupted  # noqa: PLC0415  (heavy)
-    from headfit.live.folder import RunFolder  # noqa: PLC0415
-    from headfit.live.server import is_loopback, serving  # noqa: PLC0415
-    from headfit.live.site import Site  # noqa: PLC0415
+    from headfit.monitor.folder import RunFolder  # noqa: PLC0415
+    from headfit.monitor.server import is_loopback, serving  # noqa: PLC0415
+    from headfit.monitor.site import Site  # noqa: PLC0415
 
     site = Site(RunFolder(run).progress, run)
     with serving(site, host, port or 0) as address:

@@ -1,6 +1,6 @@
 """What needs Keras: take a model apart, and put it together with another top.
 
-These functions run in a child process (see :mod:`headfit.worker`). Arrays go through files.
+These functions run in a child process (see :mod:`headfit.util.child`). Arrays go through files.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from headfit.backbones import graph
-from headfit.backbones.trace import Tensor, trace
+from headfit.backbones.graphs import graph_child as graph
+from headfit.backbones.graphs.trace import Tensor, trace
 from headfit.conversion.rewrite import rewrite
 from headfit.conversion.top import Top, find_top
 from headfit.conversion.tops import new_top

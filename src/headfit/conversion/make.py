@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headfit import files
 from headfit.conversion import algebra
 from headfit.conversion.algebra import Form
 from headfit.conversion.record import new_record, read_record
 from headfit.conversion.request import Request
 from headfit.conversion.subject import Subject, check_agreement
 from headfit.errors import ModelFileError, UsageError
-from headfit.watcher import Watcher
+from headfit.progress import Watcher
+from headfit.util import files
 
 if TYPE_CHECKING:
     from headfit.conversion.measured import Measured
-    from headfit.model_file import ModelRecord
+    from headfit.model.metadata import ModelRecord
 
 SCHEMA = "headfit.conversion/1"
 EXACT = 1e-10  # of ‖W‖² that may be lost where a conversion counts as exact

@@ -16,9 +16,9 @@ from headfit.conversion.subject import Subject
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
-from headfit.study.model_reliability import ModelReliability
-from headfit.study.reliability import assess
-from headfit.watcher import Watcher
+from headfit.progress import Watcher
+from headfit.study.reliability.assessment import assess
+from headfit.study.reliability.model_reliability import ModelReliability
 
 PIXELS = (
     "Pixels 0 to 255 went into the model as they are; if it expects them prepared outside, say how "

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from headfit import digests, files
-from headfit.backbones.joint import Joint
+from headfit.backbones.engines.joint import Joint
 from headfit.conversion.subject import Subject
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.images.index import TEST, ImageIndex
-from headfit.study.metrics import accuracy, balanced_accuracy
-from headfit.watcher import IMAGES, Watcher
+from headfit.progress import IMAGES, Watcher
+from headfit.study.protocol.metrics import accuracy, balanced_accuracy
+from headfit.util import digests, files
 
 Scores = dict[str, float]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from headfit.conversion.algebra import Form
-from headfit.model_file import DAMAGE, MEMBER, ModelRecord
-from headfit.study.model_reliability import ModelReliability
+from headfit.model.metadata import DAMAGE, MEMBER, ModelRecord
+from headfit.study.reliability.model_reliability import ModelReliability
 
 SHARED_NAME = "low_rank_shared"
 """How the record calls a low rank that all classes share; no chain has that name."""

@@ -16,14 +16,14 @@ from headfit.conversion.algebra import Form
 from headfit.conversion.pictures import Pictures
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import softmax
-from headfit.grouping import find_groups, folds_for
 from headfit.heads.chain import parse_head
-from headfit.options import Options
-from headfit.study.crossval import CrossValidation, cross_validate
-from headfit.study.linear import fold_models
-from headfit.study.problem import Problem
-from headfit.study.splits import Splits, make_splits
-from headfit.watcher import Watcher
+from headfit.progress import Watcher
+from headfit.runs.grouping import find_groups, folds_for
+from headfit.runs.options import Options
+from headfit.study.protocol.crossval import CrossValidation, cross_validate
+from headfit.study.protocol.linear import fold_models
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import Splits, make_splits
 
 Make = Callable[[np.ndarray, np.ndarray], Form]
 """Turns W, (P, C, K), and a bias into the new top's form."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from headfit import files
 from headfit.backbones.spec import MODES, Preprocessing
 from headfit.errors import UsageError
+from headfit.util import files
 
 TARGETS = ("gap", "flatten", "low_rank")
 

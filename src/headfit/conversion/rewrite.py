@@ -1,6 +1,6 @@
 """A model with some of its calls replaced, all other layers shared with the old one.
 
-Imports Keras: it is used in a child process (see :mod:`headfit.worker`).
+Imports Keras: it is used in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations

@@ -11,14 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from headfit import keras_model, worker
-from headfit.backbones.engine import Engine, EngineInfo, OpenVINOEngine, Tagged, default_backend
-from headfit.backbones.probe import probe_images
+from headfit.backbones.engines.engine import (
+    Engine,
+    EngineInfo,
+    OpenVINOEngine,
+    Tagged,
+    default_backend,
+)
+from headfit.backbones.engines.probe import probe_images
 from headfit.backbones.spec import Preprocessing
 from headfit.conversion.algebra import Form
 from headfit.errors import EngineError, ModelFileError
 from headfit.fitting.softmax import softmax
 from headfit.images.contract import Contract
+from headfit.model import keras_runner as keras_model
+from headfit.util import child as worker
 
 CHILD = "headfit.conversion.child"
 FAST_BACKEND = "openvino"

@@ -1,6 +1,6 @@
 """The top of a model that can be converted: one map, its pooling, and the dense layer on that.
 
-Imports Keras: it is used in a child process (see :mod:`headfit.worker`).
+Imports Keras: it is used in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from headfit.backbones.boundary import find_boundary
-from headfit.backbones.trace import Call, Tensor, Trace
+from headfit.backbones.graphs.boundary import find_boundary
+from headfit.backbones.graphs.trace import Call, Tensor, Trace
 from headfit.errors import ModelFileError
 
 GAP, FLATTEN, SPATIAL_PRIOR = "gap", "flatten", "spatial_prior"

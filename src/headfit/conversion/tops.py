@@ -1,6 +1,6 @@
 """The new top in Keras layers, with its weights.
 
-Imports Keras: it is used in a child process (see :mod:`headfit.worker`).
+Imports Keras: it is used in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from headfit.backbones.trace import Tensor
+from headfit.backbones.graphs.trace import Tensor
 from headfit.conversion.top import Top
-from headfit.heads.layers.biased_softmax_layer import BiasedSoftmax
-from headfit.heads.layers.low_rank_layer import LowRankReadout
+from headfit.heads.keras_layers.biased_softmax import BiasedSoftmax
+from headfit.heads.keras_layers.low_rank import LowRankReadout
 
 Arrays = dict[str, np.ndarray]
 Change = Callable[[Tensor], Tensor]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from headfit.heatmap import bar, coloured
+from headfit.explain.colours import bar, coloured
 
 LARGE, SMALL = 336, 150  # the longer side of a picture, in pixels
 GAP, MARGIN = 6, 12

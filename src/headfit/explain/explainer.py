@@ -16,9 +16,9 @@ from headfit.explain.contributions import Case, Floats, Rule, rule_of
 from headfit.explain.source import Rows, Source
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import Head, parse_head
-from headfit.heads.own import is_own
+from headfit.heads.custom.pooling import is_own
 from headfit.heads.pooling import MapShape
-from headfit.model_file import ModelRecord
+from headfit.model.metadata import ModelRecord
 
 HIRESCAM = "HiResCAM"
 TOLERANCE = 1e-3

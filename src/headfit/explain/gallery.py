@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headfit import files
 from headfit.errors import ImageError
 from headfit.explain import drawing, faithfulness
+from headfit.explain.colours import scale_of
 from headfit.explain.drawing import Tile
 from headfit.explain.explainer import Explained, Explainer
 from headfit.explain.reading import in_chunks, read
-from headfit.heatmap import scale_of
+from headfit.util import files
 
 CHUNK = 256
 SHEET = "sheet.png"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import UsageError
-from headfit.heatmap import OPPOSES, SUPPORTS
+from headfit.explain.colours import OPPOSES, SUPPORTS
 
 
 def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:

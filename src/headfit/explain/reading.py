@@ -11,7 +11,7 @@ import numpy as np
 from headfit.errors import ImageError
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
-from headfit.processors import usable_cores
+from headfit.util.processors import usable_cores
 
 PathLike = str | os.PathLike[str]
 

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headfit import digests, worker
-from headfit.backbones import graph_cache
-from headfit.backbones.engine import EngineInfo, OpenVINOEngine, default_backend
-from headfit.backbones.probe import probe_images
+from headfit.backbones.engines.engine import EngineInfo, OpenVINOEngine, default_backend
+from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.graphs import cache as graph_cache
 from headfit.errors import EngineError
 from headfit.fitting.softmax import softmax
 from headfit.heads.pooling import MapShape
-from headfit.model_file import ModelRecord
+from headfit.model.metadata import ModelRecord
+from headfit.util import child as worker
+from headfit.util import digests
 
 CHILD = "headfit.explain.tracing"
 HEAD = "head.npz"

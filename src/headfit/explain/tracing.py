@@ -1,6 +1,6 @@
 """Take a saved classifier apart at its feature map. Imports Keras.
 
-Everything here runs in a child process (see :mod:`headfit.worker`).
+Everything here runs in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from headfit import digests
-from headfit.backbones import graph
+from headfit.backbones.graphs import graph_child as graph
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
-from headfit.loading import load_model
+from headfit.model.load_child import load_model
+from headfit.util import digests
 
 HEAD = "head.npz"
 POOL, SCALE, SOFTMAX = "head_pool", "head_scale", "head_softmax"

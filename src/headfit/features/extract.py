@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engine import Engine, EngineInfo, Joint
-from headfit.backbones.probe import probe_images
+from headfit.backbones.engines.engine import Engine, EngineInfo, Joint
+from headfit.backbones.engines.probe import probe_images
 from headfit.errors import DataError
 from headfit.features.reader import Progress, Reader
 from headfit.features.store import FeatureMaps, FeatureStore, Noted

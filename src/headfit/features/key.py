@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from headfit import digests
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.interface import FLOAT32, INT8
+from headfit.backbones.engines.interface import FLOAT32, INT8
 from headfit.backbones.weights import weights_identity
 from headfit.images.contract import Contract
+from headfit.util import digests
 
 FORMAT = 3
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from headfit import digests
 from headfit.errors import ImageError
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex, Skipped
-from headfit.images.perceptual import perceptual_hash
-from headfit.processors import usable_cores
+from headfit.images.phash import perceptual_hash
+from headfit.util import digests
+from headfit.util.processors import usable_cores
 
 READ_AHEAD = 16
 THREAD_SECONDS = 0.0005  # to pass an image between threads costs a tenth of this

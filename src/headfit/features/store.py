@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from headfit import digests, files
 from headfit.features.half import to_float32
+from headfit.util import digests, files
 
 DTYPES = ("float16", "float32")
 CHUNK_BYTES = 128 * 1024**2

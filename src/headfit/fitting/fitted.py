@@ -39,7 +39,7 @@ class FittedHead:
             features = self.head.pooling.pool(maps, self.shape)
             return softmax((features @ kernel + bias).astype(np.float64))
         # imported here: JAX takes a second, and a study of linear heads needs none of it
-        from headfit.fitting import descent  # noqa: PLC0415
+        from headfit.fitting.descent import training as descent  # noqa: PLC0415
 
         trained, stacked = self.head.trained, [weight[None] for weight in self.weights]
         if trained is None:
@@ -73,7 +73,7 @@ def _blank(head: Head, map_shape: MapShape, classes: int) -> tuple[np.ndarray, .
     if head.linear:
         kernel = np.zeros((head.pooling.width(map_shape), classes), np.float32)
         return kernel, np.zeros(classes, np.float32)
-    from headfit.fitting.network import Design  # noqa: PLC0415  (imports JAX)
+    from headfit.fitting.descent.network import Design  # noqa: PLC0415  (imports JAX)
 
     trained = head.trained
     inputs = map_shape if trained else (head.pooling.width(map_shape),)

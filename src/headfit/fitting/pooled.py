@@ -14,9 +14,10 @@ import numpy as np
 
 from headfit.errors import UsageError
 from headfit.features.store import FeatureMaps
-from headfit.fitting import coordinates, kernels
-from headfit.fitting.coordinates import Coordinates
-from headfit.fitting.kernels import Kernels
+from headfit.fitting.exact import coordinates
+from headfit.fitting.exact import gram as kernels
+from headfit.fitting.exact.coordinates import Coordinates
+from headfit.fitting.exact.gram import Kernels
 from headfit.fitting.threads import in_threads
 from headfit.heads.layers.gap import GAP
 from headfit.heads.pooling import Pooling

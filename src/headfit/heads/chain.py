@@ -27,7 +27,7 @@ from headfit.heads.body import (
     Dropout,
     Step,
 )
-from headfit.heads.own import find_own, is_own, is_saved
+from headfit.heads.custom.pooling import find_own, is_own, is_saved
 from headfit.heads.pooling import MapShape, Pooling, Tensor, find_pooling, pooling_names
 from headfit.heads.presets import PRESETS
 from headfit.heads.trained import TrainedPooling
@@ -190,7 +190,7 @@ class Head:
             x = layer(x)
         # Half precision would round the probabilities of many classes to nothing.
         if self.readout:
-            from headfit.heads.layers.biased_softmax_layer import BiasedSoftmax  # noqa: PLC0415
+            from headfit.heads.keras_layers.biased_softmax import BiasedSoftmax  # noqa: PLC0415
 
             return BiasedSoftmax(dtype="float32", name="head_softmax")(x)
         return layers.Dense(classes, "softmax", dtype="float32", name="head_softmax")(x)
@@ -201,7 +201,7 @@ def parse_head(text: str | Callable[..., Any]) -> Head:
 
     Args:
         text: for instance ``"gap-1024:gelu-dropout0.5"``; case and outer blanks do not matter. Or
-            see :mod:`headfit.heads.own`.
+            see :mod:`headfit.heads.custom.pooling`.
 
     Raises:
         UnknownNameError: if it starts with no pooling that exists.

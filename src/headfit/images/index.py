@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headfit import display
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import IMAGE_SUFFIXES
+from headfit.util import html as display
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _SPLIT_FOLDERS = {

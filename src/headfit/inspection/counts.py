@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from headfit.backbones.trace import Call
+from headfit.backbones.graphs.trace import Call
 
 FLOAT_BYTES = 4
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")

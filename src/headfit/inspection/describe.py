@@ -1,6 +1,6 @@
 """Take a network apart and describe it as plain data.
 
-Imports Keras: the two functions run in a child process (see :mod:`headfit.worker`).
+Imports Keras: the two functions run in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import keras
 
-from headfit.backbones.boundary import Boundary, find_boundary
 from headfit.backbones.catalog import find_named
-from headfit.backbones.trace import Call, Trace, trace
+from headfit.backbones.graphs.boundary import Boundary, find_boundary
+from headfit.backbones.graphs.trace import Call, Trace, trace
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
 from headfit.inspection import counts, networks
 from headfit.inspection.checks.entry import check_preprocessing

@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from headfit import worker
 from headfit.backbones.catalog import find_named
-from headfit.backbones.interface import default_backend
+from headfit.backbones.engines.interface import default_backend
 from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import MapShape
 from headfit.inspection.words import sentences
+from headfit.util import child as worker
 
 SCHEMA = "headfit.inspection/1"
 FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes

@@ -1,6 +1,6 @@
 """Networks to take apart: a backbone under a top, built without weights, or a saved model.
 
-Imports Keras: it is used in a child process (see :mod:`headfit.worker`).
+Imports Keras: it is used in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import keras
 from headfit.backbones import efficientnet_lite
 from headfit.backbones.build import untrained
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.own_file import load
+from headfit.backbones.custom.file import load
 from headfit.heads.chain import parse_head
 
 __all__ = ["OWN_TOP", "bare", "load", "topped"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headfit.backbones.boundary import Boundary
-from headfit.backbones.trace import Call, Trace
+from headfit.backbones.graphs.boundary import Boundary
+from headfit.backbones.graphs.trace import Call, Trace
 from headfit.inspection.saved import Saved
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from headfit.diagram.counts import count
-from headfit.diagram.drawing import draw
-from headfit.diagram.palette import DARK, LIGHT
 from headfit.heads.pooling import MapShape
+from headfit.inspection.diagram.counts import count
+from headfit.inspection.diagram.drawing import draw
+from headfit.inspection.diagram.palette import DARK, LIGHT
 from headfit.report.hover import name_artists, with_marks
 from headfit.report.marks import marks_of
 

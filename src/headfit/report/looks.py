@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import DataError
-from headfit.heatmap import bar, overlay, scale_of
+from headfit.explain.colours import bar, overlay, scale_of
 from headfit.report.thumbnails import thumbnails
 
 SIDE = 160

@@ -51,7 +51,7 @@ class Attention(TrainedPooling):
         return [np.zeros(shape, np.float32) for shape in shapes]
 
     def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.layers.attention_layer import (  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.attention import (  # noqa: PLC0415  (imports Keras)
             AttentionPooling,
         )
 

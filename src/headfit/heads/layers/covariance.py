@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from headfit.errors import UsageError
+from headfit.heads.init.principal import principal_directions
 from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.principal import principal_directions
 from headfit.heads.trained import Array, Labels, TrainedPooling, Weight
 
 LEAST_POSITIONS = 9  # below, a covariance of rank 7 or less says little
@@ -103,7 +103,7 @@ class Covariance(TrainedPooling):
         return [principal_directions(points[chosen], size, rng)]
 
     def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.layers.covariance_layer import (  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.covariance import (  # noqa: PLC0415  (imports Keras)
             CovariancePooling,
         )
 

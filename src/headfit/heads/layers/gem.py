@@ -38,7 +38,7 @@ class Gem(ShapedPooling):
             yield cast(Vectors, largest[:, 0, 0] * mean ** np.float32(1 / p))
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.layers.gem_layer import GeM  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.gem import GeM  # noqa: PLC0415  (imports Keras)
 
         return GeM(shape, EPSILON, data_format, name=name)(x)
 

@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from headfit.heads.layers.low_rank_start import truncated_flatten
+from headfit.heads.init.low_rank_start import truncated_flatten
+from headfit.heads.init.ridge_start import held_out_ridge, quarter
 from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.ridge_start import held_out_ridge, quarter
 from headfit.heads.trained import Array, Labels, TrainedPooling, Weight
 
 NOISE = 0.1
@@ -79,7 +79,7 @@ class LowRank(TrainedPooling):
         return patterns if other < loss else (places, channels)
 
     def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.layers.low_rank_layer import LowRankReadout  # noqa: PLC0415
+        from headfit.heads.keras_layers.low_rank import LowRankReadout  # noqa: PLC0415
 
         return LowRankReadout(classes, self.rank, data_format, name=name)
 

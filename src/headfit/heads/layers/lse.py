@@ -52,7 +52,7 @@ class Lse(ShapedPooling):
                 yield cast(Vectors, largest + np.log(mean) / r)
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.layers.lse_layer import LogSumExp  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.lse import LogSumExp  # noqa: PLC0415  (imports Keras)
 
         return LogSumExp(shape, data_format, name=name)(x)
 

@@ -65,7 +65,7 @@ class MultiQuery(TrainedPooling):
         return np.zeros(queries, np.float32), np.eye(channels) * channels**0.5
 
     def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.layers.multi_query_layer import (  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.multi_query import (  # noqa: PLC0415  (imports Keras)
             MultiQueryPooling,
         )
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from headfit.heads.kmeans import centres, squared_distances
+from headfit.heads.init.kmeans import centres, squared_distances
 from headfit.heads.pooling import Floats, MapShape, Vectors
 from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
 
@@ -82,7 +82,7 @@ class NetVlad(TrainedPooling):
         return 2 * sharpness * found.T, -sharpness * np.sum(found**2, axis=1), found
 
     def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.layers.netvlad_layer import NetVLAD  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.netvlad import NetVLAD  # noqa: PLC0415  (imports Keras)
 
         return NetVLAD(self.clusters, data_format, name=name)
 

@@ -66,7 +66,7 @@ class SimPool(TrainedPooling):
         return query, np.zeros(key), np.ones(gain), np.zeros(offset)
 
     def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.layers.simpool_layer import SimPooling  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.simpool import SimPooling  # noqa: PLC0415  (imports Keras)
 
         return SimPooling(data_format, name=name)
 

@@ -44,7 +44,7 @@ class SpatialPrior(Pooling):
         return found.reshape(len(maps), -1)
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.layers.spatial_prior_layer import (  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.spatial_prior import (  # noqa: PLC0415  (imports Keras)
             SpatialShrinkage,
         )
 

@@ -64,7 +64,7 @@ class SpatialPyramid(Pooling):
         return averages.reshape(n, CELLS * channels)
 
     def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.layers.spp_layer import SPP  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.spp import SPP  # noqa: PLC0415  (imports Keras)
 
         return SPP(data_format, name=name)(x)
 

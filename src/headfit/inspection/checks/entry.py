@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from headfit.backbones.trace import Call
+from headfit.backbones.graphs.trace import Call
 from headfit.inspection.subject import Remark, Subject, named
 
 # Networks take pixels spread over 1 to 5 units, or over 255. Scaled twice, they are spread over

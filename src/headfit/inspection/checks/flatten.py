@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from headfit.backbones.trace import Call
+from headfit.backbones.graphs.trace import Call
 from headfit.inspection.subject import Remark
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from headfit.backbones.trace import Call
+from headfit.backbones.graphs.trace import Call
 from headfit.inspection.subject import Remark, Subject, named
 
 # their weights are statistics that no optimizer changes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from headfit.backbones.trace import Call
+from headfit.backbones.graphs.trace import Call
 from headfit.inspection.subject import Remark, Subject
 
 # what may stand between the last layer with weights and the output

@@ -18,7 +18,7 @@ from headfit.report.plots.style import (
     needed,
     new_axes,
 )
-from headfit.study.table import percent
+from headfit.study.comparison.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

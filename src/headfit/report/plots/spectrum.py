@@ -16,7 +16,7 @@ from headfit.report.plots.style import (
     new_axes,
     with_interval,
 )
-from headfit.study.table import percent
+from headfit.study.comparison.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
-from headfit.study.table import percent
+from headfit.study.comparison.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

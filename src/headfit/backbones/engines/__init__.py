@@ -1,0 +1,1 @@
+"""What runs a backbone: OpenVINO, or Keras itself."""

@@ -1,0 +1,153 @@
+"""The fast forward pass: pixels in, feature maps out.
+
+OpenVINO in float32 runs the graph that Keras' own OpenVINO backend built; a graph is trusted only
+once it has agreed with Keras on the probe images. Where that cannot be had, Keras itself runs the
+model, and says so. Where Keras has a graphics processor, Keras runs it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.engines.gpu import find_gpu
+from headfit.backbones.engines.interface import (
+    FLOAT32,
+    INT8,
+    PRECISIONS,
+    Engine,
+    EngineInfo,
+    Tagged,
+    default_backend,
+)
+from headfit.backbones.engines.joint import Joint
+from headfit.backbones.engines.keras_engine import KerasEngine
+from headfit.backbones.engines.openvino_engine import OpenVINOEngine
+from headfit.backbones.graphs import cache as graph_cache
+from headfit.backbones.graphs.int8 import Calibration, int8_graph
+from headfit.backbones.graphs.tuning import tuned
+from headfit.errors import EngineError
+from headfit.images.contract import Contract
+
+__all__ = [
+    "ENGINES",
+    "FLOAT32",
+    "INT8",
+    "PRECISIONS",
+    "Engine",
+    "EngineInfo",
+    "Joint",
+    "KerasEngine",
+    "OpenVINOEngine",
+    "Tagged",
+    "default_backend",
+    "open_engine",
+    "open_joint",
+]
+ENGINES = ("auto", "openvino", "keras")
+
+
+def open_engine(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    *,
+    engine: str = "auto",
+    calibration: Calibration | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    cut: str = "",
+) -> Engine:
+    """Get the fastest engine that agrees with Keras.
+
+    Args:
+        spec: the backbone.
+        contract: its preprocessing, which fixes the input size.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        engine: ``"auto"`` takes Keras if that has a graphics processor, else OpenVINO, else falls
+            back to Keras; ``"openvino"`` and ``"keras"`` insist.
+        calibration: run in 8-bit integers, their ranges from these images; OpenVINO or nothing.
+        tell: called with a line of text when something takes long or falls back.
+        cut: the layer that it ends at; empty for its own end.
+
+    Raises:
+        WeightsError: if the weights are not to be had or do not fit.
+        EngineError: if the engine or the precision that was insisted on cannot be had here.
+        UsageError: if the cut is not one of its layers.
+    """
+    if calibration is not None:
+        graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell, [cut])
+        return _compiled(int8_graph(graph, contract, calibration, tell))
+    return open_joint(spec, contract, weights, [cut], engine=engine, tell=tell).only(0)
+
+
+def open_joint(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
+    *,
+    engine: str = "auto",
+    tell: Callable[[str], None] = lambda _: None,
+) -> Joint:
+    """Get the fastest engine in float32 that gives the maps of several cuts in one pass.
+
+    Args and errors as those of :func:`open_engine`.
+    """
+    device = "" if engine == "openvino" else find_gpu(default_backend(), tell)
+    if engine == "keras":
+        return _keras(spec, contract, weights, cuts, "", device)
+    if device:
+        note = f"Keras ({default_backend()}) runs {spec.name} on {device}."
+        tell(note)
+        return _keras(spec, contract, weights, cuts, note, device)
+    try:
+        return _openvino(spec, contract, weights, cuts, tell)
+    except EngineError as error:
+        if engine == "openvino":
+            raise
+        note = f"OpenVINO cannot run {spec.name} here ({error}); Keras runs it, slower."
+        tell(note)
+        return _keras(spec, contract, weights, cuts, note, "")
+
+
+def _keras(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
+    note: str,
+    device: str,
+) -> Joint:
+    engine = KerasEngine(spec, contract, weights, note, device, cuts)
+    return Joint(engine, engine.parts, engine.only)
+
+
+def _openvino(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
+    tell: Callable[[str], None],
+) -> Joint:
+    graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell, cuts)
+    if len(cuts) == 1:
+        return Joint.of(_compiled(graph))
+    parts = [EngineInfo.from_dict({"name": "openvino", **facts}) for facts in graph.facts["parts"]]
+    setting, compiled = tuned(graph.path)
+    values = sum(prod(part.map_shape) for part in parts)
+    info = replace(parts[0], map_shape=(1, 1, values))
+
+    def only(number: int) -> Engine:
+        # not tuned by itself: it only has to tell how long one image takes
+        part = graph_cache.part_graph(graph, spec, contract, weights, cuts, number)
+        return OpenVINOEngine(part.path, parts[number], setting)
+
+    return Joint(OpenVINOEngine(graph.path, info, setting, compiled), parts, only)
+
+
+def _compiled(graph: graph_cache.Graph) -> OpenVINOEngine:
+    setting, compiled = tuned(graph.path)
+    info = EngineInfo.from_dict({"name": "openvino", **graph.facts})
+    return OpenVINOEngine(graph.path, info, setting, compiled)

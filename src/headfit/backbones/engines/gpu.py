@@ -1,0 +1,83 @@
+"""Is there a graphics processor here that Keras' backend can use?
+
+Where the system shows none, nothing is imported and nothing asked. Written against the frameworks'
+documentation; no machine with such a processor was at hand to try it on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headfit.errors import EngineError
+from headfit.util import child as worker
+
+# NVIDIA, AMD, and either of them below Windows
+NODES = ("nvidia[0-9]*", "kfd", "dxg")
+DEV = Path("/dev")
+
+
+def device_nodes(dev: Path = DEV) -> list[Path]:
+    """List what the system shows of graphics processors that can compute."""
+    return sorted(node for pattern in NODES for node in dev.glob(pattern))
+
+
+def find_gpu(backend: str, tell: Callable[[str], None], dev: Path = DEV) -> str:
+    """Name the graphics processor that a Keras backend can use, or give an empty string.
+
+    Args:
+        backend: of Keras.
+        tell: called with a line of text if one is here but cannot be used.
+        dev: where the system shows its devices.
+    """
+    nodes = device_nodes(dev)
+    if not nodes:
+        return ""
+    try:
+        # in a process of its own: a framework that meets a broken driver may take all down
+        device = str(worker.call(f"{__name__}:ask", {}, backend=backend)["device"])
+        reason = "it was installed without support for it, or the driver is not at hand"
+    except EngineError as error:
+        device, reason = "", str(error)
+    if not device:
+        tell(f"{nodes[0]} is here, but Keras' backend {backend} cannot use it: {reason}.")
+    return device
+
+
+def ask() -> dict[str, Any]:
+    """Ask the framework in ``KERAS_BACKEND``; runs in a child process."""
+    return {"device": usable_device(os.environ["KERAS_BACKEND"], importlib.import_module)}
+
+
+def usable_device(backend: str, load: Callable[[str], Any]) -> str:
+    """Name the device that a framework would compute on, or give an empty string.
+
+    Args:
+        backend: ``"jax"``, ``"tensorflow"`` or ``"torch"``; any other has none.
+        load: imports a module by its name.
+    """
+    if backend == "jax":
+        jax = load("jax")
+        found = jax.default_backend() in {"gpu", "cuda", "rocm"}
+        return str(jax.devices()[0].device_kind) if found else ""
+    if backend == "tensorflow":
+        devices = load("tensorflow").config.list_physical_devices("GPU")
+        return str(devices[0].name) if devices else ""
+    if backend == "torch":
+        cuda = load("torch").cuda
+        return str(cuda.get_device_name(0)) if cuda.is_available() else ""
+    return ""
+
+
+def insist_on_float32(backend: str, load: Callable[[str], Any] = importlib.import_module) -> None:
+    """Switch off TF32, which rounds float32 to 10 bits in convolutions unless told not to."""
+    if backend == "jax":
+        load("jax").config.update("jax_default_matmul_precision", "highest")
+    elif backend == "tensorflow":
+        load("tensorflow").config.experimental.enable_tensor_float_32_execution(False)
+    elif backend == "torch":
+        backends = load("torch").backends
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = False

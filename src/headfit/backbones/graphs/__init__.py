@@ -1,0 +1,1 @@
+"""OpenVINO graphs: built from Keras models, proved, tuned, quantised and cached."""

@@ -1,0 +1,235 @@
+"""Graphs that were built once and proved once, kept under a digest of all that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.graphs.compiled import compile_graph, save_part, split
+from headfit.backbones.weights import IMAGENET, weights_identity
+from headfit.errors import EngineError
+from headfit.images.contract import Contract
+from headfit.util import child as worker
+from headfit.util import digests, files
+
+FORMAT = 1
+MIN_COSINE = 0.9999
+MODULE = "headfit.backbones.graphs.graph_child"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph file and what is known of it."""
+
+    path: Path
+    facts: dict[str, Any]
+
+
+def backbone_graph(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    backend: str,
+    tell: Callable[[str], None],
+    cuts: Sequence[str] = ("",),
+) -> Graph:
+    """Find a backbone's graph, or build it and prove that it agrees with Keras.
+
+    Args:
+        spec: the backbone.
+        contract: its preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        backend: of the Keras that it must agree with.
+        tell: called with a line of text if it has to be built.
+        cuts: where the backbone ends; with several, the facts are a list, ``parts``, and the graph
+            gives all maps of an image in one row.
+
+    Raises:
+        WeightsError: if the weights are not to be had or do not fit.
+        EngineError: if the graph cannot be built or does not agree.
+        UsageError: if a cut is not one of its layers.
+    """
+
+    def build(folder: Path) -> dict[str, Any]:
+        download = weights == IMAGENET and not spec.package and not spec.own
+        first = "; Keras may have to download its ImageNet weights first" if download else ""
+        tell(f"Building the fast graph of {spec.name} at {contract.width} px (once){first}")
+        request = {
+            "name": spec.reference,
+            "contract": contract.to_dict(),
+            "weights": weights,
+            "cuts": list(cuts),
+            "folder": str(folder),
+        }
+        helpers = [(f"{MODULE}:write_backbone", "openvino"), (f"{MODULE}:reference", backend)]
+        # two downloads at a time would write into the same file
+        graph, reference = (_in_turn if download else _at_once)(helpers, request)
+        parts = _prove(folder, contract, graph["parts"], reference)
+        return parts[0] if len(parts) == 1 else {"parts": parts}
+
+    return cached(_key(spec, contract, weights, cuts), build)
+
+
+def part_graph(
+    joint: Graph,
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    cuts: Sequence[str],
+    number: int,
+) -> Graph:
+    """Find the graph of one cut, or take it out of that of several.
+
+    Args:
+        joint: what :func:`backbone_graph` gave for several cuts.
+        spec: the backbone.
+        contract: its preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        cuts: those of ``joint``.
+        number: of the cut among them.
+    """
+
+    def build(folder: Path) -> dict[str, Any]:
+        save_part(joint.path, number, folder)
+        facts: dict[str, Any] = joint.facts["parts"][number]
+        return facts
+
+    return cached(_key(spec, contract, weights, [cuts[number]]), build)
+
+
+def _key(
+    spec: BackboneSpec, contract: Contract, weights: str, cuts: Sequence[str]
+) -> dict[str, Any]:
+    whole = list(cuts) == [""]
+    return {
+        "kind": "backbone",
+        "name": spec.name,
+        "weights": weights_identity(spec, weights),
+        "contract": contract.to_dict(),
+        **({} if whole else {"cuts": list(cuts)}),
+    }
+
+
+def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str], None]) -> Graph:
+    """Find the graph of a saved model, or build it. Whether it agrees is the caller's to prove.
+
+    Args:
+        path: the model file.
+        contract: how a file becomes the pixels that the model takes.
+        writer: ``"module:function"`` that writes the graph in a child process.
+        tell: called with a line of text if it has to be built.
+
+    Raises:
+        EngineError: if the graph cannot be built.
+    """
+    facts = {"file": digests.of_file(path), "contract": contract.to_dict()}
+    key = {"kind": "file", "writer": writer, **facts}
+
+    def build(folder: Path) -> dict[str, Any]:
+        tell(f"Building the fast graph of {path.name} (once)")
+        request = {"path": str(path), "contract": contract.to_dict(), "folder": str(folder)}
+        return worker.call(writer, request, backend="openvino")
+
+    return cached(key, build)
+
+
+def cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Graph:
+    """Find a graph by all that made it, or make it.
+
+    Args:
+        key: what made it, besides the versions of Keras and OpenVINO.
+        build: writes ``graph.xml`` and ``graph.bin`` into a folder and gives the facts to keep.
+
+    Raises:
+        WriteError: if it cannot be kept.
+    """
+    versions = {name: version(name) for name in ("keras", "openvino")}
+    digest = digests.of_data({**key, "format": FORMAT, "versions": versions})
+    folder = files.home() / "graphs" / digest
+    facts = _read(folder)
+    if facts is None:
+        with files.new_folder(folder) as temporary:
+            facts = build(temporary)
+            record = {"facts": facts, "files": _digests(temporary)}
+            files.write_json(temporary / "graph.json", record)
+    return Graph(folder / "graph.xml", facts)
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """Give the facts of a graph that is whole; None for one that is absent or damaged."""
+    try:
+        record = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        facts: dict[str, Any] = record["facts"]
+        return facts if record["files"] == _digests(folder) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: digests.of_file(folder / name) for name in ("graph.xml", "graph.bin")}
+
+
+def _in_turn(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run functions in helper processes, one after the other."""
+    return [worker.call(function, request, backend=backend) for function, backend in helpers]
+
+
+def _at_once(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run functions in helper processes side by side; none outlives the call."""
+    jobs: list[worker.Job] = []
+    try:
+        for function, backend in helpers:
+            jobs.append(worker.start(function, request, backend=backend))
+        return [job.result() for job in jobs]
+    except BaseException:
+        for job in jobs:
+            job.cancel()
+        raise
+
+
+def _prove(
+    folder: Path, contract: Contract, parts: list[dict[str, Any]], reference: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Compare the graph with Keras' own answer, and give all that is known of each cut."""
+    expected = []
+    for number in range(len(parts)):
+        file = folder / f"reference-{number}.npy"
+        expected.append(np.load(file, allow_pickle=False))
+        file.unlink()
+    agreement = _agreement(folder / "graph.xml", contract, expected)
+    return [
+        {**part, "weights_digest": digest, "cosine": cosine}
+        for part, digest, cosine in zip(parts, reference["weights_digests"], agreement, strict=True)
+    ]
+
+
+def _agreement(path: Path, contract: Contract, expected: list[np.ndarray]) -> list[float]:
+    compiled = compile_graph(path)
+    images = probe_images(contract.height, contract.width)
+    rows = np.concatenate([np.array(compiled(image[None])[0]) for image in images])
+    shapes = [each.shape[1:] for each in expected]
+    found = split(rows, shapes) if len(expected) > 1 else [rows]
+    agreement = []
+    for mine, theirs in zip(found, expected, strict=True):
+        if mine.shape != theirs.shape:
+            raise EngineError(f"the graph gives {mine.shape[1:]}, Keras {theirs.shape[1:]}")
+        cosine = float(np.min(cosines(mine, theirs)))
+        if not cosine >= MIN_COSINE:
+            raise EngineError(f"the graph disagrees with Keras: cosine {cosine:.6f}")
+        agreement.append(cosine)
+    return agreement
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of rows of two float arrays (n, …), computed in float64."""
+    x, y = (v.reshape(len(v), -1).astype(np.float64) for v in (a, b))
+    result: np.ndarray = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return result

@@ -1,0 +1,184 @@
+"""Rebuild the part of a model that makes its feature map: plain, fresh, for any input size.
+
+Every layer on the way from the image to the map is copied and called anew in the order of the
+trace, so nested models dissolve, heads fall away, and another input size is possible wherever the
+layers allow it. A layer whose class writes a configuration that it cannot read is taken itself.
+Imports Keras.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from headfit.backbones.graphs.boundary import Boundary
+from headfit.backbones.graphs.trace import Call, Tensor, Trace
+from headfit.backbones.graphs.turn import check_operation, turned
+from headfit.errors import EngineError, ModelFileError
+
+
+def replay(
+    traced: Trace,
+    end: Boundary,
+    size: int,
+    *,
+    name: str,
+    channels_first: bool = False,
+) -> keras.Model:
+    """Build the model from image to map.
+
+    Args:
+        traced: the whole model.
+        end: where its map is.
+        size: side of the square input in pixels.
+        name: of the new model.
+        channels_first: turn it to take (3, size, size) and give (C, H, W).
+
+    Returns:
+        A functional model, (size, size, 3) to (H, W, C), float32, no model within it, each layer
+        called in inference mode, with the weights of the original.
+
+    Raises:
+        ModelFileError: if a layer is a Lambda.
+        EngineError: if a layer cannot run at this size, or not be turned; the message names it.
+    """
+    shape = (3, size, size) if channels_first else (size, size, 3)
+    image = keras.Input(shape, dtype="float32", name="image")
+    made: dict[int, Tensor] = {id(traced.resolve(traced.inputs)): image}
+    copies = _Copies(channels_first)
+    for call in _on_the_way(traced, end.map):
+        for old, new in zip(call.outputs, _again(traced, call, copies, made), strict=True):
+            made[id(old)] = new
+    output = made[id(end.map)]
+    if end.tokens:
+        if channels_first:
+            raise EngineError("tokens are not turned")
+        output = _to_map(output, end)
+    if keras.backend.standardize_dtype(output.dtype) != "float32":
+        raise EngineError(f"its feature map is {output.dtype}; expected float32")
+    model = keras.Model(image, output, name=name)
+    copies.take_weights()
+    return model
+
+
+def _on_the_way(traced: Trace, end: Tensor) -> list[Call]:
+    """Give the calls that a tensor is made from, in their order."""
+    needed: set[int] = set()
+    waiting = [end]
+    while waiting:
+        number = traced.maker(waiting.pop())
+        if number is not None and number not in needed:
+            needed.add(number)
+            waiting += traced.calls[number].inputs
+    return [traced.calls[number] for number in sorted(needed)]
+
+
+def _again(traced: Trace, call: Call, copies: _Copies, made: dict[int, Tensor]) -> list[Tensor]:
+    def new(value: Any) -> Any:
+        return made[id(traced.resolve(value))] if isinstance(value, keras.KerasTensor) else value
+
+    args, kwargs = keras.tree.map_structure(new, (call.args, call.kwargs))
+    if _augments(call):
+        return list(keras.tree.flatten(args))
+    layer = copies.of(call)
+    kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    try:
+        return list(keras.tree.flatten(layer(*args, **kwargs)))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise EngineError(
+            f"layer '{call.layer.name}' ({call.kind}) cannot run: {reason.rstrip('.')}"
+        ) from None
+
+
+def _augments(call: Call) -> bool:
+    """Whether a layer changes images while training and passes them on otherwise."""
+    shapes = call.inputs[0].shape, call.output.shape
+    return call.kind.startswith("Random") and shapes[0] == shapes[1] and not call.weights
+
+
+def _to_map(tokens: Tensor, end: Boundary) -> Tensor:
+    """Drop the special tokens and lay the others out as rows of a square."""
+    _, length, channels = tokens.shape
+    side = math.isqrt(length - end.special)
+    if side * side != length - end.special:
+        raise EngineError(f"{length - end.special} tokens are no square of positions")
+    if end.special:
+        tokens = keras.layers.Cropping1D((end.special, 0), name="positions")(tokens)
+    return keras.layers.Reshape((side, side, channels), name="map")(tokens)
+
+
+class _Copies:
+    """Fresh copies of layers, one for each, under names that are theirs alone."""
+
+    def __init__(self, channels_first: bool) -> None:
+        self._turn = channels_first
+        self._copies: dict[int, tuple[Any, Any]] = {}
+        self._names: set[str] = {"image", "positions", "map"}
+
+    def of(self, call: Call) -> Any:
+        """Give the copy of a call's layer; an operation has no state and stays itself."""
+        found = self._copies.get(id(call.layer))
+        if found is None:
+            found = call.layer, self._copy(call)
+            self._copies[id(call.layer)] = found
+        return found[1]
+
+    def take_weights(self) -> None:
+        """Set the weights of the copies to those of the originals."""
+        for layer, copy in self._copies.values():
+            if not getattr(layer, "weights", ()):
+                continue
+            if copy is not layer:
+                copy.set_weights(layer.get_weights())
+            if hasattr(copy, "finalize_state"):  # Normalization keeps derived values
+                copy.finalize_state()
+
+    def _copy(self, call: Call) -> Any:
+        layer, name = call.layer, self._name(call)
+        if not isinstance(layer, keras.Layer):
+            if self._turn:
+                check_operation(call)
+            layer.name = name
+            return layer
+        if call.kind == "Lambda":
+            raise ModelFileError(
+                f"layer '{layer.name}' is a Lambda, which cannot be copied or saved safely; use a "
+                f"layer class or keras.ops in its place"
+            )
+        if self._turn:
+            return type(layer).from_config(turned(call, _config(layer, name)))
+        try:
+            return type(layer).from_config(_config(layer, name))
+        except Exception:  # its class writes a configuration that it cannot read itself
+            return _as_new(layer, name)
+
+    def _name(self, call: Call) -> str:
+        """Give its own name; if that is taken, with those of the models around it."""
+        name = call.layer.name
+        for outer in reversed(call.within):
+            if name not in self._names:
+                break
+            name = f"{outer}_{name}"
+        base, number = name, 1
+        while name in self._names:
+            number += 1
+            name = f"{base}_{number}"
+        self._names.add(name)
+        return str(name)
+
+
+def _config(layer: Any, name: str) -> dict[str, Any]:
+    config: dict[str, Any] = layer.get_config()
+    same = {"dtype": "float32"} if "dtype" in config else {}
+    return {**config, **same, "name": name}
+
+
+def _as_new(layer: Any, name: str) -> Any:
+    """Give the layer itself, as if it had not been called: its ``output`` is that of the next."""
+    layer._inbound_nodes.clear()
+    layer._outbound_nodes.clear()
+    layer.name = name
+    return layer

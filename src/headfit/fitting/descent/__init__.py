@@ -1,0 +1,1 @@
+"""Heads trained by gradient descent, many small networks at once."""

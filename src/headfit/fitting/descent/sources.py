@@ -1,0 +1,239 @@
+"""Where networks get their images from: vectors held in memory, or maps read as they are needed.
+
+Both run the steps of an epoch and evaluate networks; what they do is the same, what they keep in
+memory is not. The maps of 10,000 images may take gigabytes, so only those of a step, or of 64
+images at a time, are ever held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from headfit.fitting.descent.adamw import Data, State, Steps, run_steps
+from headfit.fitting.descent.network import Array, Design, Floats, after, pool, settle
+
+Ints = npt.NDArray[np.integer]
+LOG_CLIP = 1e-15  # as in the metrics: a log-loss of at most 34.5 nats
+# maps that are evaluated together
+TOGETHER = 64
+
+
+class Maps(Protocol):
+    """Feature maps that can be taken in any order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, H, W, C)."""
+
+    def take(self, rows: Ints) -> Floats:
+        """Give the maps of these images, float32 (m, H, W, C)."""
+
+
+class Source(Protocol):
+    """What trains and evaluates M networks of one design."""
+
+    def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
+        """Take the steps of an epoch."""
+
+    def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
+        """Give the weights with the statistics of the training images, bool (n, M), in place."""
+
+    def losses(self, weights: Sequence[Array], labels: Array, rows: Ints) -> Floats:
+        """Give each network's −ln p on its own rows, float32 (M, w)."""
+
+    def scores(self, weights: Sequence[Array]) -> Floats:
+        """Give logits of all images, float32 (M, n, K)."""
+
+
+def source_of(design: Design, images: Floats | Maps) -> Source:
+    """Give the source for vectors, float32 (n, d), or for maps."""
+    if design.pooling is None:
+        return VectorSource(design, np.asarray(images, np.float32))
+    return MapSource(design, ArrayMaps(images) if isinstance(images, np.ndarray) else images)
+
+
+class ArrayMaps:
+    """Maps that are in memory anyway.
+
+    Args:
+        maps: float32 (n, H, W, C).
+    """
+
+    def __init__(self, maps: Floats) -> None:
+        self.maps = maps
+        self.shape = maps.shape
+
+    def take(self, rows: Ints) -> Floats:
+        """See :class:`Maps`."""
+        return self.maps[rows]
+
+
+class VectorSource:
+    """Networks that are given vectors.
+
+    Args:
+        design: without a pooling.
+        vectors: float32 (n, d).
+    """
+
+    def __init__(self, design: Design, vectors: Floats) -> None:
+        self.design, self.vectors = design, jnp.asarray(vectors)
+
+    def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
+        """See :class:`Source`."""
+        taken: State = run_steps(
+            state, self.vectors, data, steps, active, np.uint32(seed), design=self.design
+        )
+        return taken
+
+    def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
+        """See :class:`Source`."""
+        counts = train.T.astype(jnp.float32)
+        found: list[Array] = _settled(list(weights), self.vectors, counts, self.design)
+        return found
+
+    def losses(self, weights: Sequence[Array], labels: Array, rows: Ints) -> Floats:
+        """See :class:`Source`."""
+        return np.asarray(_losses(list(weights), self.vectors, labels, rows, self.design))
+
+    def scores(self, weights: Sequence[Array]) -> Floats:
+        """See :class:`Source`."""
+        found = [
+            np.asarray(_logits(_own(weights, model), self.vectors, self.design))
+            for model in range(len(weights[0]))
+        ]
+        return np.stack(found)
+
+
+class MapSource:
+    """Networks that are given maps, which their pooling turns into vectors.
+
+    Args:
+        design: with a pooling.
+        maps: of n images.
+    """
+
+    def __init__(self, design: Design, maps: Maps) -> None:
+        self.design, self.maps = design, maps
+
+    def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
+        """See :class:`Source`."""
+        for rows, factor, number in zip(steps.rows, steps.factors, steps.numbers, strict=True):
+            images = self._take(np.maximum(rows, 0))
+            places = np.arange(len(rows), dtype=np.int32)
+            one = Steps(*(np.asarray(part)[None] for part in (rows, places, factor, number)))
+            state = run_steps(state, images, data, one, active, np.uint32(seed), design=self.design)
+            # else the maps of many steps would wait in memory
+            state.weights[-1].block_until_ready()
+        return state
+
+    def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
+        """See :class:`Source`."""
+        rows, found = np.arange(self.maps.shape[0]), []
+        for model, counts in enumerate(np.asarray(train, np.float32).T):
+            own = _own(weights, model)
+            vectors = [
+                np.asarray(_pooled(own, images, self.design))[:real]
+                for _, images, real in self._pieces(rows)
+            ]
+            found.append(_settle(own, np.concatenate(vectors), counts, self.design))
+        return [jnp.stack(arrays) for arrays in zip(*found, strict=True)]
+
+    def losses(self, weights: Sequence[Array], labels: Array, rows: Ints) -> Floats:
+        """See :class:`Source`."""
+        found = np.empty(rows.shape, np.float32)
+        # networks that watch the same images are given them together
+        for watched in np.unique(rows, axis=0):
+            members = np.flatnonzero((rows == watched).all(axis=1))
+            scores = self._scores(weights, members, watched)
+            found[members] = _given(scores, np.asarray(labels)[watched])
+        return found
+
+    def scores(self, weights: Sequence[Array]) -> Floats:
+        """See :class:`Source`."""
+        return self._scores(weights, range(len(weights[0])), np.arange(self.maps.shape[0]))
+
+    def _scores(
+        self, weights: Sequence[Array], members: Sequence[int] | Ints, rows: Ints
+    ) -> Floats:
+        """Logits of some networks for some images, float32 (members, rows, K)."""
+        owns = [_own(weights, model) for model in members]
+        found = np.empty((len(owns), len(rows), self.design.classes), np.float32)
+        for piece, images, real in self._pieces(rows):
+            for at, own in enumerate(owns):
+                found[at, piece] = np.asarray(_logits(own, images, self.design))[:real]
+        return found
+
+    def _pieces(self, rows: Ints) -> Iterator[tuple[slice, Array, int]]:
+        """Yield the maps of these images in pieces of one size, so that JAX compiles once."""
+        size = min(TOGETHER, len(rows))
+        for start in range(0, len(rows), size):
+            piece = rows[start : start + size]
+            images = self._take(np.resize(piece, size))
+            yield slice(start, start + len(piece)), images, len(piece)
+
+    def _take(self, rows: Ints) -> Array:
+        maps = self.maps.take(rows)
+        count, height, width, channels = maps.shape
+        return jnp.asarray(maps.reshape(count, height * width, channels))
+
+
+def _own(weights: Sequence[Array], model: int) -> list[Array]:
+    return [jnp.asarray(array[model]) for array in weights]
+
+
+@partial(jax.jit, static_argnames="design")
+def _logits(own: list[Array], images: Array, design: Design) -> Array:
+    return after(own, design, pool(own, design, images))
+
+
+@partial(jax.jit, static_argnames="design")
+def _pooled(own: list[Array], images: Array, design: Design) -> Array:
+    return pool(own, design, images)
+
+
+@partial(jax.jit, static_argnames="design")
+def _settle(own: list[Array], vectors: Array, counts: Array, design: Design) -> list[Array]:
+    return settle(own, design, vectors, counts)
+
+
+@partial(jax.jit, static_argnames="design")
+def _settled(weights: list[Array], vectors: Array, counts: Array, design: Design) -> list[Array]:
+    """One network after another: what each would hold of all images is too much for all."""
+    result: list[Array] = jax.lax.map(
+        lambda item: settle(item[0], design, vectors, item[1]), (weights, counts)
+    )
+    return result
+
+
+@partial(jax.jit, static_argnames="design")
+def _losses(
+    weights: list[Array], vectors: Array, labels: Array, rows: Array, design: Design
+) -> Array:
+    """One network after another: the rows differ, and only a few images are anyone's to watch."""
+
+    def one(item: tuple[list[Array], Array]) -> Array:
+        own, picked = item
+        scores = jax.nn.log_softmax(after(own, design, vectors[picked]))
+        given = jnp.take_along_axis(scores, labels[picked][:, None], axis=1)[:, 0]
+        return jnp.minimum(-given, -math.log(LOG_CLIP))
+
+    losses: Array = jax.lax.map(one, (weights, rows))
+    return losses
+
+
+def _given(scores: Floats, labels: Ints) -> Floats:
+    """−ln of the softmax of each image's label, float32 (M, w), of logits (M, w, K)."""
+    wide = scores.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a network that diverged has nan, and keeps it
+        wide -= wide.max(axis=2, keepdims=True)
+        lost = np.log(np.exp(wide).sum(axis=2)) - wide[:, np.arange(len(labels)), labels]
+    return np.asarray(np.minimum(lost, -math.log(LOG_CLIP)), np.float32)

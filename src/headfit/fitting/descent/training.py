@@ -1,0 +1,306 @@
+"""Heads trained by gradient descent: many small networks at once by mini-batch AdamW.
+
+All networks (fold × trial) see the same batches in the same order; a 0/1 mask for each network says
+which images count in its loss. So a batch is taken once for all, and no image is copied for each
+network. They also share the first weights and, by the seed, the dropout masks: a network comes out
+the same (to rounding) whatever else is trained beside it, and two trials differ by nothing but
+their learning rate and weight decay. Only a pooling that starts from the images starts each fold
+from those that it may learn from.
+
+Vectors are expected centred, and divided by one scalar such that their variance is 1 on average
+over the d features; maps are only divided. The learning rates are meant for that scale.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from headfit.fitting.descent.adamw import Data, Steps, first_state
+from headfit.fitting.descent.budget import Schedule
+from headfit.fitting.descent.custom_source import source_of
+from headfit.fitting.descent.network import Array, Design, Floats, unscaled
+from headfit.fitting.descent.sources import Maps, Source
+from headfit.fitting.descent.starts import starts
+from headfit.heads.body import Step
+from headfit.heads.trained import TrainedPooling
+
+__all__ = [
+    "Networks",
+    "predict",
+    "train",
+]
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.integer]
+Reals = npt.NDArray[np.floating]
+
+MEMORY = 2_000_000_000
+# Weights, two moments and gradients, float32; of what is formed for an image about as many copies.
+_BYTES_PER_PARAMETER = 4 * 4
+
+
+@dataclass(frozen=True)
+class Networks:
+    """M trained networks.
+
+    Attributes:
+        weights: float32 arrays with M in front, in the order that
+            :mod:`headfit.fitting.descent.network` gives. A network that diverged holds nan.
+        watch_loss: float64 (epochs, M), mean −ln of the probability given to the label, clipped to
+            [1e-15, 1], over the watched images after each epoch; nan where none are watched.
+    """
+
+    weights: list[Floats]
+    watch_loss: npt.NDArray[np.float64]
+
+
+class _Models(NamedTuple):
+    """What differs between the networks, each with M along its first axis."""
+
+    train: Bools
+    watch: Bools
+    rates: Floats
+    decays: Floats
+    stops: Ints
+
+    def of(self, chunk: slice) -> _Models:
+        """Keep the networks of one turn."""
+        return _Models(*(values[chunk] for values in self))  # type: ignore[arg-type]
+
+
+def train(
+    features: Floats | Maps,
+    labels: Ints,
+    classes: int,
+    body: Sequence[Step],
+    train_masks: Bools,
+    learning_rates: Reals,
+    weight_decays: Reals,
+    *,
+    schedule: Schedule,
+    pooling: TrainedPooling | None = None,
+    watch_masks: Bools | None = None,
+    stop_epochs: Ints | None = None,
+    progress: Callable[[float], None] | None = None,
+    memory: int = MEMORY,
+) -> Networks:
+    """Train M networks of one design.
+
+    Args:
+        features: float32 (n, d), or with a pooling maps (n, H, W, C), see the top of this file.
+        labels: int (n,), class indices below ``classes``.
+        classes: K, the width of the final layer.
+        body: the steps between the features and the final layer; may be empty.
+        train_masks: bool (M, n), the images that each network learns from.
+        learning_rates: (M,), the peak of each network's schedule.
+        weight_decays: (M,), AdamW's decoupled decay of the kernels (not of the biases), per step
+            times the step's learning rate.
+        schedule: epochs, batches and seed.
+        pooling: what turns maps into vectors, trained too.
+        watch_masks: bool (M, n), the images whose log-loss is reported after each epoch.
+        stop_epochs: int (M,), 0 to ``epochs``; a network keeps the weights that it had after so
+            many epochs. The learning rate's course is that of the full schedule all the same.
+        progress: is told the fraction done, up to 1, after each epoch.
+        memory: bytes for weights, moments and gradients; networks are trained in turns if they
+            need more, one at a time at the least.
+
+    Returns:
+        The networks, in the order of the masks.
+
+    Raises:
+        ValueError: if shapes do not agree or a value is out of its range.
+    """
+    labels = np.asarray(labels)
+    _check_images(features.shape, labels, classes, 2 if pooling is None else 4)
+    models = _checked(
+        len(labels),
+        schedule,
+        train_masks,
+        watch_masks,
+        learning_rates,
+        weight_decays,
+        stop_epochs,
+    )
+    centred = pooling is not None and not pooling.readout
+    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling, centred)
+    source = source_of(design, features)
+    begin = starts(design, features, labels, schedule.seed)
+    _, batch = schedule.shape(len(labels))
+    chunks = _chunks(len(models.train), design.size + batch * design.activations(), memory)
+    parts: list[Networks] = []
+    for turn, chunk in enumerate(chunks):
+        tell = _share(progress, turn, len(chunks))
+        part = models.of(chunk)
+        start = begin(part.train)
+        parts.append(_train_chunk(source, labels, design, part, start, schedule, tell))
+    return Networks(
+        [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)],
+        np.concatenate([part.watch_loss for part in parts], axis=1),
+    )
+
+
+def predict(
+    weights: Sequence[Floats],
+    body: Sequence[Step],
+    features: Floats | Maps,
+    pooling: TrainedPooling | None = None,
+) -> npt.NDArray[np.float64]:
+    """Predict with M networks.
+
+    Args:
+        weights: of ``Networks``.
+        body: the steps that they were trained with; dropout does nothing here.
+        features: float32 (n, d), or with a pooling maps (n, H, W, C), scaled as in training.
+        pooling: the one that they were trained with.
+
+    Returns:
+        Probabilities, float64 (M, n, K), rows summing to 1.
+    """
+    classes = weights[-1].shape[1]
+    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling)
+    raised = source_of(design, features).scores([jnp.asarray(w) for w in weights])
+    raised = raised.astype(np.float64)
+    powers = np.exp(raised - raised.max(axis=2, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=2, keepdims=True))
+
+
+def _train_chunk(
+    source: Source,
+    labels: Ints,
+    design: Design,
+    models: _Models,
+    start: Sequence[Floats],
+    schedule: Schedule,
+    tell: Callable[[float], None],
+) -> Networks:
+    n, m = models.train.shape[1], len(models.train)
+    data = Data(
+        jnp.asarray(labels, dtype=jnp.int32),
+        jnp.asarray(models.train.T),
+        jnp.asarray(models.rates),
+        jnp.asarray(models.decays),
+    )
+    state = first_state(start)
+    factors = schedule.factors(n)
+    losses = np.full((schedule.epochs, m), np.nan)
+    watched = _watched(models.watch)
+    last = int(models.stops.max())
+    for epoch in range(last):
+        numbers = np.arange(factors.shape[1], dtype=np.int32) + epoch * factors.shape[1] + 1
+        rows = schedule.rows(n, epoch)
+        active = jnp.asarray(models.stops > epoch)
+        steps = Steps(rows, rows, factors[epoch], numbers)
+        state = source.steps(state, data, steps, active, schedule.seed)
+        # Waiting here, not at the end, lets Ctrl-C through and keeps progress truthful.
+        state.weights[-1].block_until_ready()
+        losses[epoch] = _watch(source, design, state.weights, data, watched)
+        tell((epoch + 1) / last)
+    losses[last:] = (
+        losses[last - 1] if last else _watch(source, design, state.weights, data, watched)
+    )
+    weights = [np.array(array) for array in _settled(source, design, state.weights, data)]
+    return Networks(_uncentred(design, weights) if design.centred else weights, losses)
+
+
+def _uncentred(design: Design, weights: Sequence[Floats]) -> list[Floats]:
+    """Make the shift and the scale of the vectors part of the next layer, network by network."""
+    at, models = design.before, range(len(weights[0]))
+    middles, scales = weights[at - 2 : at]
+    rest = [
+        unscaled(design.body, [w[m] for w in weights[at:]], middles[m], float(scales[m]))
+        for m in models
+    ]
+    return [*weights[: at - 2], *(np.stack(arrays) for arrays in zip(*rest, strict=True))]
+
+
+def _settled(source: Source, design: Design, weights: list[Array], data: Data) -> list[Array]:
+    return source.settled(weights, data.train) if design.normalises else weights
+
+
+def _watched(masks: Bools) -> tuple[Ints, Ints]:
+    """Turn masks into rows, int32 (M, w), w the largest count, and the counts (M,)."""
+    counts = masks.sum(axis=1)
+    rows = np.zeros((len(masks), counts.max()), np.int32)
+    for model, mask in enumerate(masks):
+        rows[model, : counts[model]] = np.flatnonzero(mask)
+    return rows, counts
+
+
+def _watch(
+    source: Source,
+    design: Design,
+    weights: list[Array],
+    data: Data,
+    watched: tuple[Ints, Ints],
+) -> Reals:
+    rows, counts = watched
+    if rows.shape[1] == 0:
+        return np.full(len(rows), np.nan)
+    settled = _settled(source, design, weights, data)
+    losses = source.losses(settled, data.labels, rows).astype(np.float64)
+    counted = np.arange(rows.shape[1]) < counts[:, None]
+    sums = np.sum(losses, axis=1, where=counted)
+    means: Reals = np.full(len(rows), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def _chunks(models: int, size: int, memory: int) -> list[slice]:
+    """Cut M networks of ``size`` parameters into even turns that fit ``memory`` bytes."""
+    together = max(1, memory // (size * _BYTES_PER_PARAMETER))
+    turns = math.ceil(models / together)
+    edges = [models * turn // turns for turn in range(turns + 1)]
+    return [slice(low, high) for low, high in itertools.pairwise(edges)]
+
+
+def _share(
+    progress: Callable[[float], None] | None, turn: int, turns: int
+) -> Callable[[float], None]:
+    """Make the callback of one turn: its fraction is a share of the whole."""
+    return lambda done: progress((turn + done) / turns) if progress else None
+
+
+def _check_images(shape: tuple[int, ...], labels: Ints, classes: int, axes: int) -> None:
+    if len(shape) != axes or labels.shape != shape[:1] or not len(labels):
+        wanted = "(n, d)" if axes == 2 else "(n, H, W, C)"
+        raise ValueError(
+            f"features must be {wanted} and labels (n,), not {shape} and {labels.shape}."
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must be in 0..{classes - 1}.")
+
+
+def _checked(
+    images: int,
+    schedule: Schedule,
+    train_masks: Bools,
+    watch_masks: Bools | None,
+    learning_rates: Reals,
+    weight_decays: Reals,
+    stop_epochs: Ints | None,
+) -> _Models:
+    """Fill in what was left out, and see that all is of the same M."""
+    train = np.asarray(train_masks, bool)
+    models = _Models(
+        train,
+        np.zeros_like(train) if watch_masks is None else np.asarray(watch_masks, bool),
+        np.asarray(learning_rates, np.float32),
+        np.asarray(weight_decays, np.float32),
+        np.full(len(train), schedule.epochs) if stop_epochs is None else np.asarray(stop_epochs),
+    )
+    m = len(train)
+    wanted = ((m, images), (m, images), (m,), (m,), (m,))
+    if m == 0 or tuple(values.shape for values in models) != wanted:
+        shapes = {name: values.shape for name, values in models._asdict().items()}
+        raise ValueError(f"masks must be (M, {images}) and the rest (M,), M >= 1, not {shapes}.")
+    if models.stops.min() < 0 or models.stops.max() > schedule.epochs:
+        raise ValueError(f"stop_epochs must be in 0..{schedule.epochs}, not {models.stops}.")
+    return models

@@ -1,0 +1,1 @@
+"""Solvers for heads that are linear after the pooling: exact, on rotated coordinates."""

@@ -1,0 +1,1 @@
+"""headfit's own Keras layers, one class a file."""

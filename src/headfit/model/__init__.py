@@ -1,0 +1,1 @@
+"""A finished model: how it is put together, saved, loaded and run."""

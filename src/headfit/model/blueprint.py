@@ -1,0 +1,158 @@
+"""All that a classifier is made of, before it is one file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit.backbones.catalog import find
+from headfit.backbones.engines.engine import default_backend
+from headfit.backbones.weights import weights_identity
+from headfit.errors import EngineError
+from headfit.fitting.fitted import FittedHead
+from headfit.heads.chain import Head
+from headfit.heads.custom.pooling import OwnPooling
+from headfit.images.contract import Contract
+from headfit.model.classifier import Classifier
+from headfit.model.metadata import ModelRecord
+from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.util import child as worker
+from headfit.util import digests, files
+
+WRITER = "headfit.model.assemble_child:write_model"
+# Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
+FAST_BACKEND = "openvino"
+# to be raised with every change of how the file is made
+FORMAT = 3
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that a classifier is made of.
+
+    Attributes:
+        backbone: the backbone's name.
+        weights: where its weights come from.
+        contract: its preprocessing.
+        fitted: the trained head.
+        classes: names of the classes.
+        probe: probabilities of the probe images, float64 (2, K).
+        version: of headfit.
+        reliability: temperature and thresholds for the model file; None leaves them out.
+        cut: the layer that the backbone ends at; empty for its own end.
+        reference: the text that finds the backbone again; its name if empty.
+    """
+
+    backbone: str
+    weights: str
+    contract: Contract
+    fitted: FittedHead
+    classes: tuple[str, ...]
+    probe: np.ndarray
+    version: str
+    reliability: ModelReliability | None = None
+    cut: str = ""
+    reference: str = ""
+
+    @property
+    def _found_by(self) -> str:
+        return self.reference or self.backbone
+
+    def write(self, path: Path) -> None:
+        """Write the ``.keras`` file, whole or not at all; not again if it is there already.
+
+        Raises:
+            EngineError: if Keras cannot build or save the model.
+            WriteError: if it cannot be written.
+        """
+        note = files.home() / "models" / f"{self._digest()}.json"
+        if not _is_written(path, note):
+            files.write_file(path, self._write)
+            files.write_json(note, {"file": digests.of_file(path)})
+
+    def classifier(self) -> Classifier:
+        """Make the classifier, from a file that is removed together with it."""
+        folder = Path(tempfile.mkdtemp(prefix="headfit-"))
+        self.write(folder / "model.keras")
+        result = Classifier(folder / "model.keras")
+        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+        return result
+
+    def _digest(self) -> str:
+        """Digest all that the file depends on."""
+        weights = [digests.of_bytes(np.ascontiguousarray(w).data) for w in self.fitted.weights]
+        return digests.of_data(
+            {
+                "format": FORMAT,
+                **({"cut": self.cut} if self.cut else {}),
+                "backbone": [self.backbone, weights_identity(find(self._found_by), self.weights)],
+                "contract": self.contract.to_dict(),
+                "head": [self.fitted.head.identity, self.fitted.shape, self.fitted.scale, weights],
+                "classes": list(self.classes),
+                "probe": self.probe.tolist(),
+                "versions": [self.version, version("keras")],
+                "reliability": self._reliability_digest(),
+            }
+        )
+
+    def _reliability_digest(self) -> list[Any] | None:
+        if self.reliability is None:
+            return None
+        data, arrays = self.reliability.to_data()
+        parts = {n: digests.of_bytes(np.ascontiguousarray(a).data) for n, a in arrays.items()}
+        return [data, parts]
+
+    def _write(self, path: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="headfit-") as folder:
+            arrays = {str(i): weight for i, weight in enumerate(self.fitted.weights)}
+            np.savez(Path(folder) / "head.npz", **arrays)  # type: ignore[arg-type]
+            request = {
+                "backbone": self._found_by,
+                "weights": self.weights,
+                "contract": self.contract.to_dict(),
+                "head": self.fitted.head.name,
+                "shape": self.fitted.shape,
+                "scale": self.fitted.scale,
+                "classes": len(self.classes),
+                "head_weights": str(Path(folder) / "head.npz"),
+                "path": str(path),
+                "cut": self.cut,
+                "own": _own_folder(self.fitted.head),
+            }
+            _assemble(request)
+        probe = tuple(tuple(map(float, row)) for row in self.probe)
+        names = (self.fitted.head.name, self.backbone)
+        record = ModelRecord(
+            self.classes, self.contract, *names, probe, self.version, self.reliability
+        )
+        record.append_to(path)
+
+
+def _own_folder(head: Head) -> str:
+    """Say where a head of the user's own lies; empty for a chain."""
+    return str(head.pooling.bound.folder) if isinstance(head.pooling, OwnPooling) else ""
+
+
+def _is_written(path: Path, note: Path) -> bool:
+    """Whether a file is the very one that was written for this blueprint."""
+    try:
+        noted: str = json.loads(note.read_text("utf-8"))["file"]
+        return digests.of_file(path) == noted
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _assemble(request: dict[str, Any]) -> None:
+    """Write the model on the fast backend, or on the user's if that one cannot build it."""
+    try:
+        worker.call(WRITER, request, backend=FAST_BACKEND)
+    except EngineError:
+        worker.call(WRITER, request, backend=default_backend())

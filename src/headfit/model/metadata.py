@@ -1,0 +1,178 @@
+"""What headfit adds to a ``.keras`` file: classes, preprocessing, a proof, thresholds.
+
+A ``.keras`` file is a zip archive. Keras reads the members that it knows, so plain
+``keras.models.load_model`` opens ours; :class:`ModelRecord` is one more member, ``headfit.json``.
+Its arrays are in another, ``headfit.f32``: nothing but little-endian float32 numbers, one array
+after the other, whose names and shapes the JSON lists. There is no format in it to be attacked, and
+its length is known before it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from headfit.errors import ModelFileError
+from headfit.images.contract import Contract
+from headfit.study.reliability.model_reliability import Arrays, ModelReliability
+
+SCHEMA = "headfit.model/1"
+KEPT = "heads"
+MEMBER, ARRAYS = "headfit.json", "headfit.f32"
+MAX_RECORD_BYTES = 16 * 1024**2
+MAX_ARRAY_BYTES = 64 * 1024**2
+_FLOAT = np.dtype("<f4")
+# what a zip or JSON of whatever content can raise: encrypted, cut off, nested too deep, too large
+DAMAGE = (
+    *(OSError, EOFError, RuntimeError, ArithmeticError, ValueError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a classifier needs beside its network.
+
+    Attributes:
+        classes: names of the classes, in the order of the probabilities.
+        contract: how a file becomes the pixels (0–255) that the network takes.
+        head: the head's chain.
+        backbone: the backbone's name.
+        probe: probabilities that the network must give for the probe images, (2, K); whoever loads
+            the file on another engine checks against them.
+        version: the headfit that wrote it.
+        reliability: temperature and thresholds; None in files that were written without.
+    """
+
+    classes: tuple[str, ...]
+    contract: Contract
+    head: str
+    backbone: str
+    probe: tuple[tuple[float, ...], ...]
+    version: str
+    reliability: ModelReliability | None = None
+
+    def append_to(self, path: Path) -> None:
+        """Add the record to a ``.keras`` file."""
+        data = {
+            "classes": self.classes,
+            "contract": self.contract.to_dict(),
+            "head": self.head,
+            "backbone": self.backbone,
+            "probe": self.probe,
+            "version": self.version,
+            "schema": SCHEMA,
+        }
+        arrays: Arrays = {}
+        if self.reliability is not None:
+            data["reliability"], arrays = self.reliability.to_data()
+            data["arrays"] = {name: list(array.shape) for name, array in arrays.items()}
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(MEMBER, json.dumps(data, indent=1, allow_nan=False))
+            if arrays:
+                archive.writestr(ARRAYS, b"".join(_bytes(array) for array in arrays.values()))
+
+    @classmethod
+    def read(cls, path: Path) -> ModelRecord:
+        """Read the record of a ``.keras`` file; nothing in it is executed.
+
+        Raises:
+            ModelFileError: if the file is not a zip, has no record, or one that is damaged.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:
+                data = json.loads(_member(archive, path))
+                return cls._from_data(data, _reliability(data, archive))
+        except KeyError as error:
+            raise ModelFileError(f"'{path}': its {MEMBER} lacks {error}.") from None
+        except DAMAGE as error:
+            raise ModelFileError(
+                f"'{path}' is not a .keras model that headfit can read: {error}."
+            ) from None
+
+    @classmethod
+    def _from_data(cls, data: Any, reliability: ModelReliability | None) -> ModelRecord:
+        classes, probe = data["classes"], data["probe"]
+        if len(classes) < 2 or any(len(row) != len(classes) for row in probe):
+            raise ValueError("its classes and its probe do not match")
+        return cls(
+            tuple(map(str, classes)),
+            Contract.from_dict(data["contract"]),
+            str(data["head"]),
+            str(data["backbone"]),
+            tuple(tuple(map(float, row)) for row in probe),
+            str(data["version"]),
+            reliability,
+        )
+
+
+def kept_path(run: Path, head: str) -> Path:
+    """Say where the model of a head lies that a run keeps beside the recommended one."""
+    return run / KEPT / f"{quote(head, safe='')}.keras"
+
+
+def kept_models(run: Path) -> list[Path]:
+    """List the models that a run keeps beside the recommended one; a stranger's file is none."""
+    found = []
+    for path in sorted((run / KEPT).glob("*.keras")):
+        try:
+            own = kept_path(run, ModelRecord.read(path).head) == path
+        except ModelFileError:
+            own = False
+        found += [path] if own else []
+    return found
+
+
+def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
+    if MEMBER not in archive.namelist():
+        raise ModelFileError(
+            f"'{path}' carries no class names ({MEMBER}): expected a model.keras that headfit "
+            f"wrote. A model saved anew by Keras loses them: keep headfit's own file."
+        )
+    if archive.getinfo(MEMBER).file_size > MAX_RECORD_BYTES:
+        raise ModelFileError(f"'{path}': its {MEMBER} is too large to be true.")
+    return archive.read(MEMBER)
+
+
+def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None:
+    if not isinstance(data, dict):
+        raise ValueError(f"its {MEMBER} holds no object")
+    if data.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {data.get('schema')!r}, expected {SCHEMA!r}")
+    found = data.get("reliability")
+    if found is None:
+        return None
+    return ModelReliability.from_data(found, _read_arrays(data["arrays"], archive))
+
+
+def _bytes(array: np.ndarray) -> bytes:
+    return np.ascontiguousarray(array, _FLOAT).tobytes()
+
+
+def _read_arrays(shapes: dict[str, list[int]], archive: zipfile.ZipFile) -> Arrays:
+    """Read arrays of these shapes, if the member is exactly as long as they are together."""
+    sizes = {}
+    for name, shape in shapes.items():
+        if not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError(f"its array '{name}' has the shape {shape}")
+        sizes[name] = math.prod(shape)
+    expected = _FLOAT.itemsize * sum(sizes.values())
+    length = archive.getinfo(ARRAYS).file_size if ARRAYS in archive.namelist() else 0
+    if length != expected or length > MAX_ARRAY_BYTES:
+        raise ValueError(f"its {ARRAYS} has {length} bytes, expected {expected}")
+    numbers = np.frombuffer(archive.read(ARRAYS), _FLOAT)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"its {ARRAYS} holds numbers that are not finite")
+    arrays, start = {}, 0
+    for name, shape in shapes.items():
+        arrays[name] = numbers[start : start + sizes[name]].reshape(shape)
+        start += sizes[name]
+    return arrays

@@ -1,0 +1,198 @@
+"""A small server for one reader: three addresses, nothing to write, nothing beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from headfit.errors import HeadfitError, UsageError
+from headfit.monitor.site import Answer, Site
+
+LOOPBACK = "127.0.0.1"
+MOST_CONNECTIONS = 32
+PATIENCE = 10.0
+"""Seconds that a client may be silent in its request, or take nothing of the answer."""
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]+)(?::([0-9]+))?")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = MOST_CONNECTIONS
+
+    def __init__(self, host: str, port: int, site: Site) -> None:
+        self.site, self.asked = site, host
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), _Handler)
+        self._names = {"localhost", host.lower()}
+        if is_loopback(host):
+            self._names |= {LOOPBACK, "::1"}
+        else:
+            # asks the name service, which may take its time: once
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    def server_bind(self) -> None:
+        # that of the library asks the name service who we are
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = self.asked, self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client has gone, and what can fail here is told to it."""
+
+    def knows(self, host: str) -> bool:
+        """Say whether a Host header names this server, and not a name that was bent to it."""
+        found = _HOST.fullmatch(host)
+        # clients leave out the port that is HTTP's own
+        if found is None or (found[2] or "80") != str(self.server_port):
+            return False
+        name = found[1].lower().strip("[]")
+        return name in self._names or (not is_loopback(self.asked) and _is_ip(name))
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        shown = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.asked, self.asked)
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = PATIENCE
+
+    def version_string(self) -> str:
+        """Name the program alone, without its version and Python's."""
+        return "headfit"
+
+    def do_GET(self) -> None:
+        """Answer with one of three files."""
+        host = self.headers.get("Host", "")
+        if not self.server.knows(host):
+            text = f"Refused: {host[:100]!r} is not known here. Open {self.server.address} instead."
+            self._say(HTTPStatus.FORBIDDEN, text)
+            return
+        try:
+            found = self.server.site.answer(self.path.partition("?")[0])
+        except HeadfitError as error:
+            self._say(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            return
+        except Exception as error:
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
+            return
+        if found is None:
+            self._say(HTTPStatus.NOT_FOUND, "Nothing is here; see / instead.")
+            return
+        self._send(HTTPStatus.OK, found)
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self.do_GET()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse a request that is none, without the library's page."""
+        self.close_connection = True
+        if code == HTTPStatus.NOT_IMPLEMENTED:  # what the library says of any other method
+            allowed = {"Allow": "GET, HEAD"}
+            self._say(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.", allowed)
+        else:
+            self._say(HTTPStatus(code), HTTPStatus(code).phrase)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay silent: the terminal belongs to the run."""
+
+    def _say(self, code: HTTPStatus, text: str, more: dict[str, str] | None = None) -> None:
+        body = f"{text}\n".encode("utf-8", "backslashreplace")
+        self._send(code, Answer(body, "text/plain"), more)
+
+    def _send(self, code: HTTPStatus, answer: Answer, more: dict[str, str] | None = None) -> None:
+        fields = _HEADERS | (more or {})
+        fields["Content-Type"] = f"{answer.kind}; charset=utf-8"
+        fields["Content-Length"] = str(len(answer.body))
+        if answer.policy is not None:
+            fields["Content-Security-Policy"] = answer.policy
+        self.send_response(code)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+
+@contextlib.contextmanager
+def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
+    """Serve in a thread of its own as long as the context lasts.
+
+    Args:
+        site: what is served.
+        host: the address to listen on.
+        port: 0 for any that is free.
+
+    Yields:
+        The address of the page.
+
+    Raises:
+        UsageError: if the port is taken, or the host is none of this machine.
+    """
+    try:
+        server = _Server(host, port, site)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if port:
+            text = f"Cannot listen on --port {port} of {host}: {reason}. Choose another, or none."
+        else:
+            text = f"Cannot listen on --host {host}: {reason}. It must be of this machine."
+        raise UsageError(text) from error
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield server.address
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address can be reached from this machine only."""
+    if host.lower() == "localhost":
+        return True
+    return _is_ip(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

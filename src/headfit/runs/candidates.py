@@ -1,0 +1,119 @@
+"""One backbone in a comparison: its feature maps, and what the heads made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from headfit.backbones.engines.interface import is_joined
+from headfit.errors import UsageError
+from headfit.features.extract import Extraction
+from headfit.fitting.pooled import PooledFeatures
+from headfit.heads.chain import Head
+from headfit.heads.layers.gap import GAP
+from headfit.progress import Watcher
+from headfit.runs.map_source import MapSource
+from headfit.study.comparison.results import fold_metrics
+from headfit.study.protocol.crossval import CrossValidation, cross_validate
+from headfit.study.protocol.ledger import Ledger
+from headfit.study.protocol.problem import Problem
+from headfit.util import files
+
+
+@dataclass
+class Entry:
+    """A backbone at one size and one cut that takes part.
+
+    Attributes:
+        name: what tells it from the others.
+        source: where its feature maps come from.
+        found: those of all images that every backbone could be given.
+        rows: int (n,), the images that the study trains on.
+        fits: each head's cross-validation.
+        metrics: its scores on each held-out fold.
+    """
+
+    name: str
+    source: MapSource
+    found: Extraction
+    rows: np.ndarray
+    fits: list[CrossValidation] = field(default_factory=list)
+    metrics: list[dict[str, np.ndarray]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pooled = PooledFeatures(self.found.maps.subset(self.rows), (GAP,))
+
+    def suitable(self, heads: list[Head], watcher: Watcher, *, asked: bool) -> list[Head]:
+        """Leave out default heads that these maps do not suit; refuse those that were asked for.
+
+        Args:
+            heads: all heads.
+            watcher: is told which are left out.
+            asked: whether they were named by the user.
+
+        Raises:
+            UsageError: if a head that was asked for does not suit the maps.
+        """
+        joined, only = is_joined(self.source.cut), self.source.extra
+        heads = [h for h in heads if (joined if h.pooling.several_layers else not only)]
+        _, height, width, channels = self.pooled.maps.shape
+        signed = any(head.pooling.nonnegative for head in heads) and self.pooled.lowest() < 0
+        kept = []
+        for head in heads:
+            try:
+                head.pooling.check((height, width, channels))
+                if signed and head.pooling.nonnegative:
+                    raise UsageError(
+                        f"Head {head.name} needs feature maps without negative values, and those "
+                        f"of {self.name} have some."
+                    )
+                kept.append(head.on((height, width, channels), self.source.options.seed))
+            except UsageError as error:
+                if asked:
+                    raise
+                watcher.tell(f"Left out: {error}")
+        return kept
+
+    def fit(
+        self,
+        heads: list[Head],
+        problem: Problem,
+        progress: Callable[[int, Head], Callable[[float], None]],
+        scored: Callable[[CrossValidation, dict[str, np.ndarray]], None],
+    ) -> None:
+        """Cross-validate these heads.
+
+        Args:
+            heads: those that suit the maps.
+            problem: labels and folds.
+            progress: gives for the number of a head, and the head, what is told the fraction done.
+            scored: told each cross-validation and its scores on each held-out fold.
+        """
+        poolings = tuple(dict.fromkeys(head.pooling for head in heads))
+        self.pooled = PooledFeatures(self.pooled.maps, poolings)
+        ledger = self.ledger(problem)
+        for number, head in enumerate(heads):
+            told = progress(number, head)
+            told(0.0)
+            fit = cross_validate(head, self.pooled, problem, told, ledger)
+            self.fits.append(fit)
+            self.metrics.append(fold_metrics(fit, problem))
+            scored(fit, self.metrics[-1])
+
+    def ledger(self, problem: Problem) -> Ledger:
+        """Give the ledger of this backbone's fits."""
+        images = [self.found.digests[row] for row in self.rows]
+        return Ledger(files.home() / "fits", [self.source.key, images], problem)
+
+    def averages(self) -> np.ndarray:
+        """Give the mean feature of each training image, float32 (n, C)."""
+        return self.pooled.features(GAP, None)
+
+    def fit_of(self, head: str) -> CrossValidation | None:
+        """Find the cross-validation of a head by its name."""
+        return next((fit for fit in self.fits if fit.head.name == head), None)
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.name}: {len(self.rows)} images, {len(self.fits)} heads>"

@@ -1,0 +1,222 @@
+"""Where a run has its feature maps from: the store, or the backbone in float32 or int8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.engines.engine import INT8, Engine, Joint, open_engine, open_joint
+from headfit.backbones.engines.interface import OWN_END
+from headfit.backbones.graphs import int8
+from headfit.errors import DataError
+from headfit.features.extract import Extraction, extract
+from headfit.features.key import feature_key
+from headfit.features.store import FeatureStore
+from headfit.images.contract import Contract
+from headfit.images.index import TEST, ImageIndex
+from headfit.progress import Watcher
+from headfit.runs.options import Options, Place
+from headfit.util import files
+
+SEPARATOR = ":"
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """A backbone with all that decides its maps.
+
+    Attributes:
+        spec: the backbone.
+        contract: its preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        options: engine, and how maps are stored.
+        watcher: is told the progress.
+        calibration: the images that int8 takes its ranges from; None for float32.
+        cut: the layer that the backbone ends at; empty for its own end.
+        extra: whether it is there for heads on several layers only.
+    """
+
+    spec: BackboneSpec
+    contract: Contract
+    weights: str
+    options: Options
+    watcher: Watcher
+    calibration: int8.Calibration | None = None
+    cut: str = ""
+    extra: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        place: Place,
+        options: Options,
+        watcher: Watcher,
+        calibration: int8.Calibration | None = None,
+    ) -> MapSource:
+        """Make the source of a point of the grid."""
+        contract = place.spec.contract(place.size)
+        end = place.cut, place.extra
+        return cls(place.spec, contract, place.weights, options, watcher, calibration, *end)
+
+    @property
+    def pass_name(self) -> str:
+        """Name the backbone, and its input where that is not its own."""
+        own = self.contract.width == self.spec.size
+        return self.spec.name if own else f"{self.spec.name} at {self.contract.width} px"
+
+    @property
+    def key(self) -> str:
+        """Digest all but the image that decides a map."""
+        return feature_key(
+            self.spec,
+            self.contract,
+            self.weights,
+            engine=self.options.engine,
+            dtype=self.options.feature_dtype,
+            calibration=self.calibration.digest if self.calibration else "",
+            cut=self.cut,
+        )
+
+    def shares_pass(self, other: MapSource) -> bool:
+        """Whether one pass gives the maps of both: they differ by nothing but the cut.
+
+        In int8 each cut has a pass of its own: ranges of a graph depend on where it ends.
+        """
+        return self.calibration is None and self == replace(other, cut=self.cut, extra=self.extra)
+
+    def open(self) -> Engine:
+        """Open the engine.
+
+        Raises:
+            EngineError, WeightsError: if the backbone cannot run.
+        """
+        return open_engine(
+            self.spec,
+            self.contract,
+            self.weights,
+            engine=self.options.engine,
+            calibration=self.calibration,
+            tell=self.watcher.tell,
+            cut=self.cut,
+        )
+
+    def float32(self, index: ImageIndex, digests: list[str]) -> Extraction:
+        """Get the maps of all images in float32.
+
+        Args:
+            index: images that could be read before.
+            digests: of their contents then.
+
+        Raises:
+            DataError: if one of them has changed since.
+        """
+        (found,) = maps_of([replace(self, calibration=None)], index)
+        if list(found.digests) != digests:
+            raise DataError(f"Images in '{index.root}' have changed during the run; run again.")
+        return found
+
+
+def maps_of(
+    sources: Sequence[MapSource],
+    index: ImageIndex,
+    opened: Callable[[Joint, FeatureStore], None] = lambda joint, store: None,
+) -> list[Extraction]:
+    """Get the maps of all images, in one pass.
+
+    Args:
+        sources: that share a pass.
+        index: the images.
+        opened: called when the engine is opened, with it and the first store.
+
+    Returns:
+        What the pass gave for each source.
+
+    Raises:
+        DataError: if no image can be read.
+        EngineError, WeightsError: if the backbone cannot run.
+        UsageError: if a cut is not one of its layers.
+        WriteError: if a store cannot be written.
+    """
+    first = sources[0]
+    stores = [FeatureStore(files.home() / "features" / source.key) for source in sources]
+    damaged = sum(len(store.damaged) for store in stores)
+    if damaged:
+        first.watcher.tell(f"{damaged} damaged blocks in the feature store are computed anew.")
+
+    def opening() -> Joint:
+        joint = _open(sources)
+        opened(joint, stores[0])
+        return joint
+
+    return extract(
+        index,
+        first.contract,
+        stores,
+        opening,
+        lambda done, _, skipped: first.watcher.advance(done, skipped=skipped),
+        dtype=first.options.feature_dtype,
+    )
+
+
+def _open(sources: Sequence[MapSource]) -> Joint:
+    first = sources[0]
+    if len(sources) == 1:
+        return Joint.of(first.open())
+    return open_joint(
+        first.spec,
+        first.contract,
+        first.weights,
+        [source.cut for source in sources],
+        engine=first.options.engine,
+        tell=first.watcher.tell,
+    )
+
+
+def names(sources: Sequence[MapSource]) -> list[str]:
+    """Name sources by what tells them apart: ``VGG16:160px:block4_pool``.
+
+    One alone, or the only one of its backbone as all others are, is named by its backbone. What is
+    there for heads on several layers only has the name of the source that it is beside, unless it
+    joins all of several.
+    """
+    ends = list(dict.fromkeys(source.cut for source in sources if not source.extra))
+    one = ends[0] if len(ends) == 1 else None
+    places = [
+        (
+            source.spec.name,
+            f"{source.contract.width}px",
+            (source.cut if one is None else one) or OWN_END,
+        )
+        for source in sources
+    ]
+    backbones, *others = zip(*places, strict=True)
+    # backbones that each have their own size need no other word
+    told = [backbones] if len(set(backbones)) == len(set(places)) else []
+    told = told or [column for column in (backbones, *others) if len(set(column)) > 1]
+    return [SEPARATOR.join(words) for words in zip(*told, strict=True)]
+
+
+def passes(sources: Iterable[MapSource]) -> list[list[MapSource]]:
+    """Gather sources that share a pass, in the order of the first of each."""
+    found: list[list[MapSource]] = []
+    for source in sources:
+        mates = next((each for each in found if each[0].shares_pass(source)), None)
+        if mates is None:
+            found.append([source])
+        else:
+            mates.append(source)
+    return found
+
+
+def calibration(index: ImageIndex, options: Options) -> int8.Calibration | None:
+    """Choose the images that int8 takes its ranges from, never those to test on; None if float32.
+
+    Raises:
+        DataError: if none can be read.
+    """
+    if options.precision != INT8:
+        return None
+    return int8.calibration(
+        [index.path(i) for i, split in enumerate(index.splits) if split != TEST]
+    )

@@ -1,0 +1,182 @@
+"""A finished comparison: every number, the verdict, and the way to the classifier."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headfit.errors import UnknownNameError
+from headfit.images.index import ImageIndex
+from headfit.model.blueprint import Blueprint
+from headfit.model.classifier import Classifier
+from headfit.model.metadata import kept_models, kept_path
+from headfit.report.page import NAME, write_report
+from headfit.study.comparison.table import COLUMNS, shown, table_rows
+from headfit.study.comparison.verdict import Verdict
+from headfit.util import files
+from headfit.util import html as display
+
+SCHEMA = "headfit.results/1"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``compare`` found.
+
+    Attributes:
+        verdict: the answer, in a word and in sentences.
+        results: the content of ``results.json``, plain data.
+        index: the images that took part.
+        out_of_fold: float64 (n, K), probabilities of the recommended head for each training image
+            by the model that did not see it; the mean over repeats.
+        folds: int (repeats, n), the fold of each training image.
+        suspects: labels that may be wrong, as CSV; see :meth:`save`.
+        blueprint: what the classifier is made of.
+        kept: likewise for each head that was to be kept, by name.
+    """
+
+    verdict: Verdict
+    results: dict[str, Any]
+    index: ImageIndex
+    out_of_fold: np.ndarray
+    folds: np.ndarray
+    suspects: str
+    blueprint: Blueprint
+    kept: Mapping[str, Blueprint] = field(default_factory=dict)
+
+    @property
+    def recommended(self) -> str:
+        """Name of the recommended head."""
+        return self.verdict.recommended
+
+    def table(self) -> Any:
+        """Give a row for each head, best first.
+
+        Returns:
+            A ``pandas.DataFrame`` if pandas is installed, else a list of dictionaries.
+        """
+        rows = table_rows(self.results)
+        try:
+            import pandas as pd  # noqa: PLC0415  (optional)
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows).set_index("head")
+
+    def plot(self, kind: str = "scores", ax: Any = None) -> Any:
+        """Draw one of the plots of :mod:`headfit.report.plots`.
+
+        Args:
+            kind: its name, for instance ``"scores"``, ``"posterior"`` or ``"confusion"``.
+            ax: matplotlib axes to draw into; those of a new figure if None.
+
+        Returns:
+            The axes.
+
+        Raises:
+            UnknownNameError: if there is no such plot; lists those that there are.
+            UsageError: if the comparison did not measure what it shows; says how to.
+        """
+        from headfit.report import plots  # noqa: PLC0415  (scipy)
+
+        if kind not in plots.__all__:
+            raise UnknownNameError("plot", str(kind), plots.__all__)
+        return getattr(plots, kind)(self.results, ax)
+
+    def classifier(self, head: str | None = None) -> Classifier:
+        """Give a head, fitted on all training images, joined to its backbone.
+
+        Args:
+            head: the recommended one if None, else one that was to be kept (``keep=``).
+
+        Raises:
+            UnknownNameError: if the head was not kept; lists those that were.
+        """
+        if head in (None, self.recommended, self.blueprint.fitted.head.name):
+            return self.blueprint.classifier()
+        if head not in self.kept:
+            raise UnknownNameError("kept head", head, (self.recommended, *self.kept))
+        return self.kept[head].classifier()
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``model.keras``, ``results.json``, ``report.html`` and two tables into a folder.
+
+        ``predictions.csv`` holds the out-of-fold predictions, ``suspects.csv`` the images whose
+        labels may be wrong. Heads that were to be kept go to ``heads/NAME.keras``, and those of an
+        earlier run are removed there. A model or page that is there and would be the same stays.
+
+        Raises:
+            WriteError: if it cannot be written; each file is whole or absent.
+        """
+        target = Path(folder)
+        files.check_writable(target)
+        self.blueprint.write(target / "model.keras")
+        kept = {kept_path(target, name): each for name, each in self.kept.items()}
+        for path in kept_models(target):
+            if path not in kept:  # of an earlier run, and not beside this model
+                with files.writing(path):
+                    path.unlink()
+        for path, each in kept.items():
+            each.write(path)
+        predictions = self.predictions_csv()
+        files.write_text(target / "predictions.csv", predictions)
+        files.write_text(target / "suspects.csv", self.suspects)
+        files.write_json(target / "results.json", self.results)
+        write_report(target / NAME, self.results, predictions, Path(self.index.root))
+        return target
+
+    def predictions_csv(self) -> str:
+        """Give the out-of-fold predictions as CSV, a row for each training image."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        repeats = range(1, len(self.folds) + 1)
+        classes = self.index.classes
+        writer.writerow(
+            [
+                "path",
+                "label",
+                *(f"fold_{repeat}" for repeat in repeats),
+                "predicted",
+                *(f"p_{name}" for name in classes),
+            ]
+        )
+        for row, path in enumerate(self.index.paths):
+            p = self.out_of_fold[row]
+            writer.writerow(
+                [
+                    path,
+                    classes[self.index.labels[row]],
+                    *(int(fold) for fold in self.folds[:, row]),
+                    classes[int(p.argmax())],
+                    *(f"{value:.6f}" for value in p),
+                ]
+            )
+        return stream.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<Study of {len(self.results['candidates'])} heads: use {self.recommended}>"
+
+    def __str__(self) -> str:
+        return self.verdict.sentence
+
+    def _repr_html_(self) -> str:
+        rows, settings = table_rows(self.results), self.results["settings"]
+        images, places = self.results["images"], self.results["backbones"]
+        first = places[0]
+        cut = f" to {first['cut']}" if first["cut"] else ""
+        one = f"{first['backbone']}{cut} at {first['input_size']} px"
+        where = one if len(places) == 1 else f"{len(places)} backbones, sizes or cuts"
+        caption = (
+            f"{where}: {images['used']:,} images, {len(images['classes'])} classes, "
+            f"{settings['repeats']} × {settings['folds']} folds"
+        )
+        names = [row["head"] for row in rows]
+        cells = [(name, *shown(row)) for name, row in zip(names, rows, strict=True)]
+        found = display.table(("head", *COLUMNS), cells, caption, names.index(self.recommended))
+        return self.verdict._repr_html_() + found

@@ -1,0 +1,119 @@
+"""Numbers of a study as plain data: the content of ``results.json``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from headfit.heads.pooling import MapShape
+from headfit.study.comparison.compare import corrected_interval
+from headfit.study.protocol.crossval import CrossValidation
+from headfit.study.protocol.metrics import METRICS, evaluate
+from headfit.study.protocol.problem import Problem
+
+# metrics without an upper bound
+_UNBOUNDED = {"log_loss"}
+_UPPER = {"brier": 2.0}
+
+
+def fold_metrics(found: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
+    """Score each held-out fold: metric name to float64 (repeats · folds,)."""
+    rows = []
+    for repeat, assignment in enumerate(problem.splits.assignment):
+        for fold in range(problem.splits.folds):
+            held = assignment == fold
+            rows.append(evaluate(found.probabilities[repeat, held], problem.labels[held]))
+    return {name: np.array([row[name] for row in rows]) for name in METRICS}
+
+
+def candidate(
+    found: CrossValidation,
+    metrics: dict[str, np.ndarray],
+    problem: Problem,
+    *,
+    name: str,
+    backbone: str,
+    cut: str | None,
+    backbone_parameters: int,
+    input_size: int,
+    map_shape: MapShape,
+    latency_ms: float | None,
+) -> dict[str, Any]:
+    """Describe one backbone with one head; see ``candidates`` in the interface."""
+    folds = problem.splits.folds
+    head = found.head.parameters(map_shape, problem.classes)
+    gap = found.train_scores - metrics["balanced_accuracy"]
+    return {
+        "name": name,
+        "head": found.head.name,
+        "backbone": backbone,
+        "input_size": input_size,
+        "cut": cut,
+        "map_shape": list(map_shape),
+        "linear": found.head.linear,
+        "position_aware": found.head.position_aware,
+        "parameters": {
+            "head": head,
+            "backbone": backbone_parameters,
+            "total": head + backbone_parameters,
+        },
+        **{metric: score(values, folds, metric) for metric, values in metrics.items()},
+        "overfit_gap": score(gap, folds, "overfit_gap"),
+        "train_seconds": round(found.seconds, 3),
+        "latency_ms": None if latency_ms is None else round(latency_ms, 3),
+        "choices": found.choices,
+        "final": found.final,
+        "warnings": found.warnings,
+    }
+
+
+def mark_front(candidates: list[dict[str, Any]]) -> None:
+    """Note for each candidate whether no other scores higher at no more cost.
+
+    Args:
+        candidates: each gets ``pareto`` {parameters, latency}: whether it is on the front of
+            balanced accuracy against all parameters, and against latency.
+    """
+    scores = np.array([each["balanced_accuracy"]["mean"] for each in candidates])
+    costs = {
+        "parameters": np.array([each["parameters"]["total"] for each in candidates], float),
+        "latency": np.array([each["latency_ms"] or math.nan for each in candidates], float),
+    }
+    fronts = {name: on_front(scores, cost) for name, cost in costs.items()}
+    for number, each in enumerate(candidates):
+        each["pareto"] = {name: bool(front[number]) for name, front in fronts.items()}
+
+
+def on_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """Say which candidates no other beats: as good at less cost, or better at no more.
+
+    Args:
+        scores: float64 (m,), higher is better.
+        costs: float64 (m,); an unknown one (nan) is on no front.
+
+    Returns:
+        bool (m,).
+    """
+    better = (scores > scores[:, None]) & (costs <= costs[:, None])
+    cheaper = (scores >= scores[:, None]) & (costs < costs[:, None])
+    result: np.ndarray = ~(better | cheaper).any(axis=1) & ~np.isnan(costs)
+    return result
+
+
+def score(values: np.ndarray, folds: int, name: str) -> dict[str, Any]:
+    """Give mean, 95 % interval and the value of every fold; None for what is undefined."""
+    lower = None if name == "overfit_gap" else 0.0
+    upper = None if name == "overfit_gap" or name in _UNBOUNDED else _UPPER.get(name, 1.0)
+    mean, low, high = corrected_interval(values, folds, lower=lower, upper=upper)
+    return {
+        "mean": _number(mean),
+        "low": _number(low),
+        "high": _number(high),
+        "folds": [_number(value) for value in values.tolist()],
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,295 @@
+"""Learning curves of linear heads: what more images would bring, and where two heads cross.
+
+A head keeps the shape of its pooling and its penalty, as chosen for all images; the penalty is that
+of a fixed Gaussian prior on the weights, so that on n images λ_n = λ·N/n.
+
+Sizes are numbers of images *trained on*. The largest, N, is a training part of the study's folds;
+the model that is handed over is trained on all images, somewhat more than N, so what more images
+would bring is counted from there. Nothing is said about more than 4N.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from headfit.fitting.exact.coordinates import Coordinates
+from headfit.fitting.pooled import PooledFeatures
+from headfit.heads.chain import Head
+from headfit.study.learning_curve.crossing import Crossing, crossing
+from headfit.study.learning_curve.powerlaw import REACH, Forecast, Interval, Measured, refusal
+from headfit.study.protocol.penalties import PATH_LEAST, PATH_SHARE
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.subsets import Subsets, errors_of, make_subsets
+
+# The penalty of a part. Hands showing digits, MobileNet: error in % with λ·N/n, with the same λ for
+# all sizes, and with that of 8 penalties whose log-loss on the held-out folds is least, which no
+# rule may know:
+#   600 photographs    n = 24   48   95   191  382      1,000     n = 28   56   112  225  450  900
+#   gap, λ·N/n         37.5 25.9 16.4 11.9 9.5                    33.9 19.8 14.2  9.5  6.0  5.9
+#        λ             38.1 25.8 16.5 12.0 9.5                    34.1 20.2 14.3  9.7  6.0  5.9
+#        the best      37.9 26.0 16.2 11.7 9.8                    33.9 20.2 14.4  9.5  6.1  5.8
+#   flatten, λ·N/n     32.0 17.7  9.5  5.6 3.2                    28.8 13.9 10.3  4.9  2.8  1.8
+#            the best  33.2 17.7  9.6  5.7 3.3                    28.8 14.0 10.4  4.9  3.0  2.0
+# (standard errors 0.5 to 1.9). Choosing anew for every part would cost several times as much and
+# change nothing that can be seen.
+# problems × classes × images × coordinates of a head: some 10 s on two cores
+MOST_WORK = 8e9
+# a gain that surely stays below this share would hardly help
+LITTLE = 0.005
+ROUNDED = 0.0005  # below this, 0.0 points are shown
+
+
+@dataclass(frozen=True)
+class HeadCurve:
+    """The curve of one head.
+
+    Attributes:
+        name: of the head.
+        penalty: λ on N images.
+        shape: of the pooling.
+        measured: errors, one minus the balanced accuracy, at each size by each seed.
+        forecast: None if it was refused.
+        refusal: why, in plain English; None if it was not.
+    """
+
+    name: str
+    penalty: float
+    shape: float | None
+    measured: Measured
+    forecast: Forecast | None
+    refusal: str | None
+
+    @classmethod
+    def of(
+        cls, name: str, penalty: float, shape: float | None, measured: Measured, seed: int = 0
+    ) -> HeadCurve:
+        """Fit a law to what was measured, or refuse to."""
+        reason = refusal(measured, seed)
+        forecast = None if reason else Forecast.of(measured, seed)
+        return cls(name, penalty, shape, measured, forecast, reason)
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Curves of several heads on the same parts.
+
+    Attributes:
+        images: of the study, n.
+        heads: their curves.
+        notes: what was done to bound the work, in plain English.
+    """
+
+    images: int
+    heads: list[HeadCurve]
+    notes: list[str]
+
+    @property
+    def training_images(self) -> int:
+        """The largest part that was trained on, N."""
+        return int(self.heads[0].measured.sizes[-1])
+
+    def crossings(self) -> list[tuple[HeadCurve, HeadCurve, Crossing]]:
+        """List where curves of heads that were not refused cross: the worse one there first."""
+        found = []
+        for one, other in combinations(self.heads, 2):
+            if one.forecast is None or other.forecast is None:
+                continue
+            least = float(one.measured.sizes[0])
+            place = crossing(one.forecast, other.forecast, least, one.forecast.limit)
+            if place:
+                # who was better before is worse after
+                pair = (one, other) if place.first_before else (other, one)
+                found.append((*pair, place))
+        return found
+
+    def more(self) -> int:
+        """Give the number of images whose effect is told: as many again, if 4N allows; 0: none."""
+        limit = REACH * self.training_images
+        return _two_digits(min(self.images, limit - self.images))
+
+    def sentence(self) -> str:
+        """Say it in words."""
+        said = [self._gain(head) for head in self.heads]
+        for loser, winner, place in self.crossings():
+            if place.sure:
+                would = "would overtake" if place.size > self.images else "overtakes"
+                said.append(
+                    f"{winner.name} {would} {loser.name} at about {_about(place.size)} images "
+                    f"({_about(place.low)} to {_about(place.high)})."
+                )
+            else:
+                said.append(
+                    f"Whether {winner.name} overtakes {loser.name} at some number of images "
+                    f"cannot be told."
+                )
+        return " ".join(said)
+
+    def _gain(self, head: HeadCurve) -> str:
+        if head.forecast is None:
+            return f"No forecast for {head.name}: {head.refusal}."
+        if not self.more():
+            return (
+                f"No forecast for {head.name}: the parts trained on were too small, at most "
+                f"{self.training_images:,} of {self.images:,} images."
+            )
+        gain = head.forecast.gain(self.images, self.images + self.more())
+        points = f"{_points(gain.mean)} points ({_points(gain.low)} to {_points(gain.high)})"
+        images = f"{self.more():,} more images"
+        if gain.high < LITTLE:
+            return f"About {images} would hardly help {head.name}: about +{points}."
+        if gain.low < ROUNDED:
+            return f"About {images} may not help {head.name} at all: about +{points}."
+        return f"About {images} would bring {head.name} about +{points}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that JSON can hold; scores are fractions."""
+        return {
+            "images": self.images,
+            "training_images": self.training_images,
+            "seeds": len(self.heads[0].measured.errors),
+            "heads": [self._head(head) for head in self.heads],
+            "crossings": [
+                {
+                    "images": place.size,
+                    "low": place.low,
+                    "high": place.high,
+                    "overtaking": winner.name,
+                    "overtaken": loser.name,
+                    "share": place.share,
+                    "sure": place.sure,
+                }
+                for loser, winner, place in self.crossings()
+            ],
+            "notes": self.notes,
+            "sentence": self.sentence(),
+        }
+
+    def _head(self, head: HeadCurve) -> dict[str, Any]:
+        forecast, n = head.forecast, self.images
+        measured = zip(
+            head.measured.sizes.tolist(),
+            head.measured.intervals(),
+            head.measured.errors.T,
+            strict=True,
+        )
+        found: dict[str, Any] = {
+            "name": head.name,
+            "penalty": head.penalty,
+            "shape": head.shape,
+            "points": [
+                {"images": size, **_score(interval), "values": (1 - errors).tolist()}
+                for size, interval, errors in measured
+            ],
+            "law": None,
+            "forecast": None,
+            "gain": None,
+            "refusal": head.refusal,
+        }
+        if forecast:
+            sizes = [s for s in (n, n * 3 // 2, 2 * n, 3 * n) if s < forecast.limit]
+            found["law"] = {name: i._asdict() for name, i in forecast.parameters().items()}
+            found["forecast"] = [
+                {"images": size, **_score(forecast.error(size))}
+                for size in (*sizes, forecast.limit)
+            ]
+        if forecast and self.more():
+            gain = forecast.gain(n, n + self.more())
+            found["gain"] = {"more_images": self.more(), **gain._asdict()}
+        return found
+
+
+def learning_curve(
+    heads: Sequence[tuple[Head, float, float | None]],
+    pooled: PooledFeatures,
+    problem: Problem,
+    groups: np.ndarray | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> LearningCurve:
+    """Measure the curves of linear heads, and forecast them where that can be done.
+
+    Args:
+        heads: at least one, each with its penalty λ and its pooling's shape.
+        pooled: features of the n images.
+        problem: labels and folds.
+        groups: int (n,), those that the folds keep together.
+        progress: told the fraction done.
+    """
+    subsets, seed = make_subsets(problem, groups), problem.splits.seed
+    curves: list[HeadCurve] = []
+    notes: list[str] = []
+    for number, (head, penalty, shape) in enumerate(heads):
+        coordinates = pooled.coordinates(head.pooling, shape)
+        used, few = _bounded(coordinates, problem, subsets, groups)
+        errors, stopped = errors_of(
+            coordinates.z[:, :few], problem, used, penalty, _share(progress, number, len(heads))
+        )
+        independent = max(2, min(len(errors), problem.splits.folds))
+        measured = Measured(used.sizes, errors, independent)
+        curves.append(HeadCurve.of(head.name, penalty, shape, measured, seed))
+        notes += _notes(head, coordinates, few, stopped)
+        if used is not subsets:
+            notes.append(f"{head.name}: sizes were halved from one to the next to bound the work.")
+    return LearningCurve(len(problem.labels), curves, notes)
+
+
+def _bounded(
+    coordinates: Coordinates, problem: Problem, subsets: Subsets, groups: np.ndarray | None
+) -> tuple[Subsets, int]:
+    """Choose how many coordinates are used, and leave out sizes, so that it takes seconds.
+
+    As the choice of the penalty does, it keeps those that hold 99 % of the variance.
+    """
+    few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
+    few = min(max(few, PATH_LEAST), coordinates.z.shape[1])
+    each = len(problem.labels) * problem.classes * len(subsets.held)
+    if each * len(subsets.sizes) * few > MOST_WORK:
+        subsets = make_subsets(problem, groups, halve=True)
+    most = int(MOST_WORK / (each * len(subsets.sizes)))
+    return subsets, min(few, max(most, PATH_LEAST))
+
+
+def _notes(head: Head, coordinates: Coordinates, few: int, stopped: int) -> list[str]:
+    found = []
+    share = float(coordinates.moments[:few].sum())
+    if share < PATH_SHARE:
+        found.append(
+            f"{head.name}: its learning curve is that of {few} coordinates, which hold "
+            f"{100 * share:.1f} % of the variance, to bound the work."
+        )
+    if stopped:
+        found.append(f"{head.name}: {stopped} fits of its learning curve ran out of steps.")
+    return found
+
+
+def _share(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    return lambda done: progress((part + done) / parts)
+
+
+def _score(error: Interval) -> dict[str, float]:
+    """Give a balanced accuracy in place of an error."""
+    low, high = max(0.0, 1 - error.high), min(1.0, 1 - error.low)
+    return {"mean": 1 - error.mean, "low": low, "high": high}
+
+
+def _two_digits(value: float) -> int:
+    """Round down to two digits; 0 if it is less than 1."""
+    if value < 1:
+        return 0
+    unit = 10 ** max(0, int(math.log10(value)) - 1)
+    return int(value // unit * unit)
+
+
+def _about(images: float) -> str:
+    """Round to two digits."""
+    unit = 10 ** max(0, int(math.log10(images)) - 1)
+    return f"{round(images / unit) * unit:,}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"

@@ -1,0 +1,151 @@
+"""Does a trained flatten head use positions? Shuffled maps, and its projection on gap.
+
+Everything follows from one table for each held-out image, T_kpq = ⟨W_kp, F_q⟩: the logits are
+Σ_p T_kpp, those of a map whose position p holds what was at π(p) are Σ_p T_kpπ(p), and their mean
+over all permutations is Σ_pq T_kpq / P = ⟨Σ_p W_kp, F̄⟩, which is the head projected on gap: a
+linear model of the mean feature with the weights w_k = Σ_p W_kp. What the logits have beyond it,
+Σ_p⟨W_kp − W̄_k, F_p − F̄⟩, is the part that knows about positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.features.store import FeatureMaps
+from headfit.study.comparison.compare import corrected_interval
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Problem
+
+DRAWS = 20
+HARDLY = 0.02  # a drop that is nobody's concern, a fraction
+TABLE_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class PositionUse:
+    """What flatten does with positions, on the folds of one repeat.
+
+    Attributes:
+        plain: float64 (folds,), balanced accuracy on maps as they are, fractions.
+        shuffled: float64 (folds,), on maps shuffled image by image, the mean of 20 draws.
+        projected: float64 (folds,), of the head projected on gap.
+        share: the part of the logits that knows about positions as a share of their variance over
+            images: V/(V + V'), with V its variance and V' that of the projected head's logits,
+            both summed over classes with their mean taken off.
+    """
+
+    plain: np.ndarray
+    shuffled: np.ndarray
+    projected: np.ndarray
+    share: float
+
+    def to_dict(self, gap: np.ndarray) -> dict[str, Any]:
+        """Give plain data.
+
+        Args:
+            gap: float64 (folds,), balanced accuracy of the gap head that was fitted as such.
+        """
+        return {
+            "shuffle": {
+                "draws": DRAWS,
+                "plain": float(self.plain.mean()),
+                "shuffled": float(self.shuffled.mean()),
+                "drop": _interval(self.plain - self.shuffled),
+            },
+            "projection": {
+                "projected": float(self.projected.mean()),
+                "refitted": float(gap.mean()),
+                "difference": _interval(self.projected - gap),
+                "position_share": self.share,
+            },
+        }
+
+    def sentence(self) -> str:
+        """Say in words what shuffling does."""
+        plain, shuffled = (f"{100 * x.mean():.1f} %" for x in (self.plain, self.shuffled))
+        mean, low, high = corrected_interval(self.plain - self.shuffled, len(self.plain))
+        if low > 0:
+            return (
+                f"The trained flatten head uses positions: with those of each map shuffled it "
+                f"falls from {plain} to {shuffled}."
+            )
+        has = f"with those of each map shuffled it has {shuffled} instead of {plain}"
+        if max(abs(low), abs(high)) <= HARDLY:
+            return f"The trained flatten head hardly uses positions: {has}."
+        return (
+            f"Whether the trained flatten head uses positions is not sure: {has}, a drop of "
+            f"{100 * mean:.1f} points ({100 * low:+.1f} to {100 * high:+.1f})."
+        )
+
+
+def position_use(
+    maps: FeatureMaps, problem: Problem, kernels: np.ndarray, biases: np.ndarray, seed: int = 0
+) -> PositionUse:
+    """Measure it on the held-out images of each fold, by that fold's model.
+
+    Args:
+        maps: of the n images.
+        problem: labels and folds.
+        kernels: float32 (folds, P·C, K), flatten's.
+        biases: float32 (folds, K).
+        seed: of the permutations.
+    """
+    folds = problem.splits.folds
+    scores = np.empty((3, folds))
+    parts = []
+    for fold in range(folds):
+        held = np.flatnonzero(problem.splits.assignment[0] == fold)
+        labels = problem.labels[held]
+        rng = np.random.default_rng([seed, fold])
+        plain, mean, shuffled = _logits(maps.subset(held), kernels[fold], biases[fold], rng)
+        drawn = [balanced_accuracy(logits, labels) for logits in shuffled]
+        scores[:, fold] = (
+            balanced_accuracy(plain, labels),
+            np.mean(drawn),
+            balanced_accuracy(mean, labels),
+        )
+        parts.append((_variance(plain - mean) * len(held), _variance(mean) * len(held)))
+    beyond, projected = np.sum(parts, axis=0)
+    total = float(beyond + projected)
+    share = float(beyond) / total if total > 0 else 0.0
+    return PositionUse(scores[0], scores[1], scores[2], share)
+
+
+def _logits(
+    maps: FeatureMaps, kernel: np.ndarray, bias: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits (n, K) of maps as they are, their mean over permutations, and (draws, n, K)."""
+    n, height, width, channels = maps.shape
+    positions, classes = height * width, kernel.shape[1]
+    weights = kernel.reshape(positions, channels, classes).transpose(1, 0, 2).reshape(channels, -1)
+    plain, mean = np.empty((2, n, classes))
+    shuffled = np.empty((DRAWS, n, classes))
+    together = max(1, TABLE_BYTES // (4 * positions * positions * classes))
+    own = np.arange(positions)
+    for start in range(0, n, together):
+        rows = np.arange(start, min(start + together, n))
+        pieces = [piece for _, piece in maps.subset(rows).chunks()]
+        flat = np.concatenate(pieces).reshape(-1, channels)
+        # [image, q, p, class]
+        table = (flat @ weights).reshape(len(rows), positions, positions, classes)
+        plain[rows] = table[:, own, own].sum(axis=1)
+        mean[rows] = table.mean(axis=1).sum(axis=1)
+        for draw in range(DRAWS):
+            order = rng.permuted(np.tile(own, (len(rows), 1)), axis=1)
+            picked = table[np.arange(len(rows))[:, None], order, own]
+            shuffled[draw, rows] = picked.sum(axis=1)
+    return plain + bias, mean + bias, shuffled + bias
+
+
+def _variance(logits: np.ndarray) -> float:
+    """Variance over images, summed over classes; what all classes share changes no prediction."""
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    return float(centred.var(axis=0).sum())
+
+
+def _interval(values: np.ndarray) -> dict[str, float]:
+    names = ("mean", "low", "high")
+    return dict(zip(names, corrected_interval(values, len(values)), strict=True))

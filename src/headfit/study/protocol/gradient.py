@@ -1,0 +1,185 @@
+"""Cross-validation of heads that are not linear, trained by gradient descent.
+
+In each outer training fold one of the other folds is the inner split: it chooses learning rate,
+weight decay and number of epochs. Then the head is trained anew on the whole outer training fold
+with those. All folds and trials are trained together (see :mod:`headfit.fitting.descent.training`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from headfit.fitting.descent import training as descent
+from headfit.fitting.descent.budget import Schedule, Trial, trials_for
+from headfit.fitting.descent.scaling import Inputs, inputs_of
+from headfit.fitting.fitted import FittedHead
+from headfit.fitting.pooled import PooledFeatures
+from headfit.heads.chain import Head
+from headfit.study.protocol.linear import best_shapes
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Outcome, Problem
+
+
+def cross_validate(
+    head: Head,
+    pooled: PooledFeatures,
+    problem: Problem,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> Outcome:
+    """See :func:`headfit.study.protocol.crossval.cross_validate`."""
+    repeats = [
+        _Repeat(head, pooled, problem, repeat, _part(progress, repeat, problem.splits.repeats))
+        for repeat in range(problem.splits.repeats)
+    ]
+    shapes = best_shapes(head, pooled, problem)
+    for number, repeat in enumerate(repeats):
+        repeat.run(shapes[number * repeat.folds : (number + 1) * repeat.folds])
+    choices = [choice for repeat in repeats for choice in repeat.choices]
+    return Outcome(
+        np.stack([repeat.probabilities for repeat in repeats]),
+        np.array([score for repeat in repeats for score in repeat.train_scores]),
+        choices,
+        _final(repeats, choices),
+        [],
+    )
+
+
+def refit(
+    head: Head, pooled: PooledFeatures, problem: Problem, settings: dict[str, Any]
+) -> FittedHead:
+    """Train the head on all images with these settings."""
+    given = inputs_of(head, pooled, settings["shape"])
+    everything = np.ones((1, len(problem.labels)), bool)
+    networks = descent.train(
+        given.x,
+        problem.labels,
+        problem.classes,
+        head.body,
+        everything,
+        np.array([settings["learning_rate"]]),
+        np.array([settings["weight_decay"]]),
+        schedule=Schedule(seed=problem.seed),
+        pooling=head.trained,
+        stop_epochs=np.array([settings["epochs"]]),
+    )
+    raw = given.back([weight[0] for weight in networks.weights])
+    weights = tuple(np.asarray(weight, np.float32) for weight in raw)
+    return FittedHead(head, settings["shape"], weights, given.scale)
+
+
+class _Repeat:
+    """One repeat of the cross-validation."""
+
+    def __init__(
+        self,
+        head: Head,
+        pooled: PooledFeatures,
+        problem: Problem,
+        repeat: int,
+        progress: Callable[[float], None],
+    ) -> None:
+        self.head, self.pooled, self.problem = head, pooled, problem
+        self.assignment = problem.splits.assignment[repeat]
+        self.folds = problem.splits.folds
+        self.progress = progress
+        self.schedule = Schedule(seed=problem.seed)
+        self.trials = trials_for(head.body, quick=problem.quick, hidden=head.hidden)
+        self.probabilities = np.empty((len(problem.labels), problem.classes))
+        self.train_scores = [0.0] * self.folds
+        self.choices: list[dict[str, Any]] = [{}] * self.folds
+        # inner log-loss of each (trial, epoch), summed over the folds
+        self.losses = np.zeros((len(self.trials), self.schedule.epochs))
+
+    def run(self, shapes: list[float | None]) -> None:
+        """Choose trial and epochs of every fold, given its shape of the pooling; predict it."""
+        for shape in dict.fromkeys(shapes):
+            folds = [fold for fold in range(self.folds) if shapes[fold] == shape]
+            inputs = inputs_of(self.head, self.pooled, shape)
+            chosen = self._search(inputs, folds)
+            self._score(inputs, folds, chosen)
+            for fold, (trial, epochs) in zip(folds, chosen, strict=True):
+                self.choices[fold] = _settings(shape, trial, epochs)
+
+    def _search(self, inputs: Inputs, folds: list[int]) -> list[tuple[Trial, int]]:
+        """Try every trial on every fold's inner split; choose trial and number of epochs."""
+        pairs = [(fold, trial) for fold in folds for trial in self.trials]
+        held = np.array([self.assignment == fold for fold, _ in pairs])
+        inner = np.array([self.assignment == self._inner(fold) for fold, _ in pairs])
+        done = self._train(
+            inputs, ~held & ~inner, [trial for _, trial in pairs], _part(self.progress, 0, 2), inner
+        )
+        # nan where a network diverged: never the best
+        losses = np.nan_to_num(done.watch_loss, nan=np.inf).T
+        losses = losses.reshape(len(folds), len(self.trials), -1)
+        self.losses += losses.sum(axis=0)
+        best = losses.reshape(len(folds), -1).argmin(axis=1)
+        epochs = losses.shape[2]
+        return [(self.trials[int(b) // epochs], int(b) % epochs + 1) for b in best]
+
+    def _score(self, inputs: Inputs, folds: list[int], chosen: list[tuple[Trial, int]]) -> None:
+        """Train on each whole outer training fold and predict the fold left out."""
+        held = np.array([self.assignment == fold for fold in folds])
+        done = self._train(
+            inputs,
+            ~held,
+            [trial for trial, _ in chosen],
+            _part(self.progress, 1, 2),
+            stops=np.array([epochs for _, epochs in chosen]),
+        )
+        found = descent.predict(done.weights, self.head.body, inputs.x, self.head.trained)
+        labels = self.problem.labels
+        for row, fold in enumerate(folds):
+            self.probabilities[held[row]] = found[row, held[row]]
+            seen = ~held[row]
+            self.train_scores[fold] = balanced_accuracy(found[row, seen], labels[seen])
+
+    def _train(
+        self,
+        inputs: Inputs,
+        masks: np.ndarray,
+        trials: list[Trial],
+        progress: Callable[[float], None],
+        watch: np.ndarray | None = None,
+        stops: np.ndarray | None = None,
+    ) -> descent.Networks:
+        return descent.train(
+            inputs.x,
+            self.problem.labels,
+            self.problem.classes,
+            self.head.body,
+            masks,
+            np.array([trial.learning_rate for trial in trials]),
+            np.array([trial.weight_decay for trial in trials]),
+            schedule=self.schedule,
+            pooling=self.head.trained,
+            watch_masks=watch,
+            stop_epochs=stops,
+            progress=progress,
+        )
+
+    def _inner(self, fold: int) -> int:
+        return (fold + 1) % self.folds
+
+
+def _final(repeats: list[_Repeat], choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Settings for all images: least inner log-loss over all folds and repeats."""
+    losses = sum(repeat.losses for repeat in repeats)
+    trial, epoch = np.unravel_index(int(np.argmin(losses)), np.shape(losses))
+    shapes = [choice["shape"] for choice in choices]
+    return _settings(max(set(shapes), key=shapes.count), repeats[0].trials[trial], int(epoch) + 1)
+
+
+def _settings(shape: float | None, trial: Trial, epochs: int) -> dict[str, Any]:
+    return {
+        "shape": shape,
+        "learning_rate": trial.learning_rate,
+        "weight_decay": trial.weight_decay,
+        "epochs": epochs,
+    }
+
+
+def _part(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    return lambda done: progress((part + done) / parts)

@@ -1,0 +1,196 @@
+"""The penalty of each outer fold, by nested cross-validation along the path of penalties.
+
+The inner models of outer fold i leave out i and one other fold (see
+:func:`headfit.study.protocol.splits.inner_pairs`). All models of all repeats go down the path
+together, from large penalties to small. As a function of the penalty the inner log-loss falls and
+then rises, so a fold stops when it clearly rises; smaller penalties, which cost most, are then not
+tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from headfit.fitting.exact.coordinates import Coordinates
+from headfit.fitting.exact.logistic import Path, Point, minimise, origin
+from headfit.fitting.softmax import Rows, log_losses
+from headfit.study.protocol.metrics import balanced_accuracy
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import inner_pairs
+
+# a fold stops when the inner log-loss is this much above its least, or twice in a row above it
+RISE = 1.01
+# the path is gone in the leading coordinates that hold this share of the variance, if there are
+# many: choosing takes no more. What is scored is fitted in all of them.
+PATH_SHARE, PATH_LEAST = 0.99, 256
+# of the points of all models on a path
+PATH_BYTES = 512 * 1024**2
+Unit = tuple[int, int]  # repeat and outer fold
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the search found for each of its units, in their order.
+
+    Attributes:
+        losses: float64 (units, penalties), inner log-loss; nan where the path had stopped.
+        chosen: int (units,), which penalty.
+        logits: (units, K, n), of all images by the model of the unit's training part.
+        train: float64 (units,), balanced accuracy on the training part.
+        stopped: how many of these models ran out of steps.
+    """
+
+    losses: np.ndarray
+    chosen: np.ndarray
+    logits: np.ndarray
+    train: np.ndarray
+    stopped: int
+
+
+def choose(
+    coordinates: Coordinates,
+    problem: Problem,
+    units: list[Unit],
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> Choices:
+    """Choose a penalty for each unit, and fit it on its whole training part with that.
+
+    Args:
+        coordinates: of the n images.
+        problem: labels, folds and penalties.
+        units: repeat and outer fold.
+        progress: told the fraction done.
+    """
+    rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+    parts = _parts(rows, problem, units)
+    found = []
+    for number, part in enumerate(parts):
+        search = _Search(coordinates, problem, part, rows)
+        found.append(search.run(_share(progress, number, len(parts))))
+    return Choices(
+        np.concatenate([choices.losses for choices in found]),
+        np.concatenate([choices.chosen for choices in found]),
+        np.concatenate([choices.logits for choices in found]),
+        np.concatenate([choices.train for choices in found]),
+        sum(choices.stopped for choices in found),
+    )
+
+
+def _share(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    return lambda done: progress((part + done) / parts)
+
+
+def _parts(rows: Rows, problem: Problem, units: list[Unit]) -> list[list[Unit]]:
+    """Cut the units at repeats into parts whose models fit in memory."""
+    models = len(inner_pairs(problem.splits.folds)) + problem.splits.folds
+    # two points of each model on the path, a third at work
+    size = 3 * rows.values.itemsize * rows.classes * sum(rows.values.shape) * models
+    together = max(1, PATH_BYTES // size)
+    repeats = list(dict.fromkeys(repeat for repeat, _ in units))
+    groups = [repeats[start : start + together] for start in range(0, len(repeats), together)]
+    return [[unit for unit in units if unit[0] in group] for group in groups]
+
+
+class _Search:
+    """The way down the path for some units."""
+
+    def __init__(
+        self, coordinates: Coordinates, problem: Problem, units: list[Unit], rows: Rows
+    ) -> None:
+        self.problem, self.units = problem, units
+        number = {unit: u for u, unit in enumerate(units)}
+        folds = problem.splits.assignment
+        # each pair, and which of the units its two folds are (None: not asked for)
+        self.pairs = [
+            ((repeat, i, j), (number.get((repeat, i)), number.get((repeat, j))))
+            for repeat in dict.fromkeys(repeat for repeat, _ in units)
+            for i, j in inner_pairs(problem.splits.folds)
+            if (repeat, i) in number or (repeat, j) in number
+        ]
+        masks = [(folds[r] != i) & (folds[r] != j) for (r, i, j), _ in self.pairs]
+        few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
+        few = max(few, PATH_LEAST)
+        short = Rows.of(coordinates.z[:, :few], problem.labels, problem.classes)
+        self.rows = rows
+        self.inner = Path(short, np.reshape(masks, (-1, len(rows.labels))))
+        self.outer = Path(short, np.array([folds[repeat] != fold for repeat, fold in units]))
+        self.going = np.ones(len(units), bool)
+        self.losses = np.full((len(units), len(problem.penalties)), np.nan)
+        self.best = origin(short, len(units))
+        self.stopped = 0
+
+    def run(self, progress: Callable[[float], None]) -> Choices:
+        """Go down the path; then fit every unit at its penalty to the full tolerance."""
+        levels = len(self.problem.penalties)
+        for level in range(levels):
+            self._go(level)
+            progress((level + 1) / (levels + 1))
+            if not self.going.any():
+                break
+        chosen = self._chosen()
+        penalties = np.array(self.problem.penalties)[chosen]
+        start = self.best.spread(self.rows.values.shape[1])
+        final = minimise(self.rows, self.outer.masks, penalties, [start])
+        self.stopped += int((~final.converged).sum())
+        labels = self.problem.labels
+        train = [
+            balanced_accuracy(logits[:, mask].T, labels[mask])
+            for logits, mask in zip(final.logits, self.outer.masks, strict=True)
+        ]
+        progress(1.0)
+        return Choices(self.losses, chosen, final.logits, np.array(train), self.stopped)
+
+    def _go(self, level: int) -> None:
+        """Take every model that is still needed to the next penalty."""
+        penalty = self.problem.penalties[level]
+        pairs = [p for p, (_, units) in enumerate(self.pairs) if self._any_going(units)]
+        going = self.going.copy()
+        better = going.copy()
+        if pairs:
+            point = self.inner.go(penalty, np.array(pairs))
+            self.stopped += int((~point.converged).sum())
+            self._judge(level, pairs, point)
+            for unit in np.flatnonzero(going):
+                tried = self.losses[unit, : level + 1]
+                self.going[unit] = not _rises(tried)
+                better[unit] = tried[-1] == tried.min()
+        else:  # of two folds nothing would be left to train on: the middle penalty it is
+            self.going[:] = level < len(self.problem.penalties) // 2
+        # whoever stops here needs no model of this penalty
+        needed = np.flatnonzero(self.going | better)
+        if len(needed):
+            point = self.outer.go(penalty, needed)
+            self.best.put(needed[better[needed]], point.of(better[needed]))
+
+    def _any_going(self, units: tuple[int | None, int | None]) -> bool:
+        return any(unit is not None and self.going[unit] for unit in units)
+
+    def _judge(self, level: int, pairs: list[int], point: Point) -> None:
+        """Note each unit's inner log-loss: the mean over the images of its inner folds."""
+        total, images = np.zeros((2, len(self.units)))
+        for place, number in enumerate(pairs):
+            (repeat, i, j), units = self.pairs[number]
+            assignment = self.problem.splits.assignment[repeat]
+            # judged on j the model helps to choose for i, and the other way round
+            for unit, fold in zip(units, (j, i), strict=True):
+                if unit is not None:
+                    held = assignment == fold
+                    labels = self.problem.labels[held]
+                    total[unit] += log_losses(point.logits[place][:, held], labels).sum()
+                    images[unit] += held.sum()
+        self.losses[self.going, level] = total[self.going] / images[self.going]
+
+    def _chosen(self) -> np.ndarray:
+        if np.isnan(self.losses).all():
+            return np.full(len(self.units), len(self.problem.penalties) // 2)
+        chosen: np.ndarray = np.nanargmin(self.losses, axis=1)
+        return chosen
+
+
+def _rises(losses: np.ndarray) -> bool:
+    """Whether the least loss lies behind: the last one is clearly higher, or the last two are."""
+    least = losses.min()
+    return bool(losses[-1] > RISE * least or (losses[-2:] > least).sum() == 2)

@@ -1,0 +1,152 @@
+"""Which image is held out when: repeated stratified folds, as indices only.
+
+Every head sees the same folds, so differences between heads are paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from headfit.errors import DataError, UsageError
+from headfit.study.protocol.grouped import Grouped
+
+Ints = npt.NDArray[np.integer]
+ALL_PAIRS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Repeated k-fold splits of n images.
+
+    Attributes:
+        folds: k, the number of folds in each repeat.
+        repeats: how many times the images are dealt anew.
+        seed: what the dealing was drawn from.
+        assignment: int16 array (repeats, n), read-only: the fold that holds an image out.
+    """
+
+    folds: int
+    repeats: int
+    seed: int
+    assignment: npt.NDArray[np.int16]
+
+    def indices(self, repeat: int, fold: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Ascending image numbers of the training and the test part of one fold."""
+        held_out = self.assignment[repeat] == fold
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def make_splits(
+    labels: Ints, *, folds: int, repeats: int, seed: int, groups: Ints | None = None
+) -> Splits:
+    """Deal n images into stratified folds, several times over.
+
+    The first repeats do not change when more are asked for. Groups of one image each are dealt as
+    images without groups are.
+
+    Args:
+        labels: class index of each image, int array (n,).
+        folds: folds in a repeat, at least 2.
+        repeats: at least 1.
+        seed: at least 0; alone decides the folds, no global random state is read or changed.
+        groups: group number of each image, int array (n,); a group is never torn apart.
+
+    Returns:
+        The splits. Class counts of two folds of a repeat differ by at most 1 without groups; with
+        groups that lie within a class, by at most the images of its largest group.
+
+    Raises:
+        UsageError: ``folds``, ``repeats`` or ``seed`` is too small.
+        DataError: fewer than two classes, or a class with fewer images (groups) than folds.
+    """
+    _check_numbers(folds, repeats, seed)
+    labels = np.asarray(labels)
+    _check_classes(labels, folds, groups)
+    grouped = None if groups is None else Grouped.of(labels, groups)
+    if grouped is None or grouped.alone.all():
+        dealt = [_deal_stratified(labels, folds, _random(seed, r)) for r in range(repeats)]
+    else:
+        dealt = [grouped.deal(folds, _random(seed, r)) for r in range(repeats)]
+    assignment = np.stack(dealt)
+    if grouped is not None:
+        _check_training_parts(labels, assignment, folds)
+    assignment.flags.writeable = False
+    return Splits(folds, repeats, seed, assignment)
+
+
+def inner_pairs(folds: int) -> list[tuple[int, int]]:
+    """List the pairs of folds that are left out together to choose settings.
+
+    The model that leaves out folds i and j serves as inner model for both: judged on j it helps to
+    choose for outer fold i, judged on i for j. Up to six folds all pairs are taken. Of more, each
+    fold is paired with its neighbours in a ring and with the fold opposite (an even number of
+    folds) or the next neighbours (odd): three or four inner folds for each outer one, alike. Of
+    two folds there are none: nothing would be left to train on.
+    """
+    if folds < 3:
+        return []
+    if folds <= ALL_PAIRS:
+        return list(combinations(range(folds), 2))
+    apart = (1, folds // 2) if folds % 2 == 0 else (1, 2)
+    pairs = {(min(i, j), max(i, j)) for d in apart for i in range(folds) for j in [(i + d) % folds]}
+    return sorted(pairs)
+
+
+def _random(seed: int, repeat: int) -> np.random.RandomState:
+    return np.random.RandomState(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
+
+
+def _deal_stratified(labels: Ints, folds: int, rng: np.random.RandomState) -> npt.NDArray[np.int16]:
+    """Deal as scikit-learn's StratifiedKFold does, to the image, without its import.
+
+    Each class is dealt for itself. How many images of it a fold gets follows from the sorted
+    labels, dealt in turn, so that the folds differ by one image at most in each class and in all.
+    """
+    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
+    codes = np.argsort(np.argsort(first))[codes]  # classes in the order of their appearance
+    ordered = np.sort(codes)
+    share = [np.bincount(ordered[fold::folds], minlength=len(first)) for fold in range(folds)]
+    assignment = np.empty(len(labels), np.int16)
+    for code, counts in enumerate(np.transpose(share)):
+        dealt = np.arange(folds).repeat(counts)
+        rng.shuffle(dealt)
+        assignment[codes == code] = dealt
+    return assignment
+
+
+def _check_numbers(folds: int, repeats: int, seed: int) -> None:
+    for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, received {value}.")
+
+
+def _check_classes(labels: Ints, folds: int, groups: Ints | None) -> None:
+    classes, images = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise DataError(f"Found {len(classes)} class, need at least 2: add images of another.")
+    counts, unit = images, "images"
+    if groups is not None:
+        # Near duplicates count once: a class that is one group could never be learnt and tested.
+        counts = np.array([len(np.unique(np.asarray(groups)[labels == c])) for c in classes])
+        unit = "groups of images"
+    scarce = counts < folds
+    if not scarce.any():
+        return
+    listed = ", ".join(f"{c} has {m}" for c, m in zip(classes[scarce], counts[scarce], strict=True))
+    remedy = f"add images or use {counts.min()} folds" if counts.min() >= 2 else "add images"
+    raise DataError(f"Each class needs at least {folds} {unit}, but class {listed}: {remedy}.")
+
+
+def _check_training_parts(labels: Ints, assignment: npt.NDArray[np.int16], folds: int) -> None:
+    for repeat in assignment:
+        for fold in range(folds):
+            missing = np.setdiff1d(labels, labels[repeat != fold])
+            if len(missing) or not (repeat == fold).any():
+                what = f"class {missing[0]} without training images" if len(missing) else "no image"
+                raise DataError(
+                    f"The groups leave fold {fold} with {what}: use smaller groups or add images."
+                )

@@ -1,0 +1,125 @@
+"""How far may the recommended head be believed? Everything that its held-out predictions tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.fitting.threads import one_thread
+from headfit.study.protocol.metrics import Floats, Ints
+from headfit.study.reliability.bins import calibration_bins
+from headfit.study.reliability.conformal import Conformal, conform
+from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.study.reliability.outliers import OutlierDetector, fit_detector
+from headfit.study.reliability.per_class import ClassReport, confusion_matrix, report_classes
+from headfit.study.reliability.suspects import Suspect, find_suspects, suspects_csv
+from headfit.study.reliability.temperature import Calibration, calibrate
+
+SUSPECTS_IN_RESULTS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """What the held-out predictions of a head tell.
+
+    Attributes:
+        calibration: temperature, and calibration before and after.
+        conformal: threshold for prediction sets, their coverage and size.
+        detector: tells images that are unlike the training images.
+        classes: figures of each class.
+        confusion: int64 (K, K), images labelled i and predicted j.
+        suspects: labels that look wrong, the most suspect first.
+        bins: of the reliability diagram, see :func:`calibration_bins`.
+    """
+
+    calibration: Calibration
+    conformal: Conformal
+    detector: OutlierDetector
+    classes: list[ClassReport]
+    confusion: np.ndarray
+    suspects: list[Suspect]
+    bins: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the ``reliability`` object of results.json: plain types, None if unknown."""
+        return {
+            "temperature": asdict(self.calibration),
+            "bins": self.bins,
+            "conformal": asdict(self.conformal),
+            "outliers": self.detector.to_data()[0],
+            "classes": [report.to_dict() for report in self.classes],
+            "confusion": self.confusion.tolist(),
+            "suspects_found": len(self.suspects),
+            "suspects": [suspect.to_dict() for suspect in self.suspects[:SUSPECTS_IN_RESULTS]],
+        }
+
+    def suspects_csv(self) -> str:
+        """Give the content of ``suspects.csv``: all suspects."""
+        return suspects_csv(self.suspects)
+
+    def for_model(self) -> ModelReliability:
+        """Give what the finished model carries."""
+        return ModelReliability(
+            self.calibration.value, self.conformal.level, self.conformal.quantile, self.detector
+        )
+
+
+def assess(
+    probabilities: Floats,
+    labels: Ints,
+    splits: Ints,
+    classes: Sequence[str],
+    paths: Sequence[str],
+    features: np.ndarray,
+    seed: int,
+) -> Reliability:
+    """Find out how far a head may be believed, from predictions that are there already.
+
+    Args:
+        probabilities: float64 (repeats, n, K), each image by the model that did not see it.
+        labels: int (n,), 0 to K−1.
+        splits: int (repeats, n), the fold of each image.
+        classes: names of the K classes.
+        paths: of the n images.
+        features: float32 (n, C), channel means of the feature maps (gap).
+        seed: of the outlier detector.
+
+    Raises:
+        ValueError: if shapes do not match, or a number is not finite.
+    """
+    _check(probabilities, labels, splits, classes, paths, features)
+    averaged = probabilities.mean(axis=0)
+    confusion = confusion_matrix(averaged, labels)
+    with one_thread():
+        detector = fit_detector(features, labels, splits[0], seed=seed)
+    return Reliability(
+        calibrate(probabilities, labels, splits),
+        conform(probabilities, labels, splits),
+        detector,
+        report_classes(confusion, classes),
+        confusion,
+        find_suspects(averaged, labels, classes, paths),
+        calibration_bins(probabilities, labels),
+    )
+
+
+def _check(
+    probabilities: Floats,
+    labels: Ints,
+    splits: Ints,
+    classes: Sequence[str],
+    paths: Sequence[str],
+    features: np.ndarray,
+) -> None:
+    repeats, n = splits.shape
+    shapes = probabilities.shape, labels.shape, features.shape[:1], (len(paths),)
+    if shapes != ((repeats, n, len(classes)), (n,), (n,), (n,)):
+        raise ValueError(
+            f"probabilities, labels, features and paths have shapes {shapes}; expected them for "
+            f"{repeats} repeats, {n} images and {len(classes)} classes."
+        )
+    if not (np.isfinite(probabilities).all() and np.isfinite(features).all()):
+        raise ValueError("probabilities and features must be finite: a fit has failed.")

@@ -1,0 +1,78 @@
+"""How well is each class recognised, and what is it taken for?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.study.protocol.metrics import Floats, Ints
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """Figures of one class.
+
+    Attributes:
+        name: of the class.
+        images: how many are labelled so.
+        precision: share of the images predicted so that are labelled so; None if there are none.
+        recall: share of the images labelled so that are predicted so; None if there are none.
+        f1: harmonic mean of both; None if no image is labelled or predicted so.
+        confused_with: the class that its images are most often taken for; None if they never are.
+    """
+
+    name: str
+    images: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    confused_with: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that JSON can hold."""
+        return asdict(self)
+
+
+def confusion_matrix(probabilities: Floats, labels: Ints) -> np.ndarray:
+    """Count labels against predictions.
+
+    Args:
+        probabilities: float64 (n, K).
+        labels: int (n,).
+
+    Returns:
+        int64 (K, K): images labelled i and predicted j.
+    """
+    classes = probabilities.shape[1]
+    cells = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def report_classes(confusion: np.ndarray, classes: Sequence[str]) -> list[ClassReport]:
+    """Sum up each class of a confusion matrix.
+
+    Args:
+        confusion: int (K, K), images labelled i and predicted j.
+        classes: names of the K classes.
+    """
+    labelled, predicted = confusion.sum(axis=1).tolist(), confusion.sum(axis=0).tolist()
+    hits = confusion.diagonal().tolist()
+    wrong = confusion - np.diag(hits)
+    return [
+        ClassReport(
+            name,
+            labelled[k],
+            _share(hits[k], predicted[k]),
+            _share(hits[k], labelled[k]),
+            _share(2 * hits[k], labelled[k] + predicted[k]),
+            classes[int(wrong[k].argmax())] if wrong[k].any() else None,
+        )
+        for k, name in enumerate(classes)
+    ]
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

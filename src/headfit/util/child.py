@@ -1,0 +1,195 @@
+"""Run one function in a process of its own, with the Keras backend that it needs.
+
+Keras fixes its backend at import. Building a graph wants the OpenVINO backend, whoever uses
+headfit wants theirs, and a command line that answers from its cache wants none: so everything that
+needs Keras for a moment runs in a short-lived child. Requests and answers are JSON; arrays travel
+as ``.npy`` and ``.npz`` files in a folder that the caller names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from headfit import errors
+
+ANSWER = "headfit-answer:"
+MAX_REASON = 300  # characters of a foreign error that are passed on, on one line
+# what Keras imports if it is there, for parts of it that no child uses
+SPARED = ("matplotlib", "pandas", "sklearn")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A child process at work; ask :meth:`result` for what it found."""
+
+    function: str
+    process: subprocess.Popen[str]
+
+    def result(self) -> dict[str, Any]:
+        """Wait for the child.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            HeadfitError: the very error that the function raised.
+            EngineError: if the child died in any other way; the message ends with its last words.
+        """
+        out, err = self.process.communicate()
+        answers = [line for line in out.splitlines() if line.startswith(ANSWER)]
+        if not answers:
+            last = next((line for line in reversed(err.splitlines()) if line.strip()), "no message")
+            raise errors.EngineError(
+                f"The helper process for {self.function} ended with code "
+                f"{self.process.returncode}: {last.strip()}"
+            )
+        answer: dict[str, Any] = json.loads(answers[-1].removeprefix(ANSWER))
+        if "error" in answer:
+            raise _rebuilt(answer["error"], answer["message"])
+        return answer
+
+    def cancel(self) -> None:
+        """Stop the child, whatever it is doing."""
+        self.process.kill()
+        self.process.communicate()
+
+
+def start(function: str, request: dict[str, Any], *, backend: str) -> Job:
+    """Start ``module:function`` in a child process with ``KERAS_BACKEND`` set.
+
+    Args:
+        function: ``"package.module:function"``, taking the request's keys as keyword arguments
+            and returning a dictionary that JSON can hold.
+        request: keyword arguments that JSON can hold.
+        backend: the Keras backend of the child.
+
+    Raises:
+        EngineError: if no process can be started.
+    """
+    settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
+    # the child must find headfit wherever the parent found it ("" is the current folder) ...
+    settings["PYTHONPATH"] = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
+    # ... and nowhere else: without -P, a keras.py in the current folder would come first
+    command = [sys.executable, "-P", "-m", "headfit.util.child", function]
+    try:
+        # a file and not a pipe: nobody waits for a reader, or writes to one that is dead
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(json.dumps(request).encode())
+            stdin.seek(0)
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                env=os.environ | settings,
+            )
+    except OSError as error:
+        raise errors.EngineError(
+            f"The helper process for {function} cannot be started: {error}"
+        ) from error
+    return Job(function, process)
+
+
+def call(function: str, request: dict[str, Any], *, backend: str) -> dict[str, Any]:
+    """Run ``module:function`` in a child process and wait for its answer."""
+    job = start(function, request, backend=backend)
+    try:
+        return job.result()
+    except BaseException:
+        job.cancel()
+        raise
+
+
+@contextlib.contextmanager
+def importable_here() -> Iterator[None]:
+    """Let the user's modules in the current folder be imported, within it only.
+
+    Enter it with Keras and all that it needs imported: a ``keras.py`` here would come first.
+    """
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def switch_off_telemetry() -> None:
+    """Keep OpenVINO from reporting; call it before OpenVINO is imported, by Keras or by anybody.
+
+    Unless its user opted out beforehand, ``import openvino`` tells Google Analytics of each import,
+    from a forked process (which JAX warns of), and leaves an identifier in the home folder. It
+    does neither where its package ``openvino_telemetry`` is absent, so that is made to look absent.
+    """
+    if "openvino_telemetry" not in sys.modules:
+        cast(dict[str, Any], sys.modules)["openvino_telemetry"] = None
+
+
+@contextlib.contextmanager
+def sparing() -> Iterator[None]:
+    """Keep Keras, imported in here for the first time, from importing what it does not need.
+
+    For plots, scikit-learn wrappers, checkpoints and audio it imports half of what is installed:
+    with its OpenVINO backend 2.8 s of processor time instead of 0.6 s. Whoever imports one of these
+    packages afterwards gets it.
+    """
+    names = [*SPARED, *(["jax"] if os.environ.get("KERAS_BACKEND") == "openvino" else [])]
+    absent: dict[str, ModuleType | None] = dict.fromkeys(names)
+    # this one is imported whether or not it is there, and looked into later
+    absent["scipy.signal"] = ModuleType("scipy.signal")
+    absent = {name: stand_in for name, stand_in in absent.items() if name not in sys.modules}
+    cast(dict[str, Any], sys.modules).update(absent)
+    try:
+        yield
+    finally:
+        for name, stand_in in absent.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        with sparing():
+            return importlib.import_module(module)
+    except ImportError:  # it insists on one of them
+        return importlib.import_module(module)
+
+
+def _rebuilt(name: str, message: str) -> errors.HeadfitError:
+    kind = getattr(errors, name, errors.EngineError)
+    error: errors.HeadfitError = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
+
+def _main() -> None:
+    switch_off_telemetry()
+    module, _, name = sys.argv[1].partition(":")
+    request = json.loads(sys.stdin.read())
+    try:
+        # what libraries print must not get between the lines of the answer
+        with contextlib.redirect_stdout(sys.stderr):
+            answer = getattr(_imported(module), name)(**request)
+    except errors.HeadfitError as error:
+        answer = {"error": type(error).__name__, "message": str(error)}
+    except Exception as error:  # reported to the parent, which decides whether to fall back
+        reason = " ".join(str(error).split())[:MAX_REASON]
+        answer = {"error": "EngineError", "message": f"{type(error).__name__}: {reason}"}
+    print("\n" + ANSWER + json.dumps(answer))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,174 @@
+"""What ``explain`` says of whole classifiers, through their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+import explained
+import headfit as hf
+from headfit.backbones.engines.probe import probe_images
+from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
+from headfit.explain import faithfulness
+from headfit.explain.colours import OPPOSES, SUPPORTS, coloured, scale_of
+from headfit.explain.explainer import HIRESCAM, Explainer
+from headfit.explain.gallery import safe_name
+from headfit.explain.source import Source
+
+IMAGES = probe_images(explained.SIDE, explained.SIDE)
+
+
+@pytest.fixture(scope="module")
+def corners(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corners") / "model.keras"
+    return explained.corner_classifier("flatten", path)
+
+
+@pytest.mark.parametrize("chain", ["gap-bn", "flatten", "low_rank", "attention"])
+def test_the_map_sums_to_the_logit_of_the_network_itself(chain: str, tmp_path: Path) -> None:
+    explainer = Explainer(explained.random_classifier(chain, tmp_path / "model.keras"))
+    for target in (0, 2):
+        for one in explainer.explain(IMAGES, target):
+            scale = max(1.0, abs(one.logit))
+            assert abs(one.map.sum() + one.bias - one.logit) <= 1e-4 * scale
+            assert np.ptp(one.map) > 1e-3
+            assert one.method.startswith("exact")
+
+
+@pytest.mark.slow
+def test_a_hidden_layer_gets_hirescam_and_its_error(tmp_path: Path) -> None:
+    path = explained.random_classifier("flatten-8", tmp_path / "model.keras")
+    found = Explainer(path).explain(IMAGES)
+    assert {one.method for one in found} == {HIRESCAM}
+    for one in found:
+        assert one.completeness_error == pytest.approx(
+            float(one.map.sum()) + one.bias - one.logit, abs=1e-6
+        )
+        assert np.ptp(one.map) > 1e-4
+    # each ReLU that opens between a map of zeros and this one is missed by the gradient
+    assert max(abs(one.completeness_error) for one in found) > 1e-4
+
+
+@pytest.mark.slow
+def test_keras_itself_gives_the_same_where_openvino_cannot(
+    corners: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Explainer(corners).explain(IMAGES)
+
+    def refuse(self: Source) -> None:
+        raise EngineError("no such operation")
+
+    monkeypatch.setattr(Source, "_graph", refuse)
+    told: list[str] = []
+    found = Explainer(corners, told.append).explain(IMAGES)
+    assert "Keras runs it, slower" in told[0]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.map, other.map, atol=1e-4)
+
+
+def test_the_map_of_flatten_peaks_in_the_planted_corner(corners: Path) -> None:
+    images, labels = explained.corner_images(3, seed=5)
+    maps = hf.Classifier(corners).explain(images)
+    assert maps.shape == (12, 8, 8)
+    assert maps.dtype == np.float32
+    for image, each, label in zip(images, maps, labels, strict=True):
+        row, column = np.unravel_index(each.argmax(), each.shape)
+        assert (row < 4, column >= 4) == (label >= 2, label % 2 == 1)
+        bright = image.mean(axis=2) > 120
+        rows, columns = np.nonzero(bright)
+        # at the patch, or where a filter reaches into it
+        assert rows.min() // 4 - 1 <= row <= rows.max() // 4 + 1
+        assert columns.min() // 4 - 1 <= column <= columns.max() // 4 + 1
+
+
+def test_deletion_of_the_true_map_beats_random_and_its_negative_does_not(corners: Path) -> None:
+    explainer = Explainer(corners)
+    images, labels = explained.corner_images(2, seed=7)
+    true, false = [], []
+    for image, one, label in zip(images, explainer.explain(images), labels, strict=True):
+        assert one.target == label
+        for sign, areas in ((1, true), (-1, false)):
+            values = sign * one.map
+            areas.append(
+                faithfulness.areas(image, values, one.target, explainer.probabilities, seed=1)
+            )
+    good, bad = faithfulness.summary(true), faithfulness.summary(false)
+    assert good["deletion"]["map"] < good["deletion"]["random"] - 0.1
+    assert good["insertion"]["map"] > good["insertion"]["random"] + 0.1
+    assert good["deletion"]["better_than_random"] == 1
+    assert bad["deletion"]["map"] > good["deletion"]["random"]
+
+
+def test_a_class_is_explained_by_name(corners: Path) -> None:
+    classifier = hf.Classifier(corners)
+    named = [classifier.explain(IMAGES, name) for name in classifier.classes]
+    logits = Explainer(corners).explain(IMAGES)
+    for number, one in enumerate(logits):
+        np.testing.assert_array_equal(named[one.target][number], one.map)
+    with pytest.raises(UnknownNameError, match=r"Unknown class 'top'.*Valid: bottom left"):
+        classifier.explain(IMAGES, "top")
+    with pytest.raises(UsageError, match=r"expected \(n, 32, 32, 3\)\."):
+        classifier.explain(IMAGES[:, :16])
+    assert classifier.explain([]).shape == (0, 8, 8)
+
+
+def test_head_arrays_that_were_damaged_are_built_anew(corners: Path) -> None:
+    told: list[str] = []
+    explainer = Explainer(corners, told.append)
+    expected = explainer.explain(IMAGES)[0]
+    head = explainer._source._graph().path.parent / "head.npz"
+    head.write_bytes(b"damaged")
+    again = Explainer(corners, told.append).explain(IMAGES)[0]
+    np.testing.assert_array_equal(again.map, expected.map)
+
+
+def test_colours_tell_the_sign_and_nothing_else_at_zero() -> None:
+    under = Image.new("RGB", (30, 10), (100, 100, 100))
+    drawn = np.asarray(coloured(under, np.array([[-2.0, 0.0, 2.0]]), 1.0)).astype(int)
+    left, middle, right = drawn[5, 1], drawn[5, 15], drawn[5, 28]
+    assert np.ptp(middle) <= 25  # between the two halves of one position
+    assert np.abs(left - OPPOSES).sum() < np.abs(left - SUPPORTS).sum()
+    assert np.abs(right - SUPPORTS).sum() < np.abs(right - OPPOSES).sum()
+    assert scale_of([np.zeros((2, 2))]) == 1.0
+    assert scale_of([np.array([[-3.0]]), np.array([[1.0]])]) > 2.9
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("five", "five"),
+        ("../../etc/passwd", "etc_passwd"),
+        ("<script>alert(1)</script>", "script_alert_1_script"),
+        ("a\nb\x00\udc80", "a_b"),
+        ("猫", "_"),
+        ("x" * 300, "x" * 40),
+    ],
+)
+def test_file_names_are_safe(text: str, expected: str) -> None:
+    assert safe_name(text) == expected
+
+
+def test_a_plot_has_the_image_the_map_and_a_scale() -> None:
+    matplotlib.use("agg")
+    values = np.linspace(-2, 1, 12, dtype=np.float32).reshape(3, 4)
+    ax = hf.plot_explanation(IMAGES[0], values)
+    grey, heat = ax.images
+    assert grey.get_extent() == heat.get_extent()
+    assert heat.get_clim() == (-2, 2)
+    assert "logits" in ax.figure.axes[1].get_ylabel()
+    assert hf.plot_explanation(IMAGES[0], values, ax) is ax
+    plt.close(ax.figure)
+    with pytest.raises(UsageError, match="one image at a time"):
+        hf.plot_explanation(IMAGES, values)
+
+
+@pytest.mark.parametrize("chain", ["netvlad-8", "simpool-8"])
+def test_a_head_whose_gradient_says_nothing_is_refused(chain: str, tmp_path: Path) -> None:
+    path = explained.random_classifier(chain, tmp_path / "model.keras")
+    with pytest.raises(ModelFileError, match="gradient × map is 0 everywhere"):
+        Explainer(path)

@@ -1,0 +1,37 @@
+"""Run headfit in a process whose heads wait, one by one, until they may have their scores.
+
+``python gated.py GATES ARGUMENTS…``: after head n has its scores, the run goes on when the file
+``GATES/n`` is there. All else is the program itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import time
+from pathlib import Path
+
+from headfit.cli import running
+from headfit.cli.console import ConsoleWatcher
+from headfit.cli.main import run
+from headfit.progress import Scored
+
+# whatever the shell that runs the tests ignores
+signal.signal(signal.SIGINT, signal.default_int_handler)
+gates = Path(sys.argv[1])
+numbers = itertools.count(1)
+
+
+class Gated(ConsoleWatcher):
+    def scored(self, found: Scored) -> None:
+        super().scored(found)
+        gate = gates / str(next(numbers))
+        while not gate.exists():
+            time.sleep(0.02)
+        if gate.read_text() == "fail":
+            raise RuntimeError("the <b>disk</b>\nis on fire")
+
+
+running.ConsoleWatcher = Gated  # type: ignore[misc]
+run(sys.argv[2:])

@@ -1,0 +1,106 @@
+"""Images that show where gap and flatten look: which are chosen, and that their maps add up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.softmax import softmax
+from headfit.heads.chain import parse_head
+from headfit.runs.contrasts import BOTH, EACH, KINDS, LONGEST, MOST, Seen, choose, looks, shortened
+from headfit.study.protocol import linear
+from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.splits import make_splits
+from stored import keep
+
+SHAPE, CLASSES = (3, 4, 6), 3
+
+
+def probabilities(rng: np.random.Generator, labels: np.ndarray, share: float) -> np.ndarray:
+    """Some that are right about so often."""
+    logits = rng.normal(size=(len(labels), CLASSES))
+    logits[np.arange(len(labels)), labels] += np.where(rng.random(len(labels)) < share, 3, -3)
+    return softmax(logits)
+
+
+@given(st.integers(0, 10_000), st.integers(3, 80), st.floats(0, 1), st.floats(0, 1))
+def test_each_kind_is_what_it_says_and_none_is_shown_twice(
+    seed: int, n: int, good: float, better: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, n)
+    given_p = {"gap": probabilities(rng, labels, good)}
+    given_p["flatten"] = probabilities(rng, labels, better)
+    found = choose(given_p, labels, seed)
+    rows = [row for _, row in found]
+    assert len(set(rows)) == len(rows) <= MOST
+    kinds = [kind for kind, _ in found]
+    assert all(kinds.count(kind) <= EACH for kind in KINDS)
+    right = {name: p.argmax(axis=1) == labels for name, p in given_p.items()}
+    for kind, row in found:
+        said = {
+            "only flatten right": (False, True),
+            "only gap right": (True, False),
+            "both wrong": (False, False),
+            BOTH: (True, True),
+        }[kind]
+        assert (right["gap"][row], right["flatten"][row]) == said
+    every = {(bool(g), bool(f)) for g, f in zip(right["gap"], right["flatten"], strict=True)}
+    assert len(set(kinds)) == len(every)
+    assert choose(given_p, labels, seed) == found
+
+
+def test_those_that_both_have_right_are_of_many_classes() -> None:
+    labels = np.repeat([0, 1, 2], [90, 5, 5])
+    sure = np.full((100, CLASSES), 0.1)
+    sure[np.arange(100), labels] = 0.8
+    found = choose({"gap": sure, "flatten": sure}, labels, 0)
+    assert np.bincount(labels[[row for _, row in found]]).tolist() == [4, 4, 4]
+
+
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_a_large_map_becomes_smaller_and_keeps_its_sum(height: int, width: int) -> None:
+    values = np.random.default_rng(height * width).normal(size=(height, width))
+    found = shortened(values)
+    assert max(found.shape) <= LONGEST
+    assert found.sum() == pytest.approx(values.sum())
+    if max(height, width) <= LONGEST:
+        assert np.array_equal(found, values)
+
+
+def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(CLASSES), 8)
+    maps = rng.uniform(0, 1, (len(labels), *SHAPE)).astype(np.float32)
+    maps[np.arange(len(labels)), :, :, labels] += 0.4
+    splits = make_splits(labels, folds=3, repeats=1, seed=0)
+    problem = Problem(labels, CLASSES, splits, quick=True, seed=0)
+    heads = {name: parse_head(name) for name in ("gap", "flatten")}
+    stored = keep(tmp_path, maps)
+    pooled = PooledFeatures(stored, tuple(head.pooling for head in heads.values()))
+    seen = {}
+    for name, head in heads.items():
+        outcome = linear.cross_validate(head, pooled, problem)
+        models = linear.fold_models(head, pooled, problem, outcome.choices)
+        seen[name] = Seen(head, outcome.probabilities[0], *models)
+    folds = splits.assignment[0]
+    found = looks(seen, stored, labels, folds, 0)
+    assert len(found) == MOST
+    for each in found:
+        row, target = each["row"], each["class"]
+        predicted = {name: one["predicted"] for name, one in each["heads"].items()}
+        assert target in {labels[row], *predicted.values()}
+        for name, one in each["heads"].items():
+            kernel, bias = seen[name].kernels[folds[row]], seen[name].biases[folds[row]]
+            features = heads[name].pooling.pool(maps[row : row + 1], None)[0]
+            logits = features.astype(np.float64) @ kernel + bias
+            assert one["logit"] == pytest.approx(logits[target], abs=1e-2)
+            assert np.sum(one["map"]) + one["bias"] == pytest.approx(one["logit"], abs=1e-3)
+            assert softmax(logits[None])[0, target] == pytest.approx(one["p_class"], abs=2e-2)
