@@ -1,26 +1,26 @@
-"""A watcher that keeps what it is told."""
+"""A callback that keeps what it is told."""
 
 from __future__ import annotations
 
 import headfit as hf
-from headfit.progress import Scored
+from headfit.progress import HeadScore
 
 
-class Listener(hf.Watcher):
+class Listener(hf.Callback):
     """Keeps lines, the names of stages and the scores of heads."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.stages: list[str] = []
-        self.scores: list[Scored] = []
+        self.scores: list[HeadScore] = []
 
-    def stage(self, name: str, total: float, unit: str = "") -> None:
+    def on_stage_begin(self, name: str, total: float, unit: str = "") -> None:
         self.stages.append(name)
 
-    def scored(self, found: Scored) -> None:
+    def on_head_end(self, found: HeadScore) -> None:
         self.scores.append(found)
 
-    def tell(self, message: str) -> None:
+    def on_message(self, message: str) -> None:
         self.lines.append(message)
 
     def said(self, text: str) -> bool:

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from headfit.explain.plot import plot_explanation
     from headfit.images.index import ImageIndex
     from headfit.model.classifier import Classifier
-    from headfit.progress import Watcher
+    from headfit.progress import Callback
     from headfit.runs.compare import compare
     from headfit.runs.rank import rank
     from headfit.runs.study import Study
     from headfit.study.comparison.verdict import Verdict
 
 __all__ = [
+    "Callback",
     "Classifier",
     "DataError",
     "EngineError",
@@ -47,7 +48,6 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "Verdict",
-    "Watcher",
     "WeightsError",
     "WriteError",
     "__version__",
@@ -64,7 +64,7 @@ _HOME = {
     "ImageIndex": "headfit.images.index",
     "Study": "headfit.runs.study",
     "Verdict": "headfit.study.comparison.verdict",
-    "Watcher": "headfit.progress",
+    "Callback": "headfit.progress",
     "compare": "headfit.runs.compare",
     "plot_explanation": "headfit.explain.plot",
     "rank": "headfit.runs.rank",

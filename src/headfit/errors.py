@@ -10,7 +10,10 @@
     ├── ModelFileError              exit 1   a saved classifier cannot be used
     └── WriteError                  exit 1   the disk is full or read-only
 
-A message is one line: what was found, what was expected, what to do.
+A message is one line: what happened, the value received, what is expected, what to do. It names
+arguments as Python does, in backticks: ```` `folds` must be at least 3. Received: folds=2. ````
+The command line rewrites these names as its options (see :mod:`headfit.cli.wording`), so no other
+package ever writes ``--folds``.
 """
 
 from __future__ import annotations
@@ -20,15 +23,57 @@ from collections.abc import Iterable
 
 
 class HeadfitError(Exception):
-    """Base of all errors that are about the user's input or machine, never about a bug."""
+    """Base of all errors that are about the user's input or machine, never about a bug.
+
+    Args:
+        message: the whole message, on one line.
+        argument: name of the argument that is wrong, if it is one.
+        received: its value, as ``repr`` gives it.
+        expected: what is valid, as in "an integer of at least 3".
+        remedy: what to do, a sentence.
+    """
 
     exit_code = 1
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        argument: str = "",
+        received: str = "",
+        expected: str = "",
+        remedy: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.argument, self.received = argument, received
+        self.expected, self.remedy = expected, remedy
 
 
 class UsageError(HeadfitError):
     """The call itself is wrong: an option, a value or a path that cannot be meant."""
 
     exit_code = 2
+
+    @classmethod
+    def invalid(
+        cls, argument: str, received: object, expected: str, remedy: str = ""
+    ) -> UsageError:
+        """Make the error of an argument with a value that cannot be used.
+
+        Args:
+            argument: its name in Python.
+            received: its value.
+            expected: what is valid, so that "must be …" reads well.
+            remedy: what to do, a sentence; empty if that is plain.
+
+        Example:
+
+        >>> print(UsageError.invalid("folds", 2, "an integer of at least 3"))
+        `folds` must be an integer of at least 3. Received: folds=2.
+        """
+        text = repr(received)
+        message = f"`{argument}` must be {expected}. Received: {argument}={text}. {remedy}".rstrip()
+        return cls(message, argument=argument, received=text, expected=expected, remedy=remedy)
 
 
 class UnknownNameError(UsageError):

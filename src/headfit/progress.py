@@ -1,8 +1,13 @@
-"""How a comparison tells what it is doing; the stages themselves never print."""
+"""How a run reports what it is doing; the stages themselves never print.
+
+Two things report. A :class:`Callback` is told about a whole run, in the manner of Keras: stages,
+images, heads, messages. A :class:`Progress` is given to one piece of work, which reports the
+fraction that is done and hands parts of it on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +15,15 @@ IMAGES = "images"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A head that was cross-validated, as soon as it is known.
+class HeadScore:
+    """The scores of one head, reported as soon as its cross-validation ends.
 
     Attributes:
         name: as in ``results.json``, with the backbone, size and cut where there are several.
         score: balanced accuracy: ``mean``, ``low``, ``high`` of the 95 % interval, ``folds``.
         log_loss: likewise.
-        parameters: of the head.
-        seconds: that its fits took when they were made.
+        parameters: number of weights of the head.
+        seconds: time that its fits took when they were made.
     """
 
     name: str
@@ -28,44 +33,119 @@ class Scored:
     seconds: float
 
 
-class Watcher:
-    """Is told how a comparison goes; this one is silent. Subclass it to show progress."""
+class Callback:
+    """Follows a run. This base class does nothing: subclass it and override what you need.
 
-    def stage(self, name: str, total: float, unit: str = "") -> None:
-        """A stage begins; ``total`` is what its progress will add up to, ``"images"`` or none."""
+    Example:
 
-    def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
-        """So much of the stage is done, and so many images were skipped."""
-
-    def scored(self, found: Scored) -> None:
-        """A head has its scores."""
-
-    def tell(self, message: str) -> None:
-        """Something that the user should read: a fallback, a warning, what was cached."""
+    ```python
+    class Print(hf.Callback):
+        def on_head_end(self, score):
+            print(score.name, score.score["mean"])
 
 
-class Watchers(Watcher):
-    """Tells several watchers the same."""
+    hf.compare("photos", callbacks=[Print()])
+    ```
+    """
 
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        self._watchers = tuple(watchers)
+    def on_stage_begin(self, name: str, total: float, unit: str = "") -> None:
+        """Called when a stage begins.
 
-    def stage(self, name: str, total: float, unit: str = "") -> None:
-        """Tell it all."""
-        for each in self._watchers:
-            each.stage(name, total, unit)
+        Args:
+            name: what the stage does, in a few words.
+            total: what ``done`` in :meth:`on_progress` adds up to.
+            unit: ``"images"``, or empty.
+        """
 
-    def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
-        """Tell it all."""
-        for each in self._watchers:
-            each.advance(done, detail, skipped)
+    def on_progress(self, done: float, detail: str = "", skipped: int = 0) -> None:
+        """Called while a stage runs.
 
-    def scored(self, found: Scored) -> None:
-        """Tell it all."""
-        for each in self._watchers:
-            each.scored(found)
+        Args:
+            done: how much of the stage's ``total`` is done.
+            detail: what is being worked on, for instance the name of a head.
+            skipped: number of images that could not be read so far.
+        """
 
-    def tell(self, message: str) -> None:
-        """Tell it all."""
-        for each in self._watchers:
-            each.tell(message)
+    def on_head_end(self, score: HeadScore) -> None:
+        """Called when a head has been cross-validated."""
+
+    def on_message(self, message: str) -> None:
+        """Called with a line that the user should read: a warning, a fallback, an estimate."""
+
+
+class CallbackList(Callback):
+    """Passes every call on to several callbacks.
+
+    Args:
+        callbacks: one callback, several, or None.
+    """
+
+    def __init__(self, callbacks: Callback | Iterable[Callback] | None = None) -> None:
+        if callbacks is None:
+            callbacks = ()
+        elif isinstance(callbacks, Callback):
+            callbacks = (callbacks,)
+        self._callbacks: Sequence[Callback] = tuple(callbacks)
+
+    def on_stage_begin(self, name: str, total: float, unit: str = "") -> None:
+        """Pass it on."""
+        for each in self._callbacks:
+            each.on_stage_begin(name, total, unit)
+
+    def on_progress(self, done: float, detail: str = "", skipped: int = 0) -> None:
+        """Pass it on."""
+        for each in self._callbacks:
+            each.on_progress(done, detail, skipped)
+
+    def on_head_end(self, score: HeadScore) -> None:
+        """Pass it on."""
+        for each in self._callbacks:
+            each.on_head_end(score)
+
+    def on_message(self, message: str) -> None:
+        """Pass it on."""
+        for each in self._callbacks:
+            each.on_message(message)
+
+
+class Progress:
+    """The fraction of a piece of work that is done, from 0 to 1.
+
+    Args:
+        report: called with the fraction of the whole; None reports to nobody.
+        start: where this piece of work begins within the whole.
+        share: how much of the whole it is.
+
+    Example:
+
+    >>> seen = []
+    >>> progress = Progress(seen.append)
+    >>> for number in range(2):
+    ...     progress.part(number, 2)(0.5)
+    >>> seen
+    [0.25, 0.75]
+    """
+
+    def __init__(
+        self,
+        report: Callable[[float], object] | None = None,
+        start: float = 0.0,
+        share: float = 1.0,
+    ) -> None:
+        self._report, self._start, self._share = report, start, share
+
+    def __call__(self, fraction: float) -> None:
+        """Report that this fraction of the work is done."""
+        if self._report is not None:
+            self._report(self._start + self._share * fraction)
+
+    def part(self, number: int, of: int) -> Progress:
+        """Give the progress of one of several equal parts, counted from 0."""
+        share = self._share / of
+        return Progress(self._report, self._start + number * share, share)
+
+    def span(self, start: float, end: float) -> Progress:
+        """Give the progress of the part that lies between two fractions."""
+        return Progress(
+            self._report, self._start + start * self._share, (end - start) * self._share
+        )

@@ -19,26 +19,26 @@ import pytest
 from rich.cells import cell_len
 
 from headfit.cli import console
-from headfit.cli.console import ConsoleWatcher, output
+from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.memory import Memory, in_words
-from headfit.progress import Scored
+from headfit.progress import HeadScore
 
 Capture = pytest.CaptureFixture[str]
 RUN = """
 import sys, time
-from headfit.cli.console import ConsoleWatcher, output
-from headfit.progress import Scored
-with ConsoleWatcher() as watcher:
-    watcher.stage("Images through efficientnet_lite0 at 224 px", 2624, "images")
+from headfit.cli.console import ConsoleCallback, output
+from headfit.progress import HeadScore
+with ConsoleCallback() as callback:
+    callback.on_stage_begin("Images through efficientnet_lite0 at 224 px", 2624, "images")
     for number in range(1, 13):
         time.sleep(0.04)
-        watcher.advance(200 * number, skipped=number // 4)
+        callback.on_progress(200 * number, skipped=number // 4)
     time.sleep(0.6)
-    watcher.tell("Found \\u2192 \\u03c4 \\u00d7 3, \\udcff")
-    watcher.stage("Training heads", 4)
-    watcher.advance(1, "gap")
-    watcher.scored(Scored("128px:end/gap", {"mean": 0.93}, {}, 5, 1.0))
-    watcher.advance(1.5, "flatten")
+    callback.on_message("Found \\u2192 \\u03c4 \\u00d7 3, \\udcff")
+    callback.on_stage_begin("Training heads", 4)
+    callback.on_progress(1, "gap")
+    callback.on_head_end(HeadScore("128px:end/gap", {"mean": 0.93}, {}, 5, 1.0))
+    callback.on_progress(1.5, "flatten")
     time.sleep(0.25)
     if "interrupt" in sys.argv:
         raise KeyboardInterrupt
@@ -143,14 +143,14 @@ def test_a_long_stage_is_not_silent_in_a_pipe(
     monkeypatch.setattr(console, "LOOK", 0.02)
     monkeypatch.setattr(console, "SPEAK", 0.2)
     start = time.monotonic()
-    with ConsoleWatcher() as watcher:
-        watcher.stage("Images through it", 100, "images")
+    with ConsoleCallback() as callback:
+        callback.on_stage_begin("Images through it", 100, "images")
         for done in range(10, 60, 10):
-            watcher.advance(done, skipped=2)
+            callback.on_progress(done, skipped=2)
             time.sleep(0.1)
-        watcher.stage("Training heads", 4)
-        watcher.advance(1, "flatten")
-        watcher.scored(Scored("gap", {"mean": 0.5}, {}, 5, 1.0))
+        callback.on_stage_begin("Training heads", 4)
+        callback.on_progress(1, "flatten")
+        callback.on_head_end(HeadScore("gap", {"mean": 0.5}, {}, 5, 1.0))
         time.sleep(0.3)
     lines = capsys.readouterr().err.splitlines()
     spoken = [line for line in lines if re.search(r" of 100 images", line)]
@@ -167,12 +167,12 @@ def test_what_comes_before_the_images_does_not_slow_their_rate(
     monkeypatch.setattr(console, "LOOK", 0.01)
     monkeypatch.setattr(console, "SPEAK", 0.05)
     monkeypatch.setattr(console, "PAUSE", 0.3)
-    with ConsoleWatcher() as watcher:
-        watcher.stage("Images", 10000, "images")
-        watcher.advance(1)
+    with ConsoleCallback() as callback:
+        callback.on_stage_begin("Images", 10000, "images")
+        callback.on_progress(1)
         time.sleep(1.0)  # the graph is built
         for done in range(10, 130, 10):
-            watcher.advance(done)
+            callback.on_progress(done)
             time.sleep(0.02)
     spoken = [line for line in capsys.readouterr().err.splitlines() if " of 10,000" in line]
     rate = re.search(r"([\d.,]+) images/s", spoken[-1])
@@ -182,10 +182,10 @@ def test_what_comes_before_the_images_does_not_slow_their_rate(
 
 
 def test_nothing_is_said_of_progress_on_stdout(capsys: Capture) -> None:
-    with ConsoleWatcher() as watcher:
-        watcher.stage("Images", 2, "images")
-        watcher.advance(2)
-        watcher.tell("a remark")
+    with ConsoleCallback() as callback:
+        callback.on_stage_begin("Images", 2, "images")
+        callback.on_progress(2)
+        callback.on_message("a remark")
     assert capsys.readouterr().out == ""
 
 
@@ -217,9 +217,9 @@ def test_a_system_that_does_not_tell_breaks_no_bar(
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil, "Process", refuse)
-    with ConsoleWatcher() as watcher:
-        watcher.stage("Training heads", 1)
-        watcher.advance(1)
+    with ConsoleCallback() as callback:
+        callback.on_stage_begin("Training heads", 1)
+        callback.on_progress(1)
     err = capsys.readouterr().err
     assert err.startswith("Training heads: 0.0 s")
     assert "memory" not in err

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from headfit.cli import running
-from headfit.cli.console import ConsoleWatcher
+from headfit.cli.console import ConsoleCallback
 from headfit.cli.main import run
-from headfit.progress import Scored
+from headfit.progress import HeadScore
 
 # whatever the shell that runs the tests ignores
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,9 +23,9 @@ gates = Path(sys.argv[1])
 numbers = itertools.count(1)
 
 
-class Gated(ConsoleWatcher):
-    def scored(self, found: Scored) -> None:
-        super().scored(found)
+class Gated(ConsoleCallback):
+    def on_head_end(self, found: HeadScore) -> None:
+        super().on_head_end(found)
         gate = gates / str(next(numbers))
         while not gate.exists():
             time.sleep(0.02)
@@ -33,5 +33,5 @@ class Gated(ConsoleWatcher):
             raise RuntimeError("the <b>disk</b>\nis on fire")
 
 
-running.ConsoleWatcher = Gated  # type: ignore[misc]
+running.ConsoleCallback = Gated  # type: ignore[misc]
 run(sys.argv[2:])

@@ -16,10 +16,10 @@ from headfit.errors import DataError
 from headfit.monitor import progress, record
 from headfit.monitor.progress import MOST_MESSAGES
 from headfit.monitor.record import Recorder
-from headfit.progress import IMAGES, Scored
+from headfit.progress import IMAGES, HeadScore
 
 SCORE = {"mean": 0.8, "low": 0.7, "high": 0.9, "folds": [0.8] * 50}
-HEAD = Scored("gap", SCORE, {**SCORE, "low": None, "high": None}, 1281, 0.25)
+HEAD = HeadScore("gap", SCORE, {**SCORE, "low": None, "high": None}, 1281, 0.25)
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -37,12 +37,12 @@ def wait_for(what: Any) -> None:
 def test_what_was_told_is_in_the_file_when_the_run_is_done(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with Recorder(run, "photos") as recorder:
-        recorder.tell("hello")
-        recorder.stage("Images", 10, IMAGES)
-        recorder.advance(4, skipped=1)
-        recorder.stage("Heads", 2)
-        recorder.advance(0.5, "gap")
-        recorder.scored(HEAD)
+        recorder.on_message("hello")
+        recorder.on_stage_begin("Images", 10, IMAGES)
+        recorder.on_progress(4, skipped=1)
+        recorder.on_stage_begin("Heads", 2)
+        recorder.on_progress(0.5, "gap")
+        recorder.on_head_end(HEAD)
     found = read(run)
     assert (found["schema"], found["state"]) == ("headfit.progress/1", "done")
     assert (found["images"], found["messages"]) == ("photos", ["hello"])
@@ -68,8 +68,8 @@ def test_each_end_is_told_apart(
     raised: BaseException, state: str, words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(type(raised)), Recorder(tmp_path) as recorder:
-        recorder.stage("Images", 10, IMAGES)
-        recorder.advance(4)
+        recorder.on_stage_begin("Images", 10, IMAGES)
+        recorder.on_progress(4)
         raise raised
     found = read(tmp_path)
     assert (found["state"], found["error"]) == (state, words)
@@ -78,8 +78,8 @@ def test_each_end_is_told_apart(
 
 def test_a_run_that_never_made_progress_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError), Recorder(tmp_path / "run") as recorder:
-        recorder.tell("WARNING")
-        recorder.stage("Looking for images", 1)
+        recorder.on_message("WARNING")
+        recorder.on_stage_begin("Looking for images", 1)
         raise DataError("none")
     assert list(tmp_path.iterdir()) == []
 
@@ -87,8 +87,8 @@ def test_a_run_that_never_made_progress_leaves_no_folder(tmp_path: Path) -> None
 def test_the_file_of_an_earlier_run_is_replaced_at_once(tmp_path: Path) -> None:
     (tmp_path / "progress.json").write_text("{}")
     with Recorder(tmp_path) as recorder:
-        recorder.stage("Looking for images", 1)
-        recorder.advance(0)
+        recorder.on_stage_begin("Looking for images", 1)
+        recorder.on_progress(0)
         wait_for(lambda: read(tmp_path).get("state") == "running")
 
 
@@ -104,11 +104,11 @@ def test_every_read_finds_a_whole_document(tmp_path: Path) -> None:
     reader = threading.Thread(target=look)
     with Recorder(tmp_path) as recorder:
         reader.start()
-        recorder.stage("Heads", 50)
-        recorder.advance(0)
+        recorder.on_stage_begin("Heads", 50)
+        recorder.on_progress(0)
         for number in range(50):
-            recorder.scored(HEAD)
-            recorder.advance(number)
+            recorder.on_head_end(HEAD)
+            recorder.on_progress(number)
             count = len(seen)
             wait_for(lambda count=count: len(seen) > count)
     over.set()
@@ -124,13 +124,13 @@ def test_progress_alone_is_written_now_and_then(
     states = set()
     began = time.monotonic()
     with Recorder(tmp_path) as recorder:
-        recorder.stage("Images", 1e6, IMAGES)
-        recorder.advance(0)
+        recorder.on_stage_begin("Images", 1e6, IMAGES)
+        recorder.on_progress(0)
         wait_for(lambda: (tmp_path / "progress.json").exists())
         done = 0
         while len(states) < 3:
             done += 1
-            recorder.advance(done)
+            recorder.on_progress(done)
             states.add(read(tmp_path)["stages"][0]["done"])
             assert time.monotonic() < began + 30
     assert time.monotonic() - began > 0.2
@@ -143,8 +143,8 @@ def test_a_run_that_says_nothing_still_gives_signs_of_life(
     monkeypatch.setattr(record, "LEAST", 0.02)
     monkeypatch.setattr(record, "HEARTBEAT", 0.05)
     with Recorder(tmp_path) as recorder:
-        recorder.stage("Heads", 1)
-        recorder.advance(0)
+        recorder.on_stage_begin("Heads", 1)
+        recorder.on_progress(0)
         wait_for(lambda: (tmp_path / "progress.json").exists())
         first = read(tmp_path)["updated"]
         wait_for(lambda: read(tmp_path)["updated"] > first)
@@ -156,8 +156,8 @@ def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path: 
     said: list[str] = []
     with Recorder(blocked / "run", complain=said.append) as recorder:
         for number in range(3):
-            recorder.stage("Heads", 1)
-            recorder.advance(number)
+            recorder.on_stage_begin("Heads", 1)
+            recorder.on_progress(number)
             wait_for(lambda: said)
     assert len(said) == 1
     assert "not recorded" in said[0] and "Cannot write" in said[0]
@@ -186,8 +186,8 @@ def test_a_file_that_is_being_read_is_written_a_little_later(
     tries = len(record.PAUSES) + 1
     busy = Busy(monkeypatch, 2 * tries)
     with Recorder(tmp_path, complain=said.append) as recorder:
-        recorder.stage("Heads", 1)
-        recorder.advance(0)
+        recorder.on_stage_begin("Heads", 1)
+        recorder.on_progress(0)
         wait_for(lambda: (tmp_path / "progress.json").exists())
         busy.left = tries + 1  # more than a write in between gets
     assert said == []
@@ -204,8 +204,8 @@ def test_a_file_that_stays_refused_is_said_once(
     said: list[str] = []
     busy = Busy(monkeypatch, 10**6)
     with Recorder(tmp_path, complain=said.append) as recorder:
-        recorder.stage("Heads", 1)
-        recorder.advance(0)
+        recorder.on_stage_begin("Heads", 1)
+        recorder.on_progress(0)
         wait_for(lambda: said)
         assert 10**6 - busy.left >= 2 * record.FAILURES
     assert len(said) == 1
@@ -225,7 +225,7 @@ def test_a_head_that_has_its_scores_counts_as_done() -> None:
 def test_only_the_last_messages_are_kept(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     for number in range(MOST_MESSAGES + 5):
-        recorder.tell(str(number))
+        recorder.on_message(str(number))
     messages = recorder.to_dict()["messages"]
     assert (len(messages), messages[0]) == (MOST_MESSAGES, "5")
 

@@ -244,8 +244,8 @@ def test_a_run_that_was_killed_leaves_a_whole_file(arguments: list[str], tmp_pat
 
 def test_the_script_says_what_the_page_says(driver: Any, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, FOLDER)
-    recorder.stage("Images", 20_000, IMAGES)
-    recorder.advance(12_345, skipped=2)
+    recorder.on_stage_begin("Images", 20_000, IMAGES)
+    recorder.on_progress(12_345, skipped=2)
     found = recorder.to_dict()
     (stage,) = found["stages"]
     stage |= {"rate": 1872.4, "seconds": 75.0}

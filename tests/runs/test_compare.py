@@ -85,7 +85,7 @@ def test_every_image_is_accounted_for(study: hf.Study) -> None:
 def test_same_seed_gives_the_same_results_and_no_second_pass(study: hf.Study, folder: Path) -> None:
     shutil.rmtree(files.home() / "fits")  # fitted anew, and to the same end
     listener = Listener()
-    again = hf.compare(folder, heads="gap,flatten,gem,gap-16", watcher=listener, **QUICK)
+    again = hf.compare(folder, heads="gap,flatten,gem,gap-16", callback=listener, **QUICK)
     assert again.results["images"]["computed"] == 0
     assert any("no backbone pass was needed" in line for line in listener.lines)
     assert [each.name for each in listener.scores] == ["gap", "flatten", "gem", "gap-16"]
@@ -182,7 +182,7 @@ def test_copies_of_an_image_stay_in_one_fold(tmp_path: Path) -> None:
     for number in (3, 4):
         shutil.copy(tmp_path / "red" / "00.jpg", tmp_path / "red" / f"copy{number}.jpg")
     listener = Listener()
-    study = hf.compare(tmp_path, heads="gap", watcher=listener, **QUICK)
+    study = hf.compare(tmp_path, heads="gap", callback=listener, **QUICK)
     assert any("2 files are copies" in line for line in listener.lines)
     rows = [i for i, p in enumerate(study.index.paths) if p.startswith(("red/copy", "red/00"))]
     assert len(rows) == 3
@@ -194,7 +194,7 @@ def test_copies_of_training_images_in_the_test_split_are_said(tmp_path: Path) ->
     write_folder(tmp_path, 2, split="test", seed=1)
     shutil.copy(tmp_path / "train" / "red" / "00.jpg", tmp_path / "test" / "red" / "again.jpg")
     listener = Listener()
-    hf.compare(tmp_path, heads="gap", watcher=listener, **QUICK)
+    hf.compare(tmp_path, heads="gap", callback=listener, **QUICK)
     assert [line for line in listener.lines if "1 test images are copies" in line]
     assert any("test/red/again.jpg" in line for line in listener.lines)
 
@@ -211,7 +211,7 @@ def test_a_model_is_written_by_the_users_backend_if_the_fast_one_cannot(
 def test_random_weights_are_said_loudly(tmp_path: Path) -> None:
     write_folder(tmp_path, 4)
     listener = Listener()
-    hf.compare(tmp_path, heads="gap", weights="random", watcher=listener, **QUICK)
+    hf.compare(tmp_path, heads="gap", weights="random", callback=listener, **QUICK)
     assert any("RANDOM" in line for line in listener.lines)
 
 

@@ -15,7 +15,7 @@ from headfit.backbones.engines.engine import open_engine, open_joint
 from headfit.backbones.engines.probe import probe_images
 from headfit.cli.show import show_study
 from headfit.errors import UsageError
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs import map_source as maps
 from headfit.runs.options import Options
 from headfit.util import files
@@ -180,7 +180,7 @@ def test_an_image_that_one_store_lacks_passes_once_for_it_alone(folder: Path) ->
     options = Options(backbone="MobileNet", weights="random", size=40, cut="end,conv_pw_3_relu")
     places, _ = options.check()
     index = hf.ImageIndex.from_directory(folder)
-    sources = [maps.MapSource.of(place, options, Watcher()) for place in places]
+    sources = [maps.MapSource.of(place, options, Callback()) for place in places]
     (first,) = maps.maps_of(sources[:1], index.subset(np.arange(10)))
     whole, early = maps.maps_of(sources, index)
     assert (first.computed, whole.computed, early.computed) == (10, 24, 24)
@@ -235,4 +235,4 @@ def test_places_are_named_by_what_tells_them_apart(
 ) -> None:
     options = Options(**{"backbone": "MobileNet", "weights": "random", **grid})
     places, _ = options.check()
-    assert maps.names([maps.MapSource.of(p, options, Watcher()) for p in places]) == expected
+    assert maps.names([maps.MapSource.of(p, options, Callback()) for p in places]) == expected

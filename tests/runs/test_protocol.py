@@ -81,19 +81,19 @@ def test_a_thorough_protocol_costs_more_and_a_network_most() -> None:
 def test_the_price_is_told_before_images_pass_and_before_training(tmp_path: Path) -> None:
     write_folder(tmp_path, 5, seed=77)  # seen by no other test
     first, second, third = Listener(), Listener(), Listener()
-    hf.compare(tmp_path, heads="gap", watcher=first, **BARE)
+    hf.compare(tmp_path, heads="gap", callback=first, **BARE)
     assert first.lines.index(next(line for line in first.lines if line.startswith("About"))) < 3
     assert first.said("15 images through the backbone")
-    hf.compare(tmp_path, heads="gap,gmp", watcher=second, **BARE)
+    hf.compare(tmp_path, heads="gap,gmp", callback=second, **BARE)
     assert second.said("About") and not second.said("images through the backbone")
-    hf.compare(tmp_path, heads="gap,gmp", watcher=third, **BARE)
+    hf.compare(tmp_path, heads="gap,gmp", callback=third, **BARE)
     assert not third.said("About")  # everything was kept: it costs nothing
 
 
 def test_folds_give_way_to_small_classes_unless_they_were_asked_for(tmp_path: Path) -> None:
     write_folder(tmp_path, 4)
     listener = Listener()
-    study = hf.compare(tmp_path, heads="gap", watcher=listener, **BARE)
+    study = hf.compare(tmp_path, heads="gap", callback=listener, **BARE)
     assert study.results["settings"]["folds"] == 4
     assert listener.said("4 folds instead of 5: a class has only 4 images")
     with pytest.raises(hf.DataError, match="at least 5"):
@@ -107,7 +107,7 @@ def test_near_duplicates_stay_in_one_fold_unless_they_are_to_be_ignored(tmp_path
             with Image.open(tmp_path / name / f"0{number}.jpg") as image:
                 image.save(tmp_path / name / f"again{number}.jpg", quality=80)
     listener = Listener()
-    study = hf.compare(tmp_path, heads="gap", watcher=listener, **BARE)
+    study = hf.compare(tmp_path, heads="gap", callback=listener, **BARE)
     assert listener.said("12 images are near-duplicates of others, in 6 groups")
     assert study.results["groups"]["near_duplicates"] == {"groups": 6, "images": 12, "largest": 2}
     paths = list(study.index.paths)
@@ -131,7 +131,7 @@ def test_the_users_groups_stay_in_one_fold(tmp_path: Path) -> None:
         path.rename(path.with_name(f"patient{int(path.stem) // 2}_{path.name}"))
     listener = Listener()
     study = hf.compare(
-        tmp_path, heads="gap", groups=r"(\w+)/patient(\d+)", watcher=listener, **BARE
+        tmp_path, heads="gap", groups=r"(\w+)/patient(\d+)", callback=listener, **BARE
     )
     assert listener.said("18 groups by --groups")
     people = np.array([path.partition("_")[0] for path in study.index.paths])
@@ -154,7 +154,7 @@ def test_groups_that_cannot_be_are_refused_before_any_image_is_read(
     listener = Listener()
     with pytest.raises(hf.HeadfitError, match=r"groups|partial\.csv"):
         hf.compare(
-            tmp_path, heads="gap", groups=given.format(folder=tmp_path), watcher=listener, **BARE
+            tmp_path, heads="gap", groups=given.format(folder=tmp_path), callback=listener, **BARE
         )
     assert listener.stages == ["Looking for images"]
 
@@ -168,7 +168,7 @@ def test_backbones_are_compared_on_the_same_folds(tmp_path: Path) -> None:
         backbone="efficientnet_lite0,MobileNet",
         weights="imagenet,random",
         heads="gap,flatten",
-        watcher=listener,
+        callback=listener,
         **BARE,
     )
     results = study.results
@@ -249,7 +249,7 @@ def test_a_backbone_that_cannot_run_now_costs_only_the_shift(
     listener = Listener()
     with monkeypatch.context() as patched:
         patched.setattr("headfit.runs.map_source.open_engine", fails)
-        study = hf.compare(tmp_path, watcher=listener, **{**options, "where": True})
+        study = hf.compare(tmp_path, callback=listener, **{**options, "where": True})
     assert study.results["where"]["shift"] is None
     assert listener.said("What moving the image changes was not measured: no engine today")
     again = hf.compare(tmp_path, **{**options, "where": True})

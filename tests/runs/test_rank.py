@@ -94,7 +94,7 @@ def test_the_test_split_takes_no_part(ranking: Ranking, digits: Path, tmp_path: 
 
 def test_again_is_the_same_and_needs_no_pass(ranking: Ranking, digits: Path) -> None:
     listener = Listener()
-    again = hf.rank(hf.ImageIndex.from_directory(digits), **TWO, watcher=listener)
+    again = hf.rank(hf.ImageIndex.from_directory(digits), **TWO, callback=listener)
     timed = ("seconds", "computed", "cached")
     mine, theirs = (
         [{k: v for k, v in row.items() if k not in timed} for row in each.results["backbones"]]
@@ -109,7 +109,7 @@ def test_again_is_the_same_and_needs_no_pass(ranking: Ranking, digits: Path) -> 
 @NOT_INSTALLED
 def test_what_cannot_run_does_not_stop_the_others(digits: Path) -> None:
     listener = Listener()
-    found = hf.rank(digits, f"efficientnet_lite2,{LITE}", size=SIZE, watcher=listener)
+    found = hf.rank(digits, f"efficientnet_lite2,{LITE}", size=SIZE, callback=listener)
     assert [row["backbone"] for row in found.results["backbones"]] == [LITE]
     (failed,) = found.results["failed"]
     assert failed["backbone"] == "efficientnet_lite2"
@@ -129,7 +129,7 @@ def test_copies_are_left_out_together(tmp_path: Path) -> None:
     write_folder(tmp_path, 4)
     shutil.copy(tmp_path / "red" / "00.jpg", tmp_path / "red" / "copy.jpg")
     listener = Listener()
-    hf.rank(tmp_path, LITE, size=SIZE, watcher=listener)
+    hf.rank(tmp_path, LITE, size=SIZE, callback=listener)
     assert any("1 files are copies" in line for line in listener.lines)
 
 

@@ -21,7 +21,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import Rows, softmax
 from headfit.heads.chain import parse_head
 from headfit.images.index import ImageIndex
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs import map_source as maps
 from headfit.runs.map_source import MapSource
 from headfit.runs.options import Options
@@ -55,7 +55,7 @@ def photographs(folder: Path) -> tuple[FeatureMaps, np.ndarray]:
     """What the embedded backbone makes of 45 pictures: maps (45, 2, 2, 1280)."""
     index = ImageIndex.from_directory(write_folder(folder, 15))
     spec = find("efficientnet_lite0")
-    source = MapSource(spec, spec.contract(64), "imagenet", Options(), Watcher())
+    source = MapSource(spec, spec.contract(64), "imagenet", Options(), Callback())
     (found,) = maps.maps_of([source], index)
     return found.maps, index.labels
 

@@ -67,7 +67,7 @@ def sleep(mark):
 
 
 def run(function, backend="numpy", **request):
-    return worker.call(f"test_worker:{function}", request, backend=backend)
+    return worker.call(f"test_child:{function}", request, backend=backend)
 
 
 # what is expected of them
@@ -118,7 +118,7 @@ def test_a_child_that_never_lives_is_an_engine_error(monkeypatch, program, said)
 
 
 def test_children_that_print_a_lot_do_not_block_each_other():
-    jobs = [worker.start("test_worker:chatter", {}, backend="numpy") for _ in range(2)]
+    jobs = [worker.start("test_child:chatter", {}, backend="numpy") for _ in range(2)]
     assert [job.result() for job in jobs] == [{"said": 2_000_000}] * 2
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_call_leaves_no_child(tmp_path):
 
 
 def test_a_cancelled_job_leaves_no_child(tmp_path):
-    job = worker.start("test_worker:sleep", {"mark": str(tmp_path / "pid")}, backend="numpy")
+    job = worker.start("test_child:sleep", {"mark": str(tmp_path / "pid")}, backend="numpy")
     job.cancel()
     assert job.process.returncode is not None
     job.cancel()  # twice does no harm

@@ -16,7 +16,7 @@ from rich.table import Table
 from headfit.cli.bars import StageColumn, rate, time_left
 from headfit.cli.memory import Memory, in_words
 from headfit.cli.plain import never_fails
-from headfit.progress import IMAGES, Scored, Watcher
+from headfit.progress import IMAGES, Callback, HeadScore
 
 PIPED_WIDTH = 120
 LOOK = 1.0  # seconds from one look at the memory and the clock to the next
@@ -53,7 +53,7 @@ def standings_table(title: str, columns: Sequence[str]) -> Table:
     return table
 
 
-class ConsoleWatcher(Watcher):
+class ConsoleCallback(Callback):
     """Shows stages as live bars on a terminal, as plain lines elsewhere; use as a context."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class ConsoleWatcher(Watcher):
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="headfit-progress", daemon=True)
 
-    def __enter__(self) -> ConsoleWatcher:
+    def __enter__(self) -> ConsoleCallback:
         self._memory.measure()
         self._progress.start()
         self._ticker.start()
@@ -101,7 +101,7 @@ class ConsoleWatcher(Watcher):
             # whatever happens, the cursor comes back
             self._progress.stop()
 
-    def stage(self, name: str, total: float, unit: str = "") -> None:
+    def on_stage_begin(self, name: str, total: float, unit: str = "") -> None:
         """Show a new bar, and a line for the one that is done."""
         self._close()
         self._start = self._spoke = self._moved = time.monotonic()
@@ -111,7 +111,7 @@ class ConsoleWatcher(Watcher):
         )
         self._task = next(task for task in self._progress.tasks if task.id == number)
 
-    def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
+    def on_progress(self, done: float, detail: str = "", skipped: int = 0) -> None:
         """Move the bar."""
         if self._task is not None:
             self._forget_pause(self._task, done)
@@ -122,14 +122,14 @@ class ConsoleWatcher(Watcher):
                 skipped=max(skipped, self._task.fields["skipped"]),
             )
 
-    def scored(self, found: Scored) -> None:
+    def on_head_end(self, found: HeadScore) -> None:
         """Show the score beside the bar until the next one is there."""
         mean = found.score["mean"]
         if self._task is not None and mean is not None:
             last = f"{found.name.rpartition('/')[2]} {100 * mean:.1f} %"
             self._progress.update(self._task.id, last=last)
 
-    def tell(self, message: str) -> None:
+    def on_message(self, message: str) -> None:
         """Print a line above the bar."""
         self._say(message)
 

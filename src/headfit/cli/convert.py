@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headfit.cli.console import ConsoleWatcher, output
+from headfit.cli.console import ConsoleCallback, output
 
 EXAMPLES = """\b
 Examples:
@@ -71,7 +71,7 @@ def command(
     """
     from headfit.conversion import convert  # noqa: PLC0415  (heavy)
 
-    with ConsoleWatcher() as watcher:
+    with ConsoleCallback() as callback:
         document = convert(
             model,
             to,
@@ -82,7 +82,7 @@ def command(
             refit=refit,
             preprocessing=preprocessing,
             seed=seed,
-            watcher=watcher,
+            callback=callback,
         )
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))

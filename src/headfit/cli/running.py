@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from headfit.cli.console import ConsoleWatcher, output
+from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.show import show_study
 from headfit.cli.watching import until_interrupted
 from headfit.monitor.record import Recorder
-from headfit.progress import Watchers
+from headfit.progress import CallbackList
 from headfit.runs.compare import compare
 from headfit.util import files
 
@@ -30,14 +30,14 @@ def run_study(
         options["protocol"] = "quick"
     watch = options.pop("watch")
     files.check_writable(out)
-    console = ConsoleWatcher()
-    recorder = Recorder(out, folder.name, console.tell)
+    console = ConsoleCallback()
+    recorder = Recorder(out, folder.name, console.on_message)
     with _served(recorder, out) if watch else contextlib.nullcontext():
         # whoever looks on is told of an end before the terminal is
         with console, recorder:
-            watcher = Watchers([recorder, console])
-            study = compare(folder, watcher=watcher, **options)
-            watcher.stage("Writing the model", 1)
+            callback = CallbackList([recorder, console])
+            study = compare(folder, callback=callback, **options)
+            callback.on_stage_begin("Writing the model", 1)
             study.save(out)
         _show(study.results, out, as_json, notes)
         if watch:

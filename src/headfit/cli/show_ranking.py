@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headfit.backbones.weights import IMAGENET
-from headfit.cli.console import ConsoleWatcher, output, standings_table
+from headfit.cli.console import ConsoleCallback, output, standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.runs.rank import rank
 from headfit.runs.ranking import shown
@@ -30,8 +30,8 @@ COLUMNS = (
 
 def run_ranking(folder: Path, as_json: bool, **arguments: Any) -> None:
     """Rank and show."""
-    with ConsoleWatcher() as watcher:
-        ranking = rank(folder, watcher=watcher, **arguments)
+    with ConsoleCallback() as callback:
+        ranking = rank(folder, callback=callback, **arguments)
     if as_json:
         click.echo(json.dumps(ranking.results, indent=2))
     else:

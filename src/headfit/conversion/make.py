@@ -16,7 +16,7 @@ from headfit.conversion.record import new_record, read_record
 from headfit.conversion.request import Request
 from headfit.conversion.subject import Subject, check_agreement
 from headfit.errors import ModelFileError, UsageError
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.util import files
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def convert(
     refit: bool = False,
     preprocessing: str | None = None,
     seed: int = 0,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, Any]:
     """Write a model with another top.
 
@@ -55,7 +55,7 @@ def convert(
         preprocessing: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``: what turns pixels into the
             input of a model that headfit did not write and that does not do it itself.
         seed: of the folds.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Returns:
         What ``headfit convert --json`` prints; see docs/convert.md.
@@ -73,20 +73,20 @@ def convert(
     request = Request(path, to, target, rank, shared, folder, refit, preprocessing, seed)
     request.check()
     with tempfile.TemporaryDirectory(prefix="headfit-") as place:
-        return _Conversion(request, Path(place), watcher or Watcher()).run()
+        return _Conversion(request, Path(place), callback or Callback()).run()
 
 
 class _Conversion:
-    def __init__(self, request: Request, folder: Path, watcher: Watcher) -> None:
-        self.request, self.folder, self.watcher = request, folder, watcher
+    def __init__(self, request: Request, folder: Path, callback: Callback) -> None:
+        self.request, self.folder, self.callback = request, folder, callback
         self.remarks: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        request, watcher = self.request, self.watcher
-        watcher.stage("Taking the model apart", 1)
+        request, callback = self.request, self.callback
+        callback.on_stage_begin("Taking the model apart", 1)
         record = read_record(request.model)
         self._check_preprocessing(record)
-        subject = Subject.open(request.model, self.folder, request.pixels, watcher.tell)
+        subject = Subject.open(request.model, self.folder, request.pixels, callback.on_message)
         form = self._form(subject)
         measured = self._measure(subject, form, record)
         refitted = measured.refit if measured else None
@@ -95,7 +95,7 @@ class _Conversion:
         probed = {name: each.numbers(subject.probes) for name, each in numbers.items()}
         outputs = subject.outputs(probed)
         check_agreement(subject.outputs_before(), outputs["old"], f"'{request.model}'")
-        watcher.stage("Writing the model", 1)
+        callback.on_stage_begin("Writing the model", 1)
         staged = self.folder / "converted.keras"
         written = subject.write(kept, staged)
         check_agreement(subject.outputs_after(staged), outputs["kept"], "The converted model")
@@ -137,7 +137,7 @@ class _Conversion:
         from headfit.conversion.measured import measure  # noqa: PLC0415
 
         classes = record.classes if record else None
-        return measure(subject, form, self.request, classes, self.watcher)
+        return measure(subject, form, self.request, classes, self.callback)
 
     def _record(
         self, old: ModelRecord, kept: Form, probe: np.ndarray, measured: Measured | None

@@ -16,7 +16,7 @@ from headfit.conversion.subject import Subject
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.study.reliability.assessment import assess
 from headfit.study.reliability.model_reliability import ModelReliability
 
@@ -101,7 +101,7 @@ def measure(
     form: Form,
     request: Request,
     classes: Sequence[str] | None,
-    watcher: Watcher,
+    callback: Callback,
 ) -> Measured:
     """Measure a conversion on images.
 
@@ -110,20 +110,20 @@ def measure(
         form: its new top.
         request: whose ``data`` is the folder.
         classes: the model's, if it tells.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Raises:
         DataError: if the images do not fit the model, or a refit was asked for and cannot be.
     """
     assert request.data is not None
-    pictures = look(subject, request.data, classes, watcher)
+    pictures = look(subject, request.data, classes, callback)
     rows = pictures.scored
     numbers = {"before": of_maps(subject.own, pictures, rows)}
     numbers["after"] = of_maps(form, pictures, rows)
     unfitted, fit = _why_not(subject), None
     if unfitted is None:
         try:
-            fit = refit(form, pictures, subject.facts["units"], request.seed, watcher)
+            fit = refit(form, pictures, subject.facts["units"], request.seed, callback)
         except DataError as error:
             unfitted = str(error)
     if fit is not None:

@@ -15,7 +15,7 @@ from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.images.index import TEST, ImageIndex
-from headfit.progress import IMAGES, Watcher
+from headfit.progress import IMAGES, Callback
 from headfit.study.protocol.metrics import accuracy, balanced_accuracy
 from headfit.util import digests, files
 
@@ -66,7 +66,7 @@ class Pictures:
 
 
 def look(
-    subject: Subject, folder: Path, classes: Sequence[str] | None, watcher: Watcher
+    subject: Subject, folder: Path, classes: Sequence[str] | None, callback: Callback
 ) -> Pictures:
     """Bring the images of a folder to their feature maps.
 
@@ -74,14 +74,14 @@ def look(
         subject: the model.
         folder: class folders, or ``train``/``val``/``test`` folders of those.
         classes: names of the model's classes; if None the sorted folder names stand for them.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Raises:
         DataError: if the class folders are not the model's classes, or no image can be read.
     """
     index = ImageIndex.from_directory(folder)
     order = _order(index, classes, max(2, subject.facts["outputs"]))
-    watcher.stage("Images through the model", len(index), IMAGES)
+    callback.on_stage_begin("Images through the model", len(index), IMAGES)
     key = {
         "kind": "conversion",
         "file": digests.of_file(subject.path),
@@ -94,10 +94,12 @@ def look(
         subject.contract,
         [store],
         lambda: Joint.of(subject.maps_engine()),
-        lambda done, _, skipped: watcher.advance(done, skipped=skipped),
+        lambda done, _, skipped: callback.on_progress(done, skipped=skipped),
     )
     if found.index.skipped:
-        watcher.tell(f"Skipped files: {len(found.index.skipped)}; --json says which and why.")
+        callback.on_message(
+            f"Skipped files: {len(found.index.skipped)}; --json says which and why."
+        )
     test = np.array([split == TEST for split in found.index.splits], bool)
     every = np.arange(len(found.index))
     scored, trained = (every[test], every[~test]) if test.any() else (every, every)

@@ -17,7 +17,7 @@ from headfit.conversion.pictures import Pictures
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
 from headfit.study.protocol.crossval import CrossValidation, cross_validate
@@ -51,7 +51,7 @@ class Refit:
     warnings: list[str]
 
 
-def refit(form: Form, pictures: Pictures, classes: int, seed: int, watcher: Watcher) -> Refit:
+def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Callback) -> Refit:
     """Fit a top of the same form, and rank, on the images.
 
     Args:
@@ -59,22 +59,22 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, watcher: Watc
         pictures: images and maps.
         classes: K.
         seed: of the folds.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Raises:
         DataError: if a class has too few images.
     """
     options = Options(protocol="quick", seed=seed)
     labels = pictures.labels[pictures.trained]
-    groups = find_groups(pictures.found, pictures.trained, None, options, watcher)
-    folds = folds_for(labels, groups, options, watcher)
+    groups = find_groups(pictures.found, pictures.trained, None, options, callback)
+    folds = folds_for(labels, groups, options, callback)
     splits = make_splits(labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers)
     problem = Problem(labels, classes, splits, quick=True, seed=seed)
     head = parse_head("gap" if form.kind == "gap" else "flatten")
     maps = pictures.maps(pictures.trained)
     pooled = PooledFeatures(maps, (head.pooling,))
-    watcher.stage("Fitting the new top", 1)
-    found = cross_validate(head, pooled, problem, watcher.advance)
+    callback.on_stage_begin("Fitting the new top", 1)
+    found = cross_validate(head, pooled, problem, callback.on_progress)
     kernel, bias = found.refit().weights
     fitted = _made(form, kernel, bias, pictures)
     held_out = found.probabilities[0]

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from headfit.progress import Scored
+from headfit.progress import HeadScore
 
 SCHEMA = "headfit.progress/1"
 NAME = "progress.json"
@@ -135,7 +135,7 @@ class Progress:
         if self.stages:
             self.stages[-1].advance(done, detail, skipped)
 
-    def scored(self, found: Scored) -> None:
+    def scored(self, found: HeadScore) -> None:
         """A head has its scores; those of single folds stay out, a page has no use for them."""
         ends = ("mean", "low", "high")
         if self.stages:

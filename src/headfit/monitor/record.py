@@ -17,7 +17,7 @@ from typing import Any
 from headfit.errors import HeadfitError, WriteError
 from headfit.monitor.machine import machine
 from headfit.monitor.progress import DONE, FAILED, NAME, STOPPED, Progress
-from headfit.progress import Scored, Watcher
+from headfit.progress import Callback, HeadScore
 from headfit.util import files
 
 LEAST = 0.5
@@ -32,7 +32,7 @@ FAILURES = 3
 """Writes refused in a row until it is said."""
 
 
-class Recorder(Watcher):
+class Recorder(Callback):
     """Keeps ``progress.json`` in the folder of a run; use as a context around the run.
 
     The folder is made when the first progress comes, so that a call which is wrong leaves none. A
@@ -77,13 +77,13 @@ class Recorder(Watcher):
         if self._begun and (failure := self._write(LAST_PAUSES)):
             self._say(failure)
 
-    def stage(self, name: str, total: float, unit: str = "") -> None:
+    def on_stage_begin(self, name: str, total: float, unit: str = "") -> None:
         """Note that a stage begins."""
         with self._wake:
             self._progress.stage(name, total, unit)
             self._soon()
 
-    def advance(self, done: float, detail: str = "", skipped: int = 0) -> None:
+    def on_progress(self, done: float, detail: str = "", skipped: int = 0) -> None:
         """Note what is done; written within half a second."""
         with self._wake:
             self._progress.advance(done, detail, skipped)
@@ -92,13 +92,13 @@ class Recorder(Watcher):
                 self._begun = True
                 self._soon()
 
-    def scored(self, found: Scored) -> None:
+    def on_head_end(self, found: HeadScore) -> None:
         """Note the scores of a head."""
         with self._wake:
             self._progress.scored(found)
             self._soon()
 
-    def tell(self, message: str) -> None:
+    def on_message(self, message: str) -> None:
         """Note what the user was told."""
         with self._wake:
             self._progress.tell(message)

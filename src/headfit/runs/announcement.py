@@ -12,7 +12,7 @@ from headfit.heads.chain import Head
 from headfit.heads.pooling import MapShape
 from headfit.images.decode import read_bytes
 from headfit.images.index import TEST, ImageIndex
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs import estimate as price
 from headfit.runs.candidates import Entry
 from headfit.runs.map_source import MapSource
@@ -31,13 +31,13 @@ class Announcer:
         options: the settings.
         heads: all heads.
         places: how many combinations of backbone, size and cut there are.
-        watcher: is told.
+        callback: is told.
     """
 
     options: Options
     heads: Sequence[Head]
     places: int
-    watcher: Watcher
+    callback: Callback
     done: bool = field(default=False, init=False)
 
     def opened(
@@ -108,7 +108,7 @@ class Announcer:
                 total[name] = total.get(name, 0.0) + seconds * self.places / len(shapes)
         if total:
             extras = price.extras_seconds(heads, shapes[0], images, classes, folds, options)
-            self.watcher.tell(price.sentence(total, extras, passing, options, folds))
+            self.callback.on_message(price.sentence(total, extras, passing, options, folds))
 
 
 def _unknown(index: ImageIndex, store: FeatureStore) -> float:

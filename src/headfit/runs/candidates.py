@@ -13,7 +13,7 @@ from headfit.features.extract import Extraction
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
 from headfit.heads.layers.gap import GAP
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs.map_source import MapSource
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import CrossValidation, cross_validate
@@ -45,12 +45,12 @@ class Entry:
     def __post_init__(self) -> None:
         self.pooled = PooledFeatures(self.found.maps.subset(self.rows), (GAP,))
 
-    def suitable(self, heads: list[Head], watcher: Watcher, *, asked: bool) -> list[Head]:
+    def suitable(self, heads: list[Head], callback: Callback, *, asked: bool) -> list[Head]:
         """Leave out default heads that these maps do not suit; refuse those that were asked for.
 
         Args:
             heads: all heads.
-            watcher: is told which are left out.
+            callback: is told which are left out.
             asked: whether they were named by the user.
 
         Raises:
@@ -73,7 +73,7 @@ class Entry:
             except UsageError as error:
                 if asked:
                     raise
-                watcher.tell(f"Left out: {error}")
+                callback.on_message(f"Left out: {error}")
         return kept
 
     def fit(

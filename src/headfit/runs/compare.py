@@ -16,7 +16,7 @@ from headfit.errors import UsageError
 from headfit.features.extract import Extraction
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
-from headfit.progress import IMAGES, Scored, Watcher
+from headfit.progress import IMAGES, Callback, HeadScore
 from headfit.runs.announcement import Announcer
 from headfit.runs.candidates import Entry
 from headfit.runs.grouping import Given, find_groups, folds_for
@@ -38,14 +38,14 @@ from headfit.study.protocol.splits import make_splits
 def compare(
     images: ImageIndex | str | os.PathLike[str],
     *,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
     **options: Any,
 ) -> Study:
     """Find out which head suits a backbone on these images.
 
     Args:
         images: an image folder with a sub-folder for each class, or its index.
-        watcher: is told the progress.
+        callback: is told the progress.
         **options: see :class:`headfit.runs.options.Options`.
 
     Returns:
@@ -61,7 +61,7 @@ def compare(
         chosen = Options(**options)
     except TypeError as error:
         raise UsageError(f"{error}. Options: {', '.join(Options.__dataclass_fields__)}.") from None
-    return _Run(images, chosen, watcher or Watcher()).run()
+    return _Run(images, chosen, callback or Callback()).run()
 
 
 @dataclass
@@ -84,43 +84,43 @@ class _Run:
     """One comparison, stage by stage."""
 
     def __init__(
-        self, images: ImageIndex | str | os.PathLike[str], options: Options, watcher: Watcher
+        self, images: ImageIndex | str | os.PathLike[str], options: Options, callback: Callback
     ) -> None:
-        self.images, self.options, self.watcher = images, options, watcher
+        self.images, self.options, self.callback = images, options, callback
         self.places, self.heads = options.check()
         self.clock = _Clock()
         several = max(1, sum(not place.extra for place in self.places))
-        self.announcer = Announcer(options, self.heads, several, watcher)
+        self.announcer = Announcer(options, self.heads, several, callback)
 
     def run(self) -> Study:
         """Go through all stages."""
         for name in dict.fromkeys(p.spec.name for p in self.places if p.weights == RANDOM):
-            self.watcher.tell(
+            self.callback.on_message(
                 f"WARNING: {name} has RANDOM weights: these figures say nothing about a "
                 f"pretrained backbone."
             )
         for note in dict.fromkeys(note for place in self.places for note in place.spec.notes):
-            self.watcher.tell(note)
+            self.callback.on_message(note)
         index = self._index()
         given = Given.of(index, self.options)
         used = calibration(index, self.options)
-        sources = [MapSource.of(p, self.options, self.watcher, used) for p in self.places]
+        sources = [MapSource.of(p, self.options, self.callback, used) for p in self.places]
         self.clock.lap("audit")
         entries = self._entries(sources, index)
         self.clock.lap("decode_and_extract")
         outcome = self._fit(entries, given)
         self.clock.lap("heads")
-        self.watcher.stage("Statistics", 1)
+        self.callback.on_stage_begin("Statistics", 1)
         verdict = outcome.verdict()
         self.clock.lap("statistics")
         return self._finish(outcome, verdict)
 
     def _index(self) -> ImageIndex:
-        self.watcher.stage("Looking for images", 1)
+        self.callback.on_stage_begin("Looking for images", 1)
         given = self.images
         index = given if isinstance(given, ImageIndex) else ImageIndex.from_directory(given)
         require_per_class(index, self.options.least_folds)
-        self.watcher.advance(1, f"{len(index)} images, {len(index.classes)} classes")
+        self.callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
         return index
 
     def _entries(self, sources: list[MapSource], index: ImageIndex) -> list[Entry]:
@@ -135,7 +135,7 @@ class _Run:
         parts = [each.only(shared) for each in found]
         first = parts[0].index
         if first.skipped:
-            self.watcher.tell(
+            self.callback.on_message(
                 f"{_files(len(first.skipped))} skipped; results.json says which and why."
             )
         require_per_class(first, self.options.least_folds)
@@ -149,17 +149,17 @@ class _Run:
         """Get the maps of sources that share a pass, one of ``count``."""
         several = count > 1
         name = mates[0].pass_name if several else "the backbone"
-        self.watcher.stage(f"Images through {name}", len(index), IMAGES)
+        self.callback.on_stage_begin(f"Images through {name}", len(index), IMAGES)
         extractions = maps_of(mates, index, partial(self.announcer.opened, mates[0], index, count))
         found = extractions[0]
         if found.computed == 0:
             of = f" of {name}" if several else ""
-            self.watcher.tell(
+            self.callback.on_message(
                 f"All {found.cached} feature maps{of} were in the store: no backbone pass was "
                 f"needed."
             )
         elif found.cached:
-            self.watcher.tell(
+            self.callback.on_message(
                 f"{found.computed} images went through {name}, {found.cached} were known."
             )
         return extractions
@@ -168,10 +168,10 @@ class _Run:
         """Cross-validate every head on every backbone, on identical folds."""
         options, first = self.options, entries[0]
         labels = first.found.index.labels[first.rows]
-        groups = find_groups(first.found, first.rows, given, options, self.watcher)
+        groups = find_groups(first.found, first.rows, given, options, self.callback)
         splits = make_splits(
             labels,
-            folds=folds_for(labels, groups, options, self.watcher),
+            folds=folds_for(labels, groups, options, self.callback),
             repeats=options.rounds,
             seed=options.seed,
             groups=groups.numbers,
@@ -180,19 +180,19 @@ class _Run:
         problem = Problem(labels, classes, splits, quick=options.quick, seed=options.seed)
         several = len({entry.name for entry in entries}) > 1
         for entry in entries:
-            heads = entry.suitable(self.heads, self.watcher, asked=options.heads is not None)
+            heads = entry.suitable(self.heads, self.callback, asked=options.heads is not None)
             self.announcer.training(entry, heads, problem)
             on = f" on {entry.name}" if several else ""
-            self.watcher.stage(f"Training heads{on}", len(heads))
+            self.callback.on_stage_begin(f"Training heads{on}", len(heads))
             entry.fit(heads, problem, self._progress, self._scored(entry, problem, several))
             for line in (line for fit in entry.fits for line in fit.warnings):
-                self.watcher.tell(line)
+                self.callback.on_message(line)
             if len(entries) > 1:
                 entry.pooled.release()
         return Outcome(entries, problem, options, groups)
 
     def _progress(self, number: int, head: Head) -> Callable[[float], None]:
-        return lambda done: self.watcher.advance(number + done, head.name)
+        return lambda done: self.callback.on_progress(number + done, head.name)
 
     def _scored(
         self, entry: Entry, problem: Problem, several: bool
@@ -203,28 +203,28 @@ class _Run:
             name = f"{entry.name}/{fit.head.name}" if several else fit.head.name
             main, loss = (score(metrics[kind], folds, kind) for kind in (PRIMARY, "log_loss"))
             size = fit.head.parameters(shape, problem.classes)
-            self.watcher.scored(Scored(name, main, loss, size, fit.seconds))
+            self.callback.on_head_end(HeadScore(name, main, loss, size, fit.seconds))
 
         return tell
 
     def _finish(self, outcome: Outcome, verdict: Verdict) -> Study:
         """Measure what rests on the verdict, refit the recommended head, and gather everything."""
         home, chosen = outcome.recommended(verdict)
-        options, problem, watcher = self.options, outcome.problem, self.watcher
+        options, problem, callback = self.options, outcome.problem, self.callback
         beside = outcome.beside(home)
-        where = where_matters(beside, problem, watcher) if options.where else None
+        where = where_matters(beside, problem, callback) if options.where else None
         self.clock.lap("where")
         groups = outcome.groups.numbers
-        curve = learning(beside, problem, groups, watcher) if options.curve else None
+        curve = learning(beside, problem, groups, callback) if options.curve else None
         self.clock.lap("learning_curve")
         int8 = self._int8(outcome, home, chosen.head)
         self.clock.lap("precision")
-        watcher.stage(f"Fitting {verdict.recommended} on all training images", 1)
+        callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
         fitted = chosen.refit()
         test = score_test(home, fitted)
         reliability = reliability_of(home, chosen, problem)
         others = [name for name in options.kept(self.heads) if name != chosen.head.name]
-        kept = keep(others, outcome, home, int8.probe, watcher)
+        kept = keep(others, outcome, home, int8.probe, callback)
         self.clock.lap("refit")
         results = {
             **outcome.results(verdict),
@@ -250,7 +250,7 @@ class _Run:
         """Measure what int8 changes, if it is in use."""
         if home.source.calibration is None:
             return Int8Effect(None, home.found.probe)
-        self.watcher.stage("int8 against float32", 1)
+        self.callback.on_stage_begin("int8 against float32", 1)
         head = choose_head(chosen.name, home.fits, home.metrics)
         return int8_effect(
             home.source,

@@ -13,7 +13,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
 from headfit.images.groups import read_groups
 from headfit.images.index import TEST, ImageIndex
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs.options import Options
 from headfit.study.protocol.duplicates import merge_groups, near_duplicates
 
@@ -71,7 +71,7 @@ def find_groups(
     rows: np.ndarray,
     given: Given | None,
     options: Options,
-    watcher: Watcher,
+    callback: Callback,
 ) -> Grouping:
     """Join copies, near-duplicates and the user's own groups.
 
@@ -80,31 +80,31 @@ def find_groups(
         rows: int (n,), those that the study trains on.
         given: the user's own groups.
         options: whether near-duplicates count.
-        watcher: is told what was found, and of test images that are alike to training images.
+        callback: is told what was found, and of test images that are alike to training images.
     """
     digests = np.unique(found.digests, return_inverse=True)[1]
     facts: dict[str, Any] = {"copies": len(rows) - len(np.unique(digests[rows]))}
     if facts["copies"]:
-        watcher.tell(f"{facts['copies']} files are copies of others; copies stay together.")
+        callback.on_message(f"{facts['copies']} files are copies of others; copies stay together.")
     alike = digests
     if options.near_duplicates:
         averages = PooledFeatures(found.maps, (GAP,)).features(GAP, None)
         alike = merge_groups(digests, near_duplicates(found.hashes, averages).groups)
-        facts["near_duplicates"] = _near(alike[rows], digests[rows], watcher)
-    _leaks(found, rows, digests, alike, watcher)
+        facts["near_duplicates"] = _near(alike[rows], digests[rows], callback)
+    _leaks(found, rows, digests, alike, callback)
     numbers = merge_groups(alike[rows])
     if given is not None:
         own = np.array([given.groups[found.index.paths[row]] for row in rows])
         count, alone = len(np.unique(own)), given.alone
         facts["given"] = {"groups": count, "alone": alone}
         rest = f"; {alone} images match nothing and stand alone" if alone else ""
-        watcher.tell(f"{count} groups by --groups {given.source}{rest}.")
+        callback.on_message(f"{count} groups by --groups {given.source}{rest}.")
         numbers = merge_groups(numbers, own)
     facts["groups"] = len(np.unique(numbers))
     return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)
 
 
-def folds_for(labels: np.ndarray, groups: Grouping, options: Options, watcher: Watcher) -> int:
+def folds_for(labels: np.ndarray, groups: Grouping, options: Options, callback: Callback) -> int:
     """Give the number of folds: the protocol's, or fewer if a class has too few groups.
 
     Raises:
@@ -116,7 +116,7 @@ def folds_for(labels: np.ndarray, groups: Grouping, options: Options, watcher: W
         return options.most_folds
     if fewest >= options.least_folds:
         what = "images" if groups.numbers is None else "groups of images"
-        watcher.tell(
+        callback.on_message(
             f"{fewest} folds instead of {options.most_folds}: a class has only {fewest} {what}."
         )
         return fewest
@@ -133,7 +133,7 @@ def _or_none(groups: np.ndarray) -> np.ndarray | None:
     return None if len(np.unique(groups)) == len(groups) else groups
 
 
-def _near(groups: np.ndarray, digests: np.ndarray, watcher: Watcher) -> dict[str, int]:
+def _near(groups: np.ndarray, digests: np.ndarray, callback: Callback) -> dict[str, int]:
     """Count near-duplicates among training images, of which copies count once, and say so."""
     first = np.unique(digests, return_index=True)[1]
     sizes = np.bincount(groups[first])
@@ -145,12 +145,12 @@ def _near(groups: np.ndarray, digests: np.ndarray, watcher: Watcher) -> dict[str
     }
     if facts["images"]:
         groups_of = "1 group" if facts["groups"] == 1 else f"{facts['groups']} groups"
-        watcher.tell(
+        callback.on_message(
             f"{facts['images']} images are near-duplicates of others, in {groups_of}; each group "
             f"stays together."
         )
     if facts["largest"] > max(2, LARGE * len(first)):
-        watcher.tell(
+        callback.on_message(
             f"WARNING: {facts['largest']} of {len(first)} images count as one picture. If they are "
             f"not, say {OFF}."
         )
@@ -162,14 +162,14 @@ def _leaks(
     rows: np.ndarray,
     digests: np.ndarray,
     alike: np.ndarray,
-    watcher: Watcher,
+    callback: Callback,
 ) -> None:
     """Say so if test images are also trained on: the test score is then too good."""
     tested = np.delete(np.arange(len(alike)), rows)
     for numbers, what in ((digests, "copies"), (alike, "near-duplicates")):
         leaked = tested[np.isin(numbers[tested], numbers[rows])]
         if len(leaked):
-            watcher.tell(
+            callback.on_message(
                 f"WARNING: {len(leaked)} test images are {what} of training images, so the test "
                 f"score is too good; the first: {found.index.paths[leaked[0]]}"
             )

@@ -15,7 +15,7 @@ from headfit.features.key import feature_key
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.index import TEST, ImageIndex
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs.options import Options, Place
 from headfit.util import files
 
@@ -31,7 +31,7 @@ class MapSource:
         contract: its preprocessing.
         weights: ``"imagenet"``, ``"random"`` or a path.
         options: engine, and how maps are stored.
-        watcher: is told the progress.
+        callback: is told the progress.
         calibration: the images that int8 takes its ranges from; None for float32.
         cut: the layer that the backbone ends at; empty for its own end.
         extra: whether it is there for heads on several layers only.
@@ -41,7 +41,7 @@ class MapSource:
     contract: Contract
     weights: str
     options: Options
-    watcher: Watcher
+    callback: Callback
     calibration: int8.Calibration | None = None
     cut: str = ""
     extra: bool = False
@@ -51,13 +51,13 @@ class MapSource:
         cls,
         place: Place,
         options: Options,
-        watcher: Watcher,
+        callback: Callback,
         calibration: int8.Calibration | None = None,
     ) -> MapSource:
         """Make the source of a point of the grid."""
         contract = place.spec.contract(place.size)
         end = place.cut, place.extra
-        return cls(place.spec, contract, place.weights, options, watcher, calibration, *end)
+        return cls(place.spec, contract, place.weights, options, callback, calibration, *end)
 
     @property
     def pass_name(self) -> str:
@@ -97,7 +97,7 @@ class MapSource:
             self.weights,
             engine=self.options.engine,
             calibration=self.calibration,
-            tell=self.watcher.tell,
+            tell=self.callback.on_message,
             cut=self.cut,
         )
 
@@ -142,7 +142,9 @@ def maps_of(
     stores = [FeatureStore(files.home() / "features" / source.key) for source in sources]
     damaged = sum(len(store.damaged) for store in stores)
     if damaged:
-        first.watcher.tell(f"{damaged} damaged blocks in the feature store are computed anew.")
+        first.callback.on_message(
+            f"{damaged} damaged blocks in the feature store are computed anew."
+        )
 
     def opening() -> Joint:
         joint = _open(sources)
@@ -154,7 +156,7 @@ def maps_of(
         first.contract,
         stores,
         opening,
-        lambda done, _, skipped: first.watcher.advance(done, skipped=skipped),
+        lambda done, _, skipped: first.callback.on_progress(done, skipped=skipped),
         dtype=first.options.feature_dtype,
     )
 
@@ -169,7 +171,7 @@ def _open(sources: Sequence[MapSource]) -> Joint:
         first.weights,
         [source.cut for source in sources],
         engine=first.options.engine,
-        tell=first.watcher.tell,
+        tell=first.callback.on_message,
     )
 
 

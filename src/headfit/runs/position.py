@@ -10,7 +10,7 @@ import numpy as np
 
 from headfit.errors import EngineError, ImageError, WeightsError
 from headfit.fitting.pooled import PooledFeatures
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs.candidates import Entry
 from headfit.runs.contrasts import Seen, looks
 from headfit.runs.shift import measure_shifts, sample
@@ -29,13 +29,13 @@ MOST_IMAGES = 2000
 WHERE_FORMAT = 4
 
 
-def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str, Any] | None:
+def where_matters(entry: Entry, problem: Problem, callback: Callback) -> dict[str, Any] | None:
     """Measure how much it matters where things are, on the folds of the first repeat.
 
     Args:
         entry: the backbone, with its heads trained.
         problem: labels and folds.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Returns:
         Plain data with a ``sentence``; None if gap or flatten was not compared.
@@ -47,15 +47,15 @@ def where_matters(entry: Entry, problem: Problem, watcher: Watcher) -> dict[str,
     given = [WHERE_FORMAT, MOST_IMAGES]
     known = ledger.facts("where", given)
     if known is None:
-        watcher.stage("How much does where matter?", 1)
-        known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, watcher)
+        callback.on_stage_begin("How much does where matter?", 1)
+        known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, callback)
         if known["shift"] is not None:  # else it may be had the next time
             ledger.keep_facts("where", given, known)
     return _named(known, entry, problem)
 
 
 def learning(
-    entry: Entry, problem: Problem, groups: np.ndarray | None, watcher: Watcher
+    entry: Entry, problem: Problem, groups: np.ndarray | None, callback: Callback
 ) -> dict[str, Any] | None:
     """Measure scores against the number of images, for gap and flatten, and what more would bring.
 
@@ -63,7 +63,7 @@ def learning(
         entry: the backbone, with its heads trained.
         problem: labels and folds.
         groups: int (n,), images that belong together; None if there are none.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Returns:
         Plain data with a ``sentence``; None if neither gap nor flatten was compared.
@@ -75,9 +75,9 @@ def learning(
     given = [[fit.head.name, fit.final] for fit in fits]
     known = ledger.facts("curve", given)
     if known is None:
-        watcher.stage("Learning curve", 1)
+        callback.on_stage_begin("Learning curve", 1)
         heads = [(fit.head, fit.final["penalty"], fit.final["shape"]) for fit in fits]
-        found = learning_curve(heads, entry.pooled, problem, groups, watcher.advance)
+        found = learning_curve(heads, entry.pooled, problem, groups, callback.on_progress)
         known = {"sentence": found.sentence(), **found.to_dict()}
         ledger.keep_facts("curve", given, known)
     return known
@@ -128,13 +128,13 @@ class _Part:
         return linear.fold_models(fit.head, self.pooled, self.problem, choices)
 
 
-def _measure_where(part: _Part, entry: Entry, watcher: Watcher) -> dict[str, Any]:
+def _measure_where(part: _Part, entry: Entry, callback: Callback) -> dict[str, Any]:
     problem = part.problem
     ends = {1.0: part.found[GAP][1], 0.0: part.found[FLATTEN][1]}
-    curve = spectrum(part.pooled, problem, ends, _share(watcher, 0.0, 0.7))
+    curve = spectrum(part.pooled, problem, ends, _share(callback, 0.0, 0.7))
     models = {name: part.models(name) for name in (GAP, FLATTEN)}
     use = position_use(part.pooled.maps, problem, *models[FLATTEN], seed=problem.seed)
-    watcher.advance(0.85)
+    callback.on_progress(0.85)
     few = len(part.rows) < len(entry.rows)
     said = f"On {len(part.rows):,} of the images: " if few else ""
     return {
@@ -142,7 +142,7 @@ def _measure_where(part: _Part, entry: Entry, watcher: Watcher) -> dict[str, Any
         "images": len(part.rows),
         "spectrum": curve.to_dict(),
         **use.to_dict(curve.balanced_accuracy[0]),
-        "shift": _shift(part, entry, models, watcher),
+        "shift": _shift(part, entry, models, callback),
         "looks": _looks(part, models),
     }
 
@@ -184,16 +184,16 @@ def _shift(
     part: _Part,
     entry: Entry,
     models: dict[str, tuple[np.ndarray, np.ndarray]],
-    watcher: Watcher,
+    callback: Callback,
 ) -> dict[str, Any] | None:
     """Move some images; None, said aloud, where the backbone or an image is not to be had now."""
     some = sample(part.problem.labels, part.problem.seed)
     index = entry.found.index.subset(entry.rows[part.rows[some]])
     folds = part.problem.splits.assignment[0, some]
     try:
-        curves = measure_shifts(entry.source, index, folds, models, _share(watcher, 0.85, 1.0))
+        curves = measure_shifts(entry.source, index, folds, models, _share(callback, 0.85, 1.0))
     except (EngineError, WeightsError, ImageError) as error:
-        watcher.tell(f"What moving the image changes was not measured: {error}")
+        callback.on_message(f"What moving the image changes was not measured: {error}")
         return None
     return {
         "images": len(some),
@@ -202,5 +202,5 @@ def _shift(
     }
 
 
-def _share(watcher: Watcher, start: float, end: float) -> Callable[[float], None]:
-    return lambda done: watcher.advance(start + (end - start) * done)
+def _share(callback: Callback, start: float, end: float) -> Callable[[float], None]:
+    return lambda done: callback.on_progress(start + (end - start) * done)

@@ -24,7 +24,7 @@ from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
-from headfit.progress import IMAGES, Watcher
+from headfit.progress import IMAGES, Callback
 from headfit.runs import provenance
 from headfit.runs.grouping import Given, find_groups
 from headfit.runs.map_source import MapSource, maps_of
@@ -47,7 +47,7 @@ def rank(
     engine: str = "auto",
     groups: str | None = None,
     near_duplicates: bool = True,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> Ranking:
     """Find out which backbone tells these classes best, by a quick test that is fair to all.
 
@@ -61,7 +61,7 @@ def rank(
         engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
         groups: a CSV file or a regular expression that says which images belong together.
         near_duplicates: whether near-duplicates are found, and left out together.
-        watcher: is told the progress.
+        callback: is told the progress.
 
     Returns:
         The ranking, best first; what could not be ranked is in it with the reason.
@@ -72,20 +72,20 @@ def rank(
         WeightsError, EngineError: if none of the backbones can run.
         WriteError: if the feature store cannot be written.
     """
-    options, watcher = (
+    options, callback = (
         Options(
             size=size, seed=seed, engine=engine, groups=groups, near_duplicates=near_duplicates
         ),
-        watcher or Watcher(),
+        callback or Callback(),
     )
     options.check()
     names = installed() if backbones is None else _words(backbones)
     sources = [
-        MapSource.of(Place(spec, checked, size), options, watcher)
+        MapSource.of(Place(spec, checked, size), options, callback)
         for spec, checked in _backbones(names, _words(weights), preprocessing)
     ]
     given = images.root if isinstance(images, ImageIndex) else images
-    return _Run(sources, options, watcher, os.fspath(given), preprocessing).run(images)
+    return _Run(sources, options, callback, os.fspath(given), preprocessing).run(images)
 
 
 def installed() -> list[str]:
@@ -101,12 +101,12 @@ class _Run:
         self,
         sources: list[MapSource],
         options: Options,
-        watcher: Watcher,
+        callback: Callback,
         folder: str,
         preprocessing: str | None,
     ) -> None:
         self.sources, self.options = sources, options
-        self.watcher, self.folder, self.preprocessing = watcher, folder, preprocessing
+        self.callback, self.folder, self.preprocessing = callback, folder, preprocessing
         self.failed: list[Failed] = []
         self.given: Given | None = None
         self.together: dict[str, int] = {}  # the group of each image, by its path
@@ -154,20 +154,20 @@ class _Run:
         return flags + (["--engine", engine] if engine != Options.engine else [])
 
     def _index(self, images: ImageIndex | str | os.PathLike[str]) -> ImageIndex:
-        self.watcher.stage("Looking for images", 1)
+        self.callback.on_stage_begin("Looking for images", 1)
         index = images if isinstance(images, ImageIndex) else ImageIndex.from_directory(images)
         _check_classes(index)
-        self.watcher.advance(1, f"{len(index)} images, {len(index.classes)} classes")
+        self.callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
         return index
 
     def _try(self, source: MapSource, index: ImageIndex) -> Measured | None:
         """Measure one backbone; if it cannot run, note why."""
         name = label(source.spec.name, source.weights)
-        self.watcher.stage(name, len(index), IMAGES)
+        self.callback.on_stage_begin(name, len(index), IMAGES)
         for note in source.spec.notes:
-            self.watcher.tell(note)
+            self.callback.on_message(note)
         if source.weights == RANDOM:
-            self.watcher.tell(
+            self.callback.on_message(
                 f"WARNING: {source.spec.name} has RANDOM weights: its figures say nothing about a "
                 f"pretrained backbone."
             )
@@ -175,7 +175,7 @@ class _Run:
             return self._measure(source, index)
         except (WeightsError, EngineError) as error:
             self.failed.append((source.spec, source.weights, error))
-            self.watcher.tell(f"{name} is left out: {error}")
+            self.callback.on_message(f"{name} is left out: {error}")
             return None
 
     def _measure(self, source: MapSource, index: ImageIndex) -> Measured:
@@ -184,7 +184,7 @@ class _Run:
         (found,) = maps_of([source], index)
         _check_classes(found.index)
         rows = _used(found.index)
-        self.watcher.advance(len(index), "leaving out each image in turn")
+        self.callback.on_progress(len(index), "leaving out each image in turn")
         left_out = leave_out(
             PooledFeatures(found.maps.subset(rows), (GAP,)).features(GAP, None),
             found.index.labels[rows],
@@ -202,9 +202,9 @@ class _Run:
             time.perf_counter() - start,
         )
         if found.computed == 0:
-            self.watcher.tell(f"All {found.cached} maps of {name} were in the store.")
+            self.callback.on_message(f"All {found.cached} maps of {name} were in the store.")
         if left_out.at_edge:
-            self.watcher.tell(
+            self.callback.on_message(
                 f"{name}: penalty {left_out.penalty:.2g} is at the edge of those tried."
             )
         return measured
@@ -214,7 +214,7 @@ class _Run:
         paths = [found.index.paths[row] for row in rows]
         if not self.together:
             part, everything = found.only(set(paths)), np.arange(len(rows))
-            numbers = find_groups(part, everything, self.given, self.options, self.watcher).numbers
+            numbers = find_groups(part, everything, self.given, self.options, self.callback).numbers
             self.together = dict(
                 zip(paths, everything if numbers is None else numbers, strict=True)
             )

@@ -9,7 +9,7 @@ import numpy as np
 
 from headfit.fitting.fitted import FittedHead
 from headfit.model.blueprint import Blueprint
-from headfit.progress import Watcher
+from headfit.progress import Callback
 from headfit.runs.candidates import Entry
 from headfit.runs.results import Outcome
 from headfit.study.protocol.crossval import CrossValidation
@@ -57,7 +57,7 @@ def blueprint(
 
 
 def keep(
-    names: Sequence[str], outcome: Outcome, home: Entry, probe: np.ndarray, watcher: Watcher
+    names: Sequence[str], outcome: Outcome, home: Entry, probe: np.ndarray, callback: Callback
 ) -> dict[str, Blueprint]:
     """Make models of heads that are kept beside the recommended one, on its backbone.
 
@@ -66,7 +66,7 @@ def keep(
         outcome: all that were compared.
         home: the backbone of the recommended one.
         probe: its maps of the probe images.
-        watcher: is told the progress, and which were not compared.
+        callback: is told the progress, and which were not compared.
 
     Returns:
         name → model.
@@ -76,10 +76,10 @@ def keep(
     for name in names:
         found = [(e, f) for e in place if (f := e.fit_of(name)) is not None]
         if not found:
-            watcher.tell(f"WARNING: {name} was left out on {home.name}, so it is not kept.")
+            callback.on_message(f"WARNING: {name} was left out on {home.name}, so it is not kept.")
             continue
         ((entry, fit),) = found
-        watcher.stage(f"Fitting {name} on all training images", 1)
+        callback.on_stage_begin(f"Fitting {name} on all training images", 1)
         maps = probe if entry is home else entry.found.probe
         known = reliability_of(entry, fit, outcome.problem)
         kept[name] = blueprint(entry, fit.refit(), maps, known)

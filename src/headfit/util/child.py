@@ -2,13 +2,26 @@
 
 Keras fixes its backend at import. Building a graph wants the OpenVINO backend, whoever uses
 headfit wants theirs, and a command line that answers from its cache wants none: so everything that
-needs Keras for a moment runs in a short-lived child. Requests and answers are JSON; arrays travel
-as ``.npy`` and ``.npz`` files in a folder that the caller names.
+needs Keras for a moment runs in a short-lived child. Requests are dataclasses and answers
+dictionaries, both as JSON; arrays travel as ``.npy`` and ``.npz`` files in a folder that the caller
+names.
+
+A request lives in a module that imports nothing heavy, and names the function that takes it, which
+lives in a module that ends in ``_child``:
+
+    @dataclass(frozen=True)
+    class MapShapeRequest(Request):
+        function = "headfit.inspection.diagram.map_shape_child:map_shape"
+        backbone: str
+        size: int
+
+    answer = call(MapShapeRequest("MobileNet", 224), backend=FAST_BACKEND, fallback=True)
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -19,7 +32,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from headfit import errors
 
@@ -27,6 +40,18 @@ ANSWER = "headfit-answer:"
 MAX_REASON = 300  # characters of a foreign error that are passed on, on one line
 # what Keras imports if it is there, for parts of it that no child uses
 SPARED = ("matplotlib", "pandas", "sklearn")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a child process is asked to do; subclasses add fields that JSON can hold.
+
+    Attributes:
+        function: ``"package.module_child:function"``, which takes the request and returns a
+            dictionary that JSON can hold.
+    """
+
+    function: ClassVar[str]
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,7 @@ class Job:
             )
         answer: dict[str, Any] = json.loads(answers[-1].removeprefix(ANSWER))
         if "error" in answer:
-            raise _rebuilt(answer["error"], answer["message"])
+            raise _rebuilt(answer["error"], answer["message"], answer.get("facts", {}))
         return answer
 
     def cancel(self) -> None:
@@ -65,18 +90,22 @@ class Job:
         self.process.communicate()
 
 
-def start(function: str, request: dict[str, Any], *, backend: str) -> Job:
-    """Start ``module:function`` in a child process with ``KERAS_BACKEND`` set.
+def start(request: Request | str, arguments: dict[str, Any] | None = None, *, backend: str) -> Job:
+    """Start the function of a request in a child process with ``KERAS_BACKEND`` set.
 
     Args:
-        function: ``"package.module:function"``, taking the request's keys as keyword arguments
-            and returning a dictionary that JSON can hold.
-        request: keyword arguments that JSON can hold.
+        request: what to do; a bare ``"module:function"`` with ``arguments`` is on its way out.
+        arguments: keyword arguments that JSON can hold.
         backend: the Keras backend of the child.
 
     Raises:
         EngineError: if no process can be started.
     """
+    if isinstance(request, Request):
+        function, kind = request.function, f"{type(request).__module__}:{type(request).__name__}"
+        message = {"kind": kind, "fields": dataclasses.asdict(request)}
+    else:
+        function, message = request, {"arguments": arguments or {}}
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
     # the child must find headfit wherever the parent found it ("" is the current folder) ...
     settings["PYTHONPATH"] = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
@@ -85,7 +114,7 @@ def start(function: str, request: dict[str, Any], *, backend: str) -> Job:
     try:
         # a file and not a pipe: nobody waits for a reader, or writes to one that is dead
         with tempfile.TemporaryFile() as stdin:
-            stdin.write(json.dumps(request).encode())
+            stdin.write(json.dumps(message).encode())
             stdin.seek(0)
             process = subprocess.Popen(
                 command,
@@ -103,11 +132,32 @@ def start(function: str, request: dict[str, Any], *, backend: str) -> Job:
     return Job(function, process)
 
 
-def call(function: str, request: dict[str, Any], *, backend: str) -> dict[str, Any]:
-    """Run ``module:function`` in a child process and wait for its answer."""
-    job = start(function, request, backend=backend)
+def call(
+    request: Request | str,
+    arguments: dict[str, Any] | None = None,
+    *,
+    backend: str,
+    fallback: str = "",
+) -> dict[str, Any]:
+    """Run the function of a request in a child process and wait for its answer.
+
+    Args:
+        request: what to do; a bare ``"module:function"`` with ``arguments`` is on its way out.
+        arguments: keyword arguments that JSON can hold.
+        backend: the Keras backend of the child.
+        fallback: the backend to try next if the first cannot do it; empty for none.
+
+    Raises:
+        HeadfitError: the very error that the function raised.
+        EngineError: if no process can be started, or the child dies.
+    """
+    job = start(request, arguments, backend=backend)
     try:
         return job.result()
+    except errors.EngineError:
+        if not fallback or fallback == backend:
+            raise
+        return call(request, arguments, backend=fallback)
     except BaseException:
         job.cancel()
         raise
@@ -168,23 +218,33 @@ def _imported(module: str) -> ModuleType:
         return importlib.import_module(module)
 
 
-def _rebuilt(name: str, message: str) -> errors.HeadfitError:
+def _rebuilt(name: str, message: str, facts: dict[str, str]) -> errors.HeadfitError:
     kind = getattr(errors, name, errors.EngineError)
     error: errors.HeadfitError = kind.__new__(kind)
-    Exception.__init__(error, message)
+    errors.HeadfitError.__init__(error, message, **facts)
     return error
+
+
+def _run(function: str, message: dict[str, Any]) -> dict[str, Any]:
+    """Call a function with the request or the arguments of a message."""
+    module, _, name = function.partition(":")
+    call_it = getattr(_imported(module), name)
+    if "kind" not in message:
+        return cast(dict[str, Any], call_it(**message["arguments"]))
+    home, _, kind = message["kind"].partition(":")
+    return cast(dict[str, Any], call_it(getattr(_imported(home), kind)(**message["fields"])))
 
 
 def _main() -> None:
     switch_off_telemetry()
-    module, _, name = sys.argv[1].partition(":")
-    request = json.loads(sys.stdin.read())
+    message = json.loads(sys.stdin.read())
     try:
         # what libraries print must not get between the lines of the answer
         with contextlib.redirect_stdout(sys.stderr):
-            answer = getattr(_imported(module), name)(**request)
+            answer = _run(sys.argv[1], message)
     except errors.HeadfitError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
+        facts = {k: getattr(error, k) for k in ("argument", "received", "expected", "remedy")}
+        answer = {"error": type(error).__name__, "message": str(error), "facts": facts}
     except Exception as error:  # reported to the parent, which decides whether to fall back
         reason = " ".join(str(error).split())[:MAX_REASON]
         answer = {"error": "EngineError", "message": f"{type(error).__name__}: {reason}"}
