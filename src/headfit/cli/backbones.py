@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from headfit.backbones import catalog
+from headfit.cli.command import Command
 from headfit.cli.console import output
 
 EXAMPLES = """\b
@@ -22,7 +23,7 @@ OWN = (
 )
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(as_json: bool, debug: bool) -> None:

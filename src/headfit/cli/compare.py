@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from headfit.cli.command import Command
 from headfit.cli.options import study_options
 
 EXAMPLES = """\b
@@ -23,8 +24,8 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.command(cls=Command, epilog=EXAMPLES)
+@click.argument("images", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -33,7 +34,7 @@ Examples:
     help="Folder for report.html, model.keras, results.json, predictions.csv, suspects.csv.",
 )
 @study_options("standard")
-def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
+def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images in FOLDER, and train the best one.
 
     FOLDER holds a sub-folder for each class, or train/, val/ and test/ folders of those; the test
@@ -42,4 +43,4 @@ def command(folder: Path, out: Path, as_json: bool, debug: bool, **options: Any)
     """
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 
-    run_study(folder, out, as_json, options)
+    run_study(images, out, as_json, options)

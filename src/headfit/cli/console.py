@@ -16,6 +16,7 @@ from rich.table import Table
 from headfit.cli.bars import StageColumn, rate, time_left
 from headfit.cli.memory import Memory, in_words
 from headfit.cli.plain import never_fails
+from headfit.cli.wording import in_command_line_words
 from headfit.progress import IMAGES, Callback, HeadScore
 
 PIPED_WIDTH = 120
@@ -130,8 +131,8 @@ class ConsoleCallback(Callback):
             self._progress.update(self._task.id, last=last)
 
     def on_message(self, message: str) -> None:
-        """Print a line above the bar."""
-        self._say(message)
+        """Print a line above the bar, with options instead of Python's arguments."""
+        self._say(in_command_line_words(message))
 
     def _forget_pause(self, task: Task, done: float) -> None:
         """Begin the rate anew after the first pause: else hours seem left at first."""

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from headfit.cli.command import Command
 from headfit.cli.console import ConsoleCallback, output
 
 EXAMPLES = """\b
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--to", required=True, help="The new top: gap, flatten or low_rank.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from headfit.cli.command import Command
 from headfit.cli.options import study_options
 from headfit.samples.catalog import find_sample, names, write_sample
 from headfit.util import files
@@ -19,7 +20,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.option(
     "--data", "name", default="solar-cells", show_default=True, help=f"One of {', '.join(names())}."
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from headfit.cli.command import Command
 from headfit.cli.heads import MapShape
 
 EXAMPLES = """\b
@@ -17,7 +18,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.option("--backbone", help="Any that compare takes.  [default: efficientnet_lite0]")
 @click.option("--size", type=int, help="Side of the input in pixels; the backbone's own.")
 @click.option("--map", "shape", type=MapShape(), help="Draw a map of this shape; no backbone.")

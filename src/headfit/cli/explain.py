@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from headfit.cli.command import Command
 from headfit.cli.console import output
 from headfit.errors import UsageError
 from headfit.images.paths import expand
@@ -35,7 +36,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
 @click.option("--class", "class_", help="The class to explain (each image's most probable one).")

@@ -8,6 +8,7 @@ import click
 from rich import box
 from rich.table import Table
 
+from headfit.cli.command import Command
 from headfit.cli.console import output
 from headfit.errors import UsageError
 from headfit.heads.chain import Head, parse_head
@@ -37,7 +38,7 @@ class MapShape(click.ParamType[tuple[int, int, int]]):
         return height, width, channels
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.option(
     "--map",
     "shape",

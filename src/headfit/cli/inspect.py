@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from headfit.cli.command import Command
 from headfit.cli.console import output
 from headfit.inspection.inspect import inspect
 
@@ -25,7 +26,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model")
 @click.option(
     "--size",

@@ -17,6 +17,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from headfit.cli.command import Command
 from headfit.cli.console import output
 from headfit.errors import UsageError
 from headfit.images.paths import expand
@@ -36,7 +37,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--top", default=3, show_default=True, help="How many classes to give for an image.")

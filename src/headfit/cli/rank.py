@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from headfit.cli.command import Command
 from headfit.cli.options import grouping_options
 
 EXAMPLES = """\b
@@ -17,8 +18,8 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.command(cls=Command, epilog=EXAMPLES)
+@click.argument("images", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--backbone",
     "backbones",
@@ -49,7 +50,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(
-    folder: Path,
+    images: Path,
     backbones: str | None,
     weights: str,
     preprocessing: str | None,
@@ -70,7 +71,7 @@ def command(
     from headfit.cli.show_ranking import run_ranking  # noqa: PLC0415  (heavy)
 
     run_ranking(
-        folder,
+        images,
         as_json,
         backbones=backbones,
         weights=weights,

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from headfit.cli.command import Command
 from headfit.errors import DataError, UsageError
 
 EXAMPLES = """\b
@@ -17,7 +18,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--images",

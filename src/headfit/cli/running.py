@@ -16,8 +16,8 @@ import click
 from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.show import show_study
 from headfit.cli.watching import until_interrupted
+from headfit.cli.wording import CommandLineWords, command_line_errors
 from headfit.monitor.record import Recorder
-from headfit.progress import CallbackList
 from headfit.runs.compare import compare
 from headfit.util import files
 
@@ -34,8 +34,8 @@ def run_study(
     recorder = Recorder(out, folder.name, console.on_message)
     with _served(recorder, out) if watch else contextlib.nullcontext():
         # whoever looks on is told of an end before the terminal is
-        with console, recorder:
-            callback = CallbackList([recorder, console])
+        with console, recorder, command_line_errors():
+            callback = CommandLineWords([recorder, console])
             study = compare(folder, callback=callback, **options)
             callback.on_stage_begin("Writing the model", 1)
             study.save(out)

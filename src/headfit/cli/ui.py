@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from headfit.cli.command import Command
+
 EXAMPLES = """\b
 Examples:
   headfit ui headfit-run                  the run that compare --out headfit-run is making
@@ -13,7 +15,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--port",
