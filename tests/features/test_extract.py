@@ -13,17 +13,18 @@ from headfit.backbones.catalog import find
 from headfit.backbones.engines.engine import EngineInfo, Joint, Tagged, open_engine
 from headfit.backbones.engines.probe import probe_images
 from headfit.errors import DataError, EngineError, WriteError
-from headfit.features import reader, writer
+from headfit.features import writer
 from headfit.features.extract import extract
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.images.phash import perceptual_hash
+from headfit.images.read_ahead import READ_AHEAD
 
 SIDE, CELL = 32, 8
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-READ_SO_FAR = 1 + 2 * reader.READ_AHEAD  # at most, when the first image passes
+READ_SO_FAR = 1 + 2 * READ_AHEAD  # at most, when the first image passes
 INFO = EngineInfo("tiny", (SIDE // CELL, SIDE // CELL, 3), 0, "no weights", 1.0)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headfit.features import reader as module
-from headfit.features.reader import READ_AHEAD, Reader
+from headfit.features.reader import Reader
 from headfit.features.store import FeatureStore
+from headfit.images import read_ahead as module
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
@@ -48,20 +48,20 @@ def test_images_come_in_order_whoever_reads_them(index, tmp_path, monkeypatch, s
     assert [digest for digest, _ in found] == [digests.of_bytes(one) for one in data]
     expected = np.stack([decode(one, 24, 24) for one in data])
     np.testing.assert_array_equal(np.concatenate([pixels for _, pixels in found]), expected)
-    assert list(reader.found) == list(range(60))
+    assert list(reader.digests) == list(range(60))
     assert reader.hashes == {digest: perceptual_hash(pixels[0]) for (digest, pixels) in found}
 
 
 def readers(monkeypatch) -> list[str]:
-    """Gather the name of the thread that reads each file."""
+    """Gather the name of the thread that decodes each image."""
     names = []
-    read = Reader._read
+    decode_one = Reader._decode
 
-    def watched(self, path):
+    def watched(self, data):
         names.append(threading.current_thread().name)
-        return read(self, path)
+        return decode_one(self, data)
 
-    monkeypatch.setattr(Reader, "_read", watched)
+    monkeypatch.setattr(Reader, "_decode", watched)
     return names
 
 
@@ -87,10 +87,3 @@ def test_a_reader_that_is_closed_stops_reading_and_leaves_no_thread(index, tmp_p
     images.close()
     assert done == [1]
     assert not [t for t in threading.enumerate() if t.name.startswith("headfit-decode")]
-
-
-def test_what_is_begun_stays_within_the_bound(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "THREAD_SECONDS", 1e-6)
-    reader = reader_of(index, tmp_path)
-    for _ in reader.images():
-        assert reader._begun - reader._done < READ_AHEAD

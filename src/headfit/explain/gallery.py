@@ -15,7 +15,7 @@ from headfit.explain import drawing, faithfulness
 from headfit.explain.colours import scale_of
 from headfit.explain.drawing import Tile
 from headfit.explain.explainer import Explained, Explainer
-from headfit.explain.reading import in_chunks, read
+from headfit.images.read_ahead import PathLike, decode_chunks, read_pixels
 from headfit.util import files
 
 CHUNK = 256
@@ -61,27 +61,23 @@ def explain_files(
     for known in others:
         for name in first.record.classes if class_ is None else (class_,):
             known.target(name)
-    done = 0
-    for chunk in in_chunks(paths, first.record.contract, CHUNK):
-        part = paths[done : done + len(chunk)]
-        done += len(chunk)
-        good = [i for i, each in enumerate(chunk) if isinstance(each, np.ndarray)]
-        found = {}
-        if good:
-            pixels = np.stack([each for each in chunk if isinstance(each, np.ndarray)])
+    for chunk in decode_chunks(paths, first.record.contract, CHUNK):
+        readable = [(path, each) for path, each in chunk if isinstance(each, np.ndarray)]
+        explained: Iterator[tuple[Explained, ...]] = iter(())
+        if readable:
+            pixels = np.stack([each for _, each in readable])
             columns = [first.explain(pixels, target)]
             names = [first.record.classes[each.target] for each in columns[0]]
             for other in others:
-                again = [part[i] for i in good]
                 same = other.record.contract == first.record.contract
-                own = pixels if same else np.stack([_pixels(path, other) for path in again])
+                own = pixels if same else np.stack([_pixels(path, other) for path, _ in readable])
                 columns.append(other.explain(own, [other.target(name) for name in names]))
-            found = dict(zip(good, zip(*columns, strict=True), strict=True))
-        for number, (path, each) in enumerate(zip(part, chunk, strict=True)):
+            explained = zip(*columns, strict=True)
+        for path, each in chunk:
             if isinstance(each, ImageError):
-                yield Item(path, error=str(each))
+                yield Item(str(path), error=str(each))
             else:
-                yield Item(path, found[number])
+                yield Item(str(path), next(explained))
 
 
 def write_pictures(
@@ -160,11 +156,11 @@ def _tile(models: Sequence[Explainer], item: Item) -> Tile:
     )
 
 
-def _pixels(path: str, model: Explainer) -> np.ndarray:
-    found = read(path, model.record.contract)
-    if isinstance(found, ImageError):
-        raise ImageError(f"'{path}' cannot be read: {found}.")
-    return found
+def _pixels(path: PathLike, model: Explainer) -> np.ndarray:
+    try:
+        return read_pixels(path, model.record.contract)
+    except ImageError as error:
+        raise ImageError(f"'{path}' cannot be read: {error}.") from error
 
 
 def _write(image: Image.Image, path: Path) -> None:

@@ -103,7 +103,7 @@ def extract(
     reader = Reader(index, contract, _InAll(stores), progress)
     with contextlib.closing(reader.images()) as images:
         first = next(images, None)
-        if first is None and not reader.found:
+        if first is None and not reader.digests:
             raise DataError(
                 f"None of the {len(index)} images in '{index.root}' can be read; the first: "
                 f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
@@ -168,8 +168,8 @@ def _measure(engine: Engine, contract: Contract) -> Noted:
 def _collect(
     index: ImageIndex, store: FeatureStore, reader: Reader, computed: int, noted: Noted
 ) -> Extraction:
-    kept = np.array(sorted(reader.found), dtype=np.int64)
-    images = tuple(reader.found[i] for i in kept)
+    kept = np.array(sorted(reader.digests), dtype=np.int64)
+    images = tuple(reader.digests[i] for i in kept)
     facts, probe = noted
     return Extraction(
         index.subset(kept, reader.skipped),

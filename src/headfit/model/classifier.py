@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from headfit.backbones.engines.probe import probe_images
 from headfit.backbones.graphs import cache as graph_cache
 from headfit.errors import EngineError, ImageError, ModelFileError, UsageError
 from headfit.images.contract import Contract
-from headfit.images.decode import decode, read_bytes
+from headfit.images.read_ahead import PathLike, decode_chunks, decode_files
 from headfit.model import keras_runner as keras_model
 from headfit.model.keras_runner import KerasModel
 from headfit.model.metadata import ModelRecord
@@ -27,12 +25,10 @@ from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.study.reliability.temperature import scale
 from headfit.util import files
 from headfit.util import html as display
-from headfit.util.processors import usable_cores
 
 AGREEMENT = 1e-3
 SHOWN = 20  # names of classes in a notebook
 WRITER = "headfit.model.load_child:write_graph"
-PathLike = str | os.PathLike[str]
 Images = np.ndarray | Iterable[PathLike]
 
 
@@ -268,39 +264,22 @@ class Classifier:
         names: dict[int, str],
         failed: dict[int, tuple[str, np.ndarray | ImageError]],
     ) -> Iterator[Tagged]:
-        workers = max(2, usable_cores())
-        ahead: deque[tuple[int, Future[np.ndarray]]] = deque()
-        source = enumerate(paths)
-        with ThreadPoolExecutor(workers, "headfit-decode") as pool:
-            while True:
-                while len(ahead) < 16 and (item := next(source, None)) is not None:
-                    names[item[0]] = os.fspath(item[1])
-                    ahead.append((item[0], pool.submit(self._decode, item[1])))
-                if not ahead:
-                    return
-                number, future = ahead.popleft()
-                try:
-                    yield number, future.result()[None]
-                except ImageError as error:
-                    failed[number] = names.pop(number), error
+        for number, (path, pixels) in enumerate(decode_files(paths, self.contract)):
+            names[number] = os.fspath(path)
+            if isinstance(pixels, ImageError):
+                failed[number] = names.pop(number), pixels
+            else:
+                yield number, pixels[None]
 
     def _pixel_chunks(self, images: Images) -> Iterator[np.ndarray]:
-        from headfit.explain.reading import in_chunks  # noqa: PLC0415  (only if asked for)
-
         if isinstance(images, np.ndarray):
             yield images
             return
-        paths = [os.fspath(path) for path in images]
-        done = 0
-        for chunk in in_chunks(paths, self.contract, 256):
-            for path, found in zip(paths[done:], chunk, strict=False):
-                if isinstance(found, ImageError):
-                    raise ImageError(f"'{path}' cannot be read: {found}.")
-            done += len(chunk)
-            yield np.stack([found for found in chunk if isinstance(found, np.ndarray)])
-
-    def _decode(self, path: PathLike) -> np.ndarray:
-        return decode(read_bytes(path), self.contract.height, self.contract.width)
+        for chunk in decode_chunks(images, self.contract, 256):
+            for path, pixels in chunk:
+                if isinstance(pixels, ImageError):
+                    raise ImageError(f"'{os.fspath(path)}' cannot be read: {pixels}.")
+            yield np.stack([pixels for _, pixels in chunk if isinstance(pixels, np.ndarray)])
 
     @cached_property
     def _explainer(self) -> Any:

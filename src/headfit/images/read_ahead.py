@@ -1,0 +1,139 @@
+"""Images read and decoded ahead of whoever takes them: in threads, in order, a bounded number."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from headfit.errors import ImageError
+from headfit.images.contract import Contract
+from headfit.images.decode import decode, read_bytes
+from headfit.util.processors import usable_cores
+
+READ_AHEAD = 16
+"""Images that are decoded, or being decoded, and not taken yet."""
+THREAD_SECONDS = 0.0005  # passing an image between threads costs a tenth of this
+
+PathLike = str | os.PathLike[str]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class ReadAhead(Generic[Item, Result]):
+    """Iterates over pairs of an item and its result, in the order of the items.
+
+    At most ``READ_AHEAD`` results wait, so memory does not grow with the number of images. Images
+    that take little time, tiny ones for instance, are read by the caller's own thread: passing them
+    between threads would take longer. An image that cannot be read stands in its place as an
+    :class:`~headfit.errors.ImageError`; any other error is raised.
+
+    Args:
+        items: what names an image: a path, or a row of an index. May be endless.
+        read: returns the bytes of an image file.
+        work: makes the result of the bytes; called from several threads at once.
+
+    Attributes:
+        begun: number of items that were taken so far.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        read: Callable[[Item], bytes],
+        work: Callable[[bytes], Result],
+    ) -> None:
+        self.begun = 0
+        self._items = iter(items)
+        self._read, self._work = read, work
+        self._seconds = 0.0  # that an image takes, averaged over the last few
+
+    def __iter__(self) -> Generator[tuple[Item, Result | ImageError]]:
+        waiting: deque[tuple[Item, Future[Result | ImageError]]] = deque()
+        pool = ThreadPoolExecutor(max(2, usable_cores()), "headfit-decode")
+        try:
+            while True:
+                while self._seconds > THREAD_SECONDS and len(waiting) < READ_AHEAD:
+                    if not (following := self._next()):
+                        break
+                    waiting.append((following[0], pool.submit(self._run, following[0])))
+                if waiting:
+                    item, future = waiting.popleft()
+                    yield item, future.result()
+                elif following := self._next():
+                    yield following[0], self._run(following[0])
+                else:
+                    return
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _next(self) -> tuple[Item] | None:
+        for item in self._items:
+            self.begun += 1
+            return (item,)
+        return None
+
+    def _run(self, item: Item) -> Result | ImageError:
+        start = time.perf_counter()
+        try:
+            data = self._read(item)
+            # a slow disk counts in full, but not that other threads keep this one waiting
+            opened, worked = time.perf_counter() - start, time.thread_time()
+            try:
+                return self._work(data)
+            finally:
+                self._learn(opened + time.thread_time() - worked)
+        except ImageError as error:
+            return error
+
+    def _learn(self, seconds: float) -> None:
+        # capped, so that a hiccup or two, such as the first image, do not start the threads
+        self._seconds += (min(seconds, 2 * THREAD_SECONDS) - self._seconds) / 4
+
+
+def read_pixels(path: PathLike, contract: Contract) -> np.ndarray:
+    """Read one image file as a backbone takes it.
+
+    Args:
+        path: the file.
+        contract: the size to decode to.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: the file cannot be read; the message is the reason alone.
+    """
+    return decode(read_bytes(path), contract.height, contract.width)
+
+
+def decode_files(
+    paths: Iterable[PathLike], contract: Contract
+) -> Iterator[tuple[PathLike, np.ndarray | ImageError]]:
+    """Decode image files ahead, in order.
+
+    Args:
+        paths: the files; may be endless.
+        contract: the size to decode to.
+
+    Yields:
+        Each path with its pixels, uint8 (height, width, 3), RGB, or the reason why not.
+    """
+    return iter(
+        ReadAhead(paths, read_bytes, lambda data: decode(data, contract.height, contract.width))
+    )
+
+
+def decode_chunks(
+    paths: Iterable[PathLike], contract: Contract, size: int
+) -> Iterator[list[tuple[PathLike, np.ndarray | ImageError]]]:
+    """Decode image files ahead, ``size`` of them at a time; see :func:`decode_files`."""
+    files = decode_files(paths, contract)
+    while chunk := list(itertools.islice(files, size)):
+        yield chunk
