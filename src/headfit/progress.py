@@ -114,7 +114,7 @@ class Progress:
     Args:
         report: called with the fraction of the whole; None reports to nobody.
         start: where this piece of work begins within the whole.
-        share: how much of the whole it is.
+        end: where it ends.
 
     Example:
 
@@ -130,22 +130,27 @@ class Progress:
         self,
         report: Callable[[float], object] | None = None,
         start: float = 0.0,
-        share: float = 1.0,
+        end: float = 1.0,
     ) -> None:
-        self._report, self._start, self._share = report, start, share
+        self._report, self._start, self._end = report, start, end
 
     def __call__(self, fraction: float) -> None:
         """Report that this fraction of the work is done."""
         if self._report is not None:
-            self._report(self._start + self._share * fraction)
+            self._report(self._at(fraction))
 
     def part(self, number: int, of: int) -> Progress:
         """Give the progress of one of several equal parts, counted from 0."""
-        share = self._share / of
-        return Progress(self._report, self._start + number * share, share)
+        return self.span(number / of, (number + 1) / of)
 
     def span(self, start: float, end: float) -> Progress:
         """Give the progress of the part that lies between two fractions."""
-        return Progress(
-            self._report, self._start + start * self._share, (end - start) * self._share
-        )
+        return Progress(self._report, self._at(start), self._at(end))
+
+    def _at(self, fraction: float) -> float:
+        # exact at both ends, so that the last part ends at 1
+        return (1.0 - fraction) * self._start + fraction * self._end
+
+
+SILENT = Progress()
+"""Reports to nobody."""

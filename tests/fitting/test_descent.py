@@ -15,6 +15,7 @@ from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.network import _drop
 from headfit.fitting.descent.training import Networks, predict, train
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
+from headfit.progress import Progress
 from headfit.study.protocol.metrics import log_loss
 
 N, D, K = 90, 6, 3
@@ -80,7 +81,7 @@ def test_a_network_does_not_depend_on_its_company():
 
 def test_turns_within_a_memory_budget_change_nothing():
     told: list[float] = []
-    in_turns = fit(watch_masks=FOLDS, memory=1, progress=told.append)
+    in_turns = fit(watch_masks=FOLDS, memory=1, progress=Progress(told.append))
     together = fit(watch_masks=FOLDS)
     assert_same(in_turns.weights, together.weights, 1e-4)
     np.testing.assert_allclose(in_turns.watch_loss, together.watch_loss, atol=1e-4)

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from headfit.features.store import FeatureStore
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
+from headfit.progress import Progress
 from headfit.study.learning_curve import curve
 from headfit.study.learning_curve.curve import HeadCurve, LearningCurve, learning_curve
 from headfit.study.learning_curve.powerlaw import Measured
@@ -138,7 +139,7 @@ def test_on_real_images_the_curve_falls_and_ends_at_the_score_of_the_study(tmp_p
     problem = problem_of(labels, folds=10)
     told = []
     heads = [(GAP, 1e-4, None), (FLATTEN, 1e-3, None)]
-    found = learning_curve(heads, pooled, problem, progress=told.append)
+    found = learning_curve(heads, pooled, problem, progress=Progress(told.append))
     assert told == sorted(told) and told[-1] == 1.0
     assert found.training_images == 450 and found.notes == []
     gap, flatten = found.heads

@@ -9,6 +9,7 @@ from headfit.features.store import FeatureStore
 from headfit.fitting.exact import coordinates, logistic
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import parse_head
+from headfit.progress import Progress
 from headfit.study.protocol import linear, penalties
 from headfit.study.protocol.metrics import balanced_accuracy
 from headfit.study.protocol.problem import Problem
@@ -202,11 +203,10 @@ def test_a_class_that_an_inner_split_lacks_is_no_trouble(store):
 
 def test_progress_ends_at_one(store):
     labels = np.arange(40) % 2
-    told = []
-    linear.cross_validate(
-        GEM, pooled(store, random_maps(labels)), problem_of(labels, repeats=2), told.append
-    )
-    assert told == sorted(told) and told[-1] == 1.0
+    seen = []
+    maps, problem = random_maps(labels), problem_of(labels, repeats=2)
+    linear.cross_validate(GEM, pooled(store, maps), problem, Progress(seen.append))
+    assert seen == sorted(seen) and seen[-1] == 1.0
 
 
 def test_the_loose_tolerance_of_inner_models_chooses_the_same_penalties(store, monkeypatch):

@@ -17,7 +17,7 @@ from headfit.conversion.pictures import Pictures
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
-from headfit.progress import Callback
+from headfit.progress import Callback, Progress
 from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
 from headfit.study.protocol.crossval import CrossValidation, cross_validate
@@ -74,7 +74,7 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     maps = pictures.maps(pictures.trained)
     pooled = PooledFeatures(maps, (head.pooling,))
     callback.on_stage_begin("Fitting the new top", 1)
-    found = cross_validate(head, pooled, problem, callback.on_progress)
+    found = cross_validate(head, pooled, problem, Progress(callback.on_progress))
     kernel, bias = found.refit().weights
     fitted = _made(form, kernel, bias, pictures)
     held_out = found.probabilities[0]

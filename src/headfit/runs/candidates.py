@@ -13,7 +13,7 @@ from headfit.features.extract import Extraction
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
 from headfit.heads.layers.gap import GAP
-from headfit.progress import Callback
+from headfit.progress import Callback, Progress
 from headfit.runs.map_source import MapSource
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import CrossValidation, cross_validate
@@ -80,7 +80,7 @@ class Entry:
         self,
         heads: list[Head],
         problem: Problem,
-        progress: Callable[[int, Head], Callable[[float], None]],
+        progress: Callable[[int, Head], Progress],
         scored: Callable[[CrossValidation, dict[str, np.ndarray]], None],
     ) -> None:
         """Cross-validate these heads.
@@ -88,16 +88,16 @@ class Entry:
         Args:
             heads: those that suit the maps.
             problem: labels and folds.
-            progress: gives for the number of a head, and the head, what is told the fraction done.
+            progress: gives the progress of a head, given its number and the head.
             scored: told each cross-validation and its scores on each held-out fold.
         """
         poolings = tuple(dict.fromkeys(head.pooling for head in heads))
         self.pooled = PooledFeatures(self.pooled.maps, poolings)
         ledger = self.ledger(problem)
         for number, head in enumerate(heads):
-            told = progress(number, head)
-            told(0.0)
-            fit = cross_validate(head, self.pooled, problem, told, ledger)
+            head_progress = progress(number, head)
+            head_progress(0.0)
+            fit = cross_validate(head, self.pooled, problem, head_progress, ledger)
             self.fits.append(fit)
             self.metrics.append(fold_metrics(fit, problem))
             scored(fit, self.metrics[-1])

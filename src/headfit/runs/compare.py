@@ -16,7 +16,7 @@ from headfit.errors import UsageError
 from headfit.features.extract import Extraction
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
-from headfit.progress import IMAGES, Callback, HeadScore
+from headfit.progress import IMAGES, Callback, HeadScore, Progress
 from headfit.runs.announcement import Announcer
 from headfit.runs.candidates import Entry
 from headfit.runs.grouping import Given, find_groups, folds_for
@@ -191,8 +191,8 @@ class _Run:
                 entry.pooled.release()
         return Outcome(entries, problem, options, groups)
 
-    def _progress(self, number: int, head: Head) -> Callable[[float], None]:
-        return lambda done: self.callback.on_progress(number + done, head.name)
+    def _progress(self, number: int, head: Head) -> Progress:
+        return Progress(lambda done: self.callback.on_progress(number + done, head.name))
 
     def _scored(
         self, entry: Entry, problem: Problem, several: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from headfit.errors import EngineError, ImageError, WeightsError
 from headfit.fitting.pooled import PooledFeatures
-from headfit.progress import Callback
+from headfit.progress import Callback, Progress
 from headfit.runs.candidates import Entry
 from headfit.runs.contrasts import Seen, looks
 from headfit.runs.shift import measure_shifts, sample
@@ -77,7 +76,7 @@ def learning(
     if known is None:
         callback.on_stage_begin("Learning curve", 1)
         heads = [(fit.head, fit.final["penalty"], fit.final["shape"]) for fit in fits]
-        found = learning_curve(heads, entry.pooled, problem, groups, callback.on_progress)
+        found = learning_curve(heads, entry.pooled, problem, groups, Progress(callback.on_progress))
         known = {"sentence": found.sentence(), **found.to_dict()}
         ledger.keep_facts("curve", given, known)
     return known
@@ -131,7 +130,7 @@ class _Part:
 def _measure_where(part: _Part, entry: Entry, callback: Callback) -> dict[str, Any]:
     problem = part.problem
     ends = {1.0: part.found[GAP][1], 0.0: part.found[FLATTEN][1]}
-    curve = spectrum(part.pooled, problem, ends, _share(callback, 0.0, 0.7))
+    curve = spectrum(part.pooled, problem, ends, Progress(callback.on_progress).span(0.0, 0.7))
     models = {name: part.models(name) for name in (GAP, FLATTEN)}
     use = position_use(part.pooled.maps, problem, *models[FLATTEN], seed=problem.seed)
     callback.on_progress(0.85)
@@ -190,8 +189,9 @@ def _shift(
     some = sample(part.problem.labels, part.problem.seed)
     index = entry.found.index.subset(entry.rows[part.rows[some]])
     folds = part.problem.splits.assignment[0, some]
+    progress = Progress(callback.on_progress).span(0.85, 1.0)
     try:
-        curves = measure_shifts(entry.source, index, folds, models, _share(callback, 0.85, 1.0))
+        curves = measure_shifts(entry.source, index, folds, models, progress)
     except (EngineError, WeightsError, ImageError) as error:
         callback.on_message(f"What moving the image changes was not measured: {error}")
         return None
@@ -200,7 +200,3 @@ def _shift(
         "sentence": shifts.sentence(curves),
         "curves": {name: curve.to_list() for name, curve in curves.items()},
     }
-
-
-def _share(callback: Callback, start: float, end: float) -> Callable[[float], None]:
-    return lambda done: callback.on_progress(start + (end - start) * done)

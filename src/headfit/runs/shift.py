@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from headfit.heads.layers.flatten import FLATTEN
 from headfit.heads.layers.gap import GAP
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex
+from headfit.progress import SILENT, Progress
 from headfit.runs.map_source import MapSource
 from headfit.study.position.shifts import ShiftCurve
 
@@ -40,7 +41,7 @@ def measure_shifts(
     index: ImageIndex,
     folds: np.ndarray,
     models: Models,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> dict[str, ShiftCurve]:
     """Move images, each in one of four directions, and see how the logits of heads change.
 
@@ -52,7 +53,7 @@ def measure_shifts(
         folds: int (m,), the fold that holds each out.
         models: for ``"gap"`` and ``"flatten"`` the kernels, float32 (folds, d, K), and biases,
             (folds, K), of the models that were trained without these folds.
-        progress: told the fraction done.
+        progress: reports the fraction done.
 
     Raises:
         ImageError: if an image can no longer be read.

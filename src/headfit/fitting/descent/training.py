@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from headfit.fitting.descent.sources import Maps, Source
 from headfit.fitting.descent.starts import starts
 from headfit.heads.body import Step
 from headfit.heads.trained import TrainedPooling
+from headfit.progress import SILENT, Progress
 
 __all__ = [
     "Networks",
@@ -89,7 +90,7 @@ def train(
     pooling: TrainedPooling | None = None,
     watch_masks: Bools | None = None,
     stop_epochs: Ints | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = SILENT,
     memory: int = MEMORY,
 ) -> Networks:
     """Train M networks of one design.
@@ -108,7 +109,7 @@ def train(
         watch_masks: bool (M, n), the images whose log-loss is reported after each epoch.
         stop_epochs: int (M,), 0 to ``epochs``; a network keeps the weights that it had after so
             many epochs. The learning rate's course is that of the full schedule all the same.
-        progress: is told the fraction done, up to 1, after each epoch.
+        progress: reports the fraction done, up to 1, after each epoch.
         memory: bytes for weights, moments and gradients; networks are trained in turns if they
             need more, one at a time at the least.
 
@@ -137,10 +138,10 @@ def train(
     chunks = _chunks(len(models.train), design.size + batch * design.activations(), memory)
     parts: list[Networks] = []
     for turn, chunk in enumerate(chunks):
-        tell = _share(progress, turn, len(chunks))
         part = models.of(chunk)
         start = begin(part.train)
-        parts.append(_train_chunk(source, labels, design, part, start, schedule, tell))
+        turns = progress.part(turn, len(chunks))
+        parts.append(_train_chunk(source, labels, design, part, start, schedule, turns))
     return Networks(
         [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)],
         np.concatenate([part.watch_loss for part in parts], axis=1),
@@ -179,7 +180,7 @@ def _train_chunk(
     models: _Models,
     start: Sequence[Floats],
     schedule: Schedule,
-    tell: Callable[[float], None],
+    progress: Progress,
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
     data = Data(
@@ -202,7 +203,7 @@ def _train_chunk(
         # Waiting here, not at the end, lets Ctrl-C through and keeps progress truthful.
         state.weights[-1].block_until_ready()
         losses[epoch] = _watch(source, design, state.weights, data, watched)
-        tell((epoch + 1) / last)
+        progress((epoch + 1) / last)
     losses[last:] = (
         losses[last - 1] if last else _watch(source, design, state.weights, data, watched)
     )
@@ -259,13 +260,6 @@ def _chunks(models: int, size: int, memory: int) -> list[slice]:
     turns = math.ceil(models / together)
     edges = [models * turn // turns for turn in range(turns + 1)]
     return [slice(low, high) for low, high in itertools.pairwise(edges)]
-
-
-def _share(
-    progress: Callable[[float], None] | None, turn: int, turns: int
-) -> Callable[[float], None]:
-    """Make the callback of one turn: its fraction is a share of the whole."""
-    return lambda done: progress((turn + done) / turns) if progress else None
 
 
 def _check_images(shape: tuple[int, ...], labels: Ints, classes: int, axes: int) -> None:

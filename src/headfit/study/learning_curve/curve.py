@@ -11,7 +11,7 @@ would bring is counted from there. Nothing is said about more than 4N.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
+from headfit.progress import SILENT, Progress
 from headfit.study.learning_curve.crossing import Crossing, crossing
 from headfit.study.learning_curve.powerlaw import REACH, Forecast, Interval, Measured, refusal
 from headfit.study.protocol.penalties import PATH_LEAST, PATH_SHARE
@@ -209,7 +210,7 @@ def learning_curve(
     pooled: PooledFeatures,
     problem: Problem,
     groups: np.ndarray | None = None,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> LearningCurve:
     """Measure the curves of linear heads, and forecast them where that can be done.
 
@@ -218,7 +219,7 @@ def learning_curve(
         pooled: features of the n images.
         problem: labels and folds.
         groups: int (n,), those that the folds keep together.
-        progress: told the fraction done.
+        progress: reports the fraction done.
     """
     subsets, seed = make_subsets(problem, groups), problem.splits.seed
     curves: list[HeadCurve] = []
@@ -227,7 +228,7 @@ def learning_curve(
         coordinates = pooled.coordinates(head.pooling, shape)
         used, few = _bounded(coordinates, problem, subsets, groups)
         errors, stopped = errors_of(
-            coordinates.z[:, :few], problem, used, penalty, _share(progress, number, len(heads))
+            coordinates.z[:, :few], problem, used, penalty, progress.part(number, len(heads))
         )
         independent = max(2, min(len(errors), problem.splits.folds))
         measured = Measured(used.sizes, errors, independent)
@@ -265,10 +266,6 @@ def _notes(head: Head, coordinates: Coordinates, few: int, stopped: int) -> list
     if stopped:
         found.append(f"{head.name}: {stopped} fits of its learning curve ran out of steps.")
     return found
-
-
-def _share(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
-    return lambda done: progress((part + done) / parts)
 
 
 def _score(error: Interval) -> dict[str, float]:

@@ -8,7 +8,7 @@ convex problem, solved exactly on the same folds, with its own nested choice of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from headfit.heads.layers.flatten import FLATTEN
 from headfit.heads.layers.gap import GAP
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
 from headfit.heads.pooling import Pooling
+from headfit.progress import SILENT, Progress
 from headfit.study.comparison.compare import corrected_interval, paired_se
 from headfit.study.protocol.metrics import balanced_accuracy, log_loss
 from headfit.study.protocol.penalties import choose
@@ -122,7 +123,7 @@ def spectrum(
     pooled: PooledFeatures,
     problem: Problem,
     known: Mapping[float, np.ndarray],
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Spectrum:
     """Score every τ on the folds of the first repeat.
 
@@ -130,7 +131,7 @@ def spectrum(
         pooled: features of the n images.
         problem: labels and folds.
         known: out-of-fold probabilities, float64 (n, K), of some τ on these folds.
-        progress: told the fraction done.
+        progress: reports the fraction done.
     """
     assignment = problem.splits.assignment[0]
     folds = range(problem.splits.folds)

@@ -17,6 +17,7 @@ import numpy as np
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
+from headfit.progress import SILENT, Progress
 from headfit.study.protocol import linear
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.problem import Outcome, Problem
@@ -51,7 +52,7 @@ def cross_validate(
     head: Head,
     pooled: PooledFeatures,
     problem: Problem,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
     ledger: Ledger | None = None,
 ) -> CrossValidation:
     """Cross-validate one head.
@@ -60,7 +61,7 @@ def cross_validate(
         head: a linear one is solved exactly, any other is trained by gradient descent.
         pooled: features of the n images.
         problem: labels, folds and budget, the same for all heads.
-        progress: told the fraction done.
+        progress: reports the fraction done.
         ledger: where finished fits are looked up and kept.
     """
     head = head.on(pooled.maps.shape[1:], problem.seed)

@@ -7,7 +7,6 @@ with those. All folds and trials are trained together (see :mod:`headfit.fitting
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from headfit.fitting.descent.scaling import Inputs, inputs_of
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.chain import Head
+from headfit.progress import SILENT, Progress
 from headfit.study.protocol.linear import best_shapes
 from headfit.study.protocol.metrics import balanced_accuracy
 from headfit.study.protocol.problem import Outcome, Problem
@@ -27,11 +27,11 @@ def cross_validate(
     head: Head,
     pooled: PooledFeatures,
     problem: Problem,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Outcome:
     """See :func:`headfit.study.protocol.crossval.cross_validate`."""
     repeats = [
-        _Repeat(head, pooled, problem, repeat, _part(progress, repeat, problem.splits.repeats))
+        _Repeat(head, pooled, problem, repeat, progress.part(repeat, problem.splits.repeats))
         for repeat in range(problem.splits.repeats)
     ]
     shapes = best_shapes(head, pooled, problem)
@@ -79,7 +79,7 @@ class _Repeat:
         pooled: PooledFeatures,
         problem: Problem,
         repeat: int,
-        progress: Callable[[float], None],
+        progress: Progress,
     ) -> None:
         self.head, self.pooled, self.problem = head, pooled, problem
         self.assignment = problem.splits.assignment[repeat]
@@ -95,22 +95,24 @@ class _Repeat:
 
     def run(self, shapes: list[float | None]) -> None:
         """Choose trial and epochs of every fold, given its shape of the pooling; predict it."""
-        for shape in dict.fromkeys(shapes):
+        distinct = list(dict.fromkeys(shapes))
+        for number, shape in enumerate(distinct):
             folds = [fold for fold in range(self.folds) if shapes[fold] == shape]
             inputs = inputs_of(self.head, self.pooled, shape)
-            chosen = self._search(inputs, folds)
-            self._score(inputs, folds, chosen)
+            progress = self.progress.part(number, len(distinct))
+            chosen = self._search(inputs, folds, progress.part(0, 2))
+            self._score(inputs, folds, chosen, progress.part(1, 2))
             for fold, (trial, epochs) in zip(folds, chosen, strict=True):
                 self.choices[fold] = _settings(shape, trial, epochs)
 
-    def _search(self, inputs: Inputs, folds: list[int]) -> list[tuple[Trial, int]]:
+    def _search(
+        self, inputs: Inputs, folds: list[int], progress: Progress
+    ) -> list[tuple[Trial, int]]:
         """Try every trial on every fold's inner split; choose trial and number of epochs."""
         pairs = [(fold, trial) for fold in folds for trial in self.trials]
         held = np.array([self.assignment == fold for fold, _ in pairs])
         inner = np.array([self.assignment == self._inner(fold) for fold, _ in pairs])
-        done = self._train(
-            inputs, ~held & ~inner, [trial for _, trial in pairs], _part(self.progress, 0, 2), inner
-        )
+        done = self._train(inputs, ~held & ~inner, [trial for _, trial in pairs], progress, inner)
         # nan where a network diverged: never the best
         losses = np.nan_to_num(done.watch_loss, nan=np.inf).T
         losses = losses.reshape(len(folds), len(self.trials), -1)
@@ -119,14 +121,20 @@ class _Repeat:
         epochs = losses.shape[2]
         return [(self.trials[int(b) // epochs], int(b) % epochs + 1) for b in best]
 
-    def _score(self, inputs: Inputs, folds: list[int], chosen: list[tuple[Trial, int]]) -> None:
+    def _score(
+        self,
+        inputs: Inputs,
+        folds: list[int],
+        chosen: list[tuple[Trial, int]],
+        progress: Progress,
+    ) -> None:
         """Train on each whole outer training fold and predict the fold left out."""
         held = np.array([self.assignment == fold for fold in folds])
         done = self._train(
             inputs,
             ~held,
             [trial for trial, _ in chosen],
-            _part(self.progress, 1, 2),
+            progress,
             stops=np.array([epochs for _, epochs in chosen]),
         )
         found = descent.predict(done.weights, self.head.body, inputs.x, self.head.trained)
@@ -141,7 +149,7 @@ class _Repeat:
         inputs: Inputs,
         masks: np.ndarray,
         trials: list[Trial],
-        progress: Callable[[float], None],
+        progress: Progress,
         watch: np.ndarray | None = None,
         stops: np.ndarray | None = None,
     ) -> descent.Networks:
@@ -179,7 +187,3 @@ def _settings(shape: float | None, trial: Trial, epochs: int) -> dict[str, Any]:
         "weight_decay": trial.weight_decay,
         "epochs": epochs,
     }
-
-
-def _part(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
-    return lambda done: progress((part + done) / parts)

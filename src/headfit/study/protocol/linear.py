@@ -7,7 +7,6 @@ on the same inner folds, which costs next to nothing; then the penalty is chosen
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from headfit.fitting.pooled import PooledFeatures, keys_of
 from headfit.fitting.softmax import Rows, softmax
 from headfit.fitting.threads import in_threads
 from headfit.heads.chain import Head
+from headfit.progress import SILENT, Progress
 from headfit.study.protocol.penalties import choose
 from headfit.study.protocol.problem import Outcome, Problem
 from headfit.study.protocol.splits import inner_pairs
@@ -37,7 +37,7 @@ def cross_validate(
     head: Head,
     pooled: PooledFeatures,
     problem: Problem,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Outcome:
     """See :func:`headfit.study.protocol.crossval.cross_validate`."""
     units = [(r, f) for r in range(problem.splits.repeats) for f in range(problem.splits.folds)]
@@ -56,7 +56,7 @@ def cross_validate(
             coordinates,
             problem,
             [units[u] for u in mine],
-            _part(progress, number, len(kinds)),
+            progress.part(number, len(kinds)),
         )
         for place, u in enumerate(mine):
             settings[u] = _settings(shape, problem.penalties[choices.chosen[place]])
@@ -167,10 +167,6 @@ def fold_models(
         kernels.append(kernel.astype(np.float32).reshape(len(kernel), len(part), -1))
         biases.append(bias.astype(np.float32).reshape(len(part), -1))
     return np.concatenate(kernels, axis=1).transpose(1, 0, 2), np.concatenate(biases)
-
-
-def _part(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
-    return lambda done: progress((part + done) / parts)
 
 
 def _final(

@@ -9,7 +9,6 @@ tried.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.logistic import Path, Point, minimise, origin
 from headfit.fitting.softmax import Rows, log_losses
+from headfit.progress import SILENT, Progress
 from headfit.study.protocol.metrics import balanced_accuracy
 from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import inner_pairs
@@ -54,7 +54,7 @@ def choose(
     coordinates: Coordinates,
     problem: Problem,
     units: list[Unit],
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Choices:
     """Choose a penalty for each unit, and fit it on its whole training part with that.
 
@@ -62,14 +62,14 @@ def choose(
         coordinates: of the n images.
         problem: labels, folds and penalties.
         units: repeat and outer fold.
-        progress: told the fraction done.
+        progress: reports the fraction done.
     """
     rows = Rows.of(coordinates.z, problem.labels, problem.classes)
     parts = _parts(rows, problem, units)
     found = []
     for number, part in enumerate(parts):
         search = _Search(coordinates, problem, part, rows)
-        found.append(search.run(_share(progress, number, len(parts))))
+        found.append(search.run(progress.part(number, len(parts))))
     return Choices(
         np.concatenate([choices.losses for choices in found]),
         np.concatenate([choices.chosen for choices in found]),
@@ -77,10 +77,6 @@ def choose(
         np.concatenate([choices.train for choices in found]),
         sum(choices.stopped for choices in found),
     )
-
-
-def _share(progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
-    return lambda done: progress((part + done) / parts)
 
 
 def _parts(rows: Rows, problem: Problem, units: list[Unit]) -> list[list[Unit]]:
@@ -122,7 +118,7 @@ class _Search:
         self.best = origin(short, len(units))
         self.stopped = 0
 
-    def run(self, progress: Callable[[float], None]) -> Choices:
+    def run(self, progress: Progress) -> Choices:
         """Go down the path; then fit every unit at its penalty to the full tolerance."""
         levels = len(self.problem.penalties)
         for level in range(levels):

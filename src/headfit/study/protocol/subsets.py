@@ -9,7 +9,7 @@ that differ in the rows that they train on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from headfit.fitting.exact.logistic import TOLERANCE, Path, Point
 from headfit.fitting.softmax import Rows
 from headfit.fitting.threads import one_thread
+from headfit.progress import SILENT, Progress
 from headfit.study.protocol.metrics import balanced_accuracy
 from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
@@ -106,7 +107,7 @@ def errors_of(
     problem: Problem,
     subsets: Subsets,
     penalty: float,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> tuple[np.ndarray, int]:
     """Train on every part and test on what the seed holds out.
 
@@ -115,7 +116,7 @@ def errors_of(
         problem: labels.
         subsets: the parts.
         penalty: λ on the largest part; λ·N/n on one of n images.
-        progress: told the fraction done.
+        progress: reports the fraction done.
 
     Returns:
         One minus the balanced accuracy, float64 (seeds, j), and how many fits ran out of steps.
