@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 
+from headfit.report.text.verdict import headline, in_words
 from headfit.study.comparison.compare import Difference
-from headfit.study.comparison.contrast import decide
+from headfit.study.comparison.contrast import HeadScores, decide
 from headfit.study.comparison.verdict import Verdict, conclude
 
 RNG = np.random.default_rng(0)
@@ -23,9 +24,15 @@ def study(gap_to_flatten, noise, others=(), rope=0.01):
     )
     correct = np.stack([np.arange(200) % 100 < 100 * s.mean() for s in scores]).astype(float)
     names, _, parameters, aware = zip(*heads, strict=True)
-    return conclude(
-        list(names), scores, list(parameters), list(aware), correct, LABELS, folds=5, rope=rope
-    )
+    return verdict_of(list(names), scores, list(parameters), list(aware), correct, rope=rope)
+
+
+def verdict_of(names, scores, parameters, aware, correct=None, **others):
+    correct = np.ones((len(names), 200)) if correct is None else correct
+    if "costs" in others:
+        others["costs"] = np.array(others["costs"])
+    heads = HeadScores(names, scores, np.array(parameters), aware, 5, len(LABELS), **others)
+    return in_words(conclude(heads, correct, LABELS))
 
 
 def difference(**values):
@@ -54,19 +61,22 @@ def test_the_answer_follows_the_rules_of_the_method(found, holm_p, positional, w
 @pytest.mark.parametrize(
     ("verdict", "word", "recommended", "said"),
     [
-        (study(0.1, 0.01), "necessary", "flatten", "ahead of gap by +10.0 points"),
+        (study(0.1, 0.01), "necessary", "flatten",
+         "Flatten is necessary here: it scores 10.0 points above gap (9.0 to 11.0), p"),
         (study(0.1, 0.01), "necessary", "flatten", "such as spp, was compared"),
         (study(0.1, 0.01, [("spp", 0.02, 53_760, True)]), "necessary", "flatten",
-         "No cheaper head that keeps position did as well."),
+         "No cheaper head that keeps position does as well."),
         (study(0.1, 0.01, [("spp", 0.099, 53_760, True)]), "position_needed", "spp",
          "spp scores within one standard error of flatten with 53,760 parameters instead of "),
         (study(0.1, 0.01, [("gap-1024", 0.1, 99_000, False)]), "necessary", "gap-1024",
-         "gap-1024, which ignores position, is within one standard error of the best"),
+         "gap-1024, which ignores position, scores within one standard error of the best"),
         (study(0.0, 0.001), "equivalent", "gap", "at most 1.0 point apart"),
-        (study(-0.1, 0.01), "not_necessary", "gap", "differs from gap by -10.0 points"),
-        (study(0.004, 0.001), "equivalent", "flatten", "does not matter to you, gap needs 2,560"),
-        (study(0.01, 0.04), "undecided", "gap", "With these 200 images only a difference of "),
-        (study(0.0099, 0.001), "undecided", "flatten", "too near the limit of 1.0 point to call"),
+        (study(-0.1, 0.01), "not_necessary", "gap", "differs from gap by −10.0 points"),
+        (study(0.004, 0.001), "equivalent", "flatten",
+         "does not matter to you, gap needs only 2,560"),
+        (study(0.01, 0.04), "undecided", "gap", "With 200 images only a difference of "),
+        (study(0.0099, 0.001), "undecided", "flatten",
+         "too close to the limit of 1.0 point to call"),
         (study(0.1, 0.0), "undecided", "flatten", "the noise is unknown"),
     ],
 )  # fmt: skip
@@ -74,7 +84,9 @@ def test_a_study_is_put_into_words(verdict, word, recommended, said):
     assert (verdict.flatten, verdict.recommended) == (word, recommended)
     assert said in verdict.sentence
     assert str(verdict) == verdict.sentence
-    assert verdict.sentence.startswith(f"Use {recommended}: expect ")
+    assert verdict.sentence == f"{verdict.answer} {verdict.advice}"
+    assert verdict.advice.startswith(f"Use {recommended}: expect ")
+    assert verdict.answer.startswith(headline(verdict.to_dict()).rstrip("."))
 
 
 def test_the_same_head_twice_has_no_winner():
@@ -82,7 +94,7 @@ def test_the_same_head_twice_has_no_winner():
     assert (verdict.flatten, verdict.recommended) == ("equivalent", "gap")
     assert (verdict.difference.mean, verdict.difference.p_value) == (0, 1)
     assert (verdict.minimal_detectable, verdict.images_needed) == (None, None)
-    assert "as far as 200 images can show" in verdict.sentence
+    assert "on 200 images it scores the same as gap in every fold" in verdict.sentence
 
 
 def test_the_undecided_are_told_what_would_decide():
@@ -105,10 +117,9 @@ def test_every_further_head_makes_the_test_stricter():
 
 @pytest.mark.parametrize("names", [["gap", "spp"], ["flatten", "spp"], ["spp", "gem"]])
 def test_without_gap_or_flatten_the_question_is_not_asked(names):
-    scores, correct = 0.8 + 0.02 * NOISE[:2], np.ones((2, 200))
-    verdict = conclude(names, scores, [10, 20], [True, True], correct, LABELS, folds=5)
+    verdict = verdict_of(names, 0.8 + 0.02 * NOISE[:2], [10, 20], [True, True])
     absent = [n for n in ("gap", "flatten") if n not in names]
-    assert f"was not asked: compare {' and '.join(absent)} as well" in verdict.sentence
+    assert f"was not tested: compare {' and '.join(absent)} as well" in verdict.sentence
     assert verdict.flatten == "undecided"
     assert verdict.to_dict()["difference"] is None
 
@@ -125,8 +136,8 @@ def test_the_dictionary_has_the_names_of_the_results_file_and_no_nan(verdict):
     interval, tests = ["mean", "low", "high"], ["p_value", "p_rope", "p_better"]
     planned = ["minimal_detectable", "images_needed"]
     assert list(written) == [
-        *("flatten", "sentence", "recommended", "difference", "holm_p_value", "secondary"),
-        *(*planned, "expected_score"),
+        *("flatten", "sentence", "answer", "advice", "recommended", "difference", "holm_p_value"),
+        *("secondary", *planned, "expected_score"),
     ]
     assert list(written["difference"]) == interval + tests
     assert list(written["expected_score"]) == interval
@@ -135,9 +146,9 @@ def test_the_dictionary_has_the_names_of_the_results_file_and_no_nan(verdict):
 def test_log_loss_and_brier_are_secondary_evidence_that_decides_nothing():
     scores = 0.8 + np.stack([0.03 * NOISE[0], 0.03 * NOISE[1]])
     losses = np.stack([0.5 + 0.01 * NOISE[2], 0.4 + 0.01 * NOISE[3]])
-    given = (["gap", "flatten"], scores, [10, 20], [False, True], np.ones((2, 200)), LABELS)
-    plain = conclude(*given, folds=5)
-    verdict = conclude(*given, folds=5, secondary={"log_loss": losses, "brier": losses[::-1]})
+    heads = (["gap", "flatten"], scores, [10, 20], [False, True])
+    plain = verdict_of(*heads)
+    verdict = verdict_of(*heads, secondary={"log_loss": losses, "brier": losses[::-1]})
     assert verdict.flatten == plain.flatten == "undecided"
     found = verdict.to_dict()["secondary"]
     assert found["log_loss"]["mean"] == pytest.approx(np.mean(losses[1] - losses[0]))
@@ -152,21 +163,21 @@ def test_of_several_backbones_the_recommended_one_answers_for_flatten():
     leads = np.array([0.0, 0.0, 0.1, 0.2])[:, None]
     scores = 0.7 + leads + 0.01 * NOISE
     names = [f"{f}/{h}" for f, h in zip(families, ["gap", "flatten"] * 2, strict=True)]
-    verdict = conclude(
-        names, scores, [10, 20, 10, 20], [False, True] * 2, np.ones((4, 200)), LABELS, folds=5,
+    verdict = verdict_of(
+        names, scores, [10, 20, 10, 20], [False, True] * 2,
         families=families, costs=[1010, 1020, 5010, 5020],
     )  # fmt: skip
     assert verdict.recommended == "large/flatten"
     assert verdict.flatten == "necessary"
     assert verdict.difference.mean == pytest.approx(np.mean(scores[3] - scores[2]))
-    assert verdict.sentence.startswith("Use large/flatten:")
+    assert verdict.advice.startswith("Use large/flatten:")
 
 
 def test_the_cheaper_backbone_is_taken_where_two_are_alike():
     scores = 0.8 + 0.02 * NOISE[:2] - 0.02 * NOISE[:2].mean(axis=1, keepdims=True)
-    verdict = conclude(
-        ["small/gap", "large/gap"], scores, [90, 10], [False] * 2, np.ones((2, 200)), LABELS,
-        folds=5, families=["small", "large"], costs=[190, 5010],
+    verdict = verdict_of(
+        ["small/gap", "large/gap"], scores, [90, 10], [False] * 2,
+        families=["small", "large"], costs=[190, 5010],
     )  # fmt: skip
     assert verdict.recommended == "small/gap"
 
@@ -182,11 +193,8 @@ def test_notebooks_get_escaped_text():
 def test_tables_that_do_not_match_are_refused(change):
     names, scores, labels = ["gap", "flatten"], NOISE[:2], LABELS
     table = {"names": names, "scores": scores, "labels": labels} | change
+    heads = HeadScores(
+        table["names"], table["scores"], np.array([1, 2]), [False, True], folds=5, images=200
+    )
     with pytest.raises(ValueError, match="must"):
-        conclude(
-            **table,
-            parameters=[1, 2],
-            position_aware=[False, True],
-            correct=np.ones((2, 200)),
-            folds=5,
-        )
+        conclude(heads, np.ones((2, 200)), table["labels"])

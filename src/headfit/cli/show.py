@@ -13,7 +13,8 @@ from headfit.cli.console import standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
 from headfit.model.metadata import kept_models
-from headfit.study.comparison.table import percent, shown, table_rows
+from headfit.report.text.numbers import percent
+from headfit.report.text.table import shown, table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (

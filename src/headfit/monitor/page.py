@@ -11,7 +11,7 @@ from headfit import __version__
 from headfit.errors import DataError
 from headfit.monitor.words import WORDS, amount, duration, headline
 from headfit.report.hover import printable
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 
 REFRESH = 5
 """Seconds between two looks of a browser without JavaScript."""

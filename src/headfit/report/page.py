@@ -13,8 +13,8 @@ from headfit.report.hover import printable
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.looks import looks
 from headfit.report.predictions import read_predictions
+from headfit.report.text.numbers import percent
 from headfit.report.thumbnails import thumbnails
-from headfit.study.comparison.table import percent
 from headfit.util import digests, files
 
 NAME = "report.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 from headfit.study.ranking.results import label
 from headfit.util import html as display
 

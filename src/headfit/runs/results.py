@@ -10,11 +10,13 @@ import numpy as np
 from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.images.index import TEST
+from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
 from headfit.runs.candidates import Entry
 from headfit.runs.grouping import Grouping
 from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
+from headfit.study.comparison.contrast import HeadScores
 from headfit.study.comparison.results import candidate, mark_front
 from headfit.study.comparison.verdict import Verdict, conclude
 from headfit.study.protocol.crossval import CrossValidation
@@ -78,21 +80,27 @@ class Outcome:
         rows, labels, classes = self.rows(), self.problem.labels, self.problem.classes
         correct = [(f.probabilities.argmax(axis=2) == labels).mean(axis=0) for _, f, _ in rows]
         sizes = [f.head.parameters(e.found.info.map_shape, classes) for e, f, _ in rows]
-        return conclude(
-            [self.name(e, f) for e, f, _ in rows],
-            np.stack([metrics[PRIMARY] for *_, metrics in rows]),
-            sizes,
-            [f.head.position_aware for _, f, _ in rows],
+        conclusion = conclude(
+            HeadScores(
+                names=[self.name(e, f) for e, f, _ in rows],
+                scores=np.stack([metrics[PRIMARY] for *_, metrics in rows]),
+                parameters=np.array(sizes),
+                position_aware=[f.head.position_aware for _, f, _ in rows],
+                folds=self.problem.splits.folds,
+                images=len(labels),
+                rope=self.options.rope,
+                secondary={name: np.stack([m[name] for *_, m in rows]) for name in SECONDARY},
+                families=[e.name for e, _, _ in rows] if self.several else None,
+                costs=np.array(
+                    [e.found.info.parameters + s for (e, _, _), s in zip(rows, sizes, strict=True)]
+                ),
+            ),
             np.stack(correct),
             labels,
-            folds=self.problem.splits.folds,
-            rope=self.options.rope,
             seed=self.options.seed,
             groups=self.groups.numbers,
-            secondary={name: np.stack([m[name] for *_, m in rows]) for name in SECONDARY},
-            families=[e.name for e, _, _ in rows] if self.several else None,
-            costs=[e.found.info.parameters + s for (e, _, _), s in zip(rows, sizes, strict=True)],
         )
+        return in_words(conclusion)
 
     def results(self, verdict: Verdict) -> dict[str, Any]:
         """Gather everything but what is measured after the verdict."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
 from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

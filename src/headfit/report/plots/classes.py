@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
 from headfit.report.plots.style import BLUE, GREEN, ORANGE, finish, new_axes, plain
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from headfit.report.plots.style import (
     points,
     with_interval,
 )
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

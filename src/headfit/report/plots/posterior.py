@@ -18,7 +18,7 @@ from headfit.report.plots.style import (
     needed,
     new_axes,
 )
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

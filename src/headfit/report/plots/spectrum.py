@@ -16,7 +16,7 @@ from headfit.report.plots.style import (
     new_axes,
     with_interval,
 )
-from headfit.study.comparison.table import percent
+from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

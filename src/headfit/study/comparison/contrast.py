@@ -49,18 +49,20 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The heads compared, in one order throughout.
+class HeadScores:
+    """Scores of the heads compared, in one order throughout.
 
     Attributes:
-        names: unique names of the heads.
+        names: unique names of the heads; "backbone/head" where there are several backbones.
         scores: float64 (heads, repeats·folds), balanced accuracy of each fold.
         parameters: int (heads,), parameters of each head.
-        position_aware: whether a head can tell where in the map a feature lies.
+        position_aware: for each head, whether it can tell where in the map a feature lies.
         folds: k of the cross-validation.
-        rope: half-width of the region of practical equivalence, a fraction.
         images: N.
+        rope: half-width of the region of practical equivalence, a fraction; 0.01 is one point.
         secondary: other metrics, of which less is better: name to float64 (heads, repeats·folds).
+        families: the backbone of each head; None if there is only one.
+        costs: int (heads,), what the cheapest is judged by; ``parameters`` if None.
     """
 
     names: Sequence[str]
@@ -68,41 +70,49 @@ class Table:
     parameters: Ints
     position_aware: Sequence[bool]
     folds: int
-    rope: float
     images: int
+    rope: float = 0.01
     secondary: Mapping[str, Floats] = field(default_factory=dict)
+    families: Sequence[str] | None = None
+    costs: Ints | None = None
 
-    def of(self, which: Sequence[int], names: Sequence[str]) -> Table:
-        """Give some of the heads, under other names."""
-        rows = list(which)
-        return replace(
+    def beside(self, head: int) -> tuple[HeadScores, int]:
+        """Give the heads on the backbone of one of them, and its place among them."""
+        if self.families is None:
+            return self, head
+        home = self.families[head]
+        rows = [row for row, family in enumerate(self.families) if family == home]
+        part = replace(
             self,
-            names=names,
+            names=[self.names[row].removeprefix(f"{home}/") for row in rows],
             scores=self.scores[rows],
             parameters=self.parameters[rows],
             position_aware=[self.position_aware[row] for row in rows],
             secondary={name: values[rows] for name, values in self.secondary.items()},
+            families=None,
+            costs=None if self.costs is None else self.costs[rows],
         )
+        return part, rows.index(head)
 
 
-def contrast_with_gap(table: Table) -> Contrast | None:
+def contrast_with_gap(heads: HeadScores) -> Contrast | None:
     """Test flatten − gap with Holm's correction over all heads; None if either is absent."""
-    if GAP not in table.names or FLATTEN not in table.names:
+    if GAP not in heads.names or FLATTEN not in heads.names:
         return None
-    gap, others = table.scores[table.names.index(GAP)], [n for n in table.names if n != GAP]
-    ahead = {name: table.scores[table.names.index(name)] - gap for name in others}
-    tests = {name: corrected_t(ahead[name], table.folds, table.rope) for name in others}
+    gap, others = heads.scores[heads.names.index(GAP)], [n for n in heads.names if n != GAP]
+    ahead = {name: heads.scores[heads.names.index(name)] - gap for name in others}
+    tests = {name: corrected_t(ahead[name], heads.folds, heads.rope) for name in others}
     adjusted = holm(np.array([tests[name].p_value for name in others]))
     holm_p, difference = float(adjusted[others.index(FLATTEN)]), tests[FLATTEN]
-    rivals, equals = _rivals(table)
+    rivals, equals = _rivals(heads)
     # A standard error of 0 or nan is no estimate: nothing can be planned with it.
     mde = minimal_detectable(difference.se, difference.df) if difference.se > 0 else None
-    needed = None if mde is None else images_needed(table.images, mde, table.rope)
-    word = decide(difference, holm_p, rope=table.rope, positional_as_good=bool(equals))
-    rows = [table.names.index(name) for name in (FLATTEN, GAP)]
+    needed = None if mde is None else images_needed(heads.images, mde, heads.rope)
+    word = decide(difference, holm_p, rope=heads.rope, positional_as_good=bool(equals))
+    rows = [heads.names.index(name) for name in (FLATTEN, GAP)]
     secondary = {
-        name: corrected_t(values[rows[0]] - values[rows[1]], table.folds, table.rope)
-        for name, values in table.secondary.items()
+        name: corrected_t(values[rows[0]] - values[rows[1]], heads.folds, heads.rope)
+        for name, values in heads.secondary.items()
     }
     return Contrast(word, difference, holm_p, len(others), mde, needed, rivals, equals, secondary)
 
@@ -127,11 +137,11 @@ def decide(difference: Difference, holm_p: float, *, rope: float, positional_as_
     return "undecided"
 
 
-def _rivals(table: Table) -> tuple[list[int], list[int]]:
+def _rivals(heads: HeadScores) -> tuple[list[int], list[int]]:
     """See ``Contrast``: the heads that could take flatten's place, and those that do."""
-    flatten, sizes = table.names.index(FLATTEN), table.parameters
-    behind = table.scores[flatten].mean() - table.scores.mean(axis=1)
-    errors = paired_se(table.scores, table.folds)[flatten]
+    flatten, sizes = heads.names.index(FLATTEN), heads.parameters
+    behind = heads.scores[flatten].mean() - heads.scores.mean(axis=1)
+    errors = paired_se(heads.scores, heads.folds)[flatten]
     order = [int(h) for h in np.argsort(sizes, kind="stable")]
-    rivals = [h for h in order if table.position_aware[h] and sizes[h] < sizes[flatten]]
+    rivals = [h for h in order if heads.position_aware[h] and sizes[h] < sizes[flatten]]
     return rivals, [h for h in rivals if behind[h] <= errors[h]]

@@ -1,9 +1,9 @@
-"""Numbers to words: which head, and is Flatten necessary on these images?"""
+"""Which head to use, and is Flatten necessary on these images?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,14 @@ from headfit.study.comparison.compare import (
     expected_score,
     paired_se,
 )
-from headfit.study.comparison.contrast import Floats, Ints, Table, contrast_with_gap
-from headfit.study.comparison.wording import write_sentence
-from headfit.util import html as display
+from headfit.study.comparison.contrast import (
+    Contrast,
+    Floats,
+    HeadScores,
+    Ints,
+    contrast_with_gap,
+)
+from headfit.util import html
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +33,7 @@ class Verdict:
 
     Attributes:
         flatten: "necessary", "position_needed", "not_necessary", "equivalent" or "undecided".
-        sentence: the same in plain words.
+        sentence: the same in plain words, ``answer`` and ``advice``.
         recommended: name of the head to use.
         difference: flatten − gap in balanced accuracy; None if one of them was not compared.
         minimal_detectable: least difference these images can show, a fraction; None if the
@@ -39,6 +44,8 @@ class Verdict:
             more than accuracy does, but their p-values are not calibrated, and no answer rests on
             them.
         holm_p: p-value of ``difference`` after Holm's correction over all heads.
+        answer: whether Flatten is necessary, in words.
+        advice: which head to use and what to expect of it, in words.
     """
 
     flatten: str
@@ -50,6 +57,8 @@ class Verdict:
     expected_score: Interval
     secondary: dict[str, Difference] = field(default_factory=dict)
     holm_p: float = math.nan
+    answer: str = ""
+    advice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The ``verdict`` object of results.json: plain types, None for what is unknown."""
@@ -58,6 +67,8 @@ class Verdict:
         return {
             "flatten": self.flatten,
             "sentence": self.sentence,
+            "answer": self.answer,
+            "advice": self.advice,
             "recommended": self.recommended,
             "difference": None if gap is None else _plain(gap, names),
             "holm_p_value": _known(self.holm_p),
@@ -74,67 +85,68 @@ class Verdict:
         return self.sentence
 
     def _repr_html_(self) -> str:
-        return display.paragraph(self.sentence)
+        return html.paragraph(self.sentence)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A verdict without words, and the numbers that its words need.
+
+    Attributes:
+        verdict: the answer; its texts are still empty.
+        heads: all heads compared.
+        chosen: the recommended one, an index into ``heads``.
+        family: the heads on the recommended one's backbone.
+        place: the recommended one among them.
+        contrast: flatten against gap within ``family``; None if one of them is missing.
+    """
+
+    verdict: Verdict
+    heads: HeadScores
+    chosen: int
+    family: HeadScores
+    place: int
+    contrast: Contrast | None
 
 
 def conclude(
-    names: Sequence[str],
-    scores: Floats,
-    parameters: Sequence[int],
-    position_aware: Sequence[bool],
+    heads: HeadScores,
     correct: Floats,
     labels: Ints,
     *,
-    folds: int,
-    rope: float = 0.01,
     seed: int = 0,
     groups: Ints | None = None,
-    secondary: Mapping[str, Floats] | None = None,
-    families: Sequence[str] | None = None,
-    costs: Sequence[int] | None = None,
-) -> Verdict:
-    """From the scores of all heads on identical folds to the verdict.
+) -> Conclusion:
+    """Compare heads by their scores on identical folds.
 
     Args:
-        names: unique head names; the question about Flatten needs "gap" and "flatten".
-        scores: float64 (heads, repeats·folds), balanced accuracy of each fold.
-        parameters: parameter count of each head.
-        position_aware: for each head, whether it can tell where a feature lies.
+        heads: their scores; the question about Flatten needs "gap" and "flatten". With several
+            backbones it is answered for that of the recommended head.
         correct: float64 (heads, n), share of the repeats that got an image right out of fold.
         labels: int (n,).
-        folds: k of the cross-validation.
-        rope: half-width of the region of practical equivalence; 0.01 is one point.
         seed: of the bootstrap for the expected score.
         groups: int (n,), images that belong together; drawn as wholes in the bootstrap.
-        secondary: other metrics, of which less is better: name to float64 (heads, repeats·folds).
-        families: the backbone of each head, if there are several; a head is then called
-            "backbone/head", and the question about Flatten is answered for the backbone of the
-            recommended one.
-        costs: what the cheapest is judged by; ``parameters`` if None.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1.
         ValueError: lengths that do not match, repeated names or scores that are not finite.
     """
-    check_rope(rope)
-    counts = {len(names), len(scores), len(parameters), len(position_aware), len(correct)}
-    if counts != {len(set(names))} or correct.shape[1:] != labels.shape:
+    check_rope(heads.rope)
+    names, scores = heads.names, heads.scores
+    counts = {len(names), len(scores), len(heads.parameters), len(heads.position_aware)}
+    if counts != {len(set(names))} or correct.shape != (len(names), len(labels)):
         raise ValueError("names (unique), scores, parameters, position_aware, correct must match.")
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite: leave out heads whose fit has failed.")
-    sizes = np.asarray(parameters, dtype=np.int64)
-    spent = sizes if costs is None else np.asarray(costs, dtype=np.int64)
-    table = Table(
-        names, scores, sizes, position_aware, folds, rope, len(labels), dict(secondary or {})
-    )
-    chosen = cheapest_within_one_se(scores, spent, folds)
-    margins = paired_se(scores, folds)
-    expected = expected_score(correct, labels, spent, seed=seed, groups=groups, margins=margins)
-    family, place = _family(table, families, chosen)
+    costs = heads.parameters if heads.costs is None else heads.costs
+    chosen = cheapest_within_one_se(scores, costs, heads.folds)
+    margins = paired_se(scores, heads.folds)
+    expected = expected_score(correct, labels, costs, seed=seed, groups=groups, margins=margins)
+    family, place = heads.beside(chosen)
     contrast = contrast_with_gap(family)
-    return Verdict(
+    verdict = Verdict(
         flatten=contrast.word if contrast else "undecided",
-        sentence=write_sentence(table, chosen, expected, contrast, family, place),
+        sentence="",
         recommended=names[chosen],
         difference=contrast.difference if contrast else None,
         minimal_detectable=contrast.minimal_detectable if contrast else None,
@@ -143,16 +155,7 @@ def conclude(
         secondary=contrast.secondary if contrast else {},
         holm_p=contrast.holm_p if contrast else math.nan,
     )
-
-
-def _family(table: Table, families: Sequence[str] | None, chosen: int) -> tuple[Table, int]:
-    """Give the heads on the chosen one's backbone, and which of them is chosen."""
-    if families is None:
-        return table, chosen
-    home = families[chosen]
-    members = [row for row, family in enumerate(families) if family == home]
-    names = [table.names[row].removeprefix(f"{home}/") for row in members]
-    return table.of(members, names), members.index(chosen)
+    return Conclusion(verdict, heads, chosen, family, place, contrast)
 
 
 def _plain(found: Difference, names: Sequence[str]) -> dict[str, float | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headfit.report.text.numbers import percent
+
 # what a person reads beside the name of a head; see :func:`shown`
 COLUMNS = (
     "balanced accuracy, %",
@@ -33,11 +35,6 @@ def shown(row: dict[str, Any]) -> list[str]:
         f"{100 * row['overfit_gap']:.1f}",
         f"{row['train_seconds']:.1f}",
     ]
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Write a fraction as percent; a question mark for what is unknown."""
-    return "?" if value is None else f"{100 * value:.{digits}f}"
 
 
 def _row(candidate: dict[str, Any]) -> dict[str, Any]:
