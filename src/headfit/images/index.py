@@ -19,6 +19,7 @@ import numpy as np
 
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import IMAGE_SUFFIXES
+from headfit.images.targets import Targets
 from headfit.util import html as display
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -101,10 +102,14 @@ class ImageIndex:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def targets(self) -> Targets:
+        """What a model is to predict for each image: its class."""
+        return Targets(self.classes, self.labels)
+
     def counts(self) -> dict[str, int]:
         """Return how many images each class has, over all splits."""
-        numbers = np.bincount(self.labels, minlength=len(self.classes))
-        return dict(zip(self.classes, numbers.tolist(), strict=True))
+        return self.targets.counts()
 
     def path(self, i: int) -> Path:
         """Return where image ``i`` lies."""
@@ -131,9 +136,8 @@ class ImageIndex:
         parts = {split: self.splits.count(split) for split in (TRAIN, VALIDATION, TEST)}
         listed = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
         more = f" ({listed})" if set(self.splits) - {TRAIN} else ""
-        classes = len(self.classes)
         name = _show(self.root.name or self.root)
-        return f"<ImageIndex {name}: {len(self)} images{more}, {classes} classes>"
+        return f"<ImageIndex {name}: {len(self)} images{more}, {len(self.classes)} classes>"
 
     def _repr_html_(self) -> str:
         caption = (
@@ -158,9 +162,8 @@ def require_per_class(index: ImageIndex, folds: int) -> None:
 
 def _require(index: ImageIndex, fewest: int, remedy: str, purpose: str = "") -> None:
     usable = index.labels[np.array(index.splits, dtype=object) != TEST]
-    counts = np.bincount(usable, minlength=len(index.classes)).tolist()
-    pairs = zip(index.classes, counts, strict=True)
-    few = [f"{_show(name)} ({count})" for name, count in pairs if count < fewest]
+    counts = Targets(index.classes, usable).counts()
+    few = [f"{_show(name)} ({count})" for name, count in counts.items() if count < fewest]
     if few:
         raise DataError(
             f"Classes with too few images: {', '.join(few)}; "
