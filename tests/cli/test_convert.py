@@ -100,12 +100,12 @@ def arguments_of(folder: Path, extra: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("extra", "code", "words"),
     [
-        (["--to", "gem"], 2, "--to 'gem' is none of gap, flatten, low_rank"),
+        (["--to", "gem"], 2, "--to must be one of gap, flatten, low_rank. Received: 'gem'"),
         (["--to", "gap", "--rank", "2"], 2, "--rank goes with --to low_rank only"),
         (["--to", "gap", "--shared"], 2, "--shared goes with --to low_rank only"),
         (["--to", "gap", "--refit"], 2, "--refit needs images"),
         (["--to", "gap", "--preprocessing", "tf"], 2, "--preprocessing needs images"),
-        (["--to", "gap", "--data", ".", "--preprocessing", "x"], 2, "is none of none, tf"),
+        (["--to", "gap", "--data", ".", "--preprocessing", "x"], 2, "must be one of none, tf"),
         (["--to", "gap", "--out", "x.h5"], 2, "must end in .keras"),
         (["--to", "gap", "--seed", "-1"], 2, "--seed -1"),
         (["--to", "gap", "--out", "there.keras"], 2, "exists, and nothing is overwritten"),

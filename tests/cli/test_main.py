@@ -50,15 +50,20 @@ def test_help_shows_how_it_is_used(arguments: list[str], capsys: Capture) -> Non
         (["--heads", "gap-0"], 2, ["'gap-0'", "1 to 65536"]),
         (["--size", "31"], 2, ["31", "32 to 2048"]),
         (["--size", "big"], 2, ["--size", "'big'"]),
-        (["--folds", "1"], 2, ["--folds 1", "at least 3"]),
-        (["--repeats", "0"], 2, ["--repeats 0", "at least 1"]),
-        (["--seed", "-1"], 2, ["--seed -1"]),
-        (["--rope", "2"], 2, ["rope", "received 2"]),
+        (["--folds", "1"], 2, ["--folds", "1", "at least 3"]),
+        (["--repeats", "0"], 2, ["--repeats", "0", "at least 1"]),
+        (["--seed", "-1"], 2, ["--seed", "-1"]),
+        (["--rope", "2"], 2, ["rope", "2"]),
         (["--weights", "nowhere.h5"], 2, ["'nowhere.h5'", "'imagenet'", "'random'"]),
-        (["--engine", "fast"], 2, ["'fast'", "openvino"]),
+        (["--engine", "fast"], 2, ["--engine must be one of auto, openvino, keras. ", "'fast'"]),
         (["--precision", "bf16"], 2, ["'bf16'", "float32, int8"]),
         (["--feature-dtype", "int8"], 2, ["'int8'", "float16, float32"]),
-        (["--fold", "3"], 2, ["--fold", "--folds"]),
+        (["--preprocessing", "0-1"], 2, ["'0-1'", "none, tf, caffe, torch"]),
+        (["--fold", "3"], 2, ["Unknown option '--fold'. Did you mean '--folds'?"]),
+        (["--folds", "many"], 2, ["--folds must be an integer. Received: 'many'."]),
+        (["--rope", "wide"], 2, ["--rope must be a number. Received: 'wide'."]),
+        (["--folds"], 2, ["--folds needs a value."]),
+        (["more"], 2, ["unexpected extra argument (more). See headfit compare --help."]),
         (["--folds", "7"], 1, ["'blue' (6)", "7 folds"]),
     ],
 )
@@ -73,6 +78,25 @@ def test_a_wrong_call_is_one_line(
         assert word in last
     assert "Traceback" not in err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["comparre"], "Unknown command 'comparre'. Did you mean 'compare'?"),
+        (["compare"], "FOLDER is missing. See headfit compare --help."),
+        (["convert", "a.keras"], "--to is missing. See headfit convert --help."),
+        (["predict", "a", "b", "--top", "0"], "--top must be an integer of at least 1."),
+        (["ui", "run", "--port", "99999"], "--port must be an integer from 1 to 65535."),
+        (["heads", "--map", "7,7"], "--map must be three positive integers, such as 7,7,1280."),
+    ],
+)
+def test_errors_of_the_parser_read_like_all_others(
+    arguments: list[str], words: str, capsys: Capture
+) -> None:
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Error: {words}")
 
 
 def test_folders_that_hold_no_answer(tmp_path: Path, capsys: Capture) -> None:

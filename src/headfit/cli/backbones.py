@@ -1,58 +1,51 @@
-"""``headfit backbones``: what heads can stand on."""
+"""``headfit backbones``: the backbones there are."""
 
 from __future__ import annotations
 
-import json
-
 import click
-from rich import box
-from rich.table import Table
 
 from headfit.backbones import catalog
 from headfit.cli.command import Command
 from headfit.cli.console import output
+from headfit.cli.options import REPORTING
+from headfit.cli.tables import plain_table, print_json
 
 EXAMPLES = """\b
 Examples:
   headfit backbones
   headfit backbones --json
 """
-OWN = (
-    "Models of your own: --backbone FILE.keras, FILE.h5, module:function or hub:PRESET. They end "
-    "before their own pooling or flatten."
+CUSTOM = (
+    "Your own model works too: --backbone FILE.keras, FILE.h5, module:function or hub:PRESET. "
+    "It is cut before its last pooling or Flatten layer."
 )
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@REPORTING
 def command(as_json: bool, debug: bool) -> None:
-    """List the backbones with their input size and where their weights come from.
+    """List backbones with their input size and where their weights come from.
 
-    A model of your own can be one as well: see docs/backbones.md.
+    You can also use your own model: see docs/backbones.md.
     """
     records = [_record(catalog.find(name)) for name in catalog.names()]
     if as_json:
-        click.echo(json.dumps(records, indent=2))
+        print_json(records)
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("backbone")
-    table.add_column("size", justify="right")
-    table.add_column("smallest", justify="right")
-    table.add_column("weights")
+    numbers = ("size", "smallest")
+    table = plain_table(("backbone", *numbers, "weights"), numbers, edge=True)
     for record in records:
         table.add_row(*map(str, record.values()))
     console = output()
     console.print(table)
-    console.print(OWN, markup=False, highlight=False)
+    console.print(CUSTOM, markup=False)
 
 
 def _record(spec: catalog.BackboneSpec) -> dict[str, str | int]:
     package = spec.package.replace("_", "-")
-    source = f"package {package}" if package else "Keras' download, kept in its cache"
     return {
         "name": spec.name,
         "input_size": spec.size,
         "min_size": spec.min_size,
-        "weights": source,
+        "weights": f"package {package}" if package else "downloaded by Keras on first use",
     }

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import TracebackType
+from typing import TypeVar
 
-from rich import box
 from rich.console import Console
-from rich.progress import Progress, Task
-from rich.table import Table
+from rich.progress import Progress, Task, track
 
 from headfit.cli.bars import StageColumn, rate, time_left
 from headfit.cli.memory import Memory, in_words
@@ -19,6 +18,7 @@ from headfit.cli.plain import never_fails
 from headfit.cli.wording import in_command_line_words
 from headfit.progress import IMAGES, Callback, HeadScore
 
+T = TypeVar("T")
 PIPED_WIDTH = 120
 LOOK = 1.0  # seconds from one look at the memory and the clock to the next
 PAUSE = 2.0  # seconds between two images that tell of a graph being built, not of their rate
@@ -31,35 +31,23 @@ def output() -> Console:
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, emoji=False)
 
 
-def standings_table(title: str, columns: Sequence[str]) -> Table:
-    """Make an empty table of results: a first column of names, then numbers.
+def tell(line: str) -> None:
+    """Print a message on stderr, with options instead of Python's arguments."""
+    _stderr().print(in_command_line_words(line), markup=False, soft_wrap=True)
 
-    Args:
-        title: stands above it.
-        columns: names of two lines each, so that the table fits a terminal of 80 columns.
-    """
-    table = Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-        show_edge=False,
-    )
-    for number, name in enumerate(columns):
-        first = number == 0
-        table.add_column(
-            name, justify="left" if first else "right", no_wrap=not first, overflow="fold"
-        )
-    return table
+
+def tracked(steps: Iterable[T], title: str, total: int) -> Iterable[T]:
+    """Show a bar on a terminal while these steps are gone through."""
+    console = _stderr()
+    hidden = not console.is_terminal
+    return track(steps, title, total=total, console=console, transient=True, disable=hidden)
 
 
 class ConsoleCallback(Callback):
     """Shows stages as live bars on a terminal, as plain lines elsewhere; use as a context."""
 
     def __init__(self) -> None:
-        never_fails(sys.stderr)
-        self._console = Console(stderr=True, highlight=False, emoji=False)
+        self._console = _stderr()
         # rich calls a pipe a terminal where FORCE_COLOR is set; colour may be forced, bars not
         self._live = sys.stderr.isatty() and not self._console.is_dumb_terminal
         self._memory = Memory()
@@ -166,6 +154,11 @@ class ConsoleCallback(Callback):
             if not self._live and task is not None and time.monotonic() - self._spoke >= SPEAK:
                 self._spoke = time.monotonic()
                 self._say(f"{task.description}: {so_far(task)}")
+
+
+def _stderr() -> Console:
+    never_fails(sys.stderr)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def so_far(task: Task) -> str:

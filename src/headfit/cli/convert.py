@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headfit.cli.command import Command
+from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output
+from headfit.cli.options import (
+    DATA,
+    HEADS,
+    PATH,
+    PREPROCESSING_MODES,
+    REPORTING,
+    SEED,
+    option,
+)
+from headfit.cli.tables import plain_table, print_json
 
 EXAMPLES = """\b
 Examples:
@@ -25,68 +33,60 @@ Examples:
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", required=True, help="The new top: gap, flatten or low_rank.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="The .keras file to write; it must not exist.  [default: MODEL-TO.keras beside MODEL]",
+@click.argument("model", type=PATH)
+@option(
+    HEADS,
+    "--to",
+    type=click.Choice(["gap", "flatten", "low_rank"]),
+    required=True,
+    help="The new top.",
 )
-@click.option(
+@option(
+    HEADS,
     "--rank",
     type=int,
-    help="Of low_rank.  [default: the least that keeps 95 % of the squared norm]",
+    metavar="N",
+    show_default="the least that keeps 95 % of the squared norm",
+    help="Rank of low_rank.",
 )
-@click.option("--shared", is_flag=True, help="One low rank for all classes, not one for each.")
-@click.option(
+@option(HEADS, "--shared", is_flag=True, help="With low_rank, one factor shared by all classes.")
+@option(
+    DATA,
     "--data",
-    type=click.Path(path_type=Path),
-    help="Class folders of images: measure accuracy before, after, and with the top fitted anew.",
+    type=PATH,
+    metavar="FOLDER",
+    help="Class folders of images: measure the accuracy before, after, and with a refitted top.",
 )
-@click.option("--refit", is_flag=True, help="Write the top that was fitted anew on --data.")
-@click.option(
+@option(DATA, "--refit", is_flag=True, help="Write the top that was refitted on --data.")
+@option(
+    DATA,
     "--preprocessing",
-    help="For --data: none, tf, caffe or torch, if the model expects prepared pixels.",
+    type=PREPROCESSING_MODES,
+    help="How pixels of --data are scaled, if the model expects scaled pixels.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def command(
-    model: Path,
-    to: str,
-    out: Path | None,
-    rank: int | None,
-    shared: bool,
-    data: Path | None,
-    refit: bool,
-    preprocessing: str | None,
-    seed: int,
-    as_json: bool,
-    debug: bool,
-) -> None:
-    """Write MODEL with another top; MODEL itself is left as it is.
+@SEED
+@option(
+    OUTPUT,
+    "--out",
+    type=PATH,
+    metavar="PATH",
+    show_default="MODEL-TO.keras beside MODEL",
+    help="The .keras file to write. It must not exist yet.",
+)
+@REPORTING
+def command(model: Path, to: str, as_json: bool, debug: bool, **options: Any) -> None:
+    """Write MODEL with another top. MODEL itself stays unchanged.
 
     MODEL is a .keras or .h5 file that pools its last feature map with GlobalAveragePooling2D or
-    Flatten and goes on with Dense. That pooling and that layer are rewritten, all else stays.
-    gap to flatten is exact; the other ways keep what they can, and say how much.
+    Flatten, followed by Dense. The pooling and that Dense layer are rewritten; everything else
+    stays. gap to flatten is exact; the other conversions say how much they keep.
     """
     from headfit.conversion import convert  # noqa: PLC0415  (heavy)
 
     with ConsoleCallback() as callback:
-        document = convert(
-            model,
-            to,
-            out=out,
-            rank=rank,
-            shared=shared,
-            data=data,
-            refit=refit,
-            preprocessing=preprocessing,
-            seed=seed,
-            callback=callback,
-        )
+        document = convert(model, to, callback=callback, **options)
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(document)
     else:
         _show(output(), document)
 
@@ -105,9 +105,8 @@ def _show(console: Console, document: dict[str, Any]) -> None:
 
 
 def _table(document: dict[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "top's parameters", "in all", "accuracy %", "balanced %"):
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    numbers = ("top's parameters", "in all", "accuracy %", "balanced %")
+    table = plain_table(("", *numbers), numbers)
     data = document["data"] or {}
     new = _name(document)
     after = document["parameters"]["after"]

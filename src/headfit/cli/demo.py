@@ -1,4 +1,4 @@
-"""``headfit demo``: the main job on data that an install carries."""
+"""``headfit demo``: a comparison on data that comes with headfit."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.options import study_options
+from headfit.cli.options import DATA, STUDY, option, out_option
 from headfit.samples.catalog import find_sample, names, write_sample
 from headfit.util import files
 
 EXAMPLES = """\b
 Examples:
-  headfit demo                   photographs of solar cells: sound or defective?
-  headfit demo --data where      the class is where the disc lies: Flatten is necessary
-  headfit demo --data what       the class is what the patch shows, anywhere: it is not
+  headfit demo                   photographs of solar cells: intact or defective?
+  headfit demo --data where      the class depends on position: Flatten is necessary
+  headfit demo --data what       the class does not depend on position: Flatten is not necessary
 """
+MORE_HEADS = (
+    "Try other heads with --heads, for instance --heads gap,flatten,gap-1024-1024-512: two hidden "
+    "layers on gap. What is computed already is not computed again."
+)
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.option(
-    "--data", "name", default="solar-cells", show_default=True, help=f"One of {', '.join(names())}."
+@option(
+    DATA,
+    "--data",
+    "name",
+    metavar=f"[{'|'.join(names())}]",
+    default="solar-cells",
+    help="The images, and the question.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("headfit-demo"),
-    show_default=True,
-    help="Folder for report.html, model.keras, results.json, predictions.csv, suspects.csv.",
-)
-@study_options("quick")
+@out_option("headfit-demo")
+@STUDY
 def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
-    """Run a comparison on data that comes with headfit; nothing is downloaded."""
+    """Run a comparison on data that comes with headfit. Nothing is downloaded."""
     sample = find_sample(name)
     seed = options["seed"]
     folder = write_sample(
@@ -43,4 +46,5 @@ def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) ->
         click.echo(f"{sample.title} ({sample.licence})", err=True)
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 
-    run_study(folder, out, as_json, options, sample.notes)
+    more = () if options["heads"] else (MORE_HEADS,)
+    run_study(folder, out, as_json, options, (*sample.notes, *more))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from headfit.cli.command import Command
-from headfit.cli.heads import MapShape
+from headfit.cli.command import OUTPUT, Command
+from headfit.cli.console import tell
+from headfit.cli.options import (
+    CLASSES,
+    DATA,
+    DEBUG,
+    JSON,
+    MODEL,
+    PATH,
+    backbone_option,
+    map_option,
+    option,
+    out_option,
+    size_option,
+    stack,
+)
+from headfit.cli.tables import print_json
 
 EXAMPLES = """\b
 Examples:
@@ -16,29 +30,40 @@ Examples:
   headfit diagram --map 220,220,30 --classes 2 --out question.svg
   headfit diagram --image photo.jpg --classes 3 --dark --out photo.png
 """
+OPTIONS = stack(
+    backbone_option(
+        None,
+        group=MODEL,
+        metavar="NAME",
+        show_default="efficientnet_lite0",
+        help="Name of a backbone (see headfit backbones), or your own model.",
+    ),
+    size_option(group=MODEL),
+    map_option(help="Draw a map of this shape, without a backbone."),
+    CLASSES,
+    option(
+        DATA,
+        "--image",
+        type=PATH,
+        metavar="PATH",
+        help="A photograph whose feature maps are drawn as well.",
+    ),
+    option(
+        DATA,
+        "--weights",
+        metavar="WEIGHTS",
+        show_default="imagenet",
+        help="With --image: imagenet, random or a weights file.",
+    ),
+    option(OUTPUT, "--dark", is_flag=True, help="Use colours for a dark page."),
+    out_option("headfit-diagram.svg", "The .svg or .png file to write."),
+    JSON,
+    DEBUG,
+)
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.option("--backbone", help="Any that compare takes.  [default: efficientnet_lite0]")
-@click.option("--size", type=int, help="Side of the input in pixels; the backbone's own.")
-@click.option("--map", "shape", type=MapShape(), help="Draw a map of this shape; no backbone.")
-@click.option("--classes", type=click.IntRange(min=2), default=10, show_default=True)
-@click.option(
-    "--image",
-    type=click.Path(path_type=Path),
-    help="Draw real feature maps of this photograph too.",
-)
-@click.option("--weights", help="For --image: imagenet, random or a file.  [default: imagenet]")
-@click.option("--dark", is_flag=True, help="Draw for a dark page.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("headfit-diagram.svg"),
-    show_default=True,
-    help="The file to write: .svg or .png.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers drawn as JSON.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@OPTIONS
 def command(
     backbone: str | None,
     size: int | None,
@@ -51,13 +76,13 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Draw what Flatten and global average pooling make of a feature map, to scale: SVG or PNG."""
+    """Draw, to scale, what Flatten and global average pooling make of a feature map."""
     from headfit.inspection.diagram.make import Request, make_diagram  # noqa: PLC0415  (heavy)
 
     request = Request(backbone, size, shape, classes, image, weights, dark)
-    facts = make_diagram(request, out, lambda text: click.echo(text, err=True))
+    facts = make_diagram(request, out, tell)
     if as_json:
-        click.echo(json.dumps(facts, indent=2, allow_nan=False))
+        print_json(facts)
         return
     click.echo(facts["sentence"])
     click.echo(f"Written: {out}")

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
 from headfit.cli.command import Command
-from headfit.cli.console import output
+from headfit.cli.console import output, tell, tracked
+from headfit.cli.options import PATH, REPORTING, option, out_option
+from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
 from headfit.images.paths import expand
 from headfit.util import files
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from headfit.explain.explainer import Explained, Explainer
     from headfit.explain.gallery import Item
 
-T = TypeVar("T")
 SCHEMA = "headfit.explanation/1"
 SEED = 0
 EXAMPLES = """\b
@@ -34,27 +30,31 @@ Examples:
   headfit explain headfit-run/model.keras photos/ --compare gap,flatten
   headfit explain gap-run/model.keras photos/ --compare flatten-run/model.keras
 """
+MAPS = "Heat maps"
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
 @click.argument("images", nargs=-1, required=True)
-@click.option("--class", "class_", help="The class to explain (each image's most probable one).")
-@click.option(
+@option(
+    MAPS,
+    "--class",
+    "class_",
+    metavar="NAME",
+    show_default="the most probable one of each image",
+    help="Class to explain.",
+)
+@option(
+    MAPS,
     "--compare",
     "second",
-    help="Another model file, side by side; or heads that compare kept: flatten, or gap,flatten.",
+    metavar="MODEL|HEADS",
+    help="Show a second model beside the first: another model.keras, or one or two heads saved by "
+    "compare --keep, such as flatten or gap,flatten.",
 )
-@click.option("--faithfulness", is_flag=True, help="Test the maps by deletion and insertion.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("headfit-explain"),
-    show_default=True,
-    help="Folder for the pictures.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@option(MAPS, "--faithfulness", is_flag=True, help="Test the maps by deletion and insertion.")
+@out_option("headfit-explain", "Folder for the pictures.")
+@REPORTING
 def command(
     model: Path,
     images: tuple[str, ...],
@@ -67,33 +67,29 @@ def command(
 ) -> int:
     """Draw which parts of IMAGES speak for a class and which against it, in logits.
 
-    MODEL is a model.keras that headfit wrote; IMAGES are image files, folders (all images below
-    them) or patterns. A picture of each and sheet.png go to the folder --out. A file that cannot be
-    read is reported and does not stop the others; the exit code is 1 only if none could be read.
+    MODEL is a model.keras written by headfit. IMAGES are image files, folders (searched with their
+    sub-folders) or patterns. Each image becomes a picture; sheet.png holds them all. Files that
+    cannot be read are reported and skipped; the exit code is 1 only if no file could be read.
     """
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.explain.explainer import Explainer  # noqa: PLC0415
 
-    stderr = Console(stderr=True, highlight=False, emoji=False)
     names = expand(images)
     files.check_writable(out)
-    models = [
-        Explainer(path, lambda line: stderr.print(line, markup=False, soft_wrap=True))
-        for path in _compared(model, second)
-    ]
-    found = gallery.explain_files(models, names, class_)
-    items = list(_tracked(found, "Explaining", len(names), stderr))
+    models = [Explainer(path, tell) for path in _compared(model, second)]
+    explained = gallery.explain_files(models, names, class_)
+    items = list(tracked(explained, "Explaining", len(names)))
     drawn = gallery.write_pictures(models, items, out)
-    pictures = list(_tracked(drawn, "Drawing", len(items), stderr))
+    pictures = list(tracked(drawn, "Drawing", len(items)))
     tests: list[dict[str, Any] | None] = [None for _ in models]
     if faithfulness and any(item.found for item in items):
-        tests = [_test(each, items, column, stderr) for column, each in enumerate(models)]
+        tests = [_test(each, items, column) for column, each in enumerate(models)]
     if as_json:
-        click.echo(json.dumps(_document(models, items, pictures, tests), indent=2))
+        print_json(_document(models, items, pictures, tests))
     else:
         _show(models, items, pictures, tests)
         if any(pictures):
-            stderr.print(f"Written: {out / gallery.SHEET}", markup=False, soft_wrap=True)
+            tell(f"Written: {out / gallery.SHEET}")
     return 0 if any(pictures) else 1
 
 
@@ -130,17 +126,12 @@ def _compared(model: Path, second: str | None) -> list[Path]:
     return pair
 
 
-def _tracked(steps: Iterable[T], what: str, total: int, console: Console) -> Iterable[T]:
-    hidden = not console.is_terminal
-    return track(steps, what, total=total, console=console, transient=True, disable=hidden)
-
-
-def _test(model: Explainer, items: list[Item], column: int, console: Console) -> dict[str, Any]:
+def _test(model: Explainer, items: list[Item], column: int) -> dict[str, Any]:
     from headfit.explain import faithfulness, gallery  # noqa: PLC0415  (heavy)
 
     steps = gallery.measure_maps(model, items, column, SEED)
     count = len(gallery.tested(items))
-    return faithfulness.summary(list(_tracked(steps, "Testing the maps", count, console)), SEED)
+    return faithfulness.summary(list(tracked(steps, "Testing the maps", count)), SEED)
 
 
 def _document(
@@ -195,18 +186,16 @@ def _show(
     tests: list[dict[str, Any] | None],
 ) -> None:
     console = output()
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("image", "class", "head", "probability", "logit", "bias", "error", "picture"):
-        right = name in ("probability", "logit", "bias", "error")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    numbers = ("probability", "logit", "bias", "error")
+    table = plain_table(("image", "class", "head", *numbers, "picture"), numbers, edge=True)
     for item, picture in zip(items, pictures, strict=True):
         if picture is None:
-            table.add_row(_plain(item.path), "", "", "", "", "", "", _plain(item.error))
+            table.add_row(literal(item.path), "", "", "", "", "", "", literal(item.error))
         for model, one in zip(models, item.found, strict=False):
-            numbers = f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"
-            cells = [item.path, model.record.classes[one.target], model.record.head, *numbers]
+            cells = [item.path, model.record.classes[one.target], model.record.head]
+            cells += [f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"]
             cells += [f"{one.completeness_error:.1g}", picture.name if picture else ""]
-            table.add_row(*map(_plain, cells))
+            table.add_row(*map(literal, cells))
     console.print(table)
     methods = {
         model.record.head: one.method
@@ -222,17 +211,11 @@ def _show(
 
 def _test_table(head: str, test: dict[str, Any]) -> Table:
     title = f"{head}: area under the probability, {test['images']} images"
-    table = Table(title=_plain(title), title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("", "this map", "random", "from the centre", "better than random"):
-        table.add_column(name, justify="right" if name else "left")
+    numbers = ("this map", "random", "from the centre", "better than random")
+    table = plain_table(("", *numbers), numbers, title=title, edge=True)
     for kind, sense in (("deletion", "less is better"), ("insertion", "more is better")):
         areas = test[kind]
         values = [f"{areas[order]:.3f}" for order in ("map", "random", "centre")]
         share = f"{100 * areas['better_than_random']:.0f} % of images"
         table.add_row(f"{kind} ({sense})", *values, share)
     return table
-
-
-def _plain(text: str) -> Text:
-    """Text that rich shows as it is: a class called [red] is only a name."""
-    return Text(text.encode("utf-8", "backslashreplace").decode())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from headfit.cli.command import Command
 from headfit.cli.console import output
+from headfit.cli.options import HEADS, MODEL, REPORTING, option, size_option
+from headfit.cli.tables import literal, plain_table, print_json
 from headfit.inspection.inspect import inspect
 
 MILLION = 10**6
@@ -28,19 +27,22 @@ Examples:
 
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model")
-@click.option(
-    "--size",
-    type=int,
-    help="Side of the input in pixels.  [default: the model's own; 224 if it is open]",
-)
-@click.option(
+@size_option(group=MODEL, show_default="from the model, else 224")
+@option(
+    MODEL,
     "--classes",
     type=int,
-    help="How many classes there are.  [default: what the model has; 1000 if it does not say]",
+    metavar="N",
+    show_default="from the model, else 1000",
+    help="Number of classes.",
 )
-@click.option("--head", help="Ask for one head, a chain such as gap-1024 or flatten-4096-4096.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@option(
+    HEADS,
+    "--head",
+    metavar="HEAD",
+    help="Show what this one head would cost, for instance gap-1024 or flatten-4096-4096.",
+)
+@REPORTING
 def command(
     model: str,
     size: int | None,
@@ -49,15 +51,15 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Take MODEL apart: where the feature map ends, what its head holds, what others would cost.
+    """Show what MODEL is made of, what other heads would cost, and mistakes found in it.
 
-    MODEL is a .keras or .h5 file, or the name of a backbone, which is shown with the top that it
-    was published with. A file is also searched for well-known mistakes. Nothing is downloaded, and
-    no code in a file is run.
+    MODEL is a .keras or .h5 file, or the name of a backbone, which is shown with its published top.
+    Files are also searched for well-known mistakes. Nothing is downloaded, and no code in a file is
+    run.
     """
     document = inspect(model, size, classes, head)
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         _show(output(), document)
 
@@ -92,14 +94,15 @@ def _title(document: dict[str, Any]) -> str:
 
 
 def _layers(document: dict[str, Any]) -> Table:
-    table = _table(("layer", "type", "output", "parameters", "% of model", "multiply-adds"), 3)
+    numbers = ("parameters", "% of model", "multiply-adds")
+    table = plain_table(("layer", "type", "output", *numbers), numbers)
     total = document["parameters"]["total"]
     before = [layer for layer in document["layers"] if layer["part"] == "backbone"]
     for number, layer in enumerate(document["layers"]):
         cells = (layer["name"], layer["type"], _shape(layer["output_shape"]))
         count, work = layer["parameters"], layer["multiply_adds"]
         table.add_row(
-            *map(_plain, cells),
+            *map(literal, cells),
             f"{count:,}" if count else "",
             f"{100 * count / total:.1f}" if count else "",
             f"{work:,}" if work else "",
@@ -120,8 +123,8 @@ def _cost(document: dict[str, Any]) -> str:
 
 
 def _alternatives(document: dict[str, Any]) -> Table:
-    columns = ("head instead", "features", "its parameters", "in all", "% of all")
-    table = _table(columns, 1)
+    numbers = ("features", "its parameters", "in all", "% of all")
+    table = plain_table(("head instead", *numbers), numbers)
     for other in document["alternatives"]:
         own, total = other["parameters"]["head"], other["parameters"]["total"]
         table.add_row(
@@ -131,13 +134,6 @@ def _alternatives(document: dict[str, Any]) -> Table:
             f"{total:,}",
             f"{100 * own / total:.1f}",
         )
-    return table
-
-
-def _table(columns: tuple[str, ...], left: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number < left else "right", overflow="fold")
     return table
 
 
@@ -151,8 +147,3 @@ def _bytes(count: int) -> str:
 
 def _millions(count: int) -> str:
     return f"{count / MILLION:,.1f} million" if count >= MILLION / 10 else f"{count:,}"
-
-
-def _plain(text: str) -> Text:
-    """Text that rich shows as it is: a layer called [red] is only a name."""
-    return Text(text.encode("utf-8", "backslashreplace").decode())

@@ -1,4 +1,4 @@
-"""The command ``headfit``: finds the sub-command, turns errors into one line and an exit code."""
+"""The command ``headfit``: finds the command, turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any
 import click
 
 from headfit import __version__
-from headfit.errors import HeadfitError
+from headfit.cli.command import describe_click_error
+from headfit.errors import HeadfitError, UnknownNameError
 
 # module and help line, so that `headfit --help` imports none of them
 COMMANDS = {
     "compare": "Compare heads on your images, and train the best one.",
     "demo": "Run a comparison on data that comes with headfit.",
-    "rank": "Order backbones by a quick test on your images.",
-    "ui": "Serve the page of a run while it goes on.",
-    "report": "Write the page of a run anew, from its numbers.",
-    "predict": "Classify images with a model that compare made.",
+    "rank": "Rank backbones by a quick test on your images.",
+    "ui": "Serve the live page of a run.",
+    "report": "Write the page of a run again, from its numbers.",
+    "predict": "Classify images with a model made by compare.",
     "explain": "Draw where a model looks: heat maps over your images.",
-    "inspect": "Take a backbone or a saved model apart, and find mistakes in it.",
+    "inspect": "Show what a backbone or a saved model is made of, and find mistakes.",
     "convert": "Give a trained model another top: gap, flatten or low_rank.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",
@@ -39,10 +40,10 @@ class LazyGroup(click.Group):
         """Give the names in the order of a first visit."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Import the module of one command."""
         if cmd_name not in COMMANDS:
-            return None
+            raise UnknownNameError("command", cmd_name, COMMANDS)
         command: click.Command = importlib.import_module(f"headfit.cli.{cmd_name}").command
         return command
 
@@ -55,13 +56,13 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with: headfit demo, or: headfit compare my-photos",
+    epilog="Start with: headfit demo, or: headfit compare my-photos",
 )
 @click.version_option(__version__, prog_name="headfit")
 def group() -> None:
-    """Which head goes on this pretrained backbone? Is Flatten necessary? Measured on your images.
+    """Which head suits a pretrained backbone on your images? Is Flatten necessary? Measured.
 
-    Exit codes: 0 done; 1 could not be done; 2 the call is wrong; 130 interrupted.
+    Exit codes: 0 done; 1 could not be done; 2 wrong call; 130 interrupted.
     """
 
 
@@ -79,38 +80,41 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    # Pillow's remarks on damaged metadata are no news to someone who looks at the result
+    # Pillow warns of damaged metadata, which nobody needs to know who looks at the result
     warnings.filterwarnings("ignore", module="PIL")
-    given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
     try:
-        result: Any = group.main(args=given, prog_name="headfit", standalone_mode=False)
+        result: Any = group.main(args=arguments, prog_name="headfit", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        print_error(f"Error: {describe_click_error(error)}")
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say_error("Interrupted. What was computed is kept: run the same command to go on.")
+        print_error("Interrupted. Finished work is kept: run the same command to continue.")
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read our output has gone; the interpreter must not complain about it at exit
+        # the reader of our output has gone; the interpreter must not complain about it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except HeadfitError as error:
         if debug:
             traceback.print_exc()
-        say_error(f"Error: {error}")
+        print_error(f"Error: {error}")
         return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
         hint = "" if debug else " Run it again with --debug to see where, and please report it."
-        say_error(f"Error: {type(error).__name__}: {error}.{hint}")
+        print_error(f"Error: {type(error).__name__}: {error}.{hint}")
         return 1
 
 
-def say_error(text: str) -> None:
-    """Print one line to stderr, whatever the text holds."""
+def print_error(text: str) -> None:
+    """Print one line to stderr, whatever characters the text holds."""
     line = " ".join(text.split())
     click.echo(line.encode("utf-8", "backslashreplace").decode("utf-8"), err=True)
 

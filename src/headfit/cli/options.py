@@ -1,148 +1,234 @@
-"""Options that several commands share."""
+"""Options that several commands share, in the groups of their help."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-Command = Callable[..., Any]
+from headfit.cli.command import OUTPUT, Option
+from headfit.errors import UsageError
+from headfit.heads.presets import DEFAULT_HEADS
 
-_GROUPING = (
-    click.option(
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+PATH = click.Path(path_type=Path)
+PREPROCESSING_MODES = click.Choice(["none", "tf", "caffe", "torch"])
+DATA, MODEL, BACKBONE, HEADS, PROTOCOL = "Data", "Model", "Backbone", "Heads", "Protocol"
+
+
+def option(group: str, *declarations: str, **attributes: Any) -> Decorator:
+    """Make an option of a group; attributes are those of :func:`click.option`."""
+    attributes.setdefault("show_default", attributes.get("default") is not None)
+    return click.option(*declarations, cls=Option, group=group, **attributes)
+
+
+def stack(*options: Decorator) -> Decorator:
+    """Join options to one decorator; the first stands first in the help."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return add
+
+
+def backbone_option(
+    default: str | None = "efficientnet_lite0",
+    *,
+    name: str = "backbone",
+    group: str = BACKBONE,
+    **attributes: Any,
+) -> Decorator:
+    """Make ``--backbone``; attributes as for :func:`option`."""
+    words = {
+        "default": default,
+        "metavar": "NAMES",
+        "help": "Name of a backbone (see headfit backbones), or your own model: FILE.keras, "
+        "FILE.h5, module:function or hub:PRESET. Several, separated by commas, are compared.",
+    }
+    return option(group, "--backbone", name, **(words | attributes))
+
+
+def size_option(group: str = BACKBONE, **attributes: Any) -> Decorator:
+    """Make ``--size``; attributes as for :func:`option`."""
+    words = {
+        "type": int,
+        "metavar": "PIXELS",
+        "show_default": "the backbone's own",
+        "help": "Side of the square input in pixels.",
+    }
+    return option(group, "--size", **(words | attributes))
+
+
+def read_map_shape(text: str) -> tuple[int, int, int]:
+    """Read ``"7,7,1280"``."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise UsageError.invalid("shape", text, "three positive integers, such as 7,7,1280")
+    height, width, channels = map(int, parts)
+    return height, width, channels
+
+
+def map_option(**attributes: Any) -> Decorator:
+    """Make ``--map``; attributes as for :func:`option`."""
+    return option(MODEL, "--map", "shape", type=read_map_shape, metavar="H,W,C", **attributes)
+
+
+def out_option(default: str, words: str = "Folder for the results.") -> Decorator:
+    """Make ``--out`` with its default."""
+    return option(OUTPUT, "--out", type=PATH, metavar="PATH", default=Path(default), help=words)
+
+
+FOLDER = click.argument("images", metavar="FOLDER", type=PATH)
+WEIGHTS = option(
+    BACKBONE,
+    "--weights",
+    default="imagenet",
+    metavar="WEIGHTS",
+    help="imagenet, random, or a weights file without the top: one for all backbones, or one for "
+    "each, separated by commas.",
+)
+PREPROCESSING = option(
+    BACKBONE,
+    "--preprocessing",
+    type=PREPROCESSING_MODES,
+    show_default="what the model brings, else none",
+    help="How pixels are scaled for your own model: none (0 to 255), tf (-1 to 1), caffe or torch.",
+)
+ENGINE = option(
+    BACKBONE,
+    "--engine",
+    type=click.Choice(["auto", "openvino", "keras"]),
+    default="auto",
+    help="What runs the backbone. auto takes OpenVINO, and Keras where OpenVINO cannot.",
+)
+GROUPING = stack(
+    option(
+        DATA,
         "--groups",
-        help="Images that belong together and must not be torn apart: a CSV file with columns "
-        "path,group, or a regular expression on the path, such as 'patient(\\d+)'.",
+        metavar="CSV|REGEX",
+        help="Images that must stay together: a CSV file with the columns path and group, or a "
+        "regular expression on the path, such as 'patient(\\d+)'.",
     ),
-    click.option(
+    option(
+        DATA,
         "--near-duplicates/--no-near-duplicates",
         default=True,
-        show_default=True,
-        help="Find near-duplicates, and keep them in one fold.",
+        help="Find near-duplicate images and keep them together.",
     ),
 )
-_STUDY = (
-    click.option("--seed", type=int, default=0, show_default=True, help="Of every random step."),
-    click.option(
+CLASSES = option(
+    MODEL,
+    "--classes",
+    type=click.IntRange(min=2),
+    default=10,
+    metavar="N",
+    help="Number of classes.",
+)
+SEED = option(PROTOCOL, "--seed", type=int, default=0, help="Random seed.")
+DEBUG = option(OUTPUT, "--debug", is_flag=True, help="Show a traceback on errors.")
+JSON = option(OUTPUT, "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+REPORTING = stack(JSON, DEBUG)
+"""The last options of a command that prints a table."""
+
+STUDY = stack(
+    GROUPING,
+    backbone_option(),
+    WEIGHTS,
+    PREPROCESSING,
+    size_option(
+        type=str,
+        help="Side of the square input in pixels. Several, such as 96,160,224, are compared.",
+    ),
+    option(
+        BACKBONE,
+        "--cut",
+        metavar="LAYERS",
+        show_default="the backbone's end",
+        help="Layer whose output is the feature map. Several, such as block4_pool,block5_pool, "
+        "are compared; a+b joins two layers.",
+    ),
+    ENGINE,
+    option(
+        BACKBONE,
+        "--precision",
+        type=click.Choice(["float32", "int8"]),
+        default="float32",
+        help="Arithmetic of the backbone. int8 is faster on some processors; what it does to the "
+        "scores is measured.",
+    ),
+    option(
+        BACKBONE,
+        "--feature-dtype",
+        type=click.Choice(["float16", "float32"]),
+        default="float16",
+        help="How feature maps are stored. float32 takes twice the space.",
+    ),
+    option(
+        HEADS,
+        "--heads",
+        metavar="HEADS",
+        show_default=",".join(DEFAULT_HEADS),
+        help="Heads to compare, separated by commas: chains such as gap, gem-512 or "
+        "gap-dropout0.4-1024 (see headfit heads), module:function, or a saved model FILE.keras.",
+    ),
+    option(
+        HEADS,
+        "--keep",
+        metavar="HEADS",
+        help="Heads that are saved as models as well, in the folder heads of the results: for "
+        "predict, and for explain --compare.",
+    ),
+    option(
+        PROTOCOL,
+        "--protocol",
+        type=click.Choice(["quick", "standard", "thorough"]),
+        default="standard",
+        help="quick: 1 × 5 folds, and fewer settings tried for heads with hidden layers; "
+        "standard: 5 × 10 folds; thorough: 10 × 10 folds.",
+    ),
+    option(PROTOCOL, "--quick", is_flag=True, help="Short for --protocol quick."),
+    option(
+        PROTOCOL,
         "--folds",
         type=int,
-        help="Of the cross-validation, the same for every head.  [default: the protocol's]",
+        metavar="N",
+        show_default="from --protocol",
+        help="Number of cross-validation folds, at least 3.",
     ),
-    click.option(
-        "--repeats", type=int, help="How often the folds are drawn.  [default: the protocol's]"
+    option(
+        PROTOCOL,
+        "--repeats",
+        type=int,
+        metavar="N",
+        show_default="from --protocol",
+        help="Number of cross-validations, each with new folds.",
     ),
-    click.option(
-        "--size",
-        help="Side of the input in pixels; several, such as 96,160,224, are compared.  "
-        "[default: the backbone's own]",
-    ),
-    click.option(
-        "--cut",
-        help="Layer whose output is the feature map; several, such as block4_pool,block5_pool, "
-        "are compared in one pass; a+b joins the averages of two.  [default: the backbone's end]",
-    ),
-    click.option(
-        "--backbone",
-        default="efficientnet_lite0",
-        show_default=True,
-        help="Any of keras.applications, in any spelling, efficientnet_lite0, 1, 2, or a model of "
-        "your own: a .keras or .h5 file, module:function, hub:preset; several, separated by "
-        "commas, are compared.",
-    ),
-    click.option(
-        "--preprocessing",
-        help="Of pixels for a model of your own: none, tf (-1 to 1), torch or caffe.  "
-        "[default: what the model brings, else none]",
-    ),
-    click.option(
-        "--weights",
-        default="imagenet",
-        show_default=True,
-        help="imagenet, random, or a weights file of the backbone without its top; one for all "
-        "backbones, or one for each.",
-    ),
-    click.option(
-        "--heads",
-        help="Chains such as gap,flatten,gem-512,gap-dropout0.4-1024, or heads of your own: "
-        "module:function, a saved Keras model my_head.keras.  "
-        "[default: gap, flatten, gmp, avgmax, gem, gap-1024-1024-512]",
-    ),
-    click.option(
-        "--keep",
-        help="Heads of these that become models too, such as gap,flatten, in the folder heads "
-        "beside model.keras: for predict, and side by side in explain.",
-    ),
-    click.option(
+    option(
+        PROTOCOL,
         "--rope",
         type=float,
         default=0.01,
-        show_default=True,
-        help="A difference in balanced accuracy that does not matter to you.",
+        metavar="FRACTION",
+        help="Largest difference in balanced accuracy that does not matter to you.",
     ),
-    click.option(
+    option(
+        PROTOCOL,
         "--where/--no-where",
         default=True,
-        show_default=True,
-        help="Measure how much it matters where things are.",
+        help="Measure how much it matters where things are in the image.",
     ),
-    click.option(
+    option(
+        PROTOCOL,
         "--curve/--no-curve",
         default=True,
-        show_default=True,
-        help="Measure learning curves, and what more images would bring.",
+        help="Measure learning curves, and estimate what more images would bring.",
     ),
-    click.option(
-        "--engine",
-        default="auto",
-        show_default=True,
-        help="auto, openvino or keras; auto falls back to Keras and says so.",
-    ),
-    click.option(
-        "--precision",
-        default="float32",
-        show_default=True,
-        help="float32, or int8: faster on some processors, and what it changes is measured.",
-    ),
-    click.option(
-        "--feature-dtype",
-        default="float16",
-        show_default=True,
-        help="How feature maps are stored: float16, or float32 in twice the space.",
-    ),
-    click.option(
-        "--watch", is_flag=True, help="Serve a page of the run while it goes on, on this machine."
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print results.json on stdout, no table."),
-    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    SEED,
+    option(OUTPUT, "--watch", is_flag=True, help="Serve a live page of the run on this machine."),
+    REPORTING,
 )
-
-
-def grouping_options(command: Command) -> Command:
-    """Add the options that say which images belong together."""
-    return _added(command, _GROUPING)
-
-
-def study_options(protocol: str) -> Callable[[Command], Command]:
-    """Add the options of a comparison, with this protocol as the default."""
-
-    return lambda command: _added(command, (*_protocol(protocol), *_GROUPING, *_STUDY))
-
-
-def _added(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _protocol(default: str) -> tuple[Callable[[Command], Command], ...]:
-    return (
-        click.option(
-            "--protocol",
-            callback=lambda context, option, value: value or default,
-            help="quick: 1 × 5 folds, and one trial for heads with hidden layers; standard: "
-            "5 × 10; thorough: 10 × 10. The price is printed before it starts.  "
-            f"[default: {default}]",
-        ),
-        click.option("--quick", is_flag=True, help="The same as --protocol quick."),
-    )
+"""The options of a comparison of heads."""

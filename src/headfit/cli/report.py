@@ -1,4 +1,4 @@
-"""``headfit report``: the page of a run, anew."""
+"""``headfit report``: write the page of a run again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
+from headfit.cli.options import DATA, DEBUG, PATH, option
 from headfit.errors import DataError, UsageError
 
 EXAMPLES = """\b
@@ -19,17 +20,20 @@ Examples:
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
+@click.argument("run", type=PATH)
+@option(
+    DATA,
     "--images",
-    type=click.Path(path_type=Path),
-    help="Where the images are now.  [default: where the run read them]",
+    type=PATH,
+    metavar="FOLDER",
+    show_default="where the run read them",
+    help="Where the images are now.",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@DEBUG
 def command(run: Path, images: Path | None, debug: bool) -> None:
-    """Write report.html into RUN anew, from its results.json and predictions.csv.
+    """Write RUN/report.html again, from results.json and predictions.csv in RUN.
 
-    Nothing is computed; small pictures come from the images if they are still there.
+    Nothing is computed. Thumbnails come from the images, if they are still there.
     """
     from jinja2 import UndefinedError  # noqa: PLC0415  (heavy)
 
@@ -37,7 +41,7 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
     from headfit.report.view import image_folder  # noqa: PLC0415
 
     if images is not None and not images.is_dir():
-        raise UsageError(f"--images '{images}' is not a folder; expected that of the run's images.")
+        raise UsageError.invalid("images", str(images), "the folder of the run's images")
     results = _results(run / "results.json")
     table = run / "predictions.csv"
     try:
@@ -45,11 +49,11 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
         folder = images or image_folder(results)
         write_report(run / NAME, results, predictions, folder, anew=True)
     except UnicodeDecodeError as error:
-        raise DataError(f"'{table}' is not UTF-8 text; run compare anew.") from error
+        raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
         raise DataError(
-            f"'{run / 'results.json'}' lacks what the page shows ({error}); it may be of another "
-            f"version. Run compare anew."
+            f"'{run / 'results.json'}' lacks values that the page shows ({error}): another version "
+            f"may have written it. Run compare again."
         ) from error
     click.echo(f"Written: {run / NAME}")
 
@@ -59,15 +63,14 @@ def _results(path: Path) -> dict[str, Any]:
         results = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(
-            f"'{path}' cannot be read: {error.strerror}; expected the folder that compare wrote."
+            f"Cannot read '{path}': {error.strerror}. RUN must be a folder written by compare."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"'{path}' is not JSON: {error}. Run compare anew.") from error
+        raise DataError(f"'{path}' is not valid JSON: {error}. Run compare again.") from error
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema != "headfit.results/1":
         raise DataError(
-            f"'{path}' has schema {schema!r}; this version reads headfit.results/1. "
-            f"Use the headfit that wrote it."
+            f"'{path}' has schema {schema!r}, and this version reads headfit.results/1. Use the "
+            f"version of headfit that wrote it."
         )
-    found: dict[str, Any] = results
-    return found
+    return dict(results)

@@ -6,15 +6,13 @@ Importing this takes two seconds, so commands do it when they run and not for th
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-
-from headfit.cli.console import ConsoleCallback, output
+from headfit.cli.console import ConsoleCallback, output, tell
 from headfit.cli.show import show_study
+from headfit.cli.tables import print_json
 from headfit.cli.watching import until_interrupted
 from headfit.cli.wording import CommandLineWords, command_line_errors
 from headfit.monitor.record import Recorder
@@ -25,7 +23,7 @@ from headfit.util import files
 def run_study(
     folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
 ) -> None:
-    """Compare, save and show; the page is served meanwhile if ``--watch`` asks for it."""
+    """Compare, save and show; serve the page meanwhile with ``--watch``."""
     if options.pop("quick"):
         options["protocol"] = "quick"
     watch = options.pop("watch")
@@ -46,7 +44,7 @@ def run_study(
 
 def _show(results: dict[str, Any], out: Path, as_json: bool, notes: tuple[str, ...]) -> None:
     if as_json:
-        click.echo(json.dumps(results, indent=2))
+        print_json(results)
         return
     console = output()
     show_study(console, results, str(out))
@@ -61,7 +59,7 @@ def _served(recorder: Recorder, out: Path) -> Iterator[None]:
 
     site = Site(recorder.to_dict, out)
     with serving(site) as address:
-        click.echo(f"Watch: {address}", err=True)
+        tell(f"Watch: {address}")
         try:
             yield
         except BaseException:

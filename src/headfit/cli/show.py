@@ -9,9 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from headfit.cli.console import standings_table
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
+from headfit.cli.tables import standings_table
 from headfit.model.metadata import kept_models
 from headfit.report.text.numbers import percent
 from headfit.report.text.table import shown, table_rows

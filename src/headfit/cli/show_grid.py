@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from headfit.cli.console import standings_table
+from headfit.cli.tables import standings_table
 
 HEADS = 6  # columns that a terminal has room for
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
 
 from headfit.backbones.weights import IMAGENET
-from headfit.cli.console import ConsoleCallback, output, standings_table
+from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
+from headfit.cli.tables import print_json, standings_table
 from headfit.runs.rank import rank
 from headfit.runs.ranking import shown
 from headfit.study.ranking.results import label
@@ -33,7 +32,7 @@ def run_ranking(folder: Path, as_json: bool, **arguments: Any) -> None:
     with ConsoleCallback() as callback:
         ranking = rank(folder, callback=callback, **arguments)
     if as_json:
-        click.echo(json.dumps(ranking.results, indent=2))
+        print_json(ranking.results)
     else:
         show_ranking(output(), ranking.results)
 

@@ -1,4 +1,4 @@
-"""``headfit ui``: look on while a run goes on, from another terminal."""
+"""``headfit ui``: the live page of a run, from another terminal."""
 
 from __future__ import annotations
 
@@ -7,33 +7,40 @@ from pathlib import Path
 import click
 
 from headfit.cli.command import Command
+from headfit.cli.console import tell
+from headfit.cli.options import DEBUG, PATH, option
 
 EXAMPLES = """\b
 Examples:
-  headfit ui headfit-run                  the run that compare --out headfit-run is making
+  headfit ui headfit-run                  the run of compare --out headfit-run
   headfit ui headfit-run --port 8642      the same address each time
 """
+SERVER = "Server"
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
+@click.argument("run", type=PATH)
+@option(
+    SERVER,
     "--port",
     type=click.IntRange(1, 65535),
-    help="To listen on.  [default: any that is free]",
+    metavar="N",
+    show_default="any free port",
+    help="Port to listen on.",
 )
-@click.option(
+@option(
+    SERVER,
     "--host",
     default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; any but the default lets others look on.",
+    metavar="ADDRESS",
+    help="Address to listen on. Any but the default lets other machines see the run.",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@DEBUG
 def command(run: Path, port: int | None, host: str, debug: bool) -> None:
-    """Serve the page of RUN, the folder of a run that goes on or is done, until Ctrl-C.
+    """Serve the page of RUN, the folder of a run, until Ctrl-C.
 
-    While the run goes on, the page shows its progress by stage and the scores of each head as they
-    come; then it becomes report.html.
+    During the run the page shows its progress and the scores of each head as they come. When the
+    run is done, it becomes report.html.
     """
     from headfit.cli.watching import until_interrupted  # noqa: PLC0415  (heavy)
     from headfit.monitor.folder import RunFolder  # noqa: PLC0415
@@ -43,10 +50,9 @@ def command(run: Path, port: int | None, host: str, debug: bool) -> None:
     site = Site(RunFolder(run).progress, run)
     with serving(site, host, port or 0) as address:
         if not is_loopback(host):
-            click.echo(
-                f"WARNING: on {host} everyone who can reach this machine sees the run, its report "
-                f"and the images in it.",
-                err=True,
+            tell(
+                f"WARNING: everyone who can reach this machine at {host} can see the run, its "
+                f"report and the images in it."
             )
-        click.echo(f"Watch: {address}", err=True)
+        tell(f"Watch: {address}")
         until_interrupted()
