@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.custom.spec import FORMAT as OWN_FORMAT
 from headfit.errors import UsageError, WeightsError
 from headfit.util import digests
 
@@ -56,7 +55,7 @@ def weights_identity(spec: BackboneSpec, weights: str) -> str:
     """
     if spec.own:
         check_weights(weights, spec)
-        return f"own/{OWN_FORMAT}/{spec.digest}"
+        return f"own/{BACKBONES.format}/{spec.digest}"
     if weights == RANDOM:
         return "random/1"  # another number whenever other weights are drawn
     if weights != IMAGENET:

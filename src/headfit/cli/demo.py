@@ -10,7 +10,7 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.options import DATA, STUDY, option, out_option
 from headfit.samples.catalog import find_sample, names, write_sample
-from headfit.util import files
+from headfit.util.cache import SAMPLES
 
 EXAMPLES = """\b
 Examples:
@@ -39,9 +39,7 @@ def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) ->
     """Run a comparison on data that comes with headfit. Nothing is downloaded."""
     sample = find_sample(name)
     seed = options["seed"]
-    folder = write_sample(
-        sample.name, files.home() / "samples" / f"{sample.name}-{seed}", seed=seed
-    )
+    folder = write_sample(sample.name, SAMPLES.path(f"{sample.name}-{seed}"), seed=seed)
     if not as_json:
         click.echo(f"{sample.title} ({sample.licence})", err=True)
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)

@@ -72,7 +72,7 @@ def convert(
     folder = None if data is None else Path(data)
     request = Request(path, to, target, rank, shared, folder, refit, preprocessing, seed)
     request.check()
-    with tempfile.TemporaryDirectory(prefix="headfit-") as place:
+    with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as place:
         return _Conversion(request, Path(place), callback or Callback()).run()
 
 

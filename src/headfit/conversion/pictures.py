@@ -17,7 +17,8 @@ from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.images.index import TEST, ImageIndex
 from headfit.progress import IMAGES, Callback
 from headfit.study.protocol.metrics import accuracy, balanced_accuracy
-from headfit.util import digests, files
+from headfit.util import digests
+from headfit.util.cache import FEATURES
 
 Scores = dict[str, float]
 
@@ -88,7 +89,7 @@ def look(
         "contract": subject.contract.to_dict(),
         "graphs": subject.graphs,
     }
-    store = FeatureStore(files.home() / "features" / digests.of_data(key))
+    store = FeatureStore(FEATURES.path(digests.of_data(key)))
     (found,) = extract(
         index,
         subject.contract,

@@ -103,7 +103,7 @@ class Source:
         Returns:
             float32 (n, H, W), and the logit of each class for a map of zeros, float64 (K,).
         """
-        with tempfile.TemporaryDirectory(prefix="headfit-") as name:
+        with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as name:
             folder = Path(name)
             np.save(folder / "maps.npy", maps)
             request = {
@@ -151,7 +151,7 @@ class Source:
         return built
 
     def _keras(self, pixels: np.ndarray) -> Rows:
-        with tempfile.TemporaryDirectory(prefix="headfit-") as name:
+        with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as name:
             folder = Path(name)
             contract = self._record.contract
             probes = probe_images(contract.height, contract.width)

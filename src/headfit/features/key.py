@@ -7,8 +7,7 @@ from headfit.backbones.engines.interface import FLOAT32, INT8
 from headfit.backbones.weights import weights_identity
 from headfit.images.contract import Contract
 from headfit.util import digests
-
-FORMAT = 3
+from headfit.util.cache import FEATURES
 
 
 def feature_key(
@@ -34,7 +33,7 @@ def feature_key(
     """
     return digests.of_data(
         {
-            "format": FORMAT,
+            "format": FEATURES.format,
             "backbone": spec.name,
             "weights": weights_identity(spec, weights),
             "contract": contract.to_dict(),

@@ -56,14 +56,7 @@ class FeatureStore:
 
     def noted(self) -> Noted | None:
         """Give what :meth:`note` was given; None for a new store or a damaged note."""
-        try:
-            record = json.loads((self.folder / "facts.json").read_text("utf-8"))
-            path = self.folder / f"probe-{record['probe']}.npy"
-            if digests.of_file(path) != record["probe"]:
-                return None
-            return record["facts"], np.load(path, allow_pickle=False)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return noted_in(self.folder)
 
     def note(self, facts: dict[str, Any], probe: np.ndarray) -> None:
         """Note facts about the engine, and its maps of the probe images, float32 (2, H, W, C)."""
@@ -118,15 +111,11 @@ class FeatureStore:
     def _open_block(self, record: Path) -> None:
         path = record.with_suffix(".npy")
         try:
-            noted = json.loads(record.read_text("utf-8"))
-            # before numpy looks at it: a damaged header must not be believed
-            whole = _digest(noted, digests.of_file(path)) == noted["digest"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            whole = False
+            noted = _whole(record)
         except OSError:  # not to be read now, which says nothing about what it holds
             self.damaged.append(path.stem)
             return
-        if whole:
+        if noted is not None:
             self._add(path, noted)
             return
         self.damaged.append(path.stem)
@@ -141,6 +130,47 @@ class FeatureStore:
         if record["hashes"] is not None:
             hashes = (int(text, 16) for text in record["hashes"])
             self._hashes.update(zip(images, hashes, strict=True))
+
+
+def damage(folder: Path) -> list[str]:
+    """Name the blocks of a store that are not as they were written; nothing is removed."""
+    damaged = []
+    for record in sorted(folder.glob("block-*.json")):
+        try:
+            whole = _whole(record) is not None
+        except OSError:
+            whole = False
+        damaged += [] if whole else [record.with_suffix(".npy").name]
+    if (folder / "facts.json").exists() and noted_in(folder) is None:
+        damaged.append("facts.json")
+    return damaged
+
+
+def _whole(record: Path) -> dict[str, Any] | None:
+    """Read the record of a block; None if it does not match the block's rows.
+
+    Raises:
+        OSError: if a file is there but cannot be read.
+    """
+    try:
+        noted: dict[str, Any] = json.loads(record.read_text("utf-8"))
+        # before numpy looks at it: a damaged header must not be believed
+        rows = digests.of_file(record.with_suffix(".npy"))
+        return noted if _digest(noted, rows) == noted["digest"] else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def noted_in(folder: Path) -> Noted | None:
+    """Give what was noted in the store of a folder; None if nothing was, or it is damaged."""
+    try:
+        record = json.loads((folder / "facts.json").read_text("utf-8"))
+        path = folder / f"probe-{record['probe']}.npy"
+        if digests.of_file(path) != record["probe"]:
+            return None
+        return record["facts"], np.load(path, allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _npy(array: np.ndarray) -> tuple[memoryview, memoryview]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import weakref
@@ -26,12 +25,11 @@ from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.util import child as worker
 from headfit.util import digests, files
+from headfit.util.cache import MODELS
 
 WRITER = "headfit.model.assemble_child:write_model"
 # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
 FAST_BACKEND = "openvino"
-# to be raised with every change of how the file is made
-FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,15 @@ class Blueprint:
             EngineError: if Keras cannot build or save the model.
             WriteError: if it cannot be written.
         """
-        note = files.home() / "models" / f"{self._digest()}.json"
-        if not _is_written(path, note):
+        key = self._digest()
+        noted = MODELS.read(key)
+        if noted is None or not path.is_file() or digests.of_file(path) != noted["file"]:
             files.write_file(path, self._write)
-            files.write_json(note, {"file": digests.of_file(path)})
+            MODELS.write(key, {"file": digests.of_file(path)})
 
     def classifier(self) -> Classifier:
         """Make the classifier, from a file that is removed together with it."""
-        folder = Path(tempfile.mkdtemp(prefix="headfit-"))
+        folder = Path(tempfile.mkdtemp(prefix=files.scratch_prefix()))
         self.write(folder / "model.keras")
         result = Classifier(folder / "model.keras")
         weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
@@ -91,7 +90,7 @@ class Blueprint:
         weights = [digests.of_bytes(np.ascontiguousarray(w).data) for w in self.fitted.weights]
         return digests.of_data(
             {
-                "format": FORMAT,
+                "format": MODELS.format,
                 **({"cut": self.cut} if self.cut else {}),
                 "backbone": [self.backbone, weights_identity(find(self._found_by), self.weights)],
                 "contract": self.contract.to_dict(),
@@ -111,7 +110,7 @@ class Blueprint:
         return [data, parts]
 
     def _write(self, path: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="headfit-") as folder:
+        with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
             arrays = {str(i): weight for i, weight in enumerate(self.fitted.weights)}
             np.savez(Path(folder) / "head.npz", **arrays)  # type: ignore[arg-type]
             request = {
@@ -139,15 +138,6 @@ class Blueprint:
 def _own_folder(head: Head) -> str:
     """Say where a head of the user's own lies; empty for a chain."""
     return str(head.pooling.bound.folder) if isinstance(head.pooling, OwnPooling) else ""
-
-
-def _is_written(path: Path, note: Path) -> bool:
-    """Whether a file is the very one that was written for this blueprint."""
-    try:
-        noted: str = json.loads(note.read_text("utf-8"))["file"]
-        return digests.of_file(path) == noted
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _assemble(request: dict[str, Any]) -> None:

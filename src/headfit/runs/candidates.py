@@ -19,7 +19,7 @@ from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import CrossValidation, cross_validate
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.problem import Problem
-from headfit.util import files
+from headfit.util import cache
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Entry:
     def ledger(self, problem: Problem) -> Ledger:
         """Give the ledger of this backbone's fits."""
         images = [self.found.digests[row] for row in self.rows]
-        return Ledger(files.home() / "fits", [self.source.key, images], problem)
+        return Ledger(cache.FITS.folder, [self.source.key, images], problem)
 
     def averages(self) -> np.ndarray:
         """Give the mean feature of each training image, float32 (n, C)."""

@@ -17,7 +17,7 @@ from headfit.images.contract import Contract
 from headfit.images.index import TEST, ImageIndex
 from headfit.progress import Callback
 from headfit.runs.options import Options, Place
-from headfit.util import files
+from headfit.util.cache import FEATURES
 
 SEPARATOR = ":"
 
@@ -139,7 +139,7 @@ def maps_of(
         WriteError: if a store cannot be written.
     """
     first = sources[0]
-    stores = [FeatureStore(files.home() / "features" / source.key) for source in sources]
+    stores = [FeatureStore(FEATURES.path(source.key)) for source in sources]
     damaged = sum(len(store.damaged) for store in stores)
     if damaged:
         first.callback.on_message(

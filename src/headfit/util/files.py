@@ -1,25 +1,37 @@
-"""Files that are written whole or not at all, and where headfit keeps its own."""
+"""Files and folders that are written whole or not at all.
+
+They are filled under a temporary name beside their place and then renamed. A killed process cannot
+remove its temporary files, so the name says whose they are, and the next process that writes into
+the folder removes those of dead ones.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+import platform
+import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from headfit.errors import UsageError, WriteError
+from headfit.util import digests
 
-
-def home() -> Path:
-    """Give the folder of the feature store: ``HEADFIT_HOME``, else the platform's cache folder."""
-    return Path(os.environ.get("HEADFIT_HOME") or platformdirs.user_cache_dir("headfit"))
+# .tmp- of a file or folder that is being written, headfit- of one in the system's temporary folder;
+# then machine and process, which names of former versions lack
+_TEMPORARY = re.compile(
+    r"\.tmp-(?:(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-)?[0-9a-f]{32}(?:\.\w+)?"
+    r"|headfit-(?P<scratch_machine>[0-9a-f]{8})-(?P<scratch_pid>\d+)-\w+"
+)
+# a temporary file of another machine, or of a process that cannot be told from a later one
+STALE_SECONDS = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -34,8 +46,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(
-            f"Cannot write '{path}': {reason}. Free some space or choose another place "
-            f"(--out for the run, HEADFIT_HOME for the feature store)."
+            f"Cannot write '{path}': {reason}. Free some space or choose another folder: `out` for "
+            f"results, the environment variable HEADFIT_HOME for caches."
         ) from error
 
 
@@ -74,9 +86,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         WriteError: if it could not be made or moved.
     """
-    temporary, former = _sibling(path), _sibling(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary, former = _sibling(path), _sibling(path)
         temporary.mkdir()
     try:
         yield temporary
@@ -98,16 +110,98 @@ def check_writable(folder: Path) -> None:
         WriteError: if the folder, or the nearest one above it that exists, cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"'{folder}' is a file; --out expects a folder.")
+        raise UsageError.invalid("out", str(folder), "a folder, not a file")
     with writing(folder):
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=nearest) as probe:
             probe.write(b"0")
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder; it vanishes at once, so nobody sees a part of it.
+
+    Raises:
+        OSError: if it cannot be removed, for instance because it is open on Windows.
+    """
+    aside = path.rename(_sibling(path))
+    _delete(aside)
+
+
+def scratch_prefix() -> str:
+    """Give the prefix of a temporary folder for :mod:`tempfile`; those of dead processes go."""
+    _sweep_once(Path(tempfile.gettempdir()))
+    return f"headfit-{_machine()}-{os.getpid()}-"
+
+
+def is_temporary(name: str) -> bool:
+    """Tell the temporary files and folders of this module by their name."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what killed processes left in a folder, not below it.
+
+    A temporary file goes if its process ran on this machine and is dead, or if it is a day old.
+
+    Returns:
+        What was removed.
+    """
+    swept = []
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            path = Path(entry.path)
+            if is_temporary(entry.name) and _is_leftover(path):
+                _delete(path)
+                swept.append(path)
+    return swept
+
+
+@functools.cache
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+def _is_leftover(path: Path) -> bool:
+    import psutil  # noqa: PLC0415  (not for --help)
+
+    try:
+        status = path.lstat()
+    except OSError:  # its own process has just renamed it
+        return False
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        return False
+    if time.time() - status.st_mtime > STALE_SECONDS:
+        return True
+    parts = _TEMPORARY.fullmatch(path.name)
+    machine, pid = (parts["machine"], parts["pid"]) if parts else (None, None)
+    if parts and parts["scratch_pid"]:
+        machine, pid = parts["scratch_machine"], parts["scratch_pid"]
+    return machine == _machine() and pid is not None and not psutil.pid_exists(int(pid))
+
+
+@functools.cache
+def _machine() -> str:
+    """Name what process numbers belong to: this computer, or this container on it."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        space = ""
+    return digests.of_data([platform.node(), space])[:8]
+
+
+def _delete(path: Path) -> None:
+    """Remove a file, a link itself, or a folder; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _sibling(path: Path, suffix: str = "") -> Path:
+    _sweep_once(path.parent.absolute())
     # not by tempfile, whose files and folders nobody else may read
-    return path.with_name(f".tmp-{uuid.uuid4().hex}{suffix}")
+    return path.with_name(f".tmp-{_machine()}-{os.getpid()}-{uuid.uuid4().hex}{suffix}")
 
 
 def _keep(_: Any) -> None:

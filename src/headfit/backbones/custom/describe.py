@@ -16,6 +16,7 @@ from headfit.backbones.custom.model import Opened, opened
 from headfit.backbones.graphs.trace import Call
 from headfit.errors import EngineError, UsageError
 from headfit.util import digests, files
+from headfit.util.cache import BACKBONES
 
 # packages that Keras imports by itself when a saved model names them, and this one
 LOADABLE = ("keras", "keras_hub", "headfit")
@@ -56,7 +57,7 @@ def of_function(place: str) -> dict[str, Any]:
             facts["bound_to"] = ""
     weights = [np.ascontiguousarray(array) for array in model.get_weights()]
     made_of = {
-        "format": own.FORMAT,
+        "format": BACKBONES.format,
         "place": place,
         "weights": [digests.of_bytes(array.data) for array in weights],
         "layers": model.to_json(),
@@ -65,9 +66,8 @@ def of_function(place: str) -> dict[str, Any]:
     }
     digest = digests.of_data(made_of)
     facts["digest"] = digest
-    target = own.folder() / digest
-    if not (target / "facts.json").is_file():
-        with files.new_folder(target) as temporary:
+    if BACKBONES.find(digest) is None:
+        with BACKBONES.new_folder(digest) as temporary:
             arrays = {str(number): array for number, array in enumerate(weights)}
             np.savez(temporary / "weights.npz", **arrays)  # type: ignore[arg-type]
             files.write_json(temporary / "facts.json", facts)

@@ -19,9 +19,9 @@ from headfit.backbones.engines.interface import default_backend
 from headfit.backbones.spec import IDENTITY, MODES, BackboneSpec, Preprocessing
 from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.util import child as worker
-from headfit.util import digests, files
+from headfit.util import digests
+from headfit.util.cache import BACKBONES
 
-FORMAT = 1  # to be raised with every change of how a model is taken apart
 SUFFIXES = (".keras", ".h5", ".hdf5")
 HUB = "hub:"
 MODULE = "headfit.backbones.custom.describe"
@@ -66,14 +66,9 @@ def find(text: str, preprocessing: str | None) -> BackboneSpec:
     )
 
 
-def folder() -> Path:
-    """Where what is known of own models is kept."""
-    return files.home() / "own"
-
-
 def weights_file(digest: str) -> Path:
     """Where the weights are kept that a function gave, ``.npz``."""
-    return folder() / digest / "weights.npz"
+    return BACKBONES.path(digest) / "weights.npz"
 
 
 Found = tuple[str, str, dict[str, Any]]
@@ -117,7 +112,7 @@ def _function(text: str) -> Found:
     name = place.partition(":")[2]
     if digest is None:
         return name, place, _ask("of_function", {"place": place}) | {"pinned": True}
-    facts = _read(folder() / digest / "facts.json")
+    facts = _of_function(digest)
     if facts is None:
         raise ModelFileError(f"The weights of {text} are no longer kept; run again with {place}.")
     return name, place, facts | {"pinned": True}
@@ -125,22 +120,22 @@ def _function(text: str) -> Found:
 
 def _known(place: str, content: dict[str, Any]) -> dict[str, Any]:
     """Give what is remembered of a model of this content, or find it out and remember it."""
-    digest = digests.of_data({**content, "format": FORMAT, "keras": version("keras")})
-    record = folder() / f"{digest}.json"
-    facts = _read(record)
+    content = {**content, "format": BACKBONES.format, "keras": version("keras")}
+    digest = digests.of_data(content)
+    facts = BACKBONES.read(digest)
     if facts is None:
         facts = _ask("of_place", {"place": place})
-        files.write_json(record, facts)
+        BACKBONES.write(digest, facts)
     return facts | {"digest": digest, "pinned": False}
 
 
-def _read(record: Path) -> dict[str, Any] | None:
-    try:
-        facts = json.loads(record.read_text(encoding="utf-8"))
-        wanted = {"size", "bound_to", "scaled_by", "preprocessing", "channels_first", "unloadable"}
-        return facts if wanted <= set(facts) else None
-    except (OSError, ValueError, TypeError):
+def _of_function(digest: str) -> dict[str, Any] | None:
+    """Read what was found out when a function was called; None if its weights are gone."""
+    folder = BACKBONES.find(digest)
+    if folder is None:
         return None
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text("utf-8"))
+    return facts
 
 
 def _ask(function: str, request: dict[str, Any]) -> dict[str, Any]:

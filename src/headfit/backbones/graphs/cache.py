@@ -19,8 +19,9 @@ from headfit.errors import EngineError
 from headfit.images.contract import Contract
 from headfit.util import child as worker
 from headfit.util import digests, files
+from headfit.util.cache import GRAPHS
 
-FORMAT = 1
+FACTS = "facts.json"
 MIN_COSINE = 0.9999
 MODULE = "headfit.backbones.graphs.graph_child"
 
@@ -152,29 +153,13 @@ def cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Grap
         WriteError: if it cannot be kept.
     """
     versions = {name: version(name) for name in ("keras", "openvino")}
-    digest = digests.of_data({**key, "format": FORMAT, "versions": versions})
-    folder = files.home() / "graphs" / digest
-    facts = _read(folder)
-    if facts is None:
-        with files.new_folder(folder) as temporary:
-            facts = build(temporary)
-            record = {"facts": facts, "files": _digests(temporary)}
-            files.write_json(temporary / "graph.json", record)
-    return Graph(folder / "graph.xml", facts)
-
-
-def _read(folder: Path) -> dict[str, Any] | None:
-    """Give the facts of a graph that is whole; None for one that is absent or damaged."""
-    try:
-        record = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-        facts: dict[str, Any] = record["facts"]
-        return facts if record["files"] == _digests(folder) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {name: digests.of_file(folder / name) for name in ("graph.xml", "graph.bin")}
+    digest = digests.of_data({**key, "format": GRAPHS.format, "versions": versions})
+    folder = GRAPHS.find(digest)
+    if folder is None:
+        with GRAPHS.new_folder(digest) as temporary:
+            files.write_json(temporary / FACTS, build(temporary))
+        folder = GRAPHS.path(digest)
+    return Graph(folder / "graph.xml", json.loads((folder / FACTS).read_text("utf-8")))
 
 
 def _in_turn(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:

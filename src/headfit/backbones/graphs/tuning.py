@@ -7,7 +7,6 @@ adds up, and with it the last bits, depends on the setting but not on the pictur
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ import numpy as np
 
 from headfit.backbones.engines.probe import probe_images
 from headfit.backbones.graphs.compiled import DEFAULT, Setting, compile_graph, stream
-from headfit.util import digests, files
+from headfit.util import digests
+from headfit.util.cache import TRIALS
 from headfit.util.processors import usable_cores
 
-FORMAT = 1
 BATCH = 4
 CHALLENGERS = (Setting("LATENCY", 1), Setting("THROUGHPUT", BATCH))
 IMAGES = 2 * BATCH
@@ -65,13 +64,13 @@ def tuned(path: Path) -> tuple[Setting, Any]:
         EngineError: if OpenVINO refuses the graph.
         WriteError: if the outcome cannot be kept.
     """
-    subject = {"format": FORMAT, "graph": path.parent.name, "machine": machine()}
-    record = files.home() / "trials" / f"{digests.of_data(subject)}.json"
-    known = _remembered(record, subject)
-    if known is not None:
-        return known, compile_graph(path, known)
+    subject = {"format": TRIALS.format, "graph": path.parent.name, "machine": machine()}
+    key = digests.of_data(subject)
+    setting = _remembered(TRIALS.read(key))
+    if setting is not None:
+        return setting, compile_graph(path, setting)
     best, measured = _try(path)
-    files.write_json(record, {**subject, "setting": best.setting.to_dict(), **measured})
+    TRIALS.write(key, {**subject, "setting": best.setting.to_dict(), **measured})
     return best.setting, best.compiled
 
 
@@ -99,15 +98,10 @@ def _cpu() -> str:
     return f"{platform.machine()} {platform.processor()} {digests.of_data(found)}".strip()
 
 
-def _remembered(record: Path, subject: dict[str, Any]) -> Setting | None:
-    """Read a former outcome; None if there is none, or it is damaged or of another format."""
-    try:
-        data = json.loads(record.read_text(encoding="utf-8"))
-        setting = Setting(**data["setting"])
-        same = all(data[name] == value for name, value in subject.items())
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return setting if same and setting in (DEFAULT, *CHALLENGERS) else None
+def _remembered(record: dict[str, Any] | None) -> Setting | None:
+    """Read the outcome of a former trial; None if there is none that this version knows."""
+    setting = None if record is None else Setting(**record["setting"])
+    return setting if setting in (DEFAULT, *CHALLENGERS) else None
 
 
 def _try(path: Path) -> tuple[Contestant, dict[str, Any]]:

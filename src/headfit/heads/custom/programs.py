@@ -22,8 +22,8 @@ from headfit.heads.custom.store import Program
 from headfit.heads.pooling import MapShape
 from headfit.heads.trained import Weight
 from headfit.util import digests
+from headfit.util.cache import HEADS
 
-FORMAT = 1  # to be raised with every change of the programs
 PACKAGES = ("keras", "jax")
 
 
@@ -92,7 +92,7 @@ class Programs:
             for norm in self.norms
         ]
         content = {
-            "format": FORMAT,
+            "format": HEADS.format,
             "versions": [version(package) for package in PACKAGES],
             "programs": {name: _text(each) for name, each in self._exported.items()},
             "start": start,

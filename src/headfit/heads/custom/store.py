@@ -22,6 +22,7 @@ from headfit.heads.pooling import MapShape, Vectors
 from headfit.heads.trained import Weight
 from headfit.util import child as worker
 from headfit.util import files
+from headfit.util.cache import HEADS
 
 FACTS, START, MODEL, GIVEN = "facts.json", "start.npz", "model.keras", "given.keras"
 BUILD = "headfit.heads.custom.build_child:open_own"
@@ -165,7 +166,7 @@ def open_own(origin: Origin, map_shape: MapShape, seed: int) -> Opened:
         EngineError: if the child process dies.
         WriteError: if it cannot be kept.
     """
-    with tempfile.TemporaryDirectory(prefix="headfit-") as folder:
+    with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
         given = origin.file
         if origin.function is not None:
             given = str(Path(folder) / GIVEN)
@@ -179,13 +180,12 @@ def open_own(origin: Origin, map_shape: MapShape, seed: int) -> Opened:
             "folder": folder,
         }
         digest = worker.call(BUILD, request, backend=BACKEND)["digest"]
-        kept = files.home() / "heads" / digest
-        if not (kept / FACTS).is_file():
-            with files.new_folder(kept) as made:
+        if HEADS.find(digest) is None:
+            with HEADS.new_folder(digest) as made:
                 for each in Path(folder).iterdir():
                     if each.name != GIVEN:
                         shutil.copyfile(each, made / each.name)
-    return Opened.kept(kept)
+    return Opened.kept(HEADS.path(digest))
 
 
 def _save(origin: Origin, map_shape: MapShape, seed: int, path: str) -> None:

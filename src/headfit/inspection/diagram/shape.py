@@ -12,7 +12,7 @@ from headfit.features.store import DTYPES, FeatureStore
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
 from headfit.util import child as worker
-from headfit.util import files
+from headfit.util.cache import FEATURES
 
 BUILDER = "headfit.inspection.diagram.built:map_shape"
 
@@ -51,7 +51,7 @@ def _noted(spec: BackboneSpec, contract: Contract) -> MapShape | None:
                 key = feature_key(spec, contract, weights, engine="auto", dtype=dtype)
             except WeightsError:  # those of a package that is not installed
                 break
-            noted = FeatureStore(files.home() / "features" / key).noted()
+            noted = FeatureStore(FEATURES.path(key)).noted()
             if noted is not None:
                 height, width, channels = noted[0]["map_shape"]
                 return height, width, channels

@@ -18,10 +18,8 @@ import numpy as np
 from headfit.fitting.fitted import FittedHead
 from headfit.heads.chain import Head
 from headfit.study.protocol.problem import Outcome, Problem
-from headfit.util import digests, files
+from headfit.util import cache, digests, files
 
-# to be raised with every change of how heads are fitted
-FORMAT = 4
 PACKAGES = ("headfit", "numpy", "scipy", "jax")
 FACTS = "facts"  # the member that holds JSON
 
@@ -38,7 +36,7 @@ class Ledger:
     def __init__(self, folder: Path, features: Any, problem: Problem) -> None:
         self.folder = folder
         self._base = {
-            "format": FORMAT,
+            "format": cache.FITS.format,
             "features": features,
             "labels": problem.labels.tolist(),
             "folds": problem.splits.assignment.tolist(),
@@ -113,6 +111,7 @@ class Ledger:
         return self.folder / f"{digests.of_data([self._base, *what])}.npz"
 
     def _read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        cache.note_use(path)
         try:
             # opened here: numpy leaves a file open that turns out not to be a zip
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as entry:

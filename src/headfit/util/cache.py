@@ -1,0 +1,291 @@
+"""What headfit keeps so that nothing is done twice: named caches below one folder.
+
+The folder is ``HEADFIT_HOME``, else the platform's cache folder. A cache is a folder there, with a
+folder for each format of its entries: ``features/v3``. Entries of another format are never read;
+``headfit cache list`` shows them and ``headfit cache prune`` removes them.
+
+An entry is a record (``KEY.json``, plain data with its digest), an archive (``KEY.npz``, which
+zip checks), or a folder with a manifest of the digests of its files. Feature stores and samples
+check their folders themselves. The time of an entry's last change is that of its last use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from headfit.util import digests, files
+
+MANIFEST = "manifest.json"
+USE_SECONDS = 3600.0  # uses within this time of one another count as one
+_FORMAT = re.compile(r"v(\d+)")
+
+
+def home() -> Path:
+    """Give the folder of all caches: ``HEADFIT_HOME``, else the platform's cache folder."""
+    return Path(os.environ.get("HEADFIT_HOME") or platformdirs.user_cache_dir("headfit"))
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Entries of one kind, each under a key that depends on all that made it.
+
+    Attributes:
+        name: of its folder.
+        format: to be raised with every change of what entries hold or of how they are made.
+        holds: what the entries are, for people.
+        former: names that its folder had in earlier versions.
+    """
+
+    name: str
+    format: int
+    holds: str
+    former: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the entries of this format lie."""
+        _sweep_all(home())
+        return home() / self.name / f"v{self.format}"
+
+    def path(self, key: str) -> Path:
+        """Say where an entry lies, or will lie, and note that it was used."""
+        path = self.folder / key
+        note_use(path)
+        return path
+
+    def read(self, key: str) -> Any:
+        """Read a record; None if there is none or it is damaged."""
+        path = self.path(f"{key}.json")
+        try:
+            record = json.loads(path.read_text("utf-8"))
+            return record["data"] if digests.of_data(record["data"]) == record["digest"] else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, key: str, data: Any) -> None:
+        """Write a record: plain data that JSON can hold.
+
+        Raises:
+            WriteError: if it cannot be written.
+        """
+        record = {"digest": digests.of_data(data), "data": data}
+        files.write_json(self.folder / f"{key}.json", record)
+
+    def find(self, key: str) -> Path | None:
+        """Find a folder entry; None if there is none or it is damaged."""
+        path = self.path(key)
+        return path if path.is_dir() and not damage(path) else None
+
+    @contextlib.contextmanager
+    def new_folder(self, key: str) -> Iterator[Path]:
+        """Give a folder to fill; with a manifest it becomes the entry, whole or not at all.
+
+        Raises:
+            WriteError: if it cannot be written.
+        """
+        with files.new_folder(self.folder / key) as temporary:
+            yield temporary
+            names = sorted(path.name for path in temporary.iterdir())
+            manifest = {name: digests.of_file(temporary / name) for name in names}
+            files.write_json(temporary / MANIFEST, manifest)
+
+
+FEATURES = Cache("features", 3, "feature maps of images")
+FITS = Cache("fits", 4, "cross-validated and fitted heads")
+GRAPHS = Cache("graphs", 1, "networks as OpenVINO graphs")
+TRIALS = Cache("trials", 1, "the fastest setting of each graph on this machine")
+MODELS = Cache("models", 3, "notes on model files that were written")
+BACKBONES = Cache("backbones", 1, "what is known of your own backbones", former=("own",))
+HEADS = Cache("heads", 1, "your own heads, compiled")
+SAMPLES = Cache("samples", 1, "images of the demonstration")
+CACHES = (FEATURES, FITS, GRAPHS, TRIALS, MODELS, BACKBONES, HEADS, SAMPLES)
+
+
+def note_use(path: Path) -> None:
+    """Note that an entry was used, unless that was noted within the hour."""
+    with contextlib.suppress(OSError):  # absent, or read-only
+        if time.time() - path.stat().st_mtime > USE_SECONDS:
+            os.utime(path)
+
+
+def damage(path: Path) -> list[str]:
+    """Name the files of an entry that are not as they were written.
+
+    Args:
+        path: a record, an archive or a folder with a manifest.
+    """
+    if path.is_dir():
+        return _damage_of_folder(path)
+    try:
+        if path.suffix == ".json":
+            record = json.loads(path.read_text("utf-8"))
+            whole = digests.of_data(record["data"]) == record["digest"]
+        else:
+            with zipfile.ZipFile(path) as archive:
+                whole = archive.testzip() is None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        whole = False
+    return [] if whole else [path.name]
+
+
+def _damage_of_folder(path: Path) -> list[str]:
+    try:
+        manifest: dict[str, str] = json.loads((path / MANIFEST).read_text("utf-8"))
+        expected = sorted(manifest.items())
+    except (OSError, ValueError, AttributeError):
+        return [MANIFEST]
+    damaged = []
+    for name, digest in expected:
+        try:
+            whole = digests.of_file(path / name) == digest
+        except OSError:
+            whole = False
+        damaged += [] if whole else [name]
+    return damaged
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a cache, of this format or another.
+
+    Attributes:
+        cache: that it belongs to.
+        format: its format; None of versions that did not tell formats apart.
+        path: the file or folder.
+        size: in bytes.
+        last_use: seconds since 1970.
+    """
+
+    cache: Cache
+    format: int | None
+    path: Path
+    size: int
+    last_use: float
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it is of an earlier format, which no later version reads."""
+        return self.format is None or self.format < self.cache.format
+
+
+def entries() -> list[Entry]:
+    """List the entries of all caches; nothing that is a link or lies behind one."""
+    return [
+        entry
+        for cache in CACHES
+        for name in (cache.name, *cache.former)
+        for entry in _entries(cache, home() / name)
+    ]
+
+
+def _entries(cache: Cache, folder: Path) -> Iterator[Entry]:
+    for path in _members(folder):
+        number = _FORMAT.fullmatch(path.name)
+        if number is None:
+            yield _entry(cache, None, path)
+        else:
+            version = int(number[1]) if folder.name == cache.name else None
+            yield from (_entry(cache, version, each) for each in _members(path))
+
+
+def _members(folder: Path) -> list[Path]:
+    """List what lies in a folder, without links and what is being written."""
+    try:
+        # a folder elsewhere, behind a link or a junction, is not ours to look into
+        if folder.resolve() != home().resolve() / folder.relative_to(home()):
+            return []
+        found = [each for each in os.scandir(folder) if not each.is_symlink()]
+    except OSError:
+        return []
+    return sorted(Path(each.path) for each in found if not files.is_temporary(each.name))
+
+
+def _entry(cache: Cache, version: int | None, path: Path) -> Entry:
+    try:
+        return Entry(cache, version, path, _size(path), path.stat().st_mtime)
+    except OSError:  # it has just been removed
+        return Entry(cache, version, path, 0, 0.0)
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return path.lstat().st_size
+    return sum(
+        (Path(folder) / name).lstat().st_size
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What :func:`prune` did.
+
+    Attributes:
+        removed: entries that are gone, or would be; each with the reason.
+        stuck: entries that could not be removed.
+        left: bytes of all other entries.
+    """
+
+    removed: list[tuple[Entry, str]]
+    stuck: list[Entry]
+    left: int
+
+
+def prune(
+    older_than: float | None = None, to: float | None = None, *, dry_run: bool = False
+) -> Pruned:
+    """Remove outdated entries and those that were not used for long.
+
+    Links are never followed, and nothing outside :func:`home` is removed. A run that uses a removed
+    entry at this moment may fail.
+
+    Args:
+        older_than: days without use, after which an entry goes; None for no such limit.
+        to: bytes that may stay: the least recently used entries go first; None for no limit.
+        dry_run: whether to only say what would be removed.
+    """
+    everything = sorted(entries(), key=lambda entry: entry.last_use)
+    left = sum(entry.size for entry in everything)
+    now, removed, stuck = time.time(), [], []
+    # outdated ones first: they are of no use
+    for entry in sorted(everything, key=lambda entry: not entry.outdated):
+        if entry.outdated:
+            reason = "outdated format"
+        elif older_than is not None and now - entry.last_use >= older_than * 86400:
+            reason = f"not used for {(now - entry.last_use) / 86400:.0f} days"
+        elif to is not None and left > to:
+            reason = "least recently used"
+        else:
+            continue
+        if not dry_run:
+            try:
+                files.remove(entry.path)
+            except OSError:
+                stuck.append(entry)
+                continue
+        removed.append((entry, reason))
+        left -= entry.size
+    return Pruned(removed, stuck, left)
+
+
+@functools.cache
+def _sweep_all(root: Path) -> None:
+    """Remove what killed processes left in the caches, once in a process."""
+    for cache in CACHES:
+        for folder in (root / cache.name, root / cache.name / f"v{cache.format}"):
+            files.sweep(folder)
+    for store in _members(root / FEATURES.name / f"v{FEATURES.format}"):
+        files.sweep(store)
