@@ -30,10 +30,12 @@ def _commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), _commands())
 def test_every_command_in_the_documents_exists_with_its_options(page: str, line: str) -> None:
     words = line.split("#")[0].split()
-    context = click.Context(group)
-    command = group.get_command(context, words[1])
     if words[1].startswith("-"):
         return
+    context = click.Context(group)
+    command = group.get_command(context, words[1])
+    if isinstance(command, click.Group) and not words[2].startswith("-"):
+        command = command.get_command(context, words[2])
     assert command is not None, line
     known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
     for word in words[2:]:
@@ -47,7 +49,8 @@ def test_every_option_is_documented() -> None:
     for name in COMMANDS:
         command = group.get_command(context, name)
         assert command is not None
-        for option in command.params:
+        parts = command.commands.values() if isinstance(command, click.Group) else ()
+        for option in (option for each in (command, *parts) for option in each.params):
             if isinstance(option, click.Option):
                 assert option.opts[-1] in text, f"{name} {option.opts[-1]}"
 

@@ -84,7 +84,7 @@ def built(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADFIT_HOME", str(home))
         open_engine(TINY, TINY.contract(32), "random", engine="openvino")
-    (folder,) = (home / "graphs").iterdir()
+    (folder,) = (home / "graphs" / "v1").iterdir()
     return home, folder
 
 
@@ -93,7 +93,7 @@ def home(built, tmp_path, monkeypatch):
     """A copy of that home, to damage."""
     shutil.copytree(built[0], tmp_path / "home")
     monkeypatch.setenv("HEADFIT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home" / "graphs" / built[1].name
+    return tmp_path / "home" / "graphs" / "v1" / built[1].name
 
 
 def open_tiny(**options):
@@ -155,7 +155,7 @@ def test_a_damaged_graph_is_built_again(home):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["graph.json", "graph.xml", "graph.bin"])
+@pytest.mark.parametrize("file", ["manifest.json", "facts.json", "graph.xml", "graph.bin"])
 @pytest.mark.parametrize(
     "damage", [b"", b"{}", b"\x00\xff", None], ids=["empty", "json", "binary", "absent"]
 )
@@ -200,7 +200,7 @@ def test_a_graph_that_disagrees_is_not_trusted(tmp_path, monkeypatch):
     assert "OpenVINO cannot run MobileNet here (the graph disagrees with Keras" in engine.info.note
     assert told[-1] == engine.info.note
     assert run(engine, pictures(TINY.contract(32))).shape == (3, 1, 1, 1024)
-    assert list((tmp_path / "graphs").iterdir()) == []
+    assert list((tmp_path / "graphs" / "v1").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -219,7 +219,7 @@ def test_helpers_end_with_the_call_that_started_them(tmp_path, monkeypatch):
         open_tiny()
     (job,) = jobs
     assert job.process.returncode is not None
-    assert list((tmp_path / "graphs").iterdir()) == []
+    assert list((tmp_path / "graphs" / "v1").iterdir()) == []
 
 
 @pytest.mark.slow

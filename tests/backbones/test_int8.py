@@ -90,8 +90,8 @@ def test_other_images_or_damage_make_another_graph(photos, home, monkeypatch):
     monkeypatch.setattr(worker, "start", refuse)
     with pytest.raises(EngineError, match="no helper"):  # and no fallback to float32
         open_engine(SPEC, CONTRACT, "random", calibration=int8.calibration(photos[:4]))
-    for folder in (home / "graphs").iterdir():
-        if "int8" in (folder / "graph.json").read_text():
+    for folder in (home / "graphs" / "v1").iterdir():
+        if "int8" in (folder / "facts.json").read_text():
             (folder / "graph.bin").write_bytes(b"")
     with pytest.raises(EngineError, match="no helper"):
         open_engine(SPEC, CONTRACT, "random", calibration=used)
@@ -114,7 +114,7 @@ def test_quantising_reports_nothing_about_the_user(photos, tmp_path, monkeypatch
     monkeypatch.delenv("CI", raising=False)
     code = (
         "import sys; from pathlib import Path\n"
-        "from headfit.backbones import int8; from headfit.backbones.catalog import find\n"
+        "from headfit.backbones.graphs import int8; from headfit.backbones.catalog import find\n"
         "from headfit.backbones.engines.engine import open_engine\n"
         "spec = find('MobileNet'); used = int8.calibration([Path(p) for p in sys.argv[1:]])\n"
         "open_engine(spec, spec.contract(32), 'random', calibration=used)\n"

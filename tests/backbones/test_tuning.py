@@ -85,8 +85,8 @@ def test_a_race_is_over_when_it_is_clear():
 
 def test_the_outcome_is_remembered(graph, home, monkeypatch):
     setting, _ = tuning.tuned(graph.path)
-    (record,) = (home / "trials").iterdir()
-    known = json.loads(record.read_text())
+    (record,) = (home / "trials" / "v1").iterdir()
+    known = json.loads(record.read_text())["data"]
     assert known["machine"] == tuning.machine()
     assert known["setting"] == setting.to_dict()
     assert known["images_per_second"]["THROUGHPUT/1"] > 1
@@ -118,7 +118,7 @@ def test_whatever_is_remembered_is_what_runs(graph, home, monkeypatch, setting):
 )
 def test_a_damaged_or_stale_outcome_is_tried_anew(graph, home, trials, change):
     tuning.tuned(graph.path)
-    (record,) = (home / "trials").iterdir()
+    (record,) = (home / "trials" / "v1").iterdir()
     record.write_text(change(record.read_text()))
     tuning.tuned(graph.path)
     tuning.tuned(graph.path)  # and that is remembered in turn
@@ -133,7 +133,7 @@ def test_another_machine_has_a_trial_of_its_own(graph, home, trials, monkeypatch
     elsewhere = {**tuning.machine(), name: value}
     monkeypatch.setattr(tuning, "machine", lambda: elsewhere)
     tuning.tuned(graph.path)
-    assert len(trials) == len(list((home / "trials").iterdir())) == 2
+    assert len(trials) == len(list((home / "trials" / "v1").iterdir())) == 2
 
 
 def test_what_gives_other_bits_takes_no_part_however_fast(graph, home, monkeypatch):

@@ -23,7 +23,7 @@ from headfit.inspection.diagram.panels import scale_of
 from headfit.inspection.diagram.shape import backbone_map_shape
 from headfit.inspection.diagram.svg import text_width, wrap
 from headfit.inspection.diagram.tiles import Tiles, choose
-from headfit.util import files
+from headfit.util.cache import FEATURES
 
 SVG = "{http://www.w3.org/2000/svg}"
 CASES = [
@@ -266,7 +266,7 @@ def test_the_shape_comes_from_the_feature_store_where_a_run_noted_it(
     spec = catalog.find("MobileNet")
     contract = spec.contract(64)
     key = feature_key(spec, contract, "random", engine="auto", dtype="float16")
-    store = FeatureStore(files.home() / "features" / key)
+    store = FeatureStore(FEATURES.path(key))
     store.note({"map_shape": [2, 2, 1024]}, np.zeros((2, 2, 2, 1024), np.float32))
     said: list[str] = []
     assert backbone_map_shape(spec, contract, said.append) == (2, 2, 1024)

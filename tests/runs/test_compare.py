@@ -17,7 +17,7 @@ from PIL import Image
 
 import headfit as hf
 from headfit.model.metadata import kept_path
-from headfit.util import files
+from headfit.util.cache import FITS
 from listener import Listener
 from photos import CLASSES, write_folder
 
@@ -83,7 +83,7 @@ def test_every_image_is_accounted_for(study: hf.Study) -> None:
 
 
 def test_same_seed_gives_the_same_results_and_no_second_pass(study: hf.Study, folder: Path) -> None:
-    shutil.rmtree(files.home() / "fits")  # fitted anew, and to the same end
+    shutil.rmtree(FITS.folder)  # fitted anew, and to the same end
     listener = Listener()
     again = hf.compare(folder, heads="gap,flatten,gem,gap-16", callback=listener, **QUICK)
     assert again.results["images"]["computed"] == 0

@@ -18,7 +18,7 @@ from headfit.errors import UsageError
 from headfit.progress import Callback
 from headfit.runs import map_source as maps
 from headfit.runs.options import Options
-from headfit.util import files
+from headfit.util.cache import FEATURES
 from photos import write_folder
 
 SIZES, CUTS = (32, 48, 64), ("block3_expand_relu", "block5_expand_relu", "end")
@@ -185,10 +185,7 @@ def test_an_image_that_one_store_lacks_passes_once_for_it_alone(folder: Path) ->
     whole, early = maps.maps_of(sources, index)
     assert (first.computed, whole.computed, early.computed) == (10, 24, 24)
     blocks = [
-        sum(
-            len(np.load(b, mmap_mode="r"))
-            for b in (files.home() / "features" / s.key).glob("b*.npy")
-        )
+        sum(len(np.load(b, mmap_mode="r")) for b in FEATURES.path(s.key).glob("b*.npy"))
         for s in sources
     ]
     assert blocks == [24, 24]

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
+import subprocess
 import sys
+import tempfile
+import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -58,7 +63,7 @@ def test_a_write_error_says_where_why_and_what_to_do(tmp_path):
         files.write_text(tmp_path / "file" / "text.txt", "text")
     message = str(found.value)
     assert message.startswith(f"Cannot write '{tmp_path / 'file' / 'text.txt'}': ")
-    assert "--out" in message and "HEADFIT_HOME" in message and "\n" not in message
+    assert "`out`" in message and "HEADFIT_HOME" in message and "\n" not in message
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no permission bits there")
@@ -131,7 +136,7 @@ def test_a_writable_place_is_found_and_nothing_is_made(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(UsageError, match="is a file; --out expects a folder"):
+    with pytest.raises(UsageError, match="`out` must be a folder, not a file"):
         files.check_writable(tmp_path / "file")
     with pytest.raises(WriteError, match="Cannot write"):
         files.check_writable(tmp_path / "file" / "out")
@@ -150,13 +155,80 @@ def test_a_read_only_folder_is_a_write_error(tmp_path):
         tmp_path.chmod(0o755)
 
 
-def test_home_is_the_variable_or_the_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("HEADFIT_HOME", str(tmp_path))
-    assert files.home() == tmp_path
-    for unset in (lambda: monkeypatch.setenv("HEADFIT_HOME", ""), lambda: None):
-        unset()
-        assert files.home().name == "headfit"
-        monkeypatch.delenv("HEADFIT_HOME", raising=False)
+WRITES_AND_DIES = """
+import os, sys, signal
+from pathlib import Path
+from headfit.util import files
+def die(temporary):
+    temporary.write_bytes(b"half")
+    with files.new_folder(Path(sys.argv[1]) / "folder") as folder:
+        (folder / "part").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+files.write_file(Path(sys.argv[1]) / "data.bin", die)
+"""
+
+
+def temporaries(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if files.is_temporary(path.name)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    command = [sys.executable, "-c", WRITES_AND_DIES, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(temporaries(tmp_path)) == 2
+    files.write_text(tmp_path / "text.txt", "text")
+    assert names(tmp_path) == ["text.txt"]
+
+
+def temporary(folder: Path, pid: int, machine: str = files._machine()) -> Path:
+    path = folder / f".tmp-{machine}-{pid}-{uuid.uuid4().hex}.npy"
+    path.touch()
+    return path
+
+
+def test_what_a_living_process_or_another_machine_writes_stays_for_a_day(tmp_path):
+    living = [temporary(tmp_path, os.getpid()), temporary(tmp_path, 1, "0" * 8)]
+    living.append(tmp_path / f".tmp-{uuid.uuid4().hex}")  # of a version that noted no process
+    living[-1].touch()
+    assert files.sweep(tmp_path) == []
+    for path in living:
+        os.utime(path, times=(0, time.time() - 25 * 3600))
+    assert sorted(files.sweep(tmp_path)) == sorted(living)
+
+
+def test_other_files_are_never_swept(tmp_path):
+    theirs = [tmp_path / name for name in (".tmp-1234.npy", ".tmp-notes", "tmp", "headfit-mine")]
+    for path in theirs:
+        path.touch()
+        os.utime(path, times=(0, 0))
+    assert files.sweep(tmp_path) == []
+    assert sorted(tmp_path.iterdir()) == sorted(theirs)
+
+
+def test_a_sweep_removes_links_and_not_what_they_lead_to(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "photo").touch()
+    link = temporary(tmp_path, 2**22 + 1)
+    link.unlink()
+    link.symlink_to(tmp_path / "theirs", target_is_directory=True)
+    assert files.sweep(tmp_path) == [link]
+    assert names(tmp_path) == ["theirs"] and names(tmp_path / "theirs") == ["photo"]
+
+
+def test_scratch_folders_of_dead_processes_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"headfit-{files._machine()}-{2**22 + 1}-abc").mkdir()
+    with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
+        assert names(tmp_path) == [Path(folder).name]
+        assert files.is_temporary(Path(folder).name)
+
+
+def test_removing_a_folder_leaves_nothing(tmp_path):
+    with files.new_folder(tmp_path / "folder") as made:
+        (made / "one").touch()
+    files.remove(tmp_path / "folder")
+    assert names(tmp_path) == []
 
 
 def test_a_digest_depends_on_content_alone(tmp_path):

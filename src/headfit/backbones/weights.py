@@ -9,6 +9,7 @@ from pathlib import Path
 from headfit.backbones.catalog import BackboneSpec
 from headfit.errors import UsageError, WeightsError
 from headfit.util import digests
+from headfit.util.cache import BACKBONES
 
 IMAGENET, RANDOM = "imagenet", "random"
 SUFFIXES = (".h5", ".keras", ".pth")

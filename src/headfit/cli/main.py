@@ -28,6 +28,7 @@ COMMANDS = {
     "convert": "Give a trained model another top: gap, flatten or low_rank.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",
+    "cache": "Show, check and remove what earlier runs left on disk.",
     "diagram": "Draw what Flatten and global average pooling do.",
 }
 INTERRUPTED = 130

@@ -20,7 +20,7 @@ from headfit.fitting.softmax import softmax
 from headfit.heads.pooling import MapShape
 from headfit.model.metadata import ModelRecord
 from headfit.util import child as worker
-from headfit.util import digests
+from headfit.util import digests, files
 
 CHILD = "headfit.explain.tracing"
 HEAD = "head.npz"

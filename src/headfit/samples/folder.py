@@ -43,6 +43,15 @@ def write_whole(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path
         ) from error
 
 
+def damage(folder: Path) -> list[str]:
+    """Say whether a folder has lost images: the name of its marker, or nothing."""
+    try:
+        number = (folder / MARKER).read_text("utf-8").strip().rpartition(", images ")[2]
+        return [] if number == str(_count(folder)) else [MARKER]
+    except (OSError, ValueError):
+        return [MARKER]
+
+
 def _is_vacant(folder: Path) -> bool:
     if not folder.exists():
         return True

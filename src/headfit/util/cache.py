@@ -105,9 +105,9 @@ class Cache:
 FEATURES = Cache("features", 3, "feature maps of images")
 FITS = Cache("fits", 4, "cross-validated and fitted heads")
 GRAPHS = Cache("graphs", 1, "networks as OpenVINO graphs")
-TRIALS = Cache("trials", 1, "the fastest setting of each graph on this machine")
+TRIALS = Cache("trials", 1, "fastest setting of each graph on this machine")
 MODELS = Cache("models", 3, "notes on model files that were written")
-BACKBONES = Cache("backbones", 1, "what is known of your own backbones", former=("own",))
+BACKBONES = Cache("backbones", 1, "your own backbones: properties and weights", former=("own",))
 HEADS = Cache("heads", 1, "your own heads, compiled")
 SAMPLES = Cache("samples", 1, "images of the demonstration")
 CACHES = (FEATURES, FITS, GRAPHS, TRIALS, MODELS, BACKBONES, HEADS, SAMPLES)
@@ -142,14 +142,14 @@ def damage(path: Path) -> list[str]:
 
 def _damage_of_folder(path: Path) -> list[str]:
     try:
-        manifest: dict[str, str] = json.loads((path / MANIFEST).read_text("utf-8"))
-        expected = sorted(manifest.items())
-    except (OSError, ValueError, AttributeError):
+        manifest = dict(json.loads((path / MANIFEST).read_text("utf-8")))
+        there = {each.name for each in path.iterdir()} - {MANIFEST}
+    except (OSError, ValueError, TypeError):
         return [MANIFEST]
-    damaged = []
-    for name, digest in expected:
+    damaged = sorted(there ^ manifest.keys())
+    for name in sorted(there & manifest.keys()):
         try:
-            whole = digests.of_file(path / name) == digest
+            whole = digests.of_file(path / name) == manifest[name]
         except OSError:
             whole = False
         damaged += [] if whole else [name]
@@ -235,12 +235,12 @@ class Pruned:
 
     Attributes:
         removed: entries that are gone, or would be; each with the reason.
-        stuck: entries that could not be removed.
+        failed: entries that could not be removed.
         left: bytes of all other entries.
     """
 
     removed: list[tuple[Entry, str]]
-    stuck: list[Entry]
+    failed: list[Entry]
     left: int
 
 
@@ -259,7 +259,7 @@ def prune(
     """
     everything = sorted(entries(), key=lambda entry: entry.last_use)
     left = sum(entry.size for entry in everything)
-    now, removed, stuck = time.time(), [], []
+    now, removed, failed = time.time(), [], []
     # outdated ones first: they are of no use
     for entry in sorted(everything, key=lambda entry: not entry.outdated):
         if entry.outdated:
@@ -274,11 +274,11 @@ def prune(
             try:
                 files.remove(entry.path)
             except OSError:
-                stuck.append(entry)
+                failed.append(entry)
                 continue
         removed.append((entry, reason))
         left -= entry.size
-    return Pruned(removed, stuck, left)
+    return Pruned(removed, failed, left)
 
 
 @functools.cache

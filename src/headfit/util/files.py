@@ -183,7 +183,7 @@ def _is_leftover(path: Path) -> bool:
 def _machine() -> str:
     """Name what process numbers belong to: this computer, or this container on it."""
     try:
-        space = os.readlink("/proc/self/ns/pid")
+        space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not Linux
         space = ""
     return digests.of_data([platform.node(), space])[:8]

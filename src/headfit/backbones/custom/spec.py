@@ -122,7 +122,7 @@ def _known(place: str, content: dict[str, Any]) -> dict[str, Any]:
     """Give what is remembered of a model of this content, or find it out and remember it."""
     content = {**content, "format": BACKBONES.format, "keras": version("keras")}
     digest = digests.of_data(content)
-    facts = BACKBONES.read(digest)
+    facts: dict[str, Any] | None = BACKBONES.read(digest)
     if facts is None:
         facts = _ask("of_place", {"place": place})
         BACKBONES.write(digest, facts)

@@ -1,0 +1,234 @@
+"""``headfit cache``: what headfit keeps on disk so that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+
+from headfit.cli.command import Command
+from headfit.cli.console import output
+from headfit.features.store import damage as damage_of_store
+from headfit.samples.folder import damage as damage_of_sample
+from headfit.util import cache
+from headfit.util.cache import Cache, Entry
+
+GB, DAY = 1e9, 86400.0
+EXAMPLES = """\b
+Examples:
+  headfit cache list
+  headfit cache size
+  headfit cache verify
+  headfit cache prune --older-than 30 --dry-run
+  headfit cache prune --to 5
+"""
+PRUNE_EXAMPLES = """\b
+Examples:
+  headfit cache prune                          entries of earlier formats only
+  headfit cache prune --older-than 30          and all that was not used for 30 days
+  headfit cache prune --to 5 --dry-run         say what would go so that 5 GB remain
+"""
+# these caches check their folders themselves
+CHECKS: dict[Cache, Callable[[Path], list[str]]] = {
+    cache.FEATURES: damage_of_store,
+    cache.SAMPLES: damage_of_sample,
+}
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
+_debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Show, check and remove what earlier runs left on disk.
+
+    Feature maps, graphs and fits are kept in the folder HEADFIT_HOME, or in the platform's cache
+    folder, so that nothing is computed twice. Whatever is removed is computed again when needed.
+    """
+
+
+@command.command("list", cls=Command)
+@_as_json
+@_debug
+def list_caches(as_json: bool, debug: bool) -> None:
+    """List the caches: entries, size, last use, format."""
+    records = [_record(*group) for group in _groups()]
+    if as_json:
+        click.echo(json.dumps(records, indent=2))
+        return
+    rows = [
+        [
+            each["cache"],
+            each["holds"] if each["current"] else f"{each['holds']}: outdated, not used",
+            f"{each['entries']:,}",
+            in_words(each["bytes"]),
+            (each["last_use"] or "never")[:10],
+            "" if each["format"] is None else str(each["format"]),
+        ]
+        for each in records
+    ]
+    _print(("cache", "holds", "entries", "size", "last use", "format"), rows)
+
+
+@command.command(cls=Command)
+@_as_json
+@_debug
+def size(as_json: bool, debug: bool) -> None:
+    """Print the size of all caches and of each."""
+    entries = cache.entries()
+    total = sum(entry.size for entry in entries)
+    sizes = {
+        each.name: sum(entry.size for entry in entries if entry.cache is each)
+        for each in cache.CACHES
+    }
+    if as_json:
+        record = {
+            "folder": str(cache.home()),
+            "bytes": total,
+            "caches": [{"cache": name, "bytes": each} for name, each in sizes.items()],
+        }
+        click.echo(json.dumps(record, indent=2))
+        return
+    rows = [[name, in_words(each)] for name, each in [*sizes.items(), ("total", total)]]
+    _print(("cache", "size"), rows)
+
+
+@command.command(cls=Command)
+@_as_json
+@_debug
+def verify(as_json: bool, debug: bool) -> int:
+    """Check every entry against its digest.
+
+    The exit code is 1 if something is damaged. Damaged entries are never used: the next run
+    computes them again.
+    """
+    current = [entry for entry in cache.entries() if entry.format == entry.cache.format]
+    damaged = []
+    for entry in current:
+        names = CHECKS.get(entry.cache, cache.damage)(entry.path)
+        if names:
+            damaged.append({"cache": entry.cache.name, "path": str(entry.path), "files": names})
+    if as_json:
+        click.echo(json.dumps({"entries": len(current), "damaged": damaged}, indent=2))
+        return int(bool(damaged))
+    for each in damaged:
+        click.echo(f"Damaged: {each['path']}: {', '.join(each['files'])}")
+    click.echo(f"{len(current):,} entries checked, {len(damaged):,} damaged.")
+    return int(bool(damaged))
+
+
+@command.command(cls=Command, epilog=PRUNE_EXAMPLES)
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Remove entries that were not used for this many days.",
+)
+@click.option(
+    "--to",
+    type=click.FloatRange(min=0),
+    metavar="GB",
+    help="Remove the least recently used entries until this many gigabytes remain.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
+@_as_json
+@_debug
+def prune(
+    older_than: float | None, to: float | None, dry_run: bool, as_json: bool, debug: bool
+) -> int:
+    """Remove outdated and unused entries.
+
+    Entries of earlier formats always go: no run reads them any more. Links are not followed, and
+    nothing outside the cache folder is removed. Do not prune while a run is going on: it may be
+    using what is removed.
+    """
+    limit = None if to is None else to * GB
+    pruned = cache.prune(older_than, limit, dry_run=dry_run)
+    if as_json:
+        record = {
+            "dry_run": dry_run,
+            "removed": [{**_entry(entry), "reason": why} for entry, why in pruned.removed],
+            "failed": [_entry(entry) for entry in pruned.failed],
+            "bytes_left": pruned.left,
+        }
+        click.echo(json.dumps(record, indent=2))
+        return int(bool(pruned.failed))
+    verb = "Would remove" if dry_run else "Removed"
+    for entry, why in pruned.removed:
+        path = entry.path.relative_to(cache.home())
+        click.echo(f"{verb} {path} ({in_words(entry.size)}, {why})")
+    for entry in pruned.failed:
+        click.echo(f"Cannot remove {entry.path}: it is in use or protected.", err=True)
+    freed = sum(entry.size for entry, _ in pruned.removed)
+    count = len(pruned.removed)
+    click.echo(
+        f"{verb} {count:,} {'entry' if count == 1 else 'entries'}, {in_words(freed)}; "
+        f"{in_words(pruned.left)} left in {cache.home()}."
+    )
+    return int(bool(pruned.failed))
+
+
+def in_words(count: int) -> str:
+    """Write bytes as people do: ``"512 B"``, ``"85 MB"``, ``"1.2 GB"``."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * unit:
+            return (
+                f"{count / unit:.3g} {name}"
+                if count < 999.5 * unit
+                else f"{count / unit:,.0f} {name}"
+            )
+    return f"{count} B"
+
+
+def _groups() -> list[tuple[Cache, int | None, list[Entry]]]:
+    """Gather entries by cache and format; each cache is there, with entries or without."""
+    groups: dict[tuple[Cache, int | None], list[Entry]] = {
+        (each, each.format): [] for each in cache.CACHES
+    }
+    for entry in cache.entries():
+        groups.setdefault((entry.cache, entry.format), []).append(entry)
+    order = {each.name: number for number, each in enumerate(cache.CACHES)}
+    items = sorted(groups.items(), key=lambda item: (order[item[0][0].name], -(item[0][1] or 0)))
+    return [(which, number, entries) for (which, number), entries in items]
+
+
+def _record(which: Cache, number: int | None, entries: list[Entry]) -> dict[str, Any]:
+    return {
+        "cache": which.name,
+        "holds": which.holds,
+        "format": number,
+        "current": number == which.format,
+        "entries": len(entries),
+        "bytes": sum(entry.size for entry in entries),
+        "last_use": max((_time(entry.last_use) for entry in entries), default=None),
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "cache": entry.cache.name,
+        "format": entry.format,
+        "path": str(entry.path),
+        "bytes": entry.size,
+        "last_use": _time(entry.last_use),
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    click.echo(str(cache.home()).encode("utf-8", "backslashreplace").decode("utf-8"))
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        numeric = name in {"entries", "size", "format"}
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    output().print(table)
