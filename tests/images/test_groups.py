@@ -3,13 +3,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from headfit.errors import DataError, UsageError
 from headfit.images import groups as module
 from headfit.images.groups import read_groups
 from headfit.images.index import ImageIndex
+from headfit.images.sources.folder import FolderSource
+from headfit.images.targets import Targets
 
 PATHS = ("cat/p1-a.png", "cat/p1-b.png", "cat/p2-a.png", "dog/p2-b.png", "dog/stray.png")
 
@@ -18,7 +19,13 @@ PATHS = ("cat/p1-a.png", "cat/p1-b.png", "cat/p2-a.png", "dog/p2-b.png", "dog/st
 def index(tmp_path):
     root = tmp_path / "photos"
     root.mkdir()
-    return ImageIndex(root, PATHS, np.array([0, 0, 0, 1, 1]), ("cat", "dog"), ("train",) * 5)
+    return index_of(root, PATHS)
+
+
+def index_of(root: Path, paths: tuple[str, ...]) -> ImageIndex:
+    """Index files that need not exist, of the classes that their folders name."""
+    targets = Targets.of_classes([path.split("/")[0] for path in paths])
+    return ImageIndex(FolderSource(root), paths, targets, ("train",) * len(paths))
 
 
 @pytest.fixture
@@ -63,18 +70,16 @@ def test_the_form_of_the_file_does_not_matter(index, listed, text):
 
 def test_absolute_paths_are_those_below_the_folder_also_through_a_link(index, listed, tmp_path):
     link = tmp_path / "link"
-    link.symlink_to(index.root)
-    linked = ImageIndex(
-        link, *(getattr(index, n) for n in ("paths", "labels", "classes", "splits"))
-    )
-    text = listed(rows("x", "x", "y", "x", "z", prefix=f"{index.root}/"))
+    link.symlink_to(index.source.location)
+    linked = index_of(link, PATHS)
+    text = listed(rows("x", "x", "y", "x", "z", prefix=f"{index.source.location}/"))
     for one in (index, linked):
         assert read_groups(text, one).numbers.tolist() == [0, 0, 1, 0, 2]
 
 
 def test_names_that_are_not_utf8_are_found(listed, tmp_path):
     odd = os.fsdecode(b"cat/\xff.png")
-    index = ImageIndex(tmp_path, (odd,), np.array([0]), ("cat",), ("train",))
+    index = index_of(tmp_path, (odd,))
     path = Path(listed(""))
     path.write_bytes(b"path,group\ncat/\xff.png,\xc3\xbc\n")
     assert read_groups(str(path), index).names == ("ü",)
@@ -98,13 +103,13 @@ def test_an_expression_names_the_groups(index, expression, numbers, names, unmat
 
 def test_captured_parts_are_not_run_together():
     paths = ("a/bc-d.png", "a/b-cd.png")
-    index = ImageIndex(Path("/x"), paths, np.array([0, 0]), ("a",), ("train",) * 2)
+    index = index_of(Path("/x"), paths)
     assert read_groups(r"/(\w+)-(\w+)", index).numbers.tolist() == [0, 1]
 
 
 def test_an_image_without_a_group_is_alone_even_if_a_group_is_named_like_it(index):
     paths = ("cat/1.png", "x/cat/1.png")
-    index = ImageIndex(Path("/x"), paths, np.array([0, 1]), ("cat", "x"), ("train",) * 2)
+    index = index_of(Path("/x"), paths)
     assert read_groups(r"x/(.*)", index).numbers.tolist() == [0, 1]
 
 
@@ -152,6 +157,6 @@ def test_an_absurdly_large_file_is_refused(index, listed, monkeypatch):
 
 
 def test_a_folder_that_is_named_like_the_expression_is_no_file(index, monkeypatch):
-    (index.root / "cat").mkdir()
-    monkeypatch.chdir(index.root)
+    (Path(index.source.location) / "cat").mkdir()
+    monkeypatch.chdir(Path(index.source.location))
     assert read_groups("cat", index).unmatched == 2

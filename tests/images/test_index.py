@@ -12,7 +12,10 @@ from PIL import Image
 
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import decode, read_bytes
-from headfit.images.index import ImageIndex, Skipped, require_per_class
+from headfit.images.index import ImageIndex, require_per_class
+from headfit.images.sources.folder import FolderSource
+from headfit.images.sources.source import Skipped
+from headfit.images.targets import Targets
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="links, FIFOs and odd names are posix")
 IMAGE = Image.new("RGB", (4, 4), (10, 20, 30))
@@ -70,7 +73,7 @@ def test_what_is_no_image_is_listed_with_a_reason_and_clutter_is_not(tmp_path):
     assert reasons(ImageIndex.from_directory(tmp_path)) == {
         "a/notes.txt": "not an image by its suffix '.txt'",
         "b/README": "has no suffix",
-        "empty": "folder without images, so not a class",
+        "empty": "a folder without images, so not a class",
         "empty/x.txt": "not an image by its suffix '.txt'",
         "loose.png": "lies outside any class folder",
     }
@@ -90,10 +93,10 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path):
     assert index.paths == ("a/1.png", "a/linked.png", "b/1.png", "c/x/2.png")
     assert reasons(index) == {
         "a/lost.png": "broken link",
-        "a/root": "leads to a folder that is read already",
+        "a/root": "leads to a folder that was read already",
         "a/self.png": "broken link",
         "b/pipe.png": "not a regular file",
-        "c/x/up": "leads to a folder that is read already",
+        "c/x/up": "leads to a folder that was read already",
     }
 
 
@@ -121,16 +124,19 @@ def test_names_may_hold_any_character(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ((), "No images in .* (0 other entries); expected one sub-folder for each class"),
+        ((), "No images in .* (0 other entries). Expected one sub-folder for each class"),
         (("a/x.txt", "b/y.txt"), "No images in .* (4 other entries)"),
         (("1.png", "2.png"), "No class folders in .*: 2 images lie outside any"),
         (("a/1.png", "a/2.png"), "Only one class in .*: 'a' (2 images)"),
         (("data/cat/1.png", "data/dog/1.png"), "If its sub-folders are the classes, give .*data'"),
-        (("train/a/1.png", "train/b/1.png", "val/c/1.png"), "class 'c' has validation images, but"),
-        (("train/a/1.png", "train/b/1.png", "test/d/1.png"), "class 'd' has test images, but none"),
+        (
+            ("train/a/1.png", "train/b/1.png", "val/c/1.png"),
+            "class 'c' has validation images but no",
+        ),
+        (("train/a/1.png", "train/b/1.png", "test/d/1.png"), "class 'd' has test images but no"),
         (
             ("train/a/1.png", "val/a/1.png", "valid/a/1.png"),
-            "'val' and 'valid' in .* are one split",
+            "'val' and 'valid' in .* are the same split",
         ),
     ],
 )
@@ -150,7 +156,7 @@ def test_a_path_that_cannot_be_meant_is_a_usage_error(tmp_path):
     ):
         with pytest.raises(UsageError, match=said):
             ImageIndex.from_directory(tmp_path / name)
-    with pytest.raises(UsageError, match="min_per_class is 0"):
+    with pytest.raises(UsageError, match="min_per_class=0"):
         ImageIndex.from_directory(tmp_path, min_per_class=0)
 
 
@@ -172,16 +178,17 @@ def test_classes_with_too_few_images_are_named_and_test_images_do_not_count(tmp_
     make(tmp_path, "train/b/1.png", "train/b/2.png", "test/b/3.png")
     index = ImageIndex.from_directory(tmp_path, min_per_class=2)
     require_per_class(index, 2)
-    with pytest.raises(DataError, match=r"few images: 'b' \(2\); at least 3 .* lower --folds"):
+    with pytest.raises(DataError, match=r"few images: 'b' \(2\)\. At least 3 .* lower `folds`"):
         require_per_class(index, 3)
-    with pytest.raises(DataError, match="lower min_per_class"):
+    with pytest.raises(DataError, match="lower `min_per_class`"):
         ImageIndex.from_directory(tmp_path, min_per_class=3)
 
 
 def index_of(count: int) -> ImageIndex:
     labels = np.arange(count) % 3
     paths = tuple(f"{label}/{i}.png" for i, label in enumerate(labels))
-    return ImageIndex(Path("/x"), paths, labels, ("0", "1", "2"), ("train",) * count)
+    targets = Targets(("0", "1", "2"), labels)
+    return ImageIndex(FolderSource(Path("/x")), paths, targets, ("train",) * count)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=20))

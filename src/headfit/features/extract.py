@@ -23,7 +23,8 @@ from headfit.features.reader import Progress, Reader
 from headfit.features.store import FeatureMaps, FeatureStore, Noted
 from headfit.features.writer import Writer
 from headfit.images.contract import Contract
-from headfit.images.index import ImageIndex, Skipped
+from headfit.images.index import ImageIndex
+from headfit.images.sources.source import Skipped
 
 LATENCY_RUNS = 3  # each takes as long as an image of the pass, so few
 

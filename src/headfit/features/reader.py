@@ -10,9 +10,10 @@ import numpy as np
 from headfit.errors import ImageError
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes
-from headfit.images.index import ImageIndex, Skipped
+from headfit.images.index import ImageIndex
 from headfit.images.phash import perceptual_hash
 from headfit.images.read_ahead import ReadAhead
+from headfit.images.sources.source import Skipped
 from headfit.util import digests
 
 Progress = Callable[[int, int, int], None]  # images done, in all, skipped

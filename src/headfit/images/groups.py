@@ -13,6 +13,7 @@ import numpy as np
 
 from headfit.errors import DataError, UsageError
 from headfit.images.index import ImageIndex
+from headfit.images.sources.source import quote
 
 COLUMNS = ("path", "group")
 MAX_BYTES = 200_000_000
@@ -56,14 +57,14 @@ def read_groups(text: str, index: ImageIndex) -> UserGroups:
         expression = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise UsageError(
-            f"--groups is {_show(text)}: there is no such file, and it is no regular expression "
+            f"--groups is {quote(text)}: there is no such file, and it is no regular expression "
             f"({error}); expected a CSV file with the columns path,group or an expression."
         ) from error
     found = _by_expression(expression, index)
     if not found:
         raise UsageError(
-            f"--groups is {_show(text)}: there is no such file, and as a regular expression it "
-            f"matches none of the {len(index)} images, the first being {_show(index.paths[0])}; "
+            f"--groups is {quote(text)}: there is no such file, and as a regular expression it "
+            f"matches none of the {len(index)} images, the first being {quote(index.paths[0])}; "
             f"it is searched in paths relative to the folder."
         )
     return _numbered(index, found, len(index) - len(found))
@@ -93,15 +94,15 @@ def _from_file(file: Path, index: ImageIndex) -> Labels:
     for path, group in _rows(file, index.root):
         if given.setdefault(path, group) != group:
             raise DataError(
-                f"{_show(file)} puts {_show(path)} in two groups, {_show(given[path])} and "
-                f"{_show(group)}; keep one."
+                f"{quote(file)} puts {quote(path)} in two groups, {quote(given[path])} and "
+                f"{quote(group)}; keep one."
             )
     missing = [path for path in index.paths if path not in given]
     if missing:
         raise DataError(
-            f"{_show(file)} has no group for {len(missing)} of {len(index)} images, the first "
-            f"being {_show(missing[0])}; add a row for each, with its path relative to "
-            f"{_show(index.root)}."
+            f"{quote(file)} has no group for {len(missing)} of {len(index)} images, the first "
+            f"being {quote(missing[0])}; add a row for each, with its path relative to "
+            f"{quote(index.root)}."
         )
     return {path: (given[path],) for path in index.paths}
 
@@ -113,7 +114,7 @@ def _rows(file: Path, root: Path) -> Iterator[tuple[str, str]]:
         size = file.stat().st_size
         if size > MAX_BYTES:
             raise DataError(
-                f"{_show(file)} is too large for a list of groups: {size} bytes, the limit is "
+                f"{quote(file)} is too large for a list of groups: {size} bytes, the limit is "
                 f"{MAX_BYTES}."
             )
         # names that are not UTF-8 are read as the index reads them
@@ -122,19 +123,19 @@ def _rows(file: Path, root: Path) -> Iterator[tuple[str, str]]:
             columns = reader.fieldnames or ()
             if missing := [f"no column {name}" for name in COLUMNS if name not in columns]:
                 raise UsageError(
-                    f"--groups {_show(file)} has {' and '.join(missing)} (found: "
-                    f"{_show(', '.join(columns)[:80])}); expected a CSV file with path,group."
+                    f"--groups {quote(file)} has {' and '.join(missing)} (found: "
+                    f"{quote(', '.join(columns)[:80])}); expected a CSV file with path,group."
                 )
             for row in reader:
                 if not row["path"] or not row["group"]:
                     raise DataError(
-                        f"{_show(file)} lacks the path or the group in line {reader.line_num}; "
+                        f"{quote(file)} lacks the path or the group in line {reader.line_num}; "
                         f"fill it in."
                     )
                 yield _relative(row["path"], roots), row["group"]
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{_show(file)} cannot be read as a CSV file ({reason}).") from error
+        raise DataError(f"{quote(file)} cannot be read as a CSV file ({reason}).") from error
 
 
 def _relative(path: str, roots: Sequence[Path]) -> str:
@@ -142,9 +143,3 @@ def _relative(path: str, roots: Sequence[Path]) -> str:
     pure = PurePath(path)
     inside = (pure.relative_to(root) for root in roots if pure.is_relative_to(root))
     return next(inside, pure).as_posix()
-
-
-def _show(name: str | Path) -> str:
-    """Quote a name for a message of one line, whatever characters it has."""
-    text = str(name)
-    return f"'{text}'" if text.isprintable() else repr(text)

@@ -1,0 +1,148 @@
+"""A list of image files with their labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+from headfit.errors import DataError, UsageError
+from headfit.images.decode import read_bytes
+from headfit.images.sources.source import SPLITS, TRAIN, ImageRecord, Listing, check_classes, quote
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Image files that were named one by one.
+
+    Attributes:
+        root: the deepest folder that holds all of them; records are named relative to it.
+        records: the images, in the order given.
+    """
+
+    root: Path
+    records: tuple[ImageRecord, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        paths: Iterable[PathLike],
+        labels: Iterable[object],
+        groups: Iterable[object] | None = None,
+        splits: Iterable[str] | None = None,
+    ) -> FileSource:
+        """Check the columns of a list; see :meth:`headfit.ImageIndex.from_paths`."""
+        if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
+            raise UsageError.invalid("paths", paths, "a list of paths of image files")
+        files = [_absolute(path) for path in paths]
+        if not files:
+            raise DataError("`paths` is empty. Give at least one image of each of two classes.")
+        names = _texts("labels", labels, len(files))
+        group_names = _groups([None] * len(files) if groups is None else groups, len(files))
+        split_names = _splits([TRAIN] * len(files) if splits is None else splits, len(files))
+        _check_files(files)
+        root = _common_folder(files)
+        columns = zip(names, _relative(files, root), split_names, group_names, strict=True)
+        return cls(root, tuple(ImageRecord(*row) for row in columns))
+
+    @property
+    def location(self) -> str:
+        """Path of the folder that holds all files."""
+        return str(self.root)
+
+    @property
+    def name(self) -> str:
+        """Name of that folder."""
+        return self.root.name or str(self.root)
+
+    def listing(self) -> Listing:
+        """List the images as they were given."""
+        check_classes(self.records, "`labels`")
+        return Listing(self.records)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of an image's file."""
+        return read_bytes(self.root / path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the kind and the folder; the files themselves are in ``predictions.csv``."""
+        return {"kind": "files", "path": str(self.root)}
+
+
+def _absolute(path: PathLike) -> Path:
+    try:
+        absolute = Path(path).absolute()
+    except TypeError:
+        raise UsageError.invalid("paths", path, "a list of paths of image files") from None
+    # as text, a/../b is b; through a link it may be another file
+    return absolute.resolve() if ".." in absolute.parts else absolute
+
+
+def _texts(name: str, values: Iterable[object], count: int) -> list[str]:
+    """Return names as text, one for each path."""
+    return [_text(name, row, value) for row, value in enumerate(_sized(name, values, count))]
+
+
+def _text(name: str, row: int, value: object) -> str:
+    if not isinstance(value, str | Integral) or value == "":
+        raise UsageError(
+            f"`{name}` must be text or whole numbers. Received: {name}[{row}]={value!r}."
+        )
+    return str(value)
+
+
+def _groups(values: Iterable[object], count: int) -> list[str | None]:
+    entries = enumerate(_sized("groups", values, count))
+    return [None if entry is None else _text("groups", row, entry) for row, entry in entries]
+
+
+def _splits(values: Iterable[str], count: int) -> list[str]:
+    splits = []
+    for value in _sized("splits", values, count):
+        split = SPLITS.get(str(value).lower())
+        if split is None:
+            raise UsageError.invalid("splits", value, "'train', 'validation' or 'test'")
+        splits.append(split)
+    return splits
+
+
+def _sized(name: str, values: Iterable[Any], count: int) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UsageError.invalid(name, values, "a list, one entry for each path")
+    entries = list(values)
+    if len(entries) != count:
+        raise UsageError(
+            f"`{name}` must have one entry for each path. Received: {len(entries)} {name}, "
+            f"{count} paths."
+        )
+    return entries
+
+
+def _check_files(files: Collection[Path]) -> None:
+    seen: set[Path] = set()
+    for path in files:
+        if path in seen:
+            raise UsageError(f"`paths` names {quote(path)} twice. Keep one of them.")
+        seen.add(path)
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise UsageError(
+            f"`paths` names files that do not exist: {len(missing)} of {len(files)}, the first "
+            f"being {quote(missing[0])}."
+        )
+
+
+def _common_folder(files: Sequence[Path]) -> Path:
+    try:
+        return Path(os.path.commonpath([path.parent for path in files]))
+    except ValueError:  # several drives
+        raise UsageError("`paths` must be on one drive.") from None
+
+
+def _relative(files: Iterable[Path], root: Path) -> Iterator[str]:
+    return (path.relative_to(root).as_posix() for path in files)
