@@ -20,8 +20,7 @@ from interleave import Contestant, Round, race
 from photographs import chosen
 from tables import Target, machine, markdown, ratio, targets_table
 
-from headfit.study.protocol.problem import PENALTIES
-from headfit.study.protocol.splits import inner_pairs
+from headfit.fitting.problem import PENALTIES, inner_pairs
 
 HEADS = fresh.LINEAR_HEADS
 FOLDS, REPEATS, QUICK_FOLDS = 10, 5, 5

@@ -16,14 +16,13 @@ import numpy as np
 from scipy import stats
 
 from headfit.features.store import FeatureMaps
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
 from headfit.study.comparison.contrast import Contrast, Table, contrast_with_gap
 from headfit.study.comparison.results import fold_metrics
-from headfit.study.protocol import linear
-from headfit.study.protocol.crossval import CrossValidation, cross_validate
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 GAP = parse_head("gap")
@@ -165,7 +164,7 @@ class Outcome:
 
 def cross_validated(pairs: Sequence[tuple[Head, PooledFeatures]], problem: Problem) -> Outcome:
     """Go headfit's way: every head on the same folds, its settings chosen in an inner search."""
-    found = [cross_validate(head, pooled, problem) for head, pooled in pairs]
+    found = [Exact(head, pooled).cross_validate(problem) for head, pooled in pairs]
     scored = [fold_metrics(each, problem) for each in found]
     return Outcome(
         problem, found, {name: np.stack([m[name] for m in scored]) for name in scored[0]}
@@ -194,7 +193,7 @@ def true_difference(
     part = Problem(problem.labels[training], problem.classes, problem.splits)
     scores = []
     for found, view, strength in zip(outcome.found, views, strengths, strict=True):
-        fitted = linear.refit(found.head, pooled_of(view[training]), part, found.choices[0])
+        fitted = Exact(found.head, pooled_of(view[training])).refit(part, found.choices[0])
         scores.append(world.truth(*fitted.weights, strength))
     return scores[1] - scores[0]
 

@@ -13,8 +13,8 @@ import pytest
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.network import Design, after, initial_weights, settle
 from headfit.fitting.descent.training import Networks, predict, train
+from headfit.fitting.metrics import log_loss
 from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout
-from headfit.study.protocol.metrics import log_loss
 
 N, D, K = 60, 5, 3
 RNG = np.random.default_rng(3)

@@ -14,9 +14,9 @@ from headfit.fitting.descent import training as descent
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.network import _drop
 from headfit.fitting.descent.training import Networks, predict, train
+from headfit.fitting.metrics import log_loss
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
 from headfit.progress import Progress
-from headfit.study.protocol.metrics import log_loss
 
 N, D, K = 90, 6, 3
 RNG = np.random.default_rng(7)

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from headfit.errors import EngineError
 from headfit.fitting.exact.coordinates import blocks_of, centred_gram
 from headfit.fitting.exact.ridge import RidgeScreen, inner_errors
-from headfit.study.protocol.splits import inner_pairs
+from headfit.fitting.problem import inner_pairs
 
 PENALTY = 1e-2
 

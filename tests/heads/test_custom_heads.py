@@ -14,16 +14,17 @@ from keras import layers
 from headfit.backbones.engines.probe import probe_images
 from headfit.cli.main import main
 from headfit.features.store import FeatureMaps
+from headfit.fitting.descent.method import Descent
+from headfit.fitting.methods import method_of
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.model.assemble_child import _assign
 from headfit.model.load_child import load_model
 from headfit.model.metadata import ModelRecord
-from headfit.study.protocol import gradient
-from headfit.study.protocol.crossval import CrossValidation, cross_validate
+from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.ledger import Ledger
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 from photos import write_folder
 from stored import keep
@@ -75,7 +76,8 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> FeatureMaps:
 
 
 def fitted(head: Head, maps: FeatureMaps, problem: Problem, **more: Any) -> CrossValidation:
-    return cross_validate(head, PooledFeatures(maps, (head.pooling,)), problem, **more)
+    method = method_of(head, PooledFeatures(maps, (head.pooling,)))
+    return cross_validate(method, problem, **more)
 
 
 def test_a_function_that_is_gap_16_scores_like_the_chain(
@@ -88,9 +90,9 @@ def test_a_function_that_is_gap_16_scores_like_the_chain(
     assert own.parameters((4, 4, 64), K) == chain.parameters((4, 4, 64), K) == 1091
     scores = [balanced_accuracy(each.probabilities[0], LABELS) for each in (found, known)]
     assert min(scores) > 0.9, scores
-    assert ledger.outcome(found.head) is not None
+    assert ledger.cross_validation(method_of(own, PooledFeatures(maps, ()))) is not None
     # the same fits come of the same seed
-    again = gradient.cross_validate(found.head, PooledFeatures(maps, ()), problem)
+    again = Descent(found.head, PooledFeatures(maps, ())).cross_validate(problem)
     np.testing.assert_array_equal(again.probabilities, found.probabilities)
 
 
@@ -104,7 +106,7 @@ def test_a_callable_of_this_process_gets_the_statistics_of_all_training_images(
     pooled = PooledFeatures(maps, ())
     own = parse_head(head).on((4, 4, 64), 0)
     assert own.name == "head" and own.parameters((4, 4, 64), K) == 64 + 65 * K
-    weights = gradient.refit(own, pooled, problem, SETTINGS)
+    weights = Descent(own, pooled).refit(problem, SETTINGS)
     averages = np.concatenate([piece.mean(axis=(1, 2)) for _, piece in maps.chunks()])
     mean, variance = weights.weights[1:3]
     np.testing.assert_allclose(mean, averages.mean(axis=0) * pooled.map_scale, rtol=1e-4)
@@ -118,7 +120,7 @@ def test_the_model_that_is_saved_predicts_what_the_head_does(
 ) -> None:
     own = parse_head("own_heads:normalised").on((4, 4, 64), 0)
     assert own.position_aware and own.parameters((4, 4, 64), K) == 2 * 64 + (4 * 64 + 1) * K
-    fitted = gradient.refit(own, PooledFeatures(maps, ()), problem, SETTINGS)
+    fitted = Descent(own, PooledFeatures(maps, ())).refit(problem, SETTINGS)
     x = keras.Input((4, 4, 64))
     model = keras.Model(x, own.build(x, K, None, "channels_last", fitted.scale))
     _assign(model, own, list(fitted.weights))

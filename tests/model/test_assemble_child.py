@@ -13,13 +13,13 @@ import pytest
 
 import own_models
 from headfit.backbones.spec import IDENTITY, BackboneSpec
+from headfit.fitting.descent.method import Descent
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
 from headfit.heads.keras_layers import registered  # noqa: F401  (loading needs them)
 from headfit.model import assemble_child as assembly
-from headfit.study.protocol import gradient
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 from stored import keep
 
@@ -48,7 +48,7 @@ def test_the_saved_model_says_what_the_trained_head_said(
     head = parse_head(chain)
     problem = Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0))
     pooled = PooledFeatures(keep(tmp_path / "store", maps), (head.pooling,))
-    fitted = gradient.refit(head, pooled, problem, SETTINGS)
+    fitted = Descent(head, pooled).refit(problem, SETTINGS)
     written = _write(path, fitted, tmp_path)
     model = keras.saving.load_model(written, safe_mode=True)
     expected = fitted.probabilities(maps)

@@ -100,9 +100,9 @@ def test_a_repeated_run_fits_nothing_and_writes_nothing_twice(
 ) -> None:
     study.save(tmp_path)
     written = (tmp_path / "model.keras").read_bytes()
-    for module in ("linear", "gradient"):
+    for method in ("exact.method.Exact", "descent.method.Descent"):
         for function in ("cross_validate", "refit"):
-            monkeypatch.delattr(f"headfit.study.protocol.{module}.{function}")
+            monkeypatch.delattr(f"headfit.fitting.{method}.{function}")
     monkeypatch.delattr("headfit.util.child.start")
     again = hf.compare(folder, heads="gap,flatten,gem,gap-16", **QUICK)
     again.save(tmp_path)

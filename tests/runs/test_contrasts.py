@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.runs.contrasts import BOTH, EACH, KINDS, LONGEST, MOST, Seen, choose, looks, shortened
-from headfit.study.protocol import linear
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 from stored import keep
 
@@ -87,8 +87,8 @@ def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
     pooled = PooledFeatures(stored, tuple(head.pooling for head in heads.values()))
     seen = {}
     for name, head in heads.items():
-        outcome = linear.cross_validate(head, pooled, problem)
-        models = linear.fold_models(head, pooled, problem, outcome.choices)
+        outcome = Exact(head, pooled).cross_validate(problem)
+        models = Exact(head, pooled).fold_models(problem, outcome.choices)
         seen[name] = Seen(head, outcome.probabilities[0], *models)
     folds = splits.assignment[0]
     found = looks(seen, stored, labels, folds, 0)

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from headfit.backbones.catalog import find
 from headfit.features.store import FeatureMaps
 from headfit.fitting.exact.logistic import EXACT_STEPS, minimise, origin
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import Rows, softmax
 from headfit.heads.chain import parse_head
@@ -26,7 +27,6 @@ from headfit.runs import map_source as maps
 from headfit.runs.map_source import MapSource
 from headfit.runs.options import Options
 from headfit.study.comparison import compare
-from headfit.study.protocol import linear
 from photos import write_folder
 from simulations import maps_of, problem_of
 
@@ -93,7 +93,7 @@ def assert_agreement(maps: FeatureMaps, labels: np.ndarray, name: str, penalty: 
     for mask, logits in zip(masks, point.logits, strict=True):
         wanted = scikit(features, labels, mask, penalty)
         np.testing.assert_allclose(softmax(logits.T), wanted, atol=1e-4)
-    fitted = linear.refit(head, pooled, problem, {"shape": None, "penalty": penalty})
+    fitted = Exact(head, pooled).refit(problem, {"shape": None, "penalty": penalty})
     wanted = scikit(features, labels, np.ones(len(labels), bool), penalty)
     np.testing.assert_allclose(fitted.probabilities_of(maps), wanted, atol=1e-4)
 

@@ -5,6 +5,7 @@ import pytest
 
 from headfit.errors import DataError
 from headfit.features.store import FeatureMaps
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import parse_head
 from headfit.study.comparison.agreement import (
     MOST_IMAGES,
@@ -14,8 +15,6 @@ from headfit.study.comparison.agreement import (
     map_cosines,
     measure,
 )
-from headfit.study.protocol.crossval import CrossValidation
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 
@@ -139,10 +138,7 @@ def test_of_copies_one_is_taken():
 
 def test_the_head_is_the_recommended_one_if_it_is_linear():
     names = ("gap", "flatten", "gap-16")
-    found = [
-        CrossValidation(parse_head(n), np.empty(0), np.empty(0), [], {}, [], 0.0, lambda: None)
-        for n in names
-    ]
+    found = [CrossValidation(parse_head(n), np.empty(0), np.empty(0), [], {}, []) for n in names]
     metrics = [{"balanced_accuracy": np.array([score])} for score in (0.8, 0.9, 0.95)]
     assert choose_head("gap", found, metrics).name == "gap"
     assert choose_head("gap-16", found, metrics).name == "flatten"

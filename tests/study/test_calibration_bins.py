@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from headfit.study.protocol.metrics import ece
+from headfit.fitting.metrics import ece
 from headfit.study.reliability.bins import calibration_bins, wilson
 
 

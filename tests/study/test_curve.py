@@ -8,16 +8,17 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from headfit.features.store import FeatureStore
+from headfit.fitting.exact.method import Exact
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem, Splits
 from headfit.heads.chain import parse_head
 from headfit.progress import Progress
 from headfit.study.learning_curve import curve
 from headfit.study.learning_curve.curve import HeadCurve, LearningCurve, learning_curve
 from headfit.study.learning_curve.powerlaw import Measured
-from headfit.study.protocol import linear, subsets
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
-from headfit.study.protocol.splits import Splits, make_splits
+from headfit.study.protocol import subsets
+from headfit.study.protocol.splits import make_splits
 from headfit.study.protocol.subsets import errors_of, make_subsets, stratified_order
 
 GAP, FLATTEN = map(parse_head, ("gap", "flatten"))
@@ -147,7 +148,7 @@ def test_on_real_images_the_curve_falls_and_ends_at_the_score_of_the_study(tmp_p
         means = head.measured.errors.mean(axis=0)
         assert means[0] > means[4] > means[-1]
     assert flatten.measured.errors[:, -1].mean() < gap.measured.errors[:, -1].mean()
-    outcome = linear.cross_validate(FLATTEN, pooled, problem)
+    outcome = Exact(FLATTEN, pooled).cross_validate(problem)
     score = balanced_accuracy(outcome.probabilities[0], labels)
     assert 1 - flatten.measured.errors[:, -1].mean() == pytest.approx(score, abs=0.02)
     assert flatten.refusal is None

@@ -10,13 +10,13 @@ from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
 from headfit.features.store import FeatureStore
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
 from headfit.images.phash import perceptual_hash
 from headfit.study.protocol import duplicates as module
-from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.duplicates import BITS, CLOSE_BITS, merge_groups, near_duplicates
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 
@@ -166,7 +166,7 @@ def test_injected_near_duplicates_inflate_the_score_only_if_they_are_not_grouped
             # noise, the same for both copies: nothing can be learnt but the picture itself
             labels = np.random.default_rng(seed).permutation(np.arange(60) % 2).repeat(2)
             splits = make_splits(labels, folds=4, repeats=1, seed=seed, groups=groups)
-            fits = cross_validate(parse_head("gap"), pooled, Problem(labels, 2, splits))
+            fits = Exact(parse_head("gap"), pooled).cross_validate(Problem(labels, 2, splits))
             scores.append((fits.probabilities.argmax(axis=2) == labels).mean())
         return float(np.mean(scores))
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from headfit.features.store import FeatureStore
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
-from headfit.study.protocol import crossval, linear
+from headfit.study.protocol import crossval
 from headfit.study.protocol.ledger import Ledger
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 HEAD = parse_head("gem")
@@ -25,46 +26,45 @@ def problem() -> Problem:
 
 
 @pytest.fixture
-def pooled(tmp_path, problem) -> PooledFeatures:
+def method(tmp_path, problem) -> Exact:
     rng = np.random.default_rng(0)
     maps = np.abs(rng.normal(size=(3, 1, 1, 8))[problem.labels] + rng.normal(size=(60, 2, 2, 8)))
     store = FeatureStore(tmp_path / "store")
     names = [str(i) for i in range(60)]
     store.append(names, maps.astype(np.float32))
-    return PooledFeatures(store.maps(names), (HEAD.pooling,))
+    return Exact(HEAD, PooledFeatures(store.maps(names), (HEAD.pooling,)))
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise AssertionError("fitted again")
 
-    monkeypatch.setattr(linear, "cross_validate", fail)
-    monkeypatch.setattr(linear, "refit", fail)
+    monkeypatch.setattr(Exact, "cross_validate", fail)
+    monkeypatch.setattr(Exact, "refit", fail)
 
 
-def test_a_second_run_finds_every_fit_of_the_first(tmp_path, pooled, problem, monkeypatch):
-    first = crossval.cross_validate(
-        HEAD, pooled, problem, ledger=Ledger(tmp_path, FEATURES, problem)
-    )
-    fitted = first.refit()
+def test_a_second_run_finds_every_fit_of_the_first(tmp_path, method, problem, monkeypatch):
+    ledger = Ledger(tmp_path, FEATURES, problem)
+    first = crossval.cross_validate(method, problem, ledger=ledger)
+    fitted = crossval.refit(method, problem, first.final, ledger)
     forbid(monkeypatch)
-    again = crossval.cross_validate(
-        HEAD, pooled, problem, ledger=Ledger(tmp_path, FEATURES, problem)
-    )
+    ledger = Ledger(tmp_path, FEATURES, problem)
+    again = crossval.cross_validate(method, problem, ledger=ledger)
     np.testing.assert_array_equal(again.probabilities, first.probabilities)
     np.testing.assert_array_equal(again.train_scores, first.train_scores)
     for name in ("head", "choices", "final", "warnings", "seconds"):
         assert getattr(again, name) == getattr(first, name)
-    assert again.refit().shape == fitted.shape
-    for weight, same in zip(again.refit().weights, fitted.weights, strict=True):
+    stored = crossval.refit(method, problem, again.final, ledger)
+    assert stored.shape == fitted.shape
+    for weight, same in zip(stored.weights, fitted.weights, strict=True):
         np.testing.assert_array_equal(weight, same)
 
 
-def test_whatever_fits_depend_on_makes_another_entry(tmp_path, pooled, problem):
+def test_whatever_fits_depend_on_makes_another_entry(tmp_path, method, problem):
     ledger = Ledger(tmp_path, FEATURES, problem)
-    crossval.cross_validate(HEAD, pooled, problem, ledger=ledger)
-    assert ledger.outcome(HEAD) is not None
-    assert ledger.outcome(parse_head("gap")) is None
+    crossval.cross_validate(method, problem, ledger=ledger)
+    assert ledger.cross_validation(method) is not None
+    assert ledger.cross_validation(Exact(parse_head("gap"), method.pooled)) is None
     others = [
         replace(problem, labels=problem.labels[::-1].copy()),
         replace(problem, splits=make_splits(problem.labels, folds=4, repeats=2, seed=1)),
@@ -73,25 +73,25 @@ def test_whatever_fits_depend_on_makes_another_entry(tmp_path, pooled, problem):
         replace(problem, seed=1),
     ]
     for other in others:
-        assert Ledger(tmp_path, FEATURES, other).outcome(HEAD) is None
-    assert Ledger(tmp_path, ["key", ["b", "a"]], problem).outcome(HEAD) is None
+        assert Ledger(tmp_path, FEATURES, other).cross_validation(method) is None
+    assert Ledger(tmp_path, ["key", ["b", "a"]], problem).cross_validation(method) is None
 
 
 @pytest.mark.parametrize("at", [0, 10, -10])
-def test_a_damaged_entry_counts_as_absent(tmp_path, pooled, problem, at):
+def test_a_damaged_entry_counts_as_absent(tmp_path, method, problem, at):
     ledger = Ledger(tmp_path / "fits", FEATURES, problem)
-    crossval.cross_validate(HEAD, pooled, problem, ledger=ledger)
+    crossval.cross_validate(method, problem, ledger=ledger)
     (entry,) = (tmp_path / "fits").iterdir()
     data = bytearray(entry.read_bytes())
     data[at] ^= 0xFF
     entry.write_bytes(data)
-    found = ledger.outcome(HEAD)
-    whole = crossval.cross_validate(HEAD, pooled, problem)
+    found = ledger.cross_validation(method)
+    whole = crossval.cross_validate(method, problem)
     # the last bytes of a zip are a comment's length and an offset: either way nothing false comes
     if found is not None:
-        np.testing.assert_array_equal(found[0].probabilities, whole.probabilities)
+        np.testing.assert_array_equal(found.probabilities, whole.probabilities)
     entry.write_bytes(data[: len(data) // 2])
-    assert ledger.outcome(HEAD) is None
-    again = crossval.cross_validate(HEAD, pooled, problem, ledger=ledger)
+    assert ledger.cross_validation(method) is None
+    again = crossval.cross_validate(method, problem, ledger=ledger)
     np.testing.assert_array_equal(again.probabilities, whole.probabilities)
-    assert ledger.outcome(HEAD) is not None
+    assert ledger.cross_validation(method) is not None

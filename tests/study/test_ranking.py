@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.study.protocol.metrics import accuracy, balanced_accuracy
+from headfit.fitting.metrics import accuracy, balanced_accuracy
 from headfit.study.ranking.standings import standings
 
 

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
+from headfit.fitting.exact.method import Exact
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.heads.layers import FLATTEN, GAP, SPATIAL_PRIOR
 from headfit.study.position.positions import PositionUse, position_use
 from headfit.study.position.shifts import ShiftCurve, sentence
 from headfit.study.position.spectrum import GRID, Spectrum, spectrum
-from headfit.study.protocol import linear
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 from stored import keep
 
@@ -44,7 +44,7 @@ def kind(request):
 def studied(kind, tmp_path):
     pooled = PooledFeatures(keep(tmp_path, maps_of(kind)), (GAP, FLATTEN, SPATIAL_PRIOR))
     problem = Problem(LABELS, 2, make_splits(LABELS, folds=5, repeats=1, seed=0))
-    found = {tau: linear.cross_validate(head, pooled, problem) for tau, head in HEADS.items()}
+    found = {tau: Exact(head, pooled).cross_validate(problem) for tau, head in HEADS.items()}
     return pooled, problem, found
 
 
@@ -82,7 +82,7 @@ def test_fold_models_predict_what_cross_validation_did(studied):
     pooled, problem, found = studied
     maps = np.concatenate([piece for _, piece in pooled.maps.chunks()])
     for tau, head in HEADS.items():
-        kernels, biases = linear.fold_models(head, pooled, problem, found[tau].choices)
+        kernels, biases = Exact(head, pooled).fold_models(problem, found[tau].choices)
         assert kernels.dtype == np.float32
         for fold in range(5):
             held = problem.splits.assignment[0] == fold
@@ -95,7 +95,7 @@ def test_fold_models_predict_what_cross_validation_did(studied):
 def test_shuffled_positions_spoil_only_what_used_them(kind, studied):
     pooled, problem, found = studied
     head = HEADS[0.0]
-    models = linear.fold_models(head, pooled, problem, found[0.0].choices)
+    models = Exact(head, pooled).fold_models(problem, found[0.0].choices)
     use = position_use(pooled.maps, problem, *models)
     plain = [
         balanced_accuracy(found[0.0].probabilities[0, held], LABELS[held])
@@ -141,8 +141,8 @@ def test_one_fixed_permutation_of_all_maps_changes_nothing(tmp_path):
     turned = maps.reshape(len(maps), 16, 6)[:, np.random.default_rng(1).permutation(16)]
     problem = Problem(LABELS, 2, make_splits(LABELS, folds=4, repeats=1, seed=0))
     found = [
-        linear.cross_validate(
-            HEADS[0.0], PooledFeatures(keep(tmp_path / name, values), (FLATTEN,)), problem
+        Exact(HEADS[0.0], PooledFeatures(keep(tmp_path / name, values), (FLATTEN,))).cross_validate(
+            problem
         )
         for name, values in (("plain", maps), ("turned", turned.reshape(maps.shape)))
     ]

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from headfit.errors import DataError, UsageError
-from headfit.study.protocol.splits import inner_pairs, make_splits
+from headfit.fitting.problem import inner_pairs
+from headfit.study.protocol.splits import make_splits
 
 LABELS = np.repeat([0, 1, 2], [40, 23, 11])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from headfit.study.protocol.metrics import log_loss
+from headfit.fitting.metrics import log_loss
 from headfit.study.reliability.temperature import HIGHEST, LOWEST, calibrate, fit_temperature, scale
 
 

@@ -14,9 +14,9 @@ from headfit.conversion.subject import Subject
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
+from headfit.fitting.metrics import accuracy, balanced_accuracy
 from headfit.images.index import TEST, ImageIndex
 from headfit.progress import IMAGES, Callback
-from headfit.study.protocol.metrics import accuracy, balanced_accuracy
 from headfit.util import digests
 from headfit.util.cache import FEATURES
 

@@ -14,16 +14,16 @@ import numpy as np
 from headfit.conversion import algebra
 from headfit.conversion.algebra import Form
 from headfit.conversion.pictures import Pictures
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem, Splits
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.progress import Callback, Progress
 from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
-from headfit.study.protocol.crossval import CrossValidation, cross_validate
-from headfit.study.protocol.linear import fold_models
-from headfit.study.protocol.problem import Problem
-from headfit.study.protocol.splits import Splits, make_splits
+from headfit.study.protocol.crossval import cross_validate
+from headfit.study.protocol.splits import make_splits
 
 Make = Callable[[np.ndarray, np.ndarray], Form]
 """Turns W, (P, C, K), and a bias into the new top's form."""
@@ -72,14 +72,14 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     problem = Problem(labels, classes, splits, quick=True, seed=seed)
     head = parse_head("gap" if form.kind == "gap" else "flatten")
     maps = pictures.maps(pictures.trained)
-    pooled = PooledFeatures(maps, (head.pooling,))
+    method = Exact(head, PooledFeatures(maps, (head.pooling,)))
     callback.on_stage_begin("Fitting the new top", 1)
-    found = cross_validate(head, pooled, problem, Progress(callback.on_progress))
-    kernel, bias = found.refit().weights
+    found = cross_validate(method, problem, Progress(callback.on_progress))
+    kernel, bias = method.refit(problem, found.final).weights
     fitted = _made(form, kernel, bias, pictures)
     held_out = found.probabilities[0]
     if form.rank is not None:
-        held_out = softmax(_held_out(form, pooled, problem, found, pictures))
+        held_out = softmax(_held_out(form, method, problem, found, pictures))
     if pictures.apart:
         numbers = of_maps(fitted, pictures, pictures.scored)
     else:
@@ -95,13 +95,13 @@ def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
 
 def _held_out(
     form: Form,
-    pooled: PooledFeatures,
+    method: Exact,
     problem: Problem,
     found: CrossValidation,
     pictures: Pictures,
 ) -> np.ndarray:
     """Decompose the flatten of each fold, and judge it on the images that it has not seen."""
-    kernels, biases = fold_models(found.head, pooled, problem, found.choices)
+    kernels, biases = method.fold_models(problem, found.choices)
     numbers = np.empty((len(problem.labels), problem.classes))
     for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         held = problem.splits.indices(0, fold)[1]

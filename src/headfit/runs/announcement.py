@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from headfit.backbones.engines.engine import Joint
 from headfit.errors import ImageError, UsageError
 from headfit.features.store import FeatureStore
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
 from headfit.heads.pooling import MapShape
 from headfit.images.decode import read_bytes
@@ -17,7 +18,6 @@ from headfit.runs import estimate as price
 from headfit.runs.candidates import Entry
 from headfit.runs.map_source import MapSource
 from headfit.runs.options import Options
-from headfit.study.protocol.problem import Problem
 from headfit.util import digests
 
 LOOKED_AT = 200  # images, to estimate how many need a pass
@@ -75,7 +75,8 @@ class Announcer:
             problem: labels and folds.
         """
         ledger = entry.ledger(problem)
-        missing = [head for head in heads if ledger.outcome(head) is None]
+        methods = {head: entry.method(head, problem) for head in heads}
+        missing = [h for h, method in methods.items() if ledger.cross_validation(method) is None]
         if not self.done and missing:
             shapes = [entry.found.info.map_shape]
             images, folds = len(problem.labels), problem.splits.folds

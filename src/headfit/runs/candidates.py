@@ -10,15 +10,17 @@ import numpy as np
 from headfit.backbones.engines.interface import is_joined
 from headfit.errors import UsageError
 from headfit.features.extract import Extraction
+from headfit.fitting.fitted import FittedHead
+from headfit.fitting.methods import Method, method_of
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.heads.layers.gap import GAP
 from headfit.progress import Callback, Progress
 from headfit.runs.map_source import MapSource
 from headfit.study.comparison.results import fold_metrics
-from headfit.study.protocol.crossval import CrossValidation, cross_validate
+from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
-from headfit.study.protocol.problem import Problem
 from headfit.util import cache
 
 
@@ -97,10 +99,18 @@ class Entry:
         for number, head in enumerate(heads):
             head_progress = progress(number, head)
             head_progress(0.0)
-            fit = cross_validate(head, self.pooled, problem, head_progress, ledger)
+            fit = cross_validate(self.method(head, problem), problem, head_progress, ledger)
             self.fits.append(fit)
             self.metrics.append(fold_metrics(fit, problem))
             scored(fit, self.metrics[-1])
+
+    def refit(self, fit: CrossValidation, problem: Problem) -> FittedHead:
+        """Fit a head on all training images, with the settings of its cross-validation."""
+        return refit(self.method(fit.head, problem), problem, fit.final, self.ledger(problem))
+
+    def method(self, head: Head, problem: Problem) -> Method:
+        """Give the method that fits a head on this backbone's maps."""
+        return method_of(head, self.pooled, problem.seed)
 
     def ledger(self, problem: Problem) -> Ledger:
         """Give the ledger of this backbone's fits."""

@@ -14,6 +14,7 @@ import numpy as np
 from headfit.backbones.weights import RANDOM
 from headfit.errors import UsageError
 from headfit.features.extract import Extraction
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
 from headfit.progress import IMAGES, Callback, HeadScore, Progress
@@ -30,8 +31,6 @@ from headfit.runs.study import Study
 from headfit.study.comparison.agreement import choose_head
 from headfit.study.comparison.results import score
 from headfit.study.comparison.verdict import Verdict
-from headfit.study.protocol.crossval import CrossValidation
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 
@@ -220,7 +219,7 @@ class _Run:
         int8 = self._int8(outcome, home, chosen.head)
         self.clock.lap("precision")
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
-        fitted = chosen.refit()
+        fitted = home.refit(chosen, problem)
         test = score_test(home, fitted)
         reliability = reliability_of(home, chosen, problem)
         others = [name for name in options.kept(self.heads) if name != chosen.head.name]

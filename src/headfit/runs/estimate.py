@@ -16,12 +16,12 @@ import numpy as np
 from headfit.backbones.engines.engine import Engine
 from headfit.backbones.engines.probe import probe_images
 from headfit.fitting.descent.budget import Schedule, trials_for
+from headfit.fitting.problem import inner_pairs
 from headfit.fitting.threads import one_thread
 from headfit.heads.chain import Head
 from headfit.heads.layers.spatial_prior import TAUS
 from headfit.heads.pooling import MapShape
 from headfit.runs.options import PROTOCOLS, Options
-from headfit.study.protocol.splits import inner_pairs
 from headfit.util.processors import usable_cores
 
 REFERENCE = 190e9  # operations a second of the machine that these were measured on

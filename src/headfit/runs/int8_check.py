@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from headfit.features.extract import Extraction
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
 from headfit.runs.map_source import MapSource
 from headfit.study.comparison.agreement import choose_sample, measure
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import EngineError, ImageError, WeightsError
+from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.progress import Callback, Progress
 from headfit.runs.candidates import Entry
 from headfit.runs.contrasts import Seen, looks
@@ -18,9 +20,6 @@ from headfit.study.learning_curve.curve import learning_curve
 from headfit.study.position import shifts
 from headfit.study.position.positions import position_use
 from headfit.study.position.spectrum import spectrum
-from headfit.study.protocol import linear
-from headfit.study.protocol.crossval import CrossValidation
-from headfit.study.protocol.problem import Problem
 
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
@@ -49,7 +48,7 @@ def where_matters(entry: Entry, problem: Problem, callback: Callback) -> dict[st
         callback.on_stage_begin("How much does where matter?", 1)
         known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, callback)
         if known["shift"] is not None:  # else it may be had the next time
-            ledger.keep_facts("where", given, known)
+            ledger.store_facts("where", given, known)
     return _named(known, entry, problem)
 
 
@@ -78,7 +77,7 @@ def learning(
         heads = [(fit.head, fit.final["penalty"], fit.final["shape"]) for fit in fits]
         found = learning_curve(heads, entry.pooled, problem, groups, Progress(callback.on_progress))
         known = {"sentence": found.sentence(), **found.to_dict()}
-        ledger.keep_facts("curve", given, known)
+        ledger.store_facts("curve", given, known)
     return known
 
 
@@ -117,14 +116,14 @@ class _Part:
         pooled = PooledFeatures(entry.pooled.maps.subset(rows), poolings)
         found = {}
         for name, fit in both.items():
-            outcome = linear.cross_validate(fit.head, pooled, part)
+            outcome = Exact(fit.head, pooled).cross_validate(part)
             found[name] = (fit, outcome.probabilities[0], outcome.choices)
         return cls(rows, pooled, part, found)
 
     def models(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Write the models of the folds as weights of the features."""
         fit, _, choices = self.found[name]
-        return linear.fold_models(fit.head, self.pooled, self.problem, choices)
+        return Exact(fit.head, self.pooled).fold_models(self.problem, choices)
 
 
 def _measure_where(part: _Part, entry: Entry, callback: Callback) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 from headfit.backbones.engines.interface import JOIN, OWN_END
 from headfit.features.extract import Extraction
 from headfit.fitting.descent.budget import Schedule, trials_for
+from headfit.fitting.problem import PENALTIES, Problem
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
 from headfit.runs.candidates import Entry
 from headfit.runs.options import Options
-from headfit.study.protocol.problem import PENALTIES, Problem
 from headfit.util import digests
 
 PACKAGES = ("headfit", "keras", "jax", "openvino", "numpy", "scipy", "scikit-learn", "pillow")

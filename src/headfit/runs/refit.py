@@ -8,12 +8,11 @@ from importlib.metadata import version
 import numpy as np
 
 from headfit.fitting.fitted import FittedHead
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.model.blueprint import Blueprint
 from headfit.progress import Callback
 from headfit.runs.candidates import Entry
 from headfit.runs.results import Outcome
-from headfit.study.protocol.crossval import CrossValidation
-from headfit.study.protocol.problem import Problem
 from headfit.study.reliability.assessment import Reliability, assess
 
 
@@ -82,5 +81,5 @@ def keep(
         callback.on_stage_begin(f"Fitting {name} on all training images", 1)
         maps = probe if entry is home else entry.found.probe
         known = reliability_of(entry, fit, outcome.problem)
-        kept[name] = blueprint(entry, fit.refit(), maps, known)
+        kept[name] = blueprint(entry, entry.refit(fit, outcome.problem), maps, known)
     return kept

@@ -9,6 +9,8 @@ import numpy as np
 
 from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
+from headfit.fitting.metrics import evaluate
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.images.index import TEST
 from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
@@ -19,9 +21,6 @@ from headfit.runs.study import SCHEMA
 from headfit.study.comparison.contrast import HeadScores
 from headfit.study.comparison.results import candidate, mark_front
 from headfit.study.comparison.verdict import Verdict, conclude
-from headfit.study.protocol.crossval import CrossValidation
-from headfit.study.protocol.metrics import evaluate
-from headfit.study.protocol.problem import Problem
 
 PRIMARY, SECONDARY = "balanced_accuracy", ("log_loss", "brier")
 Row = tuple[Entry, CrossValidation, dict[str, np.ndarray]]

@@ -12,14 +12,14 @@ import numpy as np
 
 from headfit.errors import DataError
 from headfit.features.store import FeatureMaps
+from headfit.fitting.exact.method import Exact
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.study.comparison.compare import corrected_interval
 from headfit.study.comparison.results import fold_metrics
-from headfit.study.protocol import linear
-from headfit.study.protocol.crossval import CrossValidation, cross_validate
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
+from headfit.study.protocol.crossval import cross_validate
 
 MOST_IMAGES = 512
 SCORE = "balanced_accuracy"
@@ -191,7 +191,7 @@ def _products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _cross_validate(maps: FeatureMaps, problem: Problem, head: Head) -> CrossValidation:
-    return cross_validate(head, PooledFeatures(maps, (head.pooling,)), problem)
+    return cross_validate(Exact(head, PooledFeatures(maps, (head.pooling,))), problem)
 
 
 def _crossed(
@@ -204,7 +204,7 @@ def _crossed(
             train, held = problem.splits.indices(repeat, fold)
             pooled = PooledFeatures(int8.subset(train), (found.head.pooling,))
             part = replace(problem, labels=problem.labels[train])
-            fitted = linear.refit(found.head, pooled, part, next(settings))
+            fitted = Exact(found.head, pooled).refit(part, next(settings))
             probabilities = fitted.probabilities_of(float32.subset(held))
             scores.append(balanced_accuracy(probabilities, problem.labels[held]))
     return float(np.mean(scores))

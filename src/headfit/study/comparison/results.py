@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from headfit.fitting.metrics import METRICS, evaluate
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.pooling import MapShape
 from headfit.study.comparison.compare import corrected_interval
-from headfit.study.protocol.crossval import CrossValidation
-from headfit.study.protocol.metrics import METRICS, evaluate
-from headfit.study.protocol.problem import Problem
 
 # metrics without an upper bound
 _UNBOUNDED = {"log_loss"}

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.exact.coordinates import Coordinates
+from headfit.fitting.exact.penalties import PATH_LEAST, PATH_SHARE
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
 from headfit.progress import SILENT, Progress
 from headfit.study.learning_curve.crossing import Crossing, crossing
 from headfit.study.learning_curve.powerlaw import REACH, Forecast, Interval, Measured, refusal
-from headfit.study.protocol.penalties import PATH_LEAST, PATH_SHARE
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.subsets import Subsets, errors_of, make_subsets
 
 # The penalty of a part. Hands showing digits, MobileNet: error in % with λ·N/n, with the same λ for

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from headfit.features.store import FeatureMaps
+from headfit.fitting.metrics import balanced_accuracy
+from headfit.fitting.problem import Problem
 from headfit.study.comparison.compare import corrected_interval
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
 
 DRAWS = 20
 HARDLY = 0.02  # a drop that is nobody's concern, a fraction

@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from headfit.fitting.exact.penalties import choose
+from headfit.fitting.metrics import balanced_accuracy, log_loss
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.layers.flatten import FLATTEN
 from headfit.heads.layers.gap import GAP
@@ -22,9 +25,6 @@ from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
 from headfit.heads.pooling import Pooling
 from headfit.progress import SILENT, Progress
 from headfit.study.comparison.compare import corrected_interval, paired_se
-from headfit.study.protocol.metrics import balanced_accuracy, log_loss
-from headfit.study.protocol.penalties import choose
-from headfit.study.protocol.problem import Problem
 
 GRID = (1.0, *sorted(TAUS, reverse=True), 0.0)
 

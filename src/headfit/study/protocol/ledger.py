@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.fitted import FittedHead
-from headfit.heads.chain import Head
-from headfit.study.protocol.problem import Outcome, Problem
+from headfit.fitting.methods import Method
+from headfit.fitting.problem import CrossValidation, Problem, Settings
 from headfit.util import cache, digests, files
 
 PACKAGES = ("headfit", "numpy", "scipy", "jax")
@@ -46,66 +46,63 @@ class Ledger:
             "versions": {name: version(name) for name in PACKAGES},
         }
 
-    def outcome(self, head: Head) -> tuple[Outcome, float] | None:
-        """Give the cross-validation of a head and the seconds that it took, if it was kept."""
-        found = self._read(self._path("outcome", head.identity))
-        if found is None:
+    def cross_validation(self, method: Method) -> CrossValidation | None:
+        """Look up the cross-validation of a head; None if it is not stored."""
+        entry = self._read(self._path("outcome", method.identity))
+        if entry is None:
             return None
-        arrays, facts = found
-        seconds = facts.pop("seconds")
-        return Outcome(arrays["probabilities"], arrays["train_scores"], **facts), seconds
+        arrays, facts = entry
+        return CrossValidation(
+            method.head, arrays["probabilities"], arrays["train_scores"], **facts
+        )
 
-    def keep_outcome(self, head: Head, outcome: Outcome, seconds: float) -> None:
-        """Keep the cross-validation of a head.
+    def store_cross_validation(self, method: Method, fit: CrossValidation) -> None:
+        """Store the cross-validation of a head.
 
         Raises:
             WriteError: if it cannot be written.
         """
-        facts = {
-            "choices": outcome.choices,
-            "final": outcome.final,
-            "warnings": outcome.warnings,
-            "seconds": seconds,
-        }
-        arrays = {"probabilities": outcome.probabilities, "train_scores": outcome.train_scores}
-        _write(self._path("outcome", head.identity), arrays, facts)
+        arrays = {"probabilities": fit.probabilities, "train_scores": fit.train_scores}
+        names = ("choices", "final", "warnings", "seconds")
+        facts = {name: getattr(fit, name) for name in names}
+        _write(self._path("outcome", method.identity), arrays, facts)
 
-    def fitted(self, head: Head, settings: dict[str, Any]) -> FittedHead | None:
-        """Give a head fitted on all images with these settings, if it was kept."""
-        found = self._read(self._path("fitted", head.identity, settings))
-        if found is None:
+    def fitted(self, method: Method, settings: Settings) -> FittedHead | None:
+        """Look up a head fitted on all images with these settings; None if it is not stored."""
+        entry = self._read(self._path("fitted", method.identity, settings))
+        if entry is None:
             return None
-        arrays, facts = found
+        arrays, facts = entry
         weights = tuple(arrays[str(number)] for number in range(len(arrays)))
-        return FittedHead(head, facts["shape"], weights, facts["scale"])
+        return FittedHead(method.head, facts["shape"], weights, facts["scale"])
 
-    def keep_fitted(self, settings: dict[str, Any], fitted: FittedHead) -> None:
-        """Keep a fitted head.
+    def store_fitted(self, method: Method, settings: Settings, fitted: FittedHead) -> None:
+        """Store a fitted head.
 
         Raises:
             WriteError: if it cannot be written.
         """
         arrays = {str(number): weight for number, weight in enumerate(fitted.weights)}
-        path = self._path("fitted", fitted.head.identity, settings)
+        path = self._path("fitted", method.identity, settings)
         _write(path, arrays, {"shape": fitted.shape, "scale": fitted.scale})
 
-    def facts(self, name: str, given: Any) -> dict[str, Any] | None:
-        """Give a finding that was kept, plain data.
+    def facts(self, name: str, depends_on: Any) -> dict[str, Any] | None:
+        """Look up a measurement, plain data; None if it is not stored.
 
         Args:
             name: what was measured.
-            given: all that it depends on beside the problem, plain data.
+            depends_on: all that it depends on beside the problem, plain data.
         """
-        found = self._read(self._path("facts", name, given))
-        return None if found is None else found[1]
+        entry = self._read(self._path("facts", name, depends_on))
+        return None if entry is None else entry[1]
 
-    def keep_facts(self, name: str, given: Any, found: dict[str, Any]) -> None:
-        """Keep a finding.
+    def store_facts(self, name: str, depends_on: Any, facts: dict[str, Any]) -> None:
+        """Store a measurement.
 
         Raises:
             WriteError: if it cannot be written.
         """
-        _write(self._path("facts", name, given), {}, found)
+        _write(self._path("facts", name, depends_on), {}, facts)
 
     def _path(self, *what: Any) -> Path:
         return self.folder / f"{digests.of_data([self._base, *what])}.npz"

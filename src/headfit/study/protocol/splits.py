@@ -5,39 +5,14 @@ Every head sees the same folds, so differences between heads are paired.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import combinations
-
 import numpy as np
 import numpy.typing as npt
 
 from headfit.errors import DataError, UsageError
+from headfit.fitting.problem import Splits
 from headfit.study.protocol.grouped import Grouped
 
 Ints = npt.NDArray[np.integer]
-ALL_PAIRS = 6
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """Repeated k-fold splits of n images.
-
-    Attributes:
-        folds: k, the number of folds in each repeat.
-        repeats: how many times the images are dealt anew.
-        seed: what the dealing was drawn from.
-        assignment: int16 array (repeats, n), read-only: the fold that holds an image out.
-    """
-
-    folds: int
-    repeats: int
-    seed: int
-    assignment: npt.NDArray[np.int16]
-
-    def indices(self, repeat: int, fold: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Ascending image numbers of the training and the test part of one fold."""
-        held_out = self.assignment[repeat] == fold
-        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def make_splits(
@@ -76,24 +51,6 @@ def make_splits(
         _check_training_parts(labels, assignment, folds)
     assignment.flags.writeable = False
     return Splits(folds, repeats, seed, assignment)
-
-
-def inner_pairs(folds: int) -> list[tuple[int, int]]:
-    """List the pairs of folds that are left out together to choose settings.
-
-    The model that leaves out folds i and j serves as inner model for both: judged on j it helps to
-    choose for outer fold i, judged on i for j. Up to six folds all pairs are taken. Of more, each
-    fold is paired with its neighbours in a ring and with the fold opposite (an even number of
-    folds) or the next neighbours (odd): three or four inner folds for each outer one, alike. Of
-    two folds there are none: nothing would be left to train on.
-    """
-    if folds < 3:
-        return []
-    if folds <= ALL_PAIRS:
-        return list(combinations(range(folds), 2))
-    apart = (1, folds // 2) if folds % 2 == 0 else (1, 2)
-    pairs = {(min(i, j), max(i, j)) for d in apart for i in range(folds) for j in [(i + d) % folds]}
-    return sorted(pairs)
 
 
 def _random(seed: int, repeat: int) -> np.random.RandomState:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from headfit.fitting.exact.logistic import TOLERANCE, Path, Point
+from headfit.fitting.metrics import balanced_accuracy
+from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import Rows
 from headfit.fitting.threads import one_thread
 from headfit.progress import SILENT, Progress
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 
 SEEDS, MOST_SEEDS = 10, 20

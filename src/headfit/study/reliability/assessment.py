@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from headfit.fitting.metrics import Floats, Ints
 from headfit.fitting.threads import one_thread
-from headfit.study.protocol.metrics import Floats, Ints
 from headfit.study.reliability.bins import calibration_bins
 from headfit.study.reliability.conformal import Conformal, conform
 from headfit.study.reliability.model_reliability import ModelReliability

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.study.protocol.metrics import ECE_BINS, ECE_IMAGES_PER_BIN, Floats, Ints
+from headfit.fitting.metrics import ECE_BINS, ECE_IMAGES_PER_BIN, Floats, Ints
 
 Z = 1.959964  # of a 95 % interval
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headfit.study.protocol.metrics import Floats, Ints
+from headfit.fitting.metrics import Floats, Ints
 
 LEVEL = 0.9
 EVERYTHING = 1.0  # the threshold at which a set is all classes

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.study.protocol.metrics import Floats, Ints
+from headfit.fitting.metrics import Floats, Ints
 
 # Chosen by these figures: AUROC / outliers missed, both in per cent, at the threshold that 95 %
 # of the training images pass, held-out scores; 1,000 images each, five folds. "far": the worst of

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.study.protocol.metrics import Floats, Ints
+from headfit.fitting.metrics import Floats, Ints
 
 
 @dataclass(frozen=True)

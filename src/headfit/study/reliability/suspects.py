@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.study.protocol.metrics import Floats, Ints
+from headfit.fitting.metrics import Floats, Ints
 
 
 @dataclass(frozen=True)

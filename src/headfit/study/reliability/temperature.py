@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headfit.study.protocol.metrics import Floats, Ints, ece, log_loss
+from headfit.fitting.metrics import Floats, Ints, ece, log_loss
 
 # a head that is never wrong wants T = 0, and one that knows nothing T = ∞
 LOWEST, HIGHEST = 0.05, 20.0

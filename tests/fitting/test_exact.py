@@ -6,14 +6,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from headfit.features.store import FeatureStore
-from headfit.fitting.exact import coordinates, logistic
+from headfit.fitting.exact import coordinates, logistic, method, penalties
+from headfit.fitting.exact.method import Exact
+from headfit.fitting.exact.shapes import best_shapes
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem, Splits
 from headfit.heads.chain import parse_head
 from headfit.progress import Progress
-from headfit.study.protocol import linear, penalties
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
-from headfit.study.protocol.splits import Splits, make_splits
+from headfit.study.protocol.splits import make_splits
 
 GAP, FLATTEN, GEM = map(parse_head, ("gap", "flatten", "gem"))
 FEW = (1.0, 1e-2, 1e-4)
@@ -48,11 +49,11 @@ def test_labels_without_meaning_are_predicted_at_chance(store):
     scores = []
     for seed in range(12):
         shuffled = np.random.default_rng(seed).permutation(labels)
-        outcome = linear.cross_validate(GAP, features, problem_of(shuffled, folds=3, seed=seed))
+        outcome = Exact(GAP, features).cross_validate(problem_of(shuffled, folds=3, seed=seed))
         scores.append(balanced_accuracy(outcome.probabilities[0], shuffled))
     # standard error of the mean 0.015
     assert np.mean(scores) == pytest.approx(1 / 3, abs=0.05)
-    true = linear.cross_validate(GAP, features, problem_of(labels, folds=3))
+    true = Exact(GAP, features).cross_validate(problem_of(labels, folds=3))
     assert balanced_accuracy(true.probabilities[0], labels) > 0.7
 
 
@@ -61,13 +62,13 @@ def test_a_held_out_fold_has_no_say_in_its_own_settings_and_predictions(store, h
     labels = np.arange(80) % 2
     features = pooled(store, random_maps(labels, 0.3))
     problem = problem_of(labels, penalties=tuple(10.0**-power for power in range(5)))
-    plain = linear.cross_validate(head, features, problem)
+    plain = Exact(head, features).cross_validate(problem)
     for fold in range(4):
         held = problem.splits.assignment[0] == fold
         permuted = labels.copy()
         permuted[held] = 1 - labels[held]
         other = Problem(permuted, 2, problem.splits, problem.penalties)
-        changed = linear.cross_validate(head, features, other)
+        changed = Exact(head, features).cross_validate(other)
         assert changed.choices[fold] == plain.choices[fold]
         np.testing.assert_allclose(
             changed.probabilities[0, held], plain.probabilities[0, held], atol=1e-5
@@ -109,7 +110,7 @@ def test_predictions_and_training_scores_are_those_of_brute_force(store):
     labels = np.arange(60) % 3
     features = pooled(store, random_maps(labels, 0.5))
     problem = problem_of(labels, repeats=2)
-    outcome = linear.cross_validate(FLATTEN, features, problem)
+    outcome = Exact(FLATTEN, features).cross_validate(problem)
     assert outcome.probabilities.shape == (2, 60, 3)
     z = features.coordinates(FLATTEN.pooling, None).z
     for number, choice in enumerate(outcome.choices):
@@ -127,14 +128,14 @@ def test_predictions_and_training_scores_are_those_of_brute_force(store):
 def test_the_refitted_head_is_the_exact_one_on_all_images(
     store, monkeypatch, head, penalty, size, atol
 ):
-    monkeypatch.setattr(linear, "FLOAT64_SIZE", size)
+    monkeypatch.setattr(method, "FLOAT64_SIZE", size)
     labels = np.arange(60) % 3
     maps = random_maps(labels, 0.4)
     maps[30:] = maps[:30]  # copies, some under another label
     labels[40:] = 0
     features = pooled(store, maps)
     problem = problem_of(labels, penalties=tuple(10.0**-power for power in range(9)))
-    fitted = linear.refit(head, features, problem, {"shape": None, "penalty": penalty})
+    fitted = Exact(head, features).refit(problem, {"shape": None, "penalty": penalty})
     z = features.coordinates(head.pooling, None).z
     wanted = scikit(z, labels, np.ones(60, bool), penalty)
     np.testing.assert_allclose(fitted.probabilities_of(features.maps), wanted, atol=atol)
@@ -143,21 +144,21 @@ def test_the_refitted_head_is_the_exact_one_on_all_images(
 def test_a_penalty_at_the_edge_of_the_grid_is_a_warning(store):
     labels = np.arange(60) % 2
     features = pooled(store, random_maps(labels, 4.0))
-    outcome = linear.cross_validate(GAP, features, problem_of(labels))
+    outcome = Exact(GAP, features).cross_validate(problem_of(labels))
     assert outcome.final["penalty"] == 1e-4
     assert outcome.warnings == [
         "gap: the best penalty, 0.0001, lies at the edge of the grid; a value beyond it may be "
         "better."
     ]
     features = pooled(store, random_maps(labels, 0.5))
-    outcome = linear.cross_validate(GAP, features, problem_of(labels, penalties=(100, 0.1, 1e-8)))
+    outcome = Exact(GAP, features).cross_validate(problem_of(labels, penalties=(100, 0.1, 1e-8)))
     assert (outcome.final["penalty"], outcome.warnings) == (0.1, [])
 
 
 def test_fits_that_run_out_of_steps_are_a_warning(store, monkeypatch):
     monkeypatch.setattr(logistic.minimise, "__defaults__", (logistic.TOLERANCE, 1))
     labels = np.arange(60) % 2
-    outcome = linear.cross_validate(GAP, pooled(store, random_maps(labels)), problem_of(labels))
+    outcome = Exact(GAP, pooled(store, random_maps(labels))).cross_validate(problem_of(labels))
     assert "fits ran out of steps" in outcome.warnings[-1]
 
 
@@ -171,22 +172,21 @@ def test_the_exponent_of_gem_is_chosen_by_the_images(store):
     maps[peaked] *= 0.6
     maps[peaked, 1, 2] += 0.4 * total
     features = pooled(store, maps)
-    outcome = linear.cross_validate(GEM, features, problem_of(labels))
+    outcome = Exact(GEM, features).cross_validate(problem_of(labels))
     assert outcome.final["shape"] > 1
     assert all(choice["shape"] > 1 for choice in outcome.choices)
     problem = problem_of(labels)
-    shapes = linear.best_shapes(GEM, features, problem)
+    shapes = best_shapes(GEM.pooling, features, problem)
     assert shapes == [choice["shape"] for choice in outcome.choices]
-    fitted = linear.refit(GEM, features, problem, outcome.final)
+    fitted = Exact(GEM, features).refit(problem, outcome.final)
     assert fitted.shape == outcome.final["shape"]
-    assert linear.best_shapes(GAP, features, problem) == [None] * 4
+    assert best_shapes(GAP.pooling, features, problem) == [None] * 4
 
 
 def test_two_folds_leave_no_inner_split_and_take_the_middle_penalty(store):
     labels = np.arange(40) % 2
-    outcome = linear.cross_validate(
-        GAP, pooled(store, random_maps(labels, 3.0)), problem_of(labels, folds=2)
-    )
+    features = pooled(store, random_maps(labels, 3.0))
+    outcome = Exact(GAP, features).cross_validate(problem_of(labels, folds=2))
     assert [choice["penalty"] for choice in outcome.choices] == [1e-2, 1e-2]
     assert balanced_accuracy(outcome.probabilities[0], labels) > 0.9
 
@@ -196,7 +196,7 @@ def test_a_class_that_an_inner_split_lacks_is_no_trouble(store):
     assignment = np.arange(62) % 4
     assignment[-2:] = 0, 1  # without folds 0 and 1 there is none of class 2
     problem = Problem(labels, 3, Splits(4, 1, 0, assignment[None].astype(np.int16)), FEW)
-    outcome = linear.cross_validate(GAP, pooled(store, random_maps(labels)), problem)
+    outcome = Exact(GAP, pooled(store, random_maps(labels))).cross_validate(problem)
     assert np.isfinite(outcome.probabilities).all()
     np.testing.assert_allclose(outcome.probabilities.sum(axis=2), 1)
 
@@ -205,7 +205,7 @@ def test_progress_ends_at_one(store):
     labels = np.arange(40) % 2
     seen = []
     maps, problem = random_maps(labels), problem_of(labels, repeats=2)
-    linear.cross_validate(GEM, pooled(store, maps), problem, Progress(seen.append))
+    Exact(GEM, pooled(store, maps)).cross_validate(problem, Progress(seen.append))
     assert seen == sorted(seen) and seen[-1] == 1.0
 
 
@@ -246,9 +246,9 @@ def test_repeats_that_do_not_fit_in_memory_together_come_out_the_same(store, mon
     labels = np.arange(60) % 3
     features = pooled(store, random_maps(labels, 0.5))
     problem = problem_of(labels, repeats=3)
-    together = linear.cross_validate(GAP, features, problem)
+    together = Exact(GAP, features).cross_validate(problem)
     monkeypatch.setattr(penalties, "PATH_BYTES", 1)
-    alone = linear.cross_validate(GAP, features, problem)
+    alone = Exact(GAP, features).cross_validate(problem)
     assert alone.choices == together.choices
     np.testing.assert_allclose(alone.probabilities, together.probabilities, atol=1e-4)
 
@@ -260,7 +260,7 @@ def test_an_approximation_is_said(store, monkeypatch):
     monkeypatch.setattr("headfit.fitting.exact.gram.MOST_IMAGES", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "exact", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "landmarks", 12)
-    outcome = linear.cross_validate(FLATTEN, features, problem_of(labels))
+    outcome = Exact(FLATTEN, features).cross_validate(problem_of(labels))
     (warning,) = [line for line in outcome.warnings if "approximated" in line]
     assert warning.startswith("flatten: for 60 images its features are approximated by those of 12")
     assert balanced_accuracy(outcome.probabilities[0], labels) > 0.8

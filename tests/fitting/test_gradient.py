@@ -11,18 +11,19 @@ import pytest
 from headfit.features.store import FeatureMaps
 from headfit.fitting.descent import training as descent
 from headfit.fitting.descent.budget import Schedule
+from headfit.fitting.descent.method import Descent
 from headfit.fitting.descent.network import Design
 from headfit.fitting.descent.scaling import inputs_of
 from headfit.fitting.descent.starts import starts
+from headfit.fitting.methods import method_of
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
 from headfit.heads.init.ridge_start import ridge_start
 from headfit.heads.layers.gap import GAP
-from headfit.study.protocol import gradient
-from headfit.study.protocol.crossval import cross_validate
+from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
 from headfit.study.protocol.splits import make_splits
 from stored import keep
 
@@ -57,7 +58,7 @@ def test_weights_on_raw_maps_predict_what_the_network_did(
 ) -> None:
     head = parse_head(chain)
     pooled = PooledFeatures(maps, (head.pooling,))
-    fitted = gradient.refit(head, pooled, problem, SETTINGS)
+    fitted = Descent(head, pooled).refit(problem, SETTINGS)
     given = inputs_of(head, pooled, None)
     networks = descent.train(
         given.x,
@@ -97,7 +98,7 @@ def test_a_trained_pooling_learns_what_averages_cannot_tell(
     settings = SETTINGS | {"learning_rate": 0.1, "weight_decay": 0.0, "epochs": 10}
     problem = Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0))
     pooled = PooledFeatures(planted(tmp_path, where), (head.pooling,))
-    fitted, again = (gradient.refit(head, pooled, problem, settings) for _ in range(2))
+    fitted, again = (Descent(head, pooled).refit(problem, settings) for _ in range(2))
     assert balanced_accuracy(fitted.probabilities_of(pooled.maps), LABELS) > 0.9
     averages = pooled.features(GAP, None)
     linear = averages @ ridge_start(averages, LABELS, K, np.random.default_rng(0))
@@ -127,12 +128,13 @@ def test_a_head_with_batch_normalisation_learns_and_is_kept(
     maps: FeatureMaps, problem: Problem, tmp_path: Path
 ) -> None:
     head = parse_head("gap-bn-256-bn-dropout0.2")
-    pooled, ledger = PooledFeatures(maps, (head.pooling,)), Ledger(tmp_path, ["maps"], problem)
-    found = cross_validate(head, pooled, problem, ledger=ledger)
+    method = method_of(head, PooledFeatures(maps, (head.pooling,)))
+    ledger = Ledger(tmp_path, ["maps"], problem)
+    found = cross_validate(method, problem, ledger=ledger)
     assert balanced_accuracy(found.probabilities[0], LABELS) > 0.8
-    fitted, kept = found.refit(), found.refit()
-    assert kept.scale == fitted.scale
-    for one, other in zip(fitted.weights, kept.weights, strict=True):
+    fitted, stored = (refit(method, problem, found.final, ledger) for _ in range(2))
+    assert stored.scale == fitted.scale
+    for one, other in zip(fitted.weights, stored.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     other = replace(problem, seed=1)
-    assert Ledger(tmp_path, ["maps"], other).outcome(head) is None
+    assert Ledger(tmp_path, ["maps"], other).cross_validation(method) is None

@@ -1,44 +1,41 @@
-"""Cross-validation of heads that are not linear, trained by gradient descent.
+"""Settings of heads that are trained by gradient descent, and what they score.
 
 In each outer training fold one of the other folds is the inner split: it chooses learning rate,
-weight decay and number of epochs. Then the head is trained anew on the whole outer training fold
+weight decay and number of epochs. Then the head is trained again on the whole outer training fold
 with those. All folds and trials are trained together (see :mod:`headfit.fitting.descent.training`).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from headfit.fitting.descent import training as descent
 from headfit.fitting.descent.budget import Schedule, Trial, trials_for
 from headfit.fitting.descent.scaling import Inputs, inputs_of
+from headfit.fitting.exact.shapes import best_shapes
 from headfit.fitting.fitted import FittedHead
+from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem, Settings
 from headfit.heads.chain import Head
 from headfit.progress import SILENT, Progress
-from headfit.study.protocol.linear import best_shapes
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Outcome, Problem
 
 
 def cross_validate(
-    head: Head,
-    pooled: PooledFeatures,
-    problem: Problem,
-    progress: Progress = SILENT,
-) -> Outcome:
-    """See :func:`headfit.study.protocol.crossval.cross_validate`."""
+    head: Head, pooled: PooledFeatures, problem: Problem, progress: Progress = SILENT
+) -> CrossValidation:
+    """See :meth:`headfit.fitting.methods.Method.cross_validate`."""
+    count, folds = problem.splits.repeats, problem.splits.folds
     repeats = [
-        _Repeat(head, pooled, problem, repeat, progress.part(repeat, problem.splits.repeats))
-        for repeat in range(problem.splits.repeats)
+        _Repeat(head, pooled, problem, repeat, progress.part(repeat, count))
+        for repeat in range(count)
     ]
-    shapes = best_shapes(head, pooled, problem)
+    shapes = best_shapes(head.pooling, pooled, problem)
     for number, repeat in enumerate(repeats):
-        repeat.run(shapes[number * repeat.folds : (number + 1) * repeat.folds])
+        repeat.run(shapes[number * folds : (number + 1) * folds])
     choices = [choice for repeat in repeats for choice in repeat.choices]
-    return Outcome(
+    return CrossValidation(
+        head,
         np.stack([repeat.probabilities for repeat in repeats]),
         np.array([score for repeat in repeats for score in repeat.train_scores]),
         choices,
@@ -47,14 +44,12 @@ def cross_validate(
     )
 
 
-def refit(
-    head: Head, pooled: PooledFeatures, problem: Problem, settings: dict[str, Any]
-) -> FittedHead:
-    """Train the head on all images with these settings."""
-    given = inputs_of(head, pooled, settings["shape"])
+def refit(head: Head, pooled: PooledFeatures, problem: Problem, settings: Settings) -> FittedHead:
+    """See :meth:`headfit.fitting.methods.Method.refit`."""
+    inputs = inputs_of(head, pooled, settings["shape"])
     everything = np.ones((1, len(problem.labels)), bool)
     networks = descent.train(
-        given.x,
+        inputs.x,
         problem.labels,
         problem.classes,
         head.body,
@@ -65,9 +60,9 @@ def refit(
         pooling=head.trained,
         stop_epochs=np.array([settings["epochs"]]),
     )
-    raw = given.back([weight[0] for weight in networks.weights])
+    raw = inputs.back([weight[0] for weight in networks.weights])
     weights = tuple(np.asarray(weight, np.float32) for weight in raw)
-    return FittedHead(head, settings["shape"], weights, given.scale)
+    return FittedHead(head, settings["shape"], weights, inputs.scale)
 
 
 class _Repeat:
@@ -86,10 +81,10 @@ class _Repeat:
         self.folds = problem.splits.folds
         self.progress = progress
         self.schedule = Schedule(seed=problem.seed)
-        self.trials = trials_for(head.body, quick=problem.quick, hidden=head.hidden)
+        self.trials = trials_for(self.head.body, quick=problem.quick, hidden=self.head.hidden)
         self.probabilities = np.empty((len(problem.labels), problem.classes))
         self.train_scores = [0.0] * self.folds
-        self.choices: list[dict[str, Any]] = [{}] * self.folds
+        self.choices: list[Settings] = [{}] * self.folds
         # inner log-loss of each (trial, epoch), summed over the folds
         self.losses = np.zeros((len(self.trials), self.schedule.epochs))
 
@@ -172,7 +167,7 @@ class _Repeat:
         return (fold + 1) % self.folds
 
 
-def _final(repeats: list[_Repeat], choices: list[dict[str, Any]]) -> dict[str, Any]:
+def _final(repeats: list[_Repeat], choices: list[Settings]) -> Settings:
     """Settings for all images: least inner log-loss over all folds and repeats."""
     losses = sum(repeat.losses for repeat in repeats)
     trial, epoch = np.unravel_index(int(np.argmin(losses)), np.shape(losses))
@@ -180,7 +175,7 @@ def _final(repeats: list[_Repeat], choices: list[dict[str, Any]]) -> dict[str, A
     return _settings(max(set(shapes), key=shapes.count), repeats[0].trials[trial], int(epoch) + 1)
 
 
-def _settings(shape: float | None, trial: Trial, epochs: int) -> dict[str, Any]:
+def _settings(shape: float | None, trial: Trial, epochs: int) -> Settings:
     return {
         "shape": shape,
         "learning_rate": trial.learning_rate,

@@ -6,7 +6,7 @@ import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headfit.study.protocol import metrics
+from headfit.fitting import metrics
 
 
 def draw(seed, n=60, classes=4, ties=False):

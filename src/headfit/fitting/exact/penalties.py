@@ -1,7 +1,7 @@
 """The penalty of each outer fold, by nested cross-validation along the path of penalties.
 
 The inner models of outer fold i leave out i and one other fold (see
-:func:`headfit.study.protocol.splits.inner_pairs`). All models of all repeats go down the path
+:func:`headfit.fitting.problem.inner_pairs`). All models of all repeats go down the path
 together, from large penalties to small. As a function of the penalty the inner log-loss falls and
 then rises, so a fold stops when it clearly rises; smaller penalties, which cost most, are then not
 tried.
@@ -15,11 +15,10 @@ import numpy as np
 
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.logistic import Path, Point, minimise, origin
+from headfit.fitting.metrics import balanced_accuracy
+from headfit.fitting.problem import Problem, inner_pairs
 from headfit.fitting.softmax import Rows, log_losses
 from headfit.progress import SILENT, Progress
-from headfit.study.protocol.metrics import balanced_accuracy
-from headfit.study.protocol.problem import Problem
-from headfit.study.protocol.splits import inner_pairs
 
 # a fold stops when the inner log-loss is this much above its least, or twice in a row above it
 RISE = 1.01

@@ -1,0 +1,182 @@
+"""The method of heads that are linear after the pooling: an exact solver.
+
+A shape parameter of the pooling (gem's exponent) is chosen for each outer fold by ridge regression
+on the same inner folds (:mod:`headfit.fitting.exact.shapes`); then the penalty is chosen by
+log-loss (:mod:`headfit.fitting.exact.penalties`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headfit.fitting.exact.coordinates import Coordinates
+from headfit.fitting.exact.logistic import EXACT, EXACT_STEPS, FLOAT32_EXACT, Path, minimise, origin
+from headfit.fitting.exact.penalties import choose
+from headfit.fitting.exact.shapes import Shape, best_shapes
+from headfit.fitting.fitted import FittedHead
+from headfit.fitting.pooled import PooledFeatures
+from headfit.fitting.problem import CrossValidation, Problem, Settings
+from headfit.fitting.softmax import Rows, softmax
+from headfit.heads.chain import Head
+from headfit.progress import SILENT, Progress
+
+# up to so many numbers the final fit is in float64
+FLOAT64_SIZE = 16_000_000
+# of models that are written as weights of the features together
+MODEL_BYTES = 128 * 1024**2
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Fits a head that is linear after the pooling, to the minimum of its penalised log-loss.
+
+    Attributes:
+        head: a linear one.
+        pooled: features of the n images.
+    """
+
+    head: Head
+    pooled: PooledFeatures
+
+    @property
+    def identity(self) -> Any:
+        """See :class:`headfit.fitting.methods.Method`."""
+        return self.head.identity
+
+    def cross_validate(self, problem: Problem, progress: Progress = SILENT) -> CrossValidation:
+        """See :class:`headfit.fitting.methods.Method`."""
+        head, splits, units = self.head, problem.splits, problem.splits.units
+        shapes = best_shapes(head.pooling, self.pooled, problem)
+        probabilities = np.empty((splits.repeats, len(problem.labels), problem.classes))
+        train_scores = np.empty(len(units))
+        settings: list[Settings] = [{}] * len(units)
+        losses: dict[Shape, np.ndarray] = {}
+        warnings: list[str] = []
+        stopped = 0
+        distinct = list(dict.fromkeys(shapes))
+        for number, shape in enumerate(distinct):
+            coordinates = self.pooled.coordinates(head.pooling, shape)
+            numbers = [u for u, chosen in enumerate(shapes) if chosen == shape]
+            part = progress.part(number, len(distinct))
+            choices = choose(coordinates, problem, [units[u] for u in numbers], part)
+            for place, u in enumerate(numbers):
+                settings[u] = _settings(shape, problem.penalties[choices.chosen[place]])
+                train_scores[u] = choices.train[place]
+                held_out = splits.held_out(*units[u])
+                logits = choices.logits[place][:, held_out].T
+                probabilities[units[u][0], held_out] = softmax(logits.astype(np.float64))
+            losses[shape] = choices.losses
+            stopped += choices.stopped
+            warnings += _approximate(head, coordinates, len(problem.labels))
+        final = _final(shapes, losses, problem)
+        warnings += _edge_warnings(head, final["penalty"], problem)
+        warnings += _stop_warnings(head, stopped)
+        warnings = list(dict.fromkeys(warnings))
+        return CrossValidation(head, probabilities, train_scores, settings, final, warnings)
+
+    def refit(self, problem: Problem, settings: Settings) -> FittedHead:
+        """Fit the head on all images, to full precision.
+
+        That is 1e-5 in float64, or 3e-4 in float32 where coordinates in float64 would not fit
+        (above some 4,000 images for flatten).
+        """
+        coordinates = self.pooled.coordinates(self.head.pooling, settings["shape"])
+        rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+        everything, one = np.ones((1, len(problem.labels)), bool), np.zeros(1, int)
+        path = Path(rows, everything)
+        for penalty in problem.penalties:
+            point = path.go(penalty, one)
+            if penalty <= settings["penalty"]:
+                break
+        last, tolerance = np.array([settings["penalty"]]), FLOAT32_EXACT
+        if coordinates.z.size <= FLOAT64_SIZE:
+            rows = Rows.of(coordinates.z.astype(np.float64), problem.labels, problem.classes)
+            point, tolerance = point.wide(), EXACT
+        point = minimise(rows, everything, last, [point], tolerance, EXACT_STEPS)
+        weights = point.weights[0]
+        kernel, bias = coordinates.to_features(weights[:, :-1].T, weights[:, -1])
+        arrays = kernel.astype(np.float32), bias.astype(np.float32)
+        return FittedHead(self.head, settings["shape"], arrays)
+
+    def fold_models(
+        self, problem: Problem, choices: list[Settings]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Write the models of the first repeat's folds as weights of the features themselves.
+
+        The pooling must have no shape parameter.
+
+        Args:
+            problem: labels and folds.
+            choices: the settings of each of these folds.
+
+        Returns:
+            Kernels float32 (folds, d, K) and biases float32 (folds, K).
+        """
+        coordinates = self.pooled.coordinates(self.head.pooling, None)
+        rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+        folds = problem.splits.folds
+        masks = np.array([~problem.splits.held_out(0, fold) for fold in range(folds)])
+        penalties = np.array([choice["penalty"] for choice in choices[:folds]])
+        path, start = Path(rows, masks), origin(rows, folds)
+        for penalty in problem.penalties:
+            going = np.flatnonzero(penalties <= penalty)
+            if not len(going):
+                break
+            start.put(going, path.go(penalty, going))
+        weights = minimise(rows, masks, penalties, [start]).weights
+        size = weights.shape[1] * len(coordinates.mean) * weights.itemsize
+        parts = np.array_split(np.arange(folds), max(1, min(folds, folds * size // MODEL_BYTES)))
+        kernels, biases = [], []
+        for part in parts:
+            joined = weights[part].reshape(-1, weights.shape[2])
+            kernel, bias = coordinates.to_features(joined[:, :-1].T, joined[:, -1])
+            kernels.append(kernel.astype(np.float32).reshape(len(kernel), len(part), -1))
+            biases.append(bias.astype(np.float32).reshape(len(part), -1))
+        return np.concatenate(kernels, axis=1).transpose(1, 0, 2), np.concatenate(biases)
+
+
+def _final(shapes: list[Shape], losses: dict[Shape, np.ndarray], problem: Problem) -> Settings:
+    """Settings for all images: the shape that most folds chose, and over those folds the penalty.
+
+    Where a fold's path had stopped its last loss goes on: it would only have risen.
+    """
+    shape = max(losses, key=shapes.count)
+    levels = losses[shape]
+    if np.isnan(levels).all():
+        return _settings(shape, problem.penalties[len(problem.penalties) // 2])
+    for level in range(1, levels.shape[1]):
+        gone = np.isnan(levels[:, level])
+        levels[gone, level] = levels[gone, level - 1]
+    return _settings(shape, problem.penalties[int(levels.sum(axis=0).argmin())])
+
+
+def _approximate(head: Head, coordinates: Coordinates, images: int) -> list[str]:
+    if coordinates.kept == 1.0:
+        return []
+    return [
+        f"{head.name}: for {images:,} images its features are approximated by those of "
+        f"{coordinates.z.shape[1]:,} of them, which keeps {100 * coordinates.kept:.1f} % of their "
+        f"variance; its figures are approximate."
+    ]
+
+
+def _settings(shape: Shape, penalty: float) -> Settings:
+    return {"shape": shape, "penalty": penalty}
+
+
+def _edge_warnings(head: Head, penalty: float, problem: Problem) -> list[str]:
+    if penalty not in (problem.penalties[0], problem.penalties[-1]):
+        return []
+    return [
+        f"{head.name}: the best penalty, {penalty:g}, lies at the edge of the grid; a value "
+        f"beyond it may be better."
+    ]
+
+
+def _stop_warnings(head: Head, stopped: int) -> list[str]:
+    if not stopped:
+        return []
+    return [f"{head.name}: {stopped} fits ran out of steps; their figures are approximate."]

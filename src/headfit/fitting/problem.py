@@ -1,0 +1,114 @@
+"""What a method of fitting is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headfit.heads.chain import Head
+
+Settings = dict[str, Any]
+"""What a method chose for a model, plain data: ``shape`` of the pooling, ``penalty``, …"""
+
+# λ relative to the mean square norm of the features, from large to small
+PENALTIES = tuple(float(10.0**-power) for power in range(1, 10))
+# up to so many folds, every pair of them is left out together
+ALL_PAIRS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Repeated k-fold splits of n images, as indices only.
+
+    Attributes:
+        folds: k, the number of folds in each repeat.
+        repeats: how many times the images are dealt.
+        seed: what the dealing was drawn from.
+        assignment: int16 array (repeats, n), read-only: the fold that holds an image out.
+    """
+
+    folds: int
+    repeats: int
+    seed: int
+    assignment: npt.NDArray[np.int16]
+
+    @property
+    def units(self) -> list[tuple[int, int]]:
+        """Repeat and fold of every model that is tested, in their order."""
+        return [(repeat, fold) for repeat in range(self.repeats) for fold in range(self.folds)]
+
+    def held_out(self, repeat: int, fold: int) -> npt.NDArray[np.bool_]:
+        """Which images one fold holds out, bool (n,)."""
+        mask: npt.NDArray[np.bool_] = self.assignment[repeat] == fold
+        return mask
+
+    def indices(self, repeat: int, fold: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Ascending image numbers of the training and the test part of one fold."""
+        held_out = self.held_out(repeat, fold)
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Labels, folds and budget of a comparison: the same for all heads.
+
+    Attributes:
+        labels: int (n,), 0 to K−1.
+        classes: K.
+        splits: the folds.
+        penalties: λ tried for linear heads, from large to small.
+        quick: fewer trials for heads trained by gradient descent.
+        seed: of their first weights and batches.
+    """
+
+    labels: np.ndarray
+    classes: int
+    splits: Splits
+    penalties: tuple[float, ...] = PENALTIES
+    quick: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Scores of one head on held-out folds, and the settings that the folds chose.
+
+    Attributes:
+        head: which one.
+        probabilities: float64 (repeats, n, K), each image by the model that did not see it.
+        train_scores: float64 (repeats · folds,), balanced accuracy on the training part.
+        choices: settings chosen in each repeat and fold, in their order.
+        final: settings for a model of all images.
+        warnings: lines for the user.
+        seconds: wall time of all fits, when they were made.
+    """
+
+    head: Head
+    probabilities: np.ndarray
+    train_scores: np.ndarray
+    choices: list[Settings]
+    final: Settings
+    warnings: list[str]
+    seconds: float = 0.0
+
+
+def inner_pairs(folds: int) -> list[tuple[int, int]]:
+    """List the pairs of folds that are left out together to choose settings.
+
+    The model that leaves out folds i and j serves as inner model for both: judged on j it helps to
+    choose for outer fold i, judged on i for j. Up to six folds all pairs are taken. Of more, each
+    fold is paired with its neighbours in a ring and with the fold opposite (an even number of
+    folds) or the next neighbours (odd): three or four inner folds for each outer one, alike. Of
+    two folds there are none: nothing would be left to train on.
+    """
+    if folds < 3:
+        return []
+    if folds <= ALL_PAIRS:
+        return list(combinations(range(folds), 2))
+    apart = (1, folds // 2) if folds % 2 == 0 else (1, 2)
+    pairs = {(min(i, j), max(i, j)) for d in apart for i in range(folds) for j in [(i + d) % folds]}
+    return sorted(pairs)
