@@ -8,7 +8,8 @@ import pytest
 from headfit.backbones.catalog import find
 from headfit.backbones.weights import check_weights, packaged_weights, weights_identity
 from headfit.errors import UsageError
-from headfit.util import child as worker
+from headfit.util import child
+from jobs_child import FunctionCall
 
 TESTS = Path(__file__).parents[1]
 MOBILENET = TESTS.parents[1] / "shared" / "weights" / "mobilenet_1_0_224_no_top.weights.h5"
@@ -20,7 +21,7 @@ def children_find_their_functions(monkeypatch):
 
 
 def in_child(function, backend="openvino", **request):
-    return worker.call(f"in_child:{function}", request, backend=backend)
+    return child.call(FunctionCall(f"in_child:{function}", request), backend=backend)
 
 
 def assert_short_line(message):

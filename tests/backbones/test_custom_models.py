@@ -12,9 +12,10 @@ import own_models as models
 from headfit.backbones.build import build
 from headfit.backbones.catalog import find, find_all
 from headfit.backbones.construction import no_drawing
-from headfit.backbones.custom import describe
 from headfit.backbones.custom import function as own_function
+from headfit.backbones.custom.describe_child import describe_function, describe_place
 from headfit.backbones.custom.model import opened
+from headfit.backbones.custom.spec import FunctionRequest, PlaceRequest
 from headfit.backbones.cut import build_cut
 from headfit.backbones.engines.engine import open_engine
 from headfit.backbones.graphs.boundary import find_boundary, special_tokens
@@ -76,7 +77,7 @@ def test_nested_models_dissolve_and_cuts_reach_into_them(tmp_path):
     scaled = PIXELS / 127.5 - 1
     expected = {name: up_to(model.layers[2], name, scaled) for name in ("norm", "conv_b")}
     assert_close(map_of(path), expected["conv_b"])
-    facts = describe.of_place(str(path))
+    facts = describe_place(PlaceRequest(str(path)))
     assert (facts["scaled_by"], facts["map_shape"]) == (["scale"], [4, 4, 6])
     found = build_cut(_spec(path), SIDE, "imagenet", ["norm", ""])
     both = found.predict(PIXELS.astype("float32"), verbose=0)
@@ -116,7 +117,7 @@ def test_a_model_that_headfit_wrote_is_a_backbone_again(tmp_path):
     head = {"head": "gap", "shape": None, "classes": 3, "head_weights": tmp_path / "head.npz"}
     contract = replace(spec, preprocessing=TORCH).contract().to_dict()
     assembly.write_model(spec.place, "imagenet", contract, path=str(written), scale=1.0, **head)
-    facts = describe.of_place(str(written))
+    facts = describe_place(PlaceRequest(str(written)))
     assert (facts["scaled_by"], facts["size"]) == (["preprocessing"], SIDE)
     scaled = PIXELS * np.float32(TORCH.scale) + np.float32(TORCH.offset)
     assert_close(map_of(written), up_to(models.net(), "conv_b", scaled))
@@ -169,7 +170,7 @@ def test_rows_for_a_recurrent_layer_are_no_tokens(tmp_path):
 
 def test_a_fixed_size_gives_way_where_the_layers_allow_it(tmp_path):
     path = save(models.functional(), tmp_path)
-    facts = describe.of_place(str(path))
+    facts = describe_place(PlaceRequest(str(path)))
     assert (facts["size"], facts["bound_to"]) == (SIDE, "")
     model = opened(str(path), 32).at(32)
     pixels = np.random.default_rng(1).uniform(0, 1, (2, 32, 32, 3)).astype("float32")
@@ -179,7 +180,7 @@ def test_a_fixed_size_gives_way_where_the_layers_allow_it(tmp_path):
 
 def test_a_model_of_one_size_says_which_layer_binds_it(tmp_path):
     path = save(models.positions(), tmp_path)
-    facts = describe.of_place(str(path))
+    facts = describe_place(PlaceRequest(str(path)))
     assert "layer 'reshape" in facts["bound_to"]
     spec = replace(_spec(path), bound_to=facts["bound_to"])
     assert spec.contract().height == SIDE
@@ -240,9 +241,9 @@ def test_weights_and_preprocessing_are_those_of_the_model(tmp_path):
 
 
 def test_layers_that_a_file_cannot_bring_back_are_named(tmp_path):
-    found = describe.of_place(str(save(models.class_token(), tmp_path)))
+    found = describe_place(PlaceRequest(str(save(models.class_token(), tmp_path))))
     assert found["unloadable"] == ["ClassToken"]
-    assert describe.of_place(str(save(models.nested(), tmp_path)))["unloadable"] == []
+    assert describe_place(PlaceRequest(str(save(models.nested(), tmp_path))))["unloadable"] == []
 
 
 def test_a_layer_that_cannot_read_its_own_configuration_is_taken_itself():
@@ -317,7 +318,7 @@ def test_a_module_that_is_not_there_is_told():
 
 
 def test_a_function_may_take_the_size(code):
-    facts = describe.of_function(f"{code}:sized")
+    facts = describe_function(FunctionRequest(f"{code}:sized"))
     assert (facts["size"], facts["bound_to"], facts["map_shape"]) == (24, "", [22, 22, 4])
     assert own_function.takes_size(f"{code}:sized")
     spec = find(f"{code}:sized@{facts['digest']}", "caffe")
@@ -338,7 +339,7 @@ def test_the_weights_that_a_function_gave_first_are_those_of_the_whole_run(code)
     np.testing.assert_array_equal(one[0], other[0])
     assert np.ptp(one[0]) > 0
     # with other weights (zeros, in this process) it is another backbone
-    assert describe.of_function(f"{code}:unseeded")["digest"] != first.digest
+    assert describe_function(FunctionRequest(f"{code}:unseeded"))["digest"] != first.digest
 
 
 # channels first
@@ -346,7 +347,7 @@ def test_the_weights_that_a_function_gave_first_are_those_of_the_whole_run(code)
 
 def test_a_model_of_known_layers_turns_and_stays_the_same(tmp_path):
     path = save(models.squeezed(), tmp_path)
-    assert describe.of_place(str(path))["channels_first"]
+    assert describe_place(PlaceRequest(str(path)))["channels_first"]
     last, first = (build(_spec(path), SIDE, "imagenet", channels_first=f) for f in (False, True))
     for one, other in zip(last.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -358,7 +359,7 @@ def test_a_model_of_known_layers_turns_and_stays_the_same(tmp_path):
 
 @pytest.mark.parametrize("build_one", [models.tokens, models.positions, models.normed])
 def test_a_model_with_other_layers_is_not_turned(build_one, tmp_path):
-    assert not describe.of_place(str(save(build_one(), tmp_path)))["channels_first"]
+    assert not describe_place(PlaceRequest(str(save(build_one(), tmp_path))))["channels_first"]
 
 
 # the whole way

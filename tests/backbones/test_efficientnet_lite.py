@@ -11,7 +11,8 @@ from headfit.backbones.graphs.cache import cosines
 from headfit.backbones.torch_file import read_state_dict
 from headfit.backbones.weights import packaged_weights
 from headfit.images.decode import decode
-from headfit.util import child as worker
+from headfit.util import child
+from jobs_child import FunctionCall
 
 REFERENCE = Path(__file__).parents[1] / "data" / "lite0_reference.npz"
 SPEC = find("efficientnet_lite0")
@@ -46,7 +47,9 @@ def test_parameter_counts_are_the_published_ones(monkeypatch):
         ("efficientnet_lite2", 260): (6_150_168, 4_869_168, [9, 9, 1280]),
     }
     models = [(*key, top) for key in published for top in (True, False)]
-    found = worker.call("in_child:sizes", {"models": models}, backend="openvino")["sizes"]
+    found = child.call(FunctionCall("in_child:sizes", {"models": models}), backend="openvino")[
+        "sizes"
+    ]
     expected = []
     for with_top, without, shape in published.values():
         expected += [[with_top, [1000]], [without, shape]]

@@ -12,12 +12,11 @@ from skimage import data
 
 from headfit import backbones
 from headfit.backbones.catalog import find
-from headfit.backbones.engines import keras_engine
 from headfit.backbones.engines.engine import EngineInfo, KerasEngine, OpenVINOEngine, open_engine
 from headfit.backbones.graphs import cache as graph_cache
-from headfit.backbones.graphs.cache import cosines
+from headfit.backbones.graphs.cache import BackboneGraphRequest, cosines
 from headfit.errors import EngineError
-from headfit.util import child as worker
+from headfit.util import child
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
 MOBILENET = WEIGHTS / "mobilenet_1_0_224_no_top.weights.h5"
@@ -71,10 +70,10 @@ def run(engine, images):
 def no_helper(monkeypatch):
     """Refuse to start a helper process."""
 
-    def refuse(function, *_, **__):
-        raise EngineError(f"a helper was wanted for {function}")
+    def refuse(request, *_, **__):
+        raise EngineError(f"a helper was wanted for {request.function}")
 
-    monkeypatch.setattr(worker, "start", refuse)
+    monkeypatch.setattr(child, "start", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -206,15 +205,15 @@ def test_a_graph_that_disagrees_is_not_trusted(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_helpers_end_with_the_call_that_started_them(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADFIT_HOME", str(tmp_path))
-    start, jobs = worker.start, []
+    start, jobs = child.start, []
 
-    def recorded(function, *arguments, **options):
-        if function.endswith("reference"):
+    def recorded(request, *arguments, **options):
+        if request.function.endswith("reference"):
             raise KeyboardInterrupt  # while the other one is at work
-        jobs.append(start(function, *arguments, **options))
+        jobs.append(start(request, *arguments, **options))
         return jobs[-1]
 
-    monkeypatch.setattr(worker, "start", recorded)
+    monkeypatch.setattr(child, "start", recorded)
     with pytest.raises(KeyboardInterrupt):
         open_tiny()
     (job,) = jobs
@@ -259,9 +258,9 @@ def test_nothing_is_reported_about_the_user(home, tmp_path, monkeypatch):
         "s = find('MobileNet'); c = s.contract(32); open_engine(s, c, 'random', engine='openvino')"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-    request = {"name": "MobileNet", "contract": TINY.contract(32).to_dict(), "weights": "random"}
-    request |= {"folder": str(tmp_path), "cuts": [""]}
-    worker.call("headfit.backbones.graphs.graph_child:write_backbone", request, backend="openvino")
+    contract = TINY.contract(32).to_dict()
+    request = BackboneGraphRequest("MobileNet", contract, "random", [""], str(tmp_path))
+    child.call(request, backend="openvino")
     assert not [path for path in tmp_path.iterdir() if "intel" in path.name.lower()]
 
 
@@ -297,7 +296,7 @@ def test_keras_gives_an_image_the_same_bits_in_any_company():
 
 def test_a_keras_backend_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "absent")
-    monkeypatch.setattr(keras_engine, "default_backend", lambda: "absent")
+    monkeypatch.setattr(child, "default_backend", lambda: "absent")
     # Keras may be imported already: let its import fail as it would in a new process
     monkeypatch.setitem(sys.modules, "headfit.backbones.build", None)
     monkeypatch.delattr(backbones, "build", raising=False)

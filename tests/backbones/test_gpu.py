@@ -9,7 +9,7 @@ import pytest
 from headfit.backbones.catalog import find
 from headfit.backbones.engines import engine as engines
 from headfit.backbones.engines import gpu
-from headfit.util import child as worker
+from headfit.util import child
 
 
 def jax(backend):
@@ -58,7 +58,7 @@ def test_devices_are_seen_by_their_nodes(tmp_path, node):
 
 
 def test_without_a_node_nothing_is_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "start", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(child, "start", lambda *_, **__: pytest.fail("asked"))
     assert gpu.find_gpu("jax", lambda _: pytest.fail("told"), tmp_path) == ""
 
 

@@ -16,7 +16,7 @@ from headfit.backbones.engines.engine import open_engine
 from headfit.backbones.graphs import int8
 from headfit.backbones.graphs.cache import cosines
 from headfit.errors import DataError, EngineError, UsageError
-from headfit.util import child as worker
+from headfit.util import child
 
 SPEC = find("MobileNet")
 CONTRACT = SPEC.contract(32)
@@ -70,7 +70,7 @@ def test_an_int8_graph_is_made_once_and_runs_near_float32(photos, home, monkeypa
     assert not np.array_equal(maps, expected)
     single = np.concatenate([run(rough, image[None]) for image in images])
     assert np.array_equal(single, maps)
-    monkeypatch.setattr(worker, "start", lambda *_, **__: pytest.fail("made again"))
+    monkeypatch.setattr(child, "start", lambda *_, **__: pytest.fail("made again"))
     again = open_engine(SPEC, CONTRACT, "random", calibration=used)
     assert again.info == rough.info
     assert np.array_equal(run(again, images), maps)
@@ -83,11 +83,11 @@ def test_other_images_or_damage_make_another_graph(photos, home, monkeypatch):
     open_engine(SPEC, CONTRACT, "random", calibration=used)
     asked = []
 
-    def refuse(function, *_, **__):
-        asked.append(function)
+    def refuse(request, *_, **__):
+        asked.append(type(request))
         raise EngineError("no helper")
 
-    monkeypatch.setattr(worker, "start", refuse)
+    monkeypatch.setattr(child, "start", refuse)
     with pytest.raises(EngineError, match="no helper"):  # and no fallback to float32
         open_engine(SPEC, CONTRACT, "random", calibration=int8.calibration(photos[:4]))
     for folder in (home / "graphs" / "v1").iterdir():
@@ -95,7 +95,7 @@ def test_other_images_or_damage_make_another_graph(photos, home, monkeypatch):
             (folder / "graph.bin").write_bytes(b"")
     with pytest.raises(EngineError, match="no helper"):
         open_engine(SPEC, CONTRACT, "random", calibration=used)
-    assert asked == [int8.WRITER] * 2
+    assert asked == [int8.QuantiseRequest] * 2
 
 
 @needs_nncf

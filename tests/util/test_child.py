@@ -6,80 +6,25 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
+import jobs_child as jobs
 from headfit import errors
-from headfit.util import child as worker
+from headfit.util import child
 
 
-@pytest.fixture(autouse=True)
-def the_child_finds_this_file(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
-# what the children run
-
-
-def surroundings(**request):
-    return {
-        "request": request,
-        "backend": os.environ["KERAS_BACKEND"],
-        "pid": os.getpid(),
-        "worker": worker.__file__,
-    }
-
-
-def fail(name):
-    if name == "UnknownNameError":
-        raise errors.UnknownNameError("backbone", "mobilnet", ["mobilenet"])
-    raise getattr(errors, name)(f"{name} of 1 line: 'é'")
-
-
-def crash():
-    raise ZeroDivisionError("by\n nought")
-
-
-def die(code):
-    print("all is well so far", file=sys.stderr, flush=True)
-    print("  out of memory  \n", file=sys.stderr, flush=True)
-    os._exit(code)
-
-
-def chatter():
-    for stream in (sys.stdout, sys.stderr):
-        stream.write("x" * 1_000_000)
-    os.write(1, b"from below, without a line's end")
-    return {"said": 2_000_000}
-
-
-def import_decoy():
-    import decoy_in_the_current_folder  # noqa: F401, PLC0415
-
-    return {}
-
-
-def sleep(mark):
-    Path(mark).write_text(str(os.getpid()))
-    time.sleep(60)
-    return {}
-
-
-def run(function, backend="numpy", **request):
-    return worker.call(f"test_child:{function}", request, backend=backend)
-
-
-# what is expected of them
+def run(request, backend="numpy"):
+    return child.call(request, backend=backend)
 
 
 def test_the_request_arrives_and_the_answer_returns():
-    request = {"text": "ü \udcff\n", "numbers": [1, 2.5, None], "deep": {"a": [True]}}
-    answer = run("surroundings", backend="openvino", **request)
-    assert answer["request"] == request
+    fields = {"text": "ü \udcff\n", "numbers": [1, 2.5, None], "deep": {"a": [True]}}
+    answer = run(jobs.Surroundings(**fields), backend="openvino")
+    assert answer["request"] == fields
     assert answer["backend"] == "openvino"
     assert answer["pid"] != os.getpid()
-    assert answer["worker"] == worker.__file__
+    assert answer["child"] == child.__file__
 
 
 @pytest.mark.parametrize(
@@ -87,46 +32,66 @@ def test_the_request_arrives_and_the_answer_returns():
 )
 def test_the_very_same_error_arrives(name):
     with pytest.raises(errors.HeadfitError) as here:
-        fail(name)
+        jobs.fail(jobs.Failure(name))
     with pytest.raises(errors.HeadfitError) as there:
-        run("fail", name=name)
+        run(jobs.Failure(name))
     assert type(there.value) is type(here.value)
     assert str(there.value) == str(here.value)
+    for fact in ("argument", "received", "expected", "remedy"):
+        assert getattr(there.value, fact) == getattr(here.value, fact)
 
 
 def test_any_other_error_is_named():
     with pytest.raises(errors.EngineError, match=r"^ZeroDivisionError: by nought$"):
-        run("crash")
+        run(jobs.Crash())
     with pytest.raises(errors.EngineError, match="no_such_module"):
-        worker.call("no_such_module:f", {}, backend="numpy")
+        run(jobs.Nowhere())
 
 
 def test_a_child_that_dies_says_its_last_line():
     with pytest.raises(errors.EngineError, match=r"die ended with code 3: out of memory$"):
-        run("die", code=3)
+        run(jobs.Death(3))
+
+
+def test_another_backend_is_tried_where_the_first_cannot():
+    request = jobs.NotOn("openvino")
+    assert child.call(request, backend="openvino", fallback="jax") == {"backend": "jax"}
+    assert child.call(request, backend="numpy", fallback="jax") == {"backend": "numpy"}
+    for fallback in ("openvino", ""):
+        with pytest.raises(errors.EngineError, match="not on openvino"):
+            child.call(request, backend="openvino", fallback=fallback)
+
+
+def test_a_usage_error_is_the_same_on_every_backend(monkeypatch):
+    started = []
+    start = child.start
+    monkeypatch.setattr(child, "start", lambda *a, **k: started.append(k) or start(*a, **k))
+    with pytest.raises(errors.UsageError):
+        child.call(jobs.Failure("UsageError"), backend="numpy", fallback="jax")
+    assert len(started) == 1
 
 
 @pytest.mark.skipif(not shutil.which("false"), reason="needs the program 'false'")
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "message"),
     [(shutil.which("false"), "ended with code 1: no message"), ("absent", "cannot be started")],
 )
-def test_a_child_that_never_lives_is_an_engine_error(monkeypatch, program, said):
+def test_a_child_that_never_lives_is_an_engine_error(monkeypatch, program, message):
     monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(errors.EngineError, match=said):
-        run("surroundings", text="x" * 1_000_000)  # more than a pipe holds
+    with pytest.raises(errors.EngineError, match=message):
+        run(jobs.Surroundings("x" * 1_000_000))  # more than a pipe holds
 
 
 def test_children_that_print_a_lot_do_not_block_each_other():
-    jobs = [worker.start("test_child:chatter", {}, backend="numpy") for _ in range(2)]
-    assert [job.result() for job in jobs] == [{"said": 2_000_000}] * 2
+    running = [child.start(jobs.Chatter(), backend="numpy") for _ in range(2)]
+    assert [job.result() for job in running] == [{"characters": 2_000_000}] * 2
 
 
 def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
     (tmp_path / "decoy_in_the_current_folder.py").write_text("")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(errors.EngineError, match="No module named 'decoy"):
-        run("import_decoy")
+        run(jobs.ImportDecoy())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -141,14 +106,14 @@ def test_an_interrupted_call_leaves_no_child(tmp_path):
     thread = threading.Thread(target=interrupt_once_it_runs, daemon=True)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        run("sleep", mark=str(mark))
+        run(jobs.Sleep(str(mark)))
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
 
 
 def test_a_cancelled_job_leaves_no_child(tmp_path):
-    job = worker.start("test_child:sleep", {"mark": str(tmp_path / "pid")}, backend="numpy")
+    job = child.start(jobs.Sleep(str(tmp_path / "pid")), backend="numpy")
     job.cancel()
     assert job.process.returncode is not None
     job.cancel()  # twice does no harm
@@ -159,7 +124,7 @@ import sys
 import keras
 ASKED = {"jax.numpy", "matplotlib.pyplot", "pandas.core", "sklearn.base", "scipy.stats"}
 AFTER_KERAS = ASKED & sys.modules.keys()
-def imported():
+def imported(_):
     import pandas, scipy, sklearn.linear_model
     scipy.signal.get_window("hann", 4)
     pandas.DataFrame()
@@ -167,7 +132,7 @@ def imported():
 """
 INSISTS = """
 import sklearn
-def imported():
+def imported(_):
     return {"version": sklearn.__version__}
 """
 
@@ -177,6 +142,6 @@ def test_keras_imports_little_in_a_child_and_whoever_needs_more_gets_it(tmp_path
     (tmp_path / "imports_keras.py").write_text(IMPORTS_KERAS)
     (tmp_path / "insists.py").write_text(INSISTS)
     for backend, needed in (("openvino", []), ("jax", ["jax.numpy"])):
-        found = worker.call("imports_keras:imported", {}, backend=backend)
+        found = run(jobs.KerasImport(), backend)
         assert found == {"after_keras": needed, "backend": backend}
-    assert worker.call("insists:imported", {}, backend="openvino")["version"]
+    assert run(jobs.SklearnImport(), "openvino")["version"]

@@ -11,23 +11,36 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from headfit.backbones.engines.interface import default_backend
 from headfit.backbones.spec import IDENTITY, MODES, BackboneSpec, Preprocessing
-from headfit.errors import EngineError, ModelFileError, UsageError
-from headfit.util import child as worker
-from headfit.util import digests
+from headfit.errors import ModelFileError, UsageError
+from headfit.util import child, digests
 from headfit.util.cache import BACKBONES
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 HUB = "hub:"
-MODULE = "headfit.backbones.custom.describe"
-FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes
 LEAST_SIZE = 8
 _FUNCTION = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*)(?:@([0-9a-f]{32}))?")
+
+
+@dataclass(frozen=True)
+class PlaceRequest(child.Request):
+    """Describe the model of a file or a preset, ``place``."""
+
+    function = "headfit.backbones.custom.describe_child:describe_place"
+    place: str
+
+
+@dataclass(frozen=True)
+class FunctionRequest(child.Request):
+    """Describe the model that ``place``, a ``module:function``, gives, and keep its weights."""
+
+    function = "headfit.backbones.custom.describe_child:describe_function"
+    place: str
 
 
 def is_own(text: str) -> bool:
@@ -111,7 +124,7 @@ def _function(text: str) -> Found:
     place, digest = found.groups()
     name = place.partition(":")[2]
     if digest is None:
-        return name, place, _ask("of_function", {"place": place}) | {"pinned": True}
+        return name, place, _ask(FunctionRequest(place)) | {"pinned": True}
     facts = _of_function(digest)
     if facts is None:
         raise ModelFileError(f"The weights of {text} are no longer kept; run again with {place}.")
@@ -124,7 +137,7 @@ def _known(place: str, content: dict[str, Any]) -> dict[str, Any]:
     digest = digests.of_data(content)
     facts: dict[str, Any] | None = BACKBONES.read(digest)
     if facts is None:
-        facts = _ask("of_place", {"place": place})
+        facts = _ask(PlaceRequest(place))
         BACKBONES.write(digest, facts)
     return facts | {"digest": digest, "pinned": False}
 
@@ -138,14 +151,8 @@ def _of_function(digest: str) -> dict[str, Any] | None:
     return facts
 
 
-def _ask(function: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Ask on the fast backend, or on the user's if that one cannot build the network."""
-    try:
-        return worker.call(f"{MODULE}:{function}", request, backend=FAST_BACKEND)
-    except EngineError:
-        if default_backend() == FAST_BACKEND:
-            raise
-        return worker.call(f"{MODULE}:{function}", request, backend=default_backend())
+def _ask(request: child.Request) -> dict[str, Any]:
+    return child.call(request, backend=child.FAST_BACKEND, fallback=child.default_backend())
 
 
 def _preprocessing(

@@ -20,16 +20,16 @@ from headfit.backbones.engines.interface import (
     Engine,
     EngineInfo,
     Tagged,
-    default_backend,
 )
 from headfit.backbones.engines.joint import Joint
 from headfit.backbones.engines.keras_engine import KerasEngine
 from headfit.backbones.engines.openvino_engine import OpenVINOEngine
-from headfit.backbones.graphs import cache as graph_cache
+from headfit.backbones.graphs.cache import Graph, backbone_graph, part_graph
 from headfit.backbones.graphs.int8 import Calibration, int8_graph
 from headfit.backbones.graphs.tuning import tuned
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
+from headfit.util.child import default_backend
 
 __all__ = [
     "ENGINES",
@@ -77,7 +77,7 @@ def open_engine(
         UsageError: if the cut is not one of its layers.
     """
     if calibration is not None:
-        graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell, [cut])
+        graph = backbone_graph(spec, contract, weights, default_backend(), tell, [cut])
         return _compiled(int8_graph(graph, contract, calibration, tell))
     return open_joint(spec, contract, weights, [cut], engine=engine, tell=tell).only(0)
 
@@ -131,7 +131,7 @@ def _openvino(
     cuts: Sequence[str],
     tell: Callable[[str], None],
 ) -> Joint:
-    graph = graph_cache.backbone_graph(spec, contract, weights, default_backend(), tell, cuts)
+    graph = backbone_graph(spec, contract, weights, default_backend(), tell, cuts)
     if len(cuts) == 1:
         return Joint.of(_compiled(graph))
     parts = [EngineInfo.from_dict({"name": "openvino", **facts}) for facts in graph.facts["parts"]]
@@ -141,13 +141,13 @@ def _openvino(
 
     def only(number: int) -> Engine:
         # not tuned by itself: it only has to tell how long one image takes
-        part = graph_cache.part_graph(graph, spec, contract, weights, cuts, number)
+        part = part_graph(graph, spec, contract, weights, cuts, number)
         return OpenVINOEngine(part.path, parts[number], setting)
 
     return Joint(OpenVINOEngine(graph.path, info, setting, compiled), parts, only)
 
 
-def _compiled(graph: graph_cache.Graph) -> OpenVINOEngine:
+def _compiled(graph: Graph) -> OpenVINOEngine:
     setting, compiled = tuned(graph.path)
     info = EngineInfo.from_dict({"name": "openvino", **graph.facts})
     return OpenVINOEngine(graph.path, info, setting, compiled)

@@ -7,17 +7,24 @@ documentation; no machine with such a processor was at hand to try it on.
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headfit.errors import EngineError
-from headfit.util import child as worker
+from headfit.util import child
 
 # NVIDIA, AMD, and either of them below Windows
 NODES = ("nvidia[0-9]*", "kfd", "dxg")
 DEV = Path("/dev")
+
+
+@dataclass(frozen=True)
+class DeviceRequest(child.Request):
+    """Name the device that the framework in ``KERAS_BACKEND`` would compute on."""
+
+    function = "headfit.backbones.engines.gpu_child:device"
 
 
 def device_nodes(dev: Path = DEV) -> list[Path]:
@@ -38,18 +45,13 @@ def find_gpu(backend: str, tell: Callable[[str], None], dev: Path = DEV) -> str:
         return ""
     try:
         # in a process of its own: a framework that meets a broken driver may take all down
-        device = str(worker.call(f"{__name__}:ask", {}, backend=backend)["device"])
+        device = str(child.call(DeviceRequest(), backend=backend)["device"])
         reason = "it was installed without support for it, or the driver is not at hand"
     except EngineError as error:
         device, reason = "", str(error)
     if not device:
         tell(f"{nodes[0]} is here, but Keras' backend {backend} cannot use it: {reason}.")
     return device
-
-
-def ask() -> dict[str, Any]:
-    """Ask the framework in ``KERAS_BACKEND``; runs in a child process."""
-    return {"device": usable_device(os.environ["KERAS_BACKEND"], importlib.import_module)}
 
 
 def usable_device(backend: str, load: Callable[[str], Any]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+
+from headfit.util.child import default_backend as default_backend
 
 FLOAT32, INT8 = "float32", "int8"
 PRECISIONS = (FLOAT32, INT8)
@@ -82,10 +82,3 @@ class Engine(Protocol):
             Pairs of the tag and the float32 result (1, …), in whatever order they are ready.
         """
         ...
-
-
-def default_backend() -> str:
-    """Name the Keras backend to use: the user's, else JAX, which comes with headfit."""
-    if "keras" in sys.modules:
-        return str(sys.modules["keras"].backend.backend())
-    return os.environ.get("KERAS_BACKEND") or "jax"

@@ -17,10 +17,10 @@ import numpy as np
 
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.engines import gpu
-from headfit.backbones.engines.interface import EngineInfo, Tagged, default_backend
+from headfit.backbones.engines.interface import EngineInfo, Tagged
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
-from headfit.util import child as worker
+from headfit.util import child
 
 # larger ones are no faster on a CPU, and filling them up costs more
 CPU_BATCH, GPU_BATCH = 8, 64
@@ -54,8 +54,8 @@ class KerasEngine:
         device: str = "",
         cuts: Sequence[str] = ("",),
     ) -> None:
-        worker.switch_off_telemetry()
-        backend = os.environ["KERAS_BACKEND"] = default_backend()
+        child.switch_off_telemetry()
+        backend = os.environ["KERAS_BACKEND"] = child.default_backend()
         try:
             from headfit.backbones import build, cut  # noqa: PLC0415  (imports Keras)
         except (ImportError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Graphs that were built once and proved once, kept under a digest of all that made them."""
+"""OpenVINO graphs of backbones and saved models: built once, proved once, then found again."""
 
 from __future__ import annotations
 
@@ -17,21 +17,52 @@ from headfit.backbones.graphs.compiled import compile_graph, save_part, split
 from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
-from headfit.util import child as worker
-from headfit.util import digests, files
+from headfit.util import child, digests, files
 from headfit.util.cache import GRAPHS
+from headfit.util.child import FAST_BACKEND
 
 FACTS = "facts.json"
 MIN_COSINE = 0.9999
-MODULE = "headfit.backbones.graphs.graph_child"
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph file and what is known of it."""
+    """A graph on disk.
+
+    Attributes:
+        path: of ``graph.xml``, in a folder that is named by the digest of all that made it.
+        facts: about it, plain data.
+    """
 
     path: Path
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BackboneGraphRequest(child.Request):
+    """Write a backbone as a graph.
+
+    Attributes:
+        name: the text that finds the backbone.
+        contract: its preprocessing, plain data.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        cuts: where the backbone ends.
+        folder: where ``graph.xml`` and ``graph.bin`` go.
+    """
+
+    function = "headfit.backbones.graphs.graph_child:write_backbone"
+    name: str
+    contract: dict[str, Any]
+    weights: str
+    cuts: list[str]
+    folder: str
+
+
+@dataclass(frozen=True)
+class ReferenceRequest(BackboneGraphRequest):
+    """Write what Keras itself makes of the probe images to ``reference-0.npy``, …"""
+
+    function = "headfit.backbones.graphs.graph_child:write_reference"
 
 
 def backbone_graph(
@@ -63,16 +94,13 @@ def backbone_graph(
         download = weights == IMAGENET and not spec.package and not spec.own
         first = "; Keras may have to download its ImageNet weights first" if download else ""
         tell(f"Building the fast graph of {spec.name} at {contract.width} px (once){first}")
-        request = {
-            "name": spec.reference,
-            "contract": contract.to_dict(),
-            "weights": weights,
-            "cuts": list(cuts),
-            "folder": str(folder),
-        }
-        helpers = [(f"{MODULE}:write_backbone", "openvino"), (f"{MODULE}:reference", backend)]
+        fields = (spec.reference, contract.to_dict(), weights, list(cuts), str(folder))
+        requests: list[tuple[child.Request, str]] = [
+            (BackboneGraphRequest(*fields), FAST_BACKEND),
+            (ReferenceRequest(*fields), backend),
+        ]
         # two downloads at a time would write into the same file
-        graph, reference = (_in_turn if download else _at_once)(helpers, request)
+        graph, reference = (_in_turn if download else _at_once)(requests)
         parts = _prove(folder, contract, graph["parts"], reference)
         return parts[0] if len(parts) == 1 else {"parts": parts}
 
@@ -137,7 +165,7 @@ def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str]
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Building the fast graph of {path.name} (once)")
         request = {"path": str(path), "contract": contract.to_dict(), "folder": str(folder)}
-        return worker.call(writer, request, backend="openvino")
+        return child.call(writer, request, backend="openvino")
 
     return cached(key, build)
 
@@ -162,17 +190,17 @@ def cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Grap
     return Graph(folder / "graph.xml", json.loads((folder / FACTS).read_text("utf-8")))
 
 
-def _in_turn(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run functions in helper processes, one after the other."""
-    return [worker.call(function, request, backend=backend) for function, backend in helpers]
+def _in_turn(requests: list[tuple[child.Request, str]]) -> list[dict[str, Any]]:
+    """Run requests, each with its backend, one after the other."""
+    return [child.call(request, backend=backend) for request, backend in requests]
 
 
-def _at_once(helpers: list[tuple[str, str]], request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run functions in helper processes side by side; none outlives the call."""
-    jobs: list[worker.Job] = []
+def _at_once(requests: list[tuple[child.Request, str]]) -> list[dict[str, Any]]:
+    """Run requests, each with its backend, side by side; no process outlives the call."""
+    jobs: list[child.Job] = []
     try:
-        for function, backend in helpers:
-            jobs.append(worker.start(function, request, backend=backend))
+        for request, backend in requests:
+            jobs.append(child.start(request, backend=backend))
         return [job.result() for job in jobs]
     except BaseException:
         for job in jobs:
@@ -201,9 +229,9 @@ def _agreement(path: Path, contract: Contract, expected: list[np.ndarray]) -> li
     images = probe_images(contract.height, contract.width)
     rows = np.concatenate([np.array(compiled(image[None])[0]) for image in images])
     shapes = [each.shape[1:] for each in expected]
-    found = split(rows, shapes) if len(expected) > 1 else [rows]
+    results = split(rows, shapes) if len(expected) > 1 else [rows]
     agreement = []
-    for mine, theirs in zip(found, expected, strict=True):
+    for mine, theirs in zip(results, expected, strict=True):
         if mine.shape != theirs.shape:
             raise EngineError(f"the graph gives {mine.shape[1:]}, Keras {theirs.shape[1:]}")
         cosine = float(np.min(cosines(mine, theirs)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from headfit.backbones.engines.interface import Tagged
 from headfit.errors import EngineError
-from headfit.util import child as worker
+from headfit.util import child
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def compile_graph(path: Path, setting: Setting = DEFAULT) -> Any:
 
 
 def _compile(path: Path, setting: Setting) -> Any:
-    worker.switch_off_telemetry()
+    child.switch_off_telemetry()
     import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
 
     # without the precision hint OpenVINO may run bfloat16
@@ -138,7 +138,7 @@ def save_part(path: Path, number: int, folder: Path) -> None:
         number: which of them.
         folder: where ``graph.xml`` and ``graph.bin`` go.
     """
-    worker.switch_off_telemetry()
+    child.switch_off_telemetry()
     import openvino as ov  # noqa: PLC0415  (0.3 s, not paid by a cached run)
 
     whole = ov.Core().read_model(str(path))

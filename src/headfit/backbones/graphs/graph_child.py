@@ -1,9 +1,9 @@
 """Turn a Keras model into an OpenVINO graph, by way of Keras' own OpenVINO backend.
 
 These functions run in a child process whose ``KERAS_BACKEND`` is ``openvino`` (see
-:mod:`headfit.util.child`), except :func:`reference`, which runs under the user's backend and says
-what the graph must agree with. :func:`_trace` leans on a Keras internal; it is the only place that
-does.
+:mod:`headfit.util.child`), except :func:`write_reference`, which runs under the user's backend and
+says what the graph must agree with. :func:`trace` is the only place that leans on an internal of
+Keras.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from headfit.backbones.build import weights_digest
 from headfit.backbones.catalog import find
 from headfit.backbones.cut import build_cut, joined_layers, parts
 from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.graphs.cache import BackboneGraphRequest, ReferenceRequest
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
 
 
-def write_backbone(
-    name: str, contract: dict[str, Any], weights: str, cuts: list[str], folder: str
-) -> dict[str, Any]:
-    """Write a backbone as ``graph.xml`` and ``graph.bin`` into ``folder``.
+def write_backbone(request: BackboneGraphRequest) -> dict[str, Any]:
+    """Write a backbone as ``graph.xml`` and ``graph.bin``.
 
     The graph takes uint8 RGB images (n, height, width, 3) and gives the feature map
     (n, H, W, C) in float32; the preprocessing is part of it. With several cuts it gives all maps
@@ -34,29 +33,31 @@ def write_backbone(
     Returns:
         ``parts``: of each cut ``map_shape`` [H, W, C] and ``parameters``.
     """
-    spec, record = find(name), Contract.from_dict(contract)
-    model = build_cut(spec, record.height, weights, cuts, channels_first=spec.channels_first)
-    graph = trace(model, record, channels_first=spec.channels_first)
-    save(graph, Path(folder))
-    found = []
+    spec, contract = find(request.name), Contract.from_dict(request.contract)
+    first = spec.channels_first
+    model = build_cut(spec, contract.height, request.weights, request.cuts, channels_first=first)
+    save(trace(model, contract, channels_first=first), Path(request.folder))
+    facts = []
     for part in parts(model):
         shape = [int(length) for length in part.output_shape[1:]]
-        shape = shape[1:] + shape[:1] if spec.channels_first else shape
+        shape = shape[1:] + shape[:1] if first else shape
         count, layers = int(part.count_params()), joined_layers(part)
-        found.append({"map_shape": shape, "parameters": count, "layers": layers})
-    return {"parts": found}
+        facts.append({"map_shape": shape, "parameters": count, "layers": layers})
+    return {"parts": facts}
 
 
-def reference(
-    name: str, contract: dict[str, Any], weights: str, cuts: list[str], folder: str
-) -> dict[str, Any]:
-    """Write what Keras itself makes of the probe images to ``reference-0.npy``, …, float32."""
-    record = Contract.from_dict(contract)
-    model = build_cut(find(name), record.height, weights, cuts)
-    images = record.apply(probe_images(record.height, record.width))
-    found = model.predict(images, verbose=0)
-    for number, maps in enumerate(found if len(cuts) > 1 else [found]):
-        np.save(Path(folder) / f"reference-{number}.npy", np.asarray(maps, np.float32))
+def write_reference(request: ReferenceRequest) -> dict[str, Any]:
+    """Write what Keras itself makes of the probe images to ``reference-0.npy``, …, float32.
+
+    Returns:
+        ``backend``, and of each cut the digest of its weights, ``weights_digests``.
+    """
+    contract = Contract.from_dict(request.contract)
+    model = build_cut(find(request.name), contract.height, request.weights, request.cuts)
+    images = contract.apply(probe_images(contract.height, contract.width))
+    outputs = model.predict(images, verbose=0)
+    for number, maps in enumerate(outputs if len(request.cuts) > 1 else [outputs]):
+        np.save(Path(request.folder) / f"reference-{number}.npy", np.asarray(maps, np.float32))
     digests = [weights_digest(part) for part in parts(model)]
     return {"backend": keras.backend.backend(), "weights_digests": digests}
 

@@ -14,19 +14,36 @@ import numpy as np
 
 from headfit.backbones.engines.interface import INT8
 from headfit.backbones.engines.probe import probe_images
-from headfit.backbones.graphs import cache as graph_cache
-from headfit.backbones.graphs.cache import Graph
+from headfit.backbones.graphs.cache import Graph, cached, cosines
 from headfit.backbones.graphs.compiled import compile_graph
 from headfit.backbones.graphs.tuning import Contestant, gains, race, warm
 from headfit.errors import DataError, EngineError, ImageError, UsageError
 from headfit.images.contract import Contract
 from headfit.images.decode import read_bytes
-from headfit.util import child as worker
-from headfit.util import digests
+from headfit.util import child, digests
 
 METHOD = 1  # another number whenever the same images would give another graph
 MOST_IMAGES = 300
-WRITER = "headfit.backbones.graphs.quantise_child:write_int8"
+
+
+@dataclass(frozen=True)
+class QuantiseRequest(child.Request):
+    """Write a float32 graph in 8-bit integers.
+
+    Attributes:
+        graph: the float32 ``graph.xml``; takes uint8 RGB (n, height, width, 3).
+        images: files to take the ranges of activations from.
+        height: of the input, in pixels.
+        width: of the input, in pixels.
+        folder: where ``graph.xml`` and ``graph.bin`` go.
+    """
+
+    function = "headfit.backbones.graphs.quantise_child:write_int8"
+    graph: str
+    images: list[str]
+    height: int
+    width: int
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -103,14 +120,10 @@ def int8_graph(
 
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Quantising the graph to int8 with {len(images.paths)} of your images (once)")
-        request = {
-            "graph": str(graph.path),
-            "images": [str(path) for path in images.paths],
-            "height": contract.height,
-            "width": contract.width,
-            "folder": str(folder),
-        }
-        made = worker.call(WRITER, request, backend="jax")
+        paths = [str(path) for path in images.paths]
+        size = contract.height, contract.width
+        request = QuantiseRequest(str(graph.path), paths, *size, str(folder))
+        made = child.call(request, backend="jax")
         return {
             **graph.facts,
             **_compare(graph.path, folder / "graph.xml", contract),
@@ -118,14 +131,14 @@ def int8_graph(
             "calibrated_on": made["images"],
         }
 
-    return graph_cache.cached(key, build)
+    return cached(key, build)
 
 
 def _compare(exact: Path, rough: Path, contract: Contract) -> dict[str, float]:
     """Give the lowest cosine between two graphs on the probe images, and the gain in speed."""
     running = [Contestant(compile_graph(path)) for path in (exact, rough)]
     probes = probe_images(contract.height, contract.width)
-    cosine = float(np.min(graph_cache.cosines(*(graph.run(probes) for graph in running))))
+    cosine = float(np.min(cosines(*(graph.run(probes) for graph in running))))
     if not np.isfinite(cosine):
         raise EngineError("the int8 graph gives maps that are no numbers, or all zero")
     race(running, warm(running[0])[0])

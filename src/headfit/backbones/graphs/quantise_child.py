@@ -8,21 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from headfit.backbones.graphs.int8 import QuantiseRequest
 from headfit.errors import EngineError, ImageError
 from headfit.images.decode import decode, read_bytes
 
 
-def write_int8(
-    graph: str, images: list[str], height: int, width: int, folder: str
-) -> dict[str, Any]:
-    """Write a float32 graph in 8-bit integers as ``graph.xml`` and ``graph.bin`` into ``folder``.
-
-    Args:
-        graph: the float32 ``graph.xml``; takes uint8 RGB (n, height, width, 3).
-        images: files to take the ranges of activations from.
-        height: of the input, in pixels.
-        width: of the input, in pixels.
-        folder: where to write.
+def write_int8(request: QuantiseRequest) -> dict[str, Any]:
+    """Write a float32 graph in 8-bit integers as ``graph.xml`` and ``graph.bin``.
 
     Returns:
         ``images``, the number of files that could be decoded.
@@ -33,13 +25,15 @@ def write_int8(
     import nncf  # noqa: PLC0415  (optional)
     import openvino as ov  # noqa: PLC0415
 
-    model = ov.Core().read_model(graph)
+    model = ov.Core().read_model(request.graph)
     dynamic = model.input(0).partial_shape
-    model.reshape([1, height, width, 3])
+    model.reshape([1, request.height, request.width, 3])
     _simplify(model)
-    pictures = _Pictures(images, height, width)
+    pictures = _Pictures(request.images, request.height, request.width)
     if not pictures.readable:
-        raise EngineError(f"none of the {len(images)} images for calibration can be decoded")
+        raise EngineError(
+            f"none of the {len(request.images)} images for calibration can be decoded"
+        )
     made = nncf.quantize(
         model,
         nncf.Dataset(pictures),
@@ -53,7 +47,7 @@ def write_int8(
         ),
     )
     made.reshape(dynamic)
-    ov.save_model(made, str(Path(folder) / "graph.xml"), compress_to_fp16=False)
+    ov.save_model(made, str(Path(request.folder) / "graph.xml"), compress_to_fp16=False)
     return {"images": len(pictures.readable)}
 
 

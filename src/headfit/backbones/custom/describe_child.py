@@ -13,6 +13,7 @@ from headfit.backbones.construction import no_drawing, settings
 from headfit.backbones.custom import function as own_function
 from headfit.backbones.custom import spec as own
 from headfit.backbones.custom.model import Opened, opened
+from headfit.backbones.custom.spec import FunctionRequest, PlaceRequest
 from headfit.backbones.graphs.trace import Call
 from headfit.errors import EngineError, UsageError
 from headfit.util import digests, files
@@ -24,7 +25,7 @@ OTHER = 32  # pixels that a model is tried with more than its own
 _ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 
 
-def of_place(place: str) -> dict[str, Any]:
+def describe_place(request: PlaceRequest) -> dict[str, Any]:
     """Describe a model of a file or a preset.
 
     Returns:
@@ -34,31 +35,31 @@ def of_place(place: str) -> dict[str, Any]:
         loaded with; ``map_shape`` [H, W, C]; ``channels_first``.
     """
     with settings("channels_last"), no_drawing():
-        found = opened(place)
+        found = opened(request.place)
         facts = _facts(found, found.at(found.size))
-        if place.startswith(own.HUB):
-            facts |= _of_preset(place.removeprefix(own.HUB))
+        if request.place.startswith(own.HUB):
+            facts |= _of_preset(request.place.removeprefix(own.HUB))
         return facts
 
 
-def of_function(place: str) -> dict[str, Any]:
+def describe_function(request: FunctionRequest) -> dict[str, Any]:
     """Describe the model that a function gives, and keep its weights under its digest.
 
     The digest is of the weights, of the layers, and of all code that is the user's.
 
     Returns:
-        As :func:`of_place`, and ``digest``.
+        As :func:`describe_place`, and ``digest``.
     """
     with settings("channels_last"):
-        found = opened(place)
+        found = opened(request.place)
         model = found.at(found.size)
         facts = _facts(found, model)
-        if own_function.takes_size(place):
+        if own_function.takes_size(request.place):
             facts["bound_to"] = ""
     weights = [np.ascontiguousarray(array) for array in model.get_weights()]
     made_of = {
         "format": BACKBONES.format,
-        "place": place,
+        "place": request.place,
         "weights": [digests.of_bytes(array.data) for array in weights],
         "layers": model.to_json(),
         "code": [digests.of_file(path) for path in own_function.sources()],
