@@ -14,15 +14,20 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem, Splits
 from headfit.heads.chain import parse_head
 from headfit.progress import Progress
+from headfit.report.text.learning_curve import in_words, notes
 from headfit.study.learning_curve import curve
 from headfit.study.learning_curve.curve import HeadCurve, LearningCurve, learning_curve
-from headfit.study.learning_curve.powerlaw import Measured
+from headfit.study.learning_curve.powerlaw import ErrorCurve
 from headfit.study.protocol import subsets
 from headfit.study.protocol.splits import make_splits
 from headfit.study.protocol.subsets import errors_of, make_subsets, stratified_order
 
 GAP, FLATTEN = map(parse_head, ("gap", "flatten"))
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])
+
+
+def sentence_of(curve: LearningCurve) -> str:
+    return in_words(curve)["sentence"]
 
 
 def problem_of(labels, folds=5, repeats=1, seed=0, groups=None) -> Problem:
@@ -110,11 +115,11 @@ def test_few_images_give_one_size_and_a_refusal(tmp_path):
     labels = labels % 2
     found = learning_curve([(FLATTEN, 1e-2, None)], pooled, problem_of(labels, folds=3))
     assert found.training_images == 20
-    assert found.sentence() == (
+    assert sentence_of(found) == (
         "No forecast for flatten: only 0 sizes up to half of 20 training images could be measured; "
         "4 are needed."
     )
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(in_words(found), allow_nan=False)
 
 
 @pytest.mark.parametrize("part", [0, -1])  # fitted among the small parts and among the large ones
@@ -142,7 +147,7 @@ def test_on_real_images_the_curve_falls_and_ends_at_the_score_of_the_study(tmp_p
     heads = [(GAP, 1e-4, None), (FLATTEN, 1e-3, None)]
     found = learning_curve(heads, pooled, problem, progress=Progress(told.append))
     assert told == sorted(told) and told[-1] == 1.0
-    assert found.training_images == 450 and found.notes == []
+    assert found.training_images == 450 and found.limits == []
     gap, flatten = found.heads
     for head in (gap, flatten):
         means = head.measured.errors.mean(axis=0)
@@ -174,9 +179,10 @@ def test_much_work_is_bounded_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(curve, "PATH_LEAST", 10)
     found = learning_curve([(FLATTEN, 1e-2, None)], pooled, problem)
     assert found.heads[0].measured.sizes.tolist() == [30, 60, 120, 240]
-    assert len(found.notes) == 2
-    assert found.notes[0].startswith("flatten: its learning curve is that of 10 coordinates, which")
-    assert found.notes[1].startswith("flatten: sizes were halved")
+    (limit,) = found.limits
+    assert (limit.coordinates, limit.halved) == (10, True)
+    assert ["10 coordinates, which hold" in notes(limit)[0], len(notes(limit))] == [True, 2]
+    assert notes(limit)[1] == "flatten: to save time, each size is half of the next."
 
 
 def test_problems_that_do_not_fit_in_memory_together_come_out_the_same(monkeypatch):
@@ -191,14 +197,14 @@ def test_problems_that_do_not_fit_in_memory_together_come_out_the_same(monkeypat
     np.testing.assert_allclose(alone, together, atol=0.05)
 
 
-def planted(a: float, b: float, c: float, seed: int, noise: float = 0.004) -> Measured:
+def planted(a: float, b: float, c: float, seed: int, noise: float = 0.004) -> ErrorCurve:
     rng = np.random.default_rng(seed)
     true = a * SIZES**-b + c
     errors = true * (1 + 5 * noise * rng.normal(size=(10, len(SIZES))))
-    return Measured(SIZES, errors + noise * np.abs(rng.normal(size=(10, 1))), 10)
+    return ErrorCurve(SIZES, errors + noise * np.abs(rng.normal(size=(10, 1))), 10)
 
 
-def curves(*laws: tuple[str, Measured], images: int = 1000) -> LearningCurve:
+def curves(*laws: tuple[str, ErrorCurve], images: int = 1000) -> LearningCurve:
     return LearningCurve(images, [HeadCurve.of(name, 1e-3, None, m) for name, m in laws], [])
 
 
@@ -206,24 +212,24 @@ def test_the_sentence_tells_the_gain_and_a_planted_crossing():
     # equal at n = 5^(1/0.3) = 214
     gap, flatten = planted(0.4, 0.2, 0.0, 0), planted(2.0, 0.5, 0.0, 1)
     found = curves(("gap", gap), ("flatten", flatten))
-    (where,) = found.to_dict()["crossings"]
+    (where,) = in_words(found)["crossings"]
     assert (where["overtaking"], where["overtaken"], where["sure"]) == ("flatten", "gap", True)
     assert 170 < where["low"] < 214 < where["high"] < 260
-    sentence = found.sentence()
+    sentence = sentence_of(found)
     assert sentence.startswith("About 1,000 more images would bring gap about +1.")
     assert "About 1,000 more images would bring flatten about +1." in sentence
     assert "flatten overtakes gap at about 2" in sentence
-    gain = found.to_dict()["heads"][1]["gain"]
+    gain = in_words(found)["heads"][1]["gain"]
     assert gain["mean"] == pytest.approx(2 * (1000**-0.5 - 2000**-0.5), rel=0.1)
     assert gain["low"] < gain["mean"] < gain["high"]
-    assert found.sentence() == curves(("gap", gap), ("flatten", flatten)).sentence()
+    assert sentence_of(found) == sentence_of(curves(("gap", gap), ("flatten", flatten)))
 
 
 def test_a_crossing_beyond_the_images_is_a_forecast():
     # equal at n = 12.5^(1/0.33) = 2,106
     gap, flatten = planted(0.4, 0.2, 0.0, 2, 0.001), planted(5.0, 0.53, 0.0, 3, 0.001)
     found = curves(("gap", gap), ("flatten", flatten))
-    assert "flatten would overtake gap at about 2," in found.sentence()
+    assert "flatten would overtake gap at about 2," in sentence_of(found)
 
 
 def test_a_crossing_within_the_noise_is_not_claimed():
@@ -231,18 +237,18 @@ def test_a_crossing_within_the_noise_is_not_claimed():
     for seed in range(12):
         one, other = planted(2.0, 0.6, 0.02, seed), planted(2.05, 0.605, 0.02, seed + 50)
         found = curves(("gap", one), ("flatten", other))
-        sentence = found.sentence()
-        crossings = found.to_dict()["crossings"]
+        sentence = sentence_of(found)
+        crossings = in_words(found)["crossings"]
         if crossings and not crossings[0]["sure"]:
             unsure += 1
-            assert "at some number of images cannot be told." in sentence
+            assert "It is unclear whether " in sentence
             assert "overtakes gap at about" not in sentence
             assert "overtakes flatten at about" not in sentence
     assert unsure > 0
 
 
 def test_where_more_images_would_hardly_help_it_says_so():
-    sentence = curves(("gap", planted(20, 1.3, 0.1, 4))).sentence()
+    sentence = sentence_of(curves(("gap", planted(20, 1.3, 0.1, 4))))
     assert sentence.startswith("About 1,000 more images would hardly help gap: about +0.")
 
 
@@ -250,17 +256,17 @@ def test_a_gain_that_may_be_nothing_is_not_promised():
     head = HeadCurve.of("gap", 1e-3, None, planted(3.0, 0.7, 0.05, 5))
     drawn = head.forecast.drawn
     drawn.a[: len(drawn.a) // 2] = 0.0
-    sentence = LearningCurve(1000, [head], []).sentence()
+    sentence = sentence_of(LearningCurve(1000, [head], []))
     assert sentence.startswith("About 1,000 more images may not help gap at all: about +")
     assert "(0.0 to " in sentence
 
 
 def test_a_refusal_gives_its_reason_and_no_number_of_the_law():
     rng = np.random.default_rng(6)
-    noise = Measured(SIZES, 0.5 + 0.02 * rng.normal(size=(10, len(SIZES))), 10)
+    noise = ErrorCurve(SIZES, 0.5 + 0.02 * rng.normal(size=(10, len(SIZES))), 10)
     found = curves(("gap", noise), ("flatten", planted(2.0, 0.5, 0.0, 7)))
-    assert found.sentence().startswith("No forecast for gap: the error does not fall")
-    gap, flatten = found.to_dict()["heads"]
+    assert sentence_of(found).startswith("No forecast for gap: the error does not fall")
+    gap, flatten = in_words(found)["heads"]
     assert gap["law"] is gap["forecast"] is gap["gain"] is None
     assert flatten["law"] and flatten["refusal"] is None
     assert found.crossings() == []
@@ -271,8 +277,8 @@ def test_a_refusal_gives_its_reason_and_no_number_of_the_law():
 def test_nothing_is_said_beyond_four_times_the_largest_part(images, more):
     found = curves(("gap", planted(2.0, 0.5, 0.0, 8)), images=images)
     assert found.more() == more
-    assert (f"About {more:,} more images" in found.sentence()) == (more > 0)
-    plain = found.to_dict()
+    assert (f"About {more:,} more images" in sentence_of(found)) == (more > 0)
+    plain = in_words(found)
     json.dumps(plain, allow_nan=False)
     assert all(point["images"] <= 3600 for point in plain["heads"][0]["forecast"])
     assert (plain["heads"][0]["gain"] is None) == (more == 0)

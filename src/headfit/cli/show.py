@@ -13,7 +13,7 @@ from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
 from headfit.cli.tables import standings_table
 from headfit.model.metadata import kept_models
-from headfit.report.text.numbers import percent
+from headfit.report.text.reliability import on_test_split, trust
 from headfit.report.text.table import shown, table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
@@ -61,9 +61,9 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     for part in ("where", "learning_curve"):
         if results[part]:
             console.print(results[part]["sentence"], markup=False)
-    console.print(_reliability_line(results["reliability"]), markup=False)
+    console.print(trust(results["reliability"]), markup=False)
     if results["test"]:
-        console.print(_test_line(results["test"]), markup=False)
+        console.print(on_test_split(results["test"]), markup=False)
     if results["precision"]:
         console.print(results["precision"]["sentence"], markup=False)
     files = "report.html, model.keras, results.json, predictions.csv, suspects.csv"
@@ -177,26 +177,3 @@ def _fronts_line(results: dict[str, Any]) -> str:
         for cost in ("parameters", "latency")
     ]
     return f"No other does better at less cost, {'; '.join(fronts)}."
-
-
-def _reliability_line(found: dict[str, Any]) -> str:
-    """Say how far probabilities may be believed, and how many labels look wrong."""
-    sure, sets = found["temperature"], found["conformal"]
-    line = (
-        f"Calibration error {percent(sure['ece_before'])} % ({percent(sure['ece_after'])} % at "
-        f"temperature {sure['value']:.2f}); sets that hold the class of {percent(sets['level'])} "
-        f"% of images have {sets['mean_size']:.1f} classes on average"
-    )
-    if not found["suspects_found"]:
-        return f"{line}; no label looks wrong."
-    many = found["suspects_found"]
-    wrong = "1 label looks wrong" if many == 1 else f"{many} labels look wrong"
-    return f"{line}; {wrong}, see suspects.csv."
-
-
-def _test_line(test: dict[str, Any]) -> str:
-    return (
-        f"On the {test['images']:,} test images, scored once: {test['head']} has "
-        f"{percent(test['accuracy'])} % accuracy ({percent(test['balanced_accuracy'])} % "
-        f"balanced); always guessing the largest class has {percent(test['majority_accuracy'])} %."
-    )

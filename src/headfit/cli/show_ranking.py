@@ -12,9 +12,9 @@ from headfit.backbones.weights import IMAGENET
 from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.tables import print_json, standings_table
+from headfit.report.text.ranking import label
 from headfit.runs.rank import rank
 from headfit.runs.ranking import shown
-from headfit.study.ranking.results import label
 
 # two lines each, so that the table fits a terminal of 80 columns
 COLUMNS = (

@@ -28,7 +28,7 @@ from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep, reliability_of
 from headfit.runs.results import PRIMARY, Outcome, score_test
 from headfit.runs.study import Study
-from headfit.study.comparison.agreement import choose_head
+from headfit.study.comparison.int8 import choose_head
 from headfit.study.comparison.results import score
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.protocol.splits import make_splits
@@ -211,7 +211,7 @@ class _Run:
         home, chosen = outcome.recommended(verdict)
         options, problem, callback = self.options, outcome.problem, self.callback
         beside = outcome.beside(home)
-        where = where_matters(beside, problem, callback) if options.where else None
+        where = where_matters(beside, problem, verdict, callback) if options.where else None
         self.clock.lap("where")
         groups = outcome.groups.numbers
         curve = learning(beside, problem, groups, callback) if options.curve else None

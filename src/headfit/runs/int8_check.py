@@ -10,8 +10,9 @@ import numpy as np
 from headfit.features.extract import Extraction
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
+from headfit.report.text.int8 import sentence
 from headfit.runs.map_source import MapSource
-from headfit.study.comparison.agreement import choose_sample, measure
+from headfit.study.comparison.int8 import choose_sample, measure
 from headfit.study.protocol.splits import make_splits
 
 
@@ -74,4 +75,5 @@ def int8_effect(
         calibrated=int((~fresh[some]).sum()),
     )
     info = found.info
-    return Int8Effect(agreement.to_dict(info.calibrated_on, info.speedup), exact.probe)
+    facts = agreement.to_dict(info.calibrated_on, info.speedup)
+    return Int8Effect({**facts, "sentence": sentence(facts)}, exact.probe)

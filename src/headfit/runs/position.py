@@ -12,13 +12,15 @@ from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.progress import Callback, Progress
+from headfit.report.text import position as text
+from headfit.report.text.learning_curve import in_words, sentence
 from headfit.runs.candidates import Entry
 from headfit.runs.contrasts import Seen, looks
 from headfit.runs.shift import measure_shifts, sample
 from headfit.study.comparison.contrast import FLATTEN, GAP
+from headfit.study.comparison.verdict import Verdict
 from headfit.study.learning_curve.curve import learning_curve
-from headfit.study.position import shifts
-from headfit.study.position.positions import position_use
+from headfit.study.position.permutation import position_use
 from headfit.study.position.spectrum import spectrum
 
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
@@ -27,12 +29,15 @@ MOST_IMAGES = 2000
 WHERE_FORMAT = 4
 
 
-def where_matters(entry: Entry, problem: Problem, callback: Callback) -> dict[str, Any] | None:
+def where_matters(
+    entry: Entry, problem: Problem, verdict: Verdict, callback: Callback
+) -> dict[str, Any] | None:
     """Measure how much it matters where things are, on the folds of the first repeat.
 
     Args:
         entry: the backbone, with its heads trained.
         problem: labels and folds.
+        verdict: on the heads of this backbone; what is said of position follows it.
         callback: is told the progress.
 
     Returns:
@@ -49,7 +54,11 @@ def where_matters(entry: Entry, problem: Problem, callback: Callback) -> dict[st
         known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, callback)
         if known["shift"] is not None:  # else it may be had the next time
             ledger.store_facts("where", given, known)
-    return _named(known, entry, problem)
+    words = text.sentence(known, verdict.to_dict(), len(entry.rows))
+    if known["shift"] is not None:
+        shift = {**known["shift"], "sentence": text.shift(known["shift"]["curves"])}
+        known = {**known, "shift": shift}
+    return {**_named(known, entry, problem), "sentence": words}
 
 
 def learning(
@@ -75,10 +84,10 @@ def learning(
     if known is None:
         callback.on_stage_begin("Learning curve", 1)
         heads = [(fit.head, fit.final["penalty"], fit.final["shape"]) for fit in fits]
-        found = learning_curve(heads, entry.pooled, problem, groups, Progress(callback.on_progress))
-        known = {"sentence": found.sentence(), **found.to_dict()}
+        progress = Progress(callback.on_progress)
+        known = in_words(learning_curve(heads, entry.pooled, problem, groups, progress))
         ledger.store_facts("curve", given, known)
-    return known
+    return {**known, "sentence": sentence(known)}  # the words of today, whatever was stored
 
 
 @dataclass(frozen=True)
@@ -133,10 +142,7 @@ def _measure_where(part: _Part, entry: Entry, callback: Callback) -> dict[str, A
     models = {name: part.models(name) for name in (GAP, FLATTEN)}
     use = position_use(part.pooled.maps, problem, *models[FLATTEN], seed=problem.seed)
     callback.on_progress(0.85)
-    few = len(part.rows) < len(entry.rows)
-    said = f"On {len(part.rows):,} of the images: " if few else ""
     return {
-        "sentence": f"{said}{curve.sentence()} {use.sentence()}",
         "images": len(part.rows),
         "spectrum": curve.to_dict(),
         **use.to_dict(curve.balanced_accuracy[0]),
@@ -196,6 +202,5 @@ def _shift(
         return None
     return {
         "images": len(some),
-        "sentence": shifts.sentence(curves),
         "curves": {name: curve.to_list() for name, curve in curves.items()},
     }

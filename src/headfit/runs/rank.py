@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -25,14 +26,17 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
 from headfit.progress import IMAGES, Callback
+from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
 from headfit.runs.grouping import Given, find_groups
 from headfit.runs.map_source import MapSource, maps_of
 from headfit.runs.options import Options, Place
 from headfit.runs.ranking import Ranking
-from headfit.study.ranking.results import Failed, Measured, class_counts, describe, label
+from headfit.study.ranking.results import Failed, RankedBackbone, class_counts, describe
 from headfit.study.ranking.standings import Standing, standings
 
+SCHEMA = "headfit.ranking/1"
+MOST_ADVISED = 3
 FEWEST = 2  # of a class: one to leave out, one to know it by
 
 
@@ -121,14 +125,18 @@ class _Run:
         if not measured:
             raise self._none()
         # of equally good ones the smallest is to be the best
-        measured.sort(key=lambda m: m.found.info.parameters)
+        measured.sort(key=lambda m: m.extraction.info.parameters)
         judged = self._compare(measured)
         pairs = sorted(
             zip(measured, judged, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
         )
+        described = describe(pairs, self.failed)
         return Ranking(
             {
-                **describe(pairs, self.failed, self.folder, self._flags()),
+                "schema": SCHEMA,
+                "sentence": sentence(described["backbones"]),
+                "next": self._next([each for each, standing in pairs if standing.within_noise]),
+                **described,
                 "settings": self._settings(),
                 "seconds": round(time.perf_counter() - self.start, 3),
             }
@@ -146,12 +154,20 @@ class _Run:
             "versions": {name: version(name) for name in provenance.PACKAGES},
         }
 
-    def _flags(self) -> list[str]:
-        """Give the options that decide the maps, where they are not the default."""
-        size, engine = self.options.size, self.options.engine
-        flags = ["--size", str(size)] if size is not None else []
-        flags += ["--preprocessing", self.preprocessing] if self.preprocessing else []
-        return flags + (["--engine", engine] if engine != Options.engine else [])
+    def _next(self, equal: list[RankedBackbone]) -> str:
+        """Write the command that compares heads on these backbones, from the same feature maps."""
+        first = {each.spec.name: each for each in reversed(equal)}  # compare takes a name once
+        chosen = [each for each in equal if first[each.spec.name] is each][:MOST_ADVISED]
+        weights = ",".join(each.weights for each in chosen)
+        options = {
+            "backbone": ",".join(each.spec.argument for each in chosen),
+            "weights": None if {each.weights for each in chosen} == {IMAGENET} else weights,
+            "size": self.options.size,
+            "preprocessing": self.preprocessing,
+            "engine": None if self.options.engine == Options.engine else self.options.engine,
+        }
+        words = [(f"--{name}", str(value)) for name, value in options.items() if value is not None]
+        return shlex.join(["headfit", "compare", self.folder, *(w for pair in words for w in pair)])
 
     def _index(self, images: ImageIndex | str | os.PathLike[str]) -> ImageIndex:
         self.callback.on_stage_begin("Looking for images", 1)
@@ -160,7 +176,7 @@ class _Run:
         self.callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
         return index
 
-    def _try(self, source: MapSource, index: ImageIndex) -> Measured | None:
+    def _try(self, source: MapSource, index: ImageIndex) -> RankedBackbone | None:
         """Measure one backbone; if it cannot run, note why."""
         name = label(source.spec.name, source.weights)
         self.callback.on_stage_begin(name, len(index), IMAGES)
@@ -178,7 +194,7 @@ class _Run:
             self.callback.on_message(f"{name} is left out: {error}")
             return None
 
-    def _measure(self, source: MapSource, index: ImageIndex) -> Measured:
+    def _measure(self, source: MapSource, index: ImageIndex) -> RankedBackbone:
         """Bring the maps of all images into the store, and predict each by all others."""
         start = time.perf_counter()
         (found,) = maps_of([source], index)
@@ -192,7 +208,7 @@ class _Run:
             groups=self._groups(found, rows),
         )
         name = label(source.spec.name, source.weights)
-        measured = Measured(
+        measured = RankedBackbone(
             source.spec,
             source.weights,
             source.contract,
@@ -229,12 +245,12 @@ class _Run:
         reasons = (f"{label(spec.name, weights)}: {e}" for spec, weights, e in self.failed)
         return kind(f"None of the backbones could be ranked. {' '.join(reasons)}")
 
-    def _compare(self, measured: list[Measured]) -> list[Standing]:
+    def _compare(self, measured: list[RankedBackbone]) -> list[Standing]:
         """Compare on the images that all could read."""
         shared = set(measured[0].paths).intersection(*(m.paths for m in measured[1:]))
         kept = [np.array([path in shared for path in m.paths], bool) for m in measured]
         predicted = [m.left_out.predicted[which] for m, which in zip(measured, kept, strict=True)]
-        found = measured[0].found
+        found = measured[0].extraction
         rows = measured[0].rows[kept[0]]
         groups = self._groups(found, rows)
         return standings(

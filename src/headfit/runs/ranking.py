@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headfit.report.text.numbers import percent
-from headfit.study.ranking.results import label
+from headfit.report.text.ranking import label
 from headfit.util import html as display
 
 # what a person reads beside the name of a backbone; see :func:`shown`

@@ -25,7 +25,14 @@ from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
 from headfit.progress import SILENT, Progress
 from headfit.study.learning_curve.crossing import Crossing, crossing
-from headfit.study.learning_curve.powerlaw import REACH, Forecast, Interval, Measured, refusal
+from headfit.study.learning_curve.powerlaw import (
+    REACH,
+    ErrorCurve,
+    Forecast,
+    Interval,
+    Refusal,
+    refusal,
+)
 from headfit.study.protocol.subsets import Subsets, errors_of, make_subsets
 
 # The penalty of a part. Hands showing digits, MobileNet: error in % with λ·N/n, with the same λ for
@@ -41,9 +48,6 @@ from headfit.study.protocol.subsets import Subsets, errors_of, make_subsets
 # change nothing that can be seen.
 # problems × classes × images × coordinates of a head: some 10 s on two cores
 MOST_WORK = 8e9
-# a gain that surely stays below this share would hardly help
-LITTLE = 0.005
-ROUNDED = 0.0005  # below this, 0.0 points are shown
 
 
 @dataclass(frozen=True)
@@ -56,24 +60,48 @@ class HeadCurve:
         shape: of the pooling.
         measured: errors, one minus the balanced accuracy, at each size by each seed.
         forecast: None if it was refused.
-        refusal: why, in plain English; None if it was not.
+        refusal: why; None if it was not.
     """
 
     name: str
     penalty: float
     shape: float | None
-    measured: Measured
+    measured: ErrorCurve
     forecast: Forecast | None
-    refusal: str | None
+    refusal: Refusal | None
 
     @classmethod
     def of(
-        cls, name: str, penalty: float, shape: float | None, measured: Measured, seed: int = 0
+        cls, name: str, penalty: float, shape: float | None, measured: ErrorCurve, seed: int = 0
     ) -> HeadCurve:
         """Fit a law to what was measured, or refuse to."""
         reason = refusal(measured, seed)
         forecast = None if reason else Forecast.of(measured, seed)
         return cls(name, penalty, shape, measured, forecast, reason)
+
+
+@dataclass(frozen=True)
+class WorkLimit:
+    """How the work on one head was bounded.
+
+    Attributes:
+        head: its name.
+        coordinates: how many were used, where they hold less of the variance than usual; else None.
+        share: of the variance that the coordinates hold, a fraction.
+        unfinished: number of fits that ran out of steps.
+        halved: whether sizes were halved from one to the next, instead of divided by √2.
+    """
+
+    head: str
+    coordinates: int | None
+    share: float
+    unfinished: int
+    halved: bool
+
+    @property
+    def matters(self) -> bool:
+        """Whether anything was bounded."""
+        return self.coordinates is not None or self.unfinished > 0 or self.halved
 
 
 @dataclass(frozen=True)
@@ -83,12 +111,12 @@ class LearningCurve:
     Attributes:
         images: of the study, n.
         heads: their curves.
-        notes: what was done to bound the work, in plain English.
+        limits: what was done to bound the work.
     """
 
     images: int
     heads: list[HeadCurve]
-    notes: list[str]
+    limits: list[WorkLimit]
 
     @property
     def training_images(self) -> int:
@@ -114,42 +142,8 @@ class LearningCurve:
         limit = REACH * self.training_images
         return _two_digits(min(self.images, limit - self.images))
 
-    def sentence(self) -> str:
-        """Say it in words."""
-        said = [self._gain(head) for head in self.heads]
-        for loser, winner, place in self.crossings():
-            if place.sure:
-                would = "would overtake" if place.size > self.images else "overtakes"
-                said.append(
-                    f"{winner.name} {would} {loser.name} at about {_about(place.size)} images "
-                    f"({_about(place.low)} to {_about(place.high)})."
-                )
-            else:
-                said.append(
-                    f"Whether {winner.name} overtakes {loser.name} at some number of images "
-                    f"cannot be told."
-                )
-        return " ".join(said)
-
-    def _gain(self, head: HeadCurve) -> str:
-        if head.forecast is None:
-            return f"No forecast for {head.name}: {head.refusal}."
-        if not self.more():
-            return (
-                f"No forecast for {head.name}: the parts trained on were too small, at most "
-                f"{self.training_images:,} of {self.images:,} images."
-            )
-        gain = head.forecast.gain(self.images, self.images + self.more())
-        points = f"{_points(gain.mean)} points ({_points(gain.low)} to {_points(gain.high)})"
-        images = f"{self.more():,} more images"
-        if gain.high < LITTLE:
-            return f"About {images} would hardly help {head.name}: about +{points}."
-        if gain.low < ROUNDED:
-            return f"About {images} may not help {head.name} at all: about +{points}."
-        return f"About {images} would bring {head.name} about +{points}."
-
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data that JSON can hold; scores are fractions."""
+        """Give plain data that JSON can hold, without words; scores are fractions."""
         return {
             "images": self.images,
             "training_images": self.training_images,
@@ -167,8 +161,6 @@ class LearningCurve:
                 }
                 for loser, winner, place in self.crossings()
             ],
-            "notes": self.notes,
-            "sentence": self.sentence(),
         }
 
     def _head(self, head: HeadCurve) -> dict[str, Any]:
@@ -190,7 +182,6 @@ class LearningCurve:
             "law": None,
             "forecast": None,
             "gain": None,
-            "refusal": head.refusal,
         }
         if forecast:
             sizes = [s for s in (n, n * 3 // 2, 2 * n, 3 * n) if s < forecast.limit]
@@ -223,7 +214,7 @@ def learning_curve(
     """
     subsets, seed = make_subsets(problem, groups), problem.splits.seed
     curves: list[HeadCurve] = []
-    notes: list[str] = []
+    limits: list[WorkLimit] = []
     for number, (head, penalty, shape) in enumerate(heads):
         coordinates = pooled.coordinates(head.pooling, shape)
         used, few = _bounded(coordinates, problem, subsets, groups)
@@ -231,12 +222,12 @@ def learning_curve(
             coordinates.z[:, :few], problem, used, penalty, progress.part(number, len(heads))
         )
         independent = max(2, min(len(errors), problem.splits.folds))
-        measured = Measured(used.sizes, errors, independent)
+        measured = ErrorCurve(used.sizes, errors, independent)
         curves.append(HeadCurve.of(head.name, penalty, shape, measured, seed))
-        notes += _notes(head, coordinates, few, stopped)
-        if used is not subsets:
-            notes.append(f"{head.name}: sizes were halved from one to the next to bound the work.")
-    return LearningCurve(len(problem.labels), curves, notes)
+        share = float(coordinates.moments[:few].sum())
+        fewer = few if share < PATH_SHARE else None
+        limits.append(WorkLimit(head.name, fewer, share, stopped, used is not subsets))
+    return LearningCurve(len(problem.labels), curves, [each for each in limits if each.matters])
 
 
 def _bounded(
@@ -255,19 +246,6 @@ def _bounded(
     return subsets, min(few, max(most, PATH_LEAST))
 
 
-def _notes(head: Head, coordinates: Coordinates, few: int, stopped: int) -> list[str]:
-    found = []
-    share = float(coordinates.moments[:few].sum())
-    if share < PATH_SHARE:
-        found.append(
-            f"{head.name}: its learning curve is that of {few} coordinates, which hold "
-            f"{100 * share:.1f} % of the variance, to bound the work."
-        )
-    if stopped:
-        found.append(f"{head.name}: {stopped} fits of its learning curve ran out of steps.")
-    return found
-
-
 def _score(error: Interval) -> dict[str, float]:
     """Give a balanced accuracy in place of an error."""
     low, high = max(0.0, 1 - error.high), min(1.0, 1 - error.low)
@@ -280,13 +258,3 @@ def _two_digits(value: float) -> int:
         return 0
     unit = 10 ** max(0, int(math.log10(value)) - 1)
     return int(value // unit * unit)
-
-
-def _about(images: float) -> str:
-    """Round to two digits."""
-    unit = 10 ** max(0, int(math.log10(images)) - 1)
-    return f"{round(images / unit) * unit:,}"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"

@@ -98,7 +98,7 @@ def fit(
 
 
 @dataclass(frozen=True)
-class Measured:
+class ErrorCurve:
     """Errors at growing sizes, measured with several seeds.
 
     Attributes:
@@ -158,10 +158,10 @@ class Measured:
             for m, r in zip(means, reach, strict=True)
         ]
 
-    def upto(self, size: float) -> Measured:
+    def upto(self, size: float) -> ErrorCurve:
         """Give the part up to a size."""
         some = self.sizes <= size
-        return Measured(self.sizes[some], self.errors[:, some], self.independent)
+        return ErrorCurve(self.sizes[some], self.errors[:, some], self.independent)
 
     def resampled(self, seed: int) -> np.ndarray:
         """Draw seeds with replacement; of equal seeds the same ones for every head.
@@ -197,13 +197,13 @@ class Forecast:
     largest: int
 
     @classmethod
-    def of(cls, measured: Measured, seed: int = 0) -> Forecast:
+    def of(cls, measured: ErrorCurve, seed: int = 0) -> Forecast:
         """Fit it to errors at two sizes at least, with some noise at one of them."""
         with one_thread():  # the products are small: several threads would wait for each other
             return cls._of(measured, seed)
 
     @classmethod
-    def _of(cls, measured: Measured, seed: int) -> Forecast:
+    def _of(cls, measured: ErrorCurve, seed: int) -> Forecast:
         weights = 1 / measured.noise**2
         law = fit(measured.sizes, measured.errors.mean(axis=0)[None], weights)
         largest = int(measured.sizes[-1])
@@ -253,37 +253,52 @@ class Forecast:
             raise ValueError(f"Forecasts are for 1 to {self.limit} images, not {size:g}.")
 
 
-def refusal(measured: Measured, seed: int = 0) -> str | None:
-    """Say in plain English why nothing can be forecast, or None if it can."""
-    largest = int(measured.sizes[-1])
-    half = measured.upto((largest + 1) / 2)
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing can be forecast.
+
+    Attributes:
+        reason: ``"few_sizes"``, ``"no_fall"``, ``"no_noise"`` or ``"not_predicted"``.
+        sizes: number of sizes up to half of the largest.
+        half: the largest of those; 0 if there is none.
+        smallest: the smallest size.
+        largest: the largest size.
+        errors: mean error at the smallest and at the largest size.
+        predicted: error that the first half predicts at the largest size; None if it was not asked.
+    """
+
+    reason: str
+    sizes: int
+    half: int
+    smallest: int
+    largest: int
+    errors: tuple[float, float]
+    predicted: Interval | None = None
+
+
+def refusal(measured: ErrorCurve, seed: int = 0) -> Refusal | None:
+    """Find out why nothing can be forecast; None if it can."""
+    sizes, means = measured.sizes, measured.errors.mean(axis=0)
+    half = measured.upto((int(sizes[-1]) + 1) / 2)
+    reason, prediction = "", None
     if len(half.sizes) < LEAST_SIZES:
-        return (
-            f"only {_sizes(len(half.sizes))} up to half of {largest:,} training images could be "
-            f"measured; {LEAST_SIZES} are needed"
-        )
-    means = measured.errors.mean(axis=0)
-    if not _falls(measured):
-        return (
-            f"the error does not fall with more images beyond its noise "
-            f"({_percent(means[0])} at {measured.sizes[0]:,} images, {_percent(means[-1])} at "
-            f"{largest:,})"
-        )
-    if not (half.spread > ROUNDING).any():
-        return (
-            f"the errors up to {half.sizes[-1]:,} images do not vary, so their noise is not known"
-        )
-    mean, low, high = predicted(measured, seed)
-    if low <= means[-1] <= high:
+        reason = "few_sizes"
+    elif not _falls(measured):
+        reason = "no_fall"
+    elif not (half.spread > ROUNDING).any():
+        reason = "no_noise"
+    else:
+        prediction = predicted(measured, seed)
+        if not prediction.low <= means[-1] <= prediction.high:
+            reason = "not_predicted"
+    if not reason:
         return None
-    return (
-        f"the curve up to {half.sizes[-1]:,} images predicts an error of {_percent(mean)} "
-        f"({_percent(low)} to {_percent(high)}) at {largest:,}, where {_percent(means[-1])} was "
-        f"measured"
-    )
+    last = int(half.sizes[-1]) if len(half.sizes) else 0
+    ends = float(means[0]), float(means[-1])
+    return Refusal(reason, len(half.sizes), last, int(sizes[0]), int(sizes[-1]), ends, prediction)
 
 
-def predicted(measured: Measured, seed: int = 0) -> Interval:
+def predicted(measured: ErrorCurve, seed: int = 0) -> Interval:
     """Predict from the sizes up to half of the largest what is measured at the largest.
 
     The interval is that of the forecast and of the measurement's own noise together.
@@ -295,7 +310,7 @@ def predicted(measured: Measured, seed: int = 0) -> Interval:
     return Interval(mean, max(0.0, mean - below), min(1.0, mean + above))
 
 
-def _falls(measured: Measured) -> bool:
+def _falls(measured: ErrorCurve) -> bool:
     """Whether the slope of the error over the logarithm of the size is surely negative."""
     logs = np.log(measured.sizes)
     logs = logs - logs.mean()
@@ -311,11 +326,3 @@ def _interval(value: float, drawn: np.ndarray) -> Interval:
     return Interval(
         float(value), min(*low.tolist(), float(value)), max(*high.tolist(), float(value))
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _sizes(count: int) -> str:
-    return "1 size" if count == 1 else f"{count} sizes"

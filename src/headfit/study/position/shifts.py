@@ -7,7 +7,7 @@ lets a network write into its maps how near the border a position is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,17 +50,6 @@ class ShiftCurve:
                 self.pixels, self.change.T, self.flipped.T, strict=True
             )
         ]
-
-
-def sentence(curves: Mapping[str, ShiftCurve]) -> str:
-    """Say what the farthest move does to each head."""
-    parts = [
-        f"{name}'s logits change by {100 * curve.change[:, -1].mean():.0f} % and "
-        f"{100 * curve.flipped[:, -1].mean():.0f} % of its predictions"
-        for name, curve in curves.items()
-    ]
-    distance = next(iter(curves.values())).pixels[-1]
-    return f"Moved by {distance} pixels, {', '.join(parts)}."
 
 
 def _interval(values: np.ndarray) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from headfit.fitting.exact.penalties import choose
 from headfit.fitting.metrics import balanced_accuracy, log_loss
@@ -24,7 +25,8 @@ from headfit.heads.layers.gap import GAP
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
 from headfit.heads.pooling import Pooling
 from headfit.progress import SILENT, Progress
-from headfit.study.comparison.compare import corrected_interval, paired_se
+from headfit.study.comparison.compare import corrected_interval, holm, paired_se
+from headfit.study.comparison.contrast import ALPHA
 
 GRID = (1.0, *sorted(TAUS, reverse=True), 0.0)
 
@@ -58,23 +60,6 @@ class Spectrum:
         errors = paired_se(self.log_loss, self.log_loss.shape[1])[least]
         return self.taus[int(np.flatnonzero(means - means[least] <= errors)[0])]
 
-    @property
-    def flatten_is_as_good(self) -> bool:
-        """Whether flatten is within one standard error of the least log-loss."""
-        means = self.log_loss.mean(axis=1)
-        least = int(means.argmin())
-        errors = paired_se(self.log_loss, self.log_loss.shape[1])[least]
-        return bool(means[-1] - means[least] <= errors[-1])
-
-    def accuracy(self, tau: float) -> float:
-        """Mean balanced accuracy at one of the τ, a fraction."""
-        return float(self.balanced_accuracy[self.taus.index(tau)].mean())
-
-    def _ahead(self, tau: float) -> np.ndarray:
-        """Balanced accuracy at one of the τ less that of gap, float64 (folds,)."""
-        found: np.ndarray = self.balanced_accuracy[self.taus.index(tau)] - self.balanced_accuracy[0]
-        return found
-
     def to_dict(self) -> dict[str, Any]:
         """Give the curves as plain data."""
         points = zip(self.taus, self.balanced_accuracy, self.log_loss, strict=True)
@@ -95,34 +80,37 @@ class Spectrum:
             ],
         }
 
-    def sentence(self) -> str:
-        """Say in words what the curve shows."""
-        gap, flatten = (f"{100 * self.accuracy(tau):.1f} %" for tau in (1.0, 0.0))
-        low = corrected_interval(self._ahead(self.best), self.log_loss.shape[1])[1]
-        start = f"Position {'matters' if low > 0 else 'may matter'}: "
-        best = f"{100 * self.accuracy(self.best):.1f} %"
-        if self.nearest_gap == 1.0:
-            return (
-                f"Position carries nothing that these images can show: between gap "
-                f"({gap}) and flatten ({flatten}) no head is beyond one standard error of gap."
-            )
-        if self.best == 0.0:
-            return (
-                f"{start}from gap to flatten balanced accuracy goes from {gap} to {flatten}, and "
-                f"log-loss is least at flatten itself."
-            )
-        verb = "is within" if self.flatten_is_as_good else "lies beyond"
-        return (
-            f"{start}balanced accuracy is {gap} with gap, {flatten} with flatten and {best} "
-            f"between them (spatial_prior with τ = {self.best:g}), which has the least log-loss; "
-            f"flatten {verb} one standard error of it."
-        )
+
+def leading_prior(spectrum: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Find the strength of the prior that beats gap beyond noise, by the test of the verdict.
+
+    The corrected resampled t-test on balanced accuracy, with Holm's correction over all τ below 1.
+    Flatten itself (τ = 0) is left to the verdict, which has more repeats.
+
+    Args:
+        spectrum: what :meth:`Spectrum.to_dict` gives.
+
+    Returns:
+        The point of the curve with the largest lead among those that pass; None if none does.
+    """
+    points, df = spectrum["curve"][1:], spectrum["folds"] - 1
+    quantile = float(stdtrit(df, 0.975))
+    p_values = []
+    for lead in (point["ahead_of_gap"] for point in points):
+        se = math.nan if lead["high"] is None else (lead["high"] - lead["mean"]) / quantile
+        p_values.append(2 * float(stdtr(df, -abs(lead["mean"]) / se)) if se > 0 else math.nan)
+    passing = [
+        point
+        for point, p in zip(points[:-1], holm(np.array(p_values))[:-1], strict=True)
+        if p < ALPHA and point["ahead_of_gap"]["mean"] > 0
+    ]
+    return max(passing, key=lambda point: float(point["ahead_of_gap"]["mean"]), default=None)
 
 
 def spectrum(
     pooled: PooledFeatures,
     problem: Problem,
-    known: Mapping[float, np.ndarray],
+    probabilities: Mapping[float, np.ndarray],
     progress: Progress = SILENT,
 ) -> Spectrum:
     """Score every τ on the folds of the first repeat.
@@ -130,21 +118,23 @@ def spectrum(
     Args:
         pooled: features of the n images.
         problem: labels and folds.
-        known: out-of-fold probabilities, float64 (n, K), of some τ on these folds.
+        probabilities: out-of-fold probabilities, float64 (n, K), of τ that were fitted before on
+            these folds.
         progress: reports the fraction done.
     """
     assignment = problem.splits.assignment[0]
     folds = range(problem.splits.folds)
     scores = np.empty((2, len(GRID), problem.splits.folds))
     for number, tau in enumerate(GRID):
-        found = known.get(tau)
-        if found is None:
-            found = _out_of_fold(pooled, problem, *_pooling(tau))
+        predicted = probabilities.get(tau)
+        if predicted is None:
+            predicted = _out_of_fold(pooled, problem, *_pooling(tau))
         for fold in folds:
             held = assignment == fold
-            given = found[held], problem.labels[held]
-            scores[:, number, fold] = balanced_accuracy(*given), log_loss(*given)
-        progress((number + 1) / len(GRID))
+            fold_of = predicted[held], problem.labels[held]
+            scores[:, number, fold] = balanced_accuracy(*fold_of), log_loss(*fold_of)
+        if progress:
+            progress((number + 1) / len(GRID))
     return Spectrum(GRID, scores[0], scores[1], len(problem.labels))
 
 
@@ -158,16 +148,16 @@ def _out_of_fold(
 ) -> np.ndarray:
     units = [(0, fold) for fold in range(problem.splits.folds)]
     choices = choose(pooled.coordinates(pooling, shape), problem, units)
-    found = np.empty((len(problem.labels), problem.classes))
+    probabilities = np.empty((len(problem.labels), problem.classes))
     for (_, fold), logits in zip(units, choices.logits, strict=True):
         held = problem.splits.assignment[0] == fold
-        found[held] = softmax(logits[:, held].T.astype(np.float64))
-    return found
+        probabilities[held] = softmax(logits[:, held].T.astype(np.float64))
+    return probabilities
 
 
 def _interval(
     values: np.ndarray, lower: float | None = 0.0, upper: float | None = None
 ) -> dict[str, float | None]:
-    found = corrected_interval(values, len(values), lower=lower, upper=upper)
-    named = zip(("mean", "low", "high"), found, strict=True)
+    interval = corrected_interval(values, len(values), lower=lower, upper=upper)
+    named = zip(("mean", "low", "high"), interval, strict=True)
     return {name: value if math.isfinite(value) else None for name, value in named}

@@ -7,9 +7,10 @@ from headfit.errors import DataError
 from headfit.features.store import FeatureMaps
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import parse_head
-from headfit.study.comparison.agreement import (
+from headfit.report.text.int8 import sentence
+from headfit.study.comparison.int8 import (
     MOST_IMAGES,
-    Agreement,
+    Int8Comparison,
     choose_head,
     choose_sample,
     map_cosines,
@@ -96,14 +97,14 @@ def test_spoilt_maps_lower_the_score(labelled):
     assert (data["calibrated_on"], data["speedup"], data["calibrated"]) == (300, 2.5, 7)
 
 
-def test_the_sentence_says_it_all():
+def test_the_sentence_begins_with_what_changes_and_says_it_all():
     change = {"mean": -0.004, "low": -0.012, "high": 0.004}
-    found = Agreement(512, 0, 0.97541, 0.9, "gap", False, 0.91, 0.914, change, 0.905)
-    text = found.sentence(3.1)
+    found = Int8Comparison(512, 0, 0.97541, 0.9, "gap", False, 0.91, 0.914, change, 0.905)
+    text = sentence(found.to_dict(300, 3.1))
     for part in (
-        *("512 of your images", "none used for calibration", "0.9754", "0.9000"),
-        *("gap, the best linear head,", "91.0 %", "91.4 %", "-0.4 points (-1.2 to +0.4)", "3.10"),
-        "the head trained on int8 has 90.5 %",
+        "int8 changes the balanced accuracy of gap, the best linear head, by −0.4 points (−1.2 to ",
+        *("512 of your images", "none of them used for calibration", "0.9754", "0.9000"),
+        *("from 91.4 % to 91.0 %", "3.10 times", "the head trained on int8 has 90.5 %"),
     ):
         assert part in text
 

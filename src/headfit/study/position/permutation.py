@@ -20,7 +20,6 @@ from headfit.fitting.problem import Problem
 from headfit.study.comparison.compare import corrected_interval
 
 DRAWS = 20
-HARDLY = 0.02  # a drop that is nobody's concern, a fraction
 TABLE_BYTES = 64 * 1024**2
 
 
@@ -62,23 +61,6 @@ class PositionUse:
                 "position_share": self.share,
             },
         }
-
-    def sentence(self) -> str:
-        """Say in words what shuffling does."""
-        plain, shuffled = (f"{100 * x.mean():.1f} %" for x in (self.plain, self.shuffled))
-        mean, low, high = corrected_interval(self.plain - self.shuffled, len(self.plain))
-        if low > 0:
-            return (
-                f"The trained flatten head uses positions: with those of each map shuffled it "
-                f"falls from {plain} to {shuffled}."
-            )
-        has = f"with those of each map shuffled it has {shuffled} instead of {plain}"
-        if max(abs(low), abs(high)) <= HARDLY:
-            return f"The trained flatten head hardly uses positions: {has}."
-        return (
-            f"Whether the trained flatten head uses positions is not sure: {has}, a drop of "
-            f"{100 * mean:.1f} points ({100 * low:+.1f} to {100 * high:+.1f})."
-        )
 
 
 def position_use(
@@ -124,18 +106,18 @@ def _logits(
     plain, mean = np.empty((2, n, classes))
     shuffled = np.empty((DRAWS, n, classes))
     together = max(1, TABLE_BYTES // (4 * positions * positions * classes))
-    own = np.arange(positions)
+    unmoved = np.arange(positions)
     for start in range(0, n, together):
         rows = np.arange(start, min(start + together, n))
         pieces = [piece for _, piece in maps.subset(rows).chunks()]
         flat = np.concatenate(pieces).reshape(-1, channels)
         # [image, q, p, class]
         table = (flat @ weights).reshape(len(rows), positions, positions, classes)
-        plain[rows] = table[:, own, own].sum(axis=1)
+        plain[rows] = table[:, unmoved, unmoved].sum(axis=1)
         mean[rows] = table.mean(axis=1).sum(axis=1)
         for draw in range(DRAWS):
-            order = rng.permuted(np.tile(own, (len(rows), 1)), axis=1)
-            picked = table[np.arange(len(rows))[:, None], order, own]
+            order = rng.permuted(np.tile(unmoved, (len(rows), 1)), axis=1)
+            picked = table[np.arange(len(rows))[:, None], order, unmoved]
             shuffled[draw, rows] = picked.sum(axis=1)
     return plain + bias, mean + bias, shuffled + bias
 

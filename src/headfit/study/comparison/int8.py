@@ -1,4 +1,4 @@
-"""What a coarser arithmetic of the backbone changes: its maps, and the score of a head on them.
+"""What int8 changes in a backbone: its feature maps, and the score of a head on them.
 
 Both are measured on a sample of the user's own images, the score on identical folds.
 """
@@ -26,20 +26,20 @@ SCORE = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Int8Comparison:
     """How int8 compares with float32.
 
     Attributes:
-        images: size of the sample.
-        calibrated: how many of them int8 was also calibrated on.
-        cosine_mean: mean cosine of an image's two feature maps.
-        cosine_lowest: the lowest.
-        head: that the scores are of.
-        recommended: whether that is the recommended one.
-        int8: its balanced accuracy on maps in int8, as a fraction.
-        float32: the same in float32.
-        difference: int8 − float32: mean, and its 95 % interval.
-        crossed: its balanced accuracy trained on int8 and scored on float32, as the saved model
+        images: number of images in the sample.
+        calibrated: number of those that int8 was also calibrated on.
+        cosine_mean: mean cosine between an image's two feature maps.
+        cosine_lowest: the lowest such cosine.
+        head: name of the head that is scored.
+        recommended: whether that is the recommended head.
+        int8: its balanced accuracy on int8 maps, a fraction.
+        float32: its balanced accuracy on float32 maps.
+        difference: int8 − float32: mean, low and high of the 95 % interval.
+        crossed: balanced accuracy when trained on int8 and scored on float32, as the saved model
             is used.
     """
 
@@ -58,45 +58,24 @@ class Agreement:
         """Give plain data that JSON can hold.
 
         Args:
-            calibrated_on: images that int8 was calibrated on.
-            speedup: how many times as fast as float32 int8 ran.
+            calibrated_on: number of images that int8 was calibrated on.
+            speedup: int8's speed as a multiple of float32's.
         """
-        return {
-            **asdict(self),
-            "calibrated_on": calibrated_on,
-            "speedup": speedup,
-            "sentence": self.sentence(speedup),
-        }
-
-    def sentence(self, speedup: float) -> str:
-        """Say it in words."""
-        known = f"{self.calibrated} of them" if self.calibrated else "none"
-        head = self.head if self.recommended else f"{self.head}, the best linear head,"
-        change = self.difference
-        return (
-            f"int8 against float32 on {self.images} of your images ({known} used for calibration): "
-            f"cosine of the feature maps {self.cosine_mean:.4f} on average, "
-            f"{self.cosine_lowest:.4f} at the lowest; {head} has {100 * self.int8:.1f} % balanced "
-            f"accuracy with int8, {100 * self.float32:.1f} % with float32: "
-            f"{100 * change['mean']:+.1f} points ({100 * change['low']:+.1f} to "
-            f"{100 * change['high']:+.1f}). int8 ran {speedup:.2f} times as fast as float32. The "
-            f"table's scores are int8's; model.keras runs in float32, where the head trained on "
-            f"int8 has {100 * self.crossed:.1f} %."
-        )
+        return {**asdict(self), "calibrated_on": calibrated_on, "speedup": speedup}
 
 
 def choose_sample(
     labels: np.ndarray, groups: np.ndarray | None, fresh: np.ndarray, *, folds: int, seed: int
 ) -> np.ndarray:
-    """Choose images to compare on, as many of each class as its share of 512 asks for.
+    """Choose up to 512 images to compare on, each class in proportion.
 
     Args:
         labels: int (n,), the class of each image.
         groups: int (n,), equal for copies and near-duplicates, of which one is taken; None if
             there are none.
-        fresh: bool (n,), whether int8 was not calibrated on it; these are taken first.
-        folds: at least so many of each class are taken, as far as it has them.
-        seed: decides the rest.
+        fresh: bool (n,), False for images that int8 was calibrated on; True ones are taken first.
+        folds: least number of images of each class, as far as there are any.
+        seed: of the choice among equals.
 
     Returns:
         int (m,), ascending; all images but copies if there are no more than 512.
@@ -116,13 +95,13 @@ def choose_sample(
 
 
 def choose_head(
-    recommended: str, found: list[CrossValidation], metrics: list[dict[str, np.ndarray]]
+    recommended: str, fits: list[CrossValidation], metrics: list[dict[str, np.ndarray]]
 ) -> Head:
     """Give the recommended head if it is linear, else the best linear one, else gap."""
     scored = {
-        f.head.name: (float(np.mean(m[SCORE])), f.head)
-        for f, m in zip(found, metrics, strict=True)
-        if f.head.linear
+        fit.head.name: (float(np.mean(each[SCORE])), fit.head)
+        for fit, each in zip(fits, metrics, strict=True)
+        if fit.head.linear
     }
     if recommended in scored:
         return scored[recommended][1]
@@ -139,7 +118,7 @@ def measure(
     *,
     recommended: bool,
     calibrated: int,
-) -> Agreement:
+) -> Int8Comparison:
     """Compare two sets of maps of the same images.
 
     Args:
@@ -151,10 +130,10 @@ def measure(
         calibrated: how many of the images int8 was calibrated on.
     """
     cosines = map_cosines(int8, float32)
-    found = [_cross_validate(maps, problem, head) for maps in (int8, float32)]
-    scores = [fold_metrics(each, problem)[SCORE] for each in found]
+    fits = [_cross_validate(maps, problem, head) for maps in (int8, float32)]
+    scores = [fold_metrics(fit, problem)[SCORE] for fit in fits]
     mean, low, high = corrected_interval(scores[0] - scores[1], problem.splits.folds)
-    return Agreement(
+    return Int8Comparison(
         len(int8),
         calibrated,
         float(cosines.mean()),
@@ -164,7 +143,7 @@ def measure(
         float(scores[0].mean()),
         float(scores[1].mean()),
         {"mean": mean, "low": low, "high": high},
-        _crossed(int8, float32, problem, found[0]),
+        _crossed(int8, float32, problem, fits[0]),
     )
 
 
@@ -186,8 +165,8 @@ def map_cosines(a: FeatureMaps, b: FeatureMaps) -> np.ndarray:
 
 def _products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Scalar product of each pair of rows, summed up in float64."""
-    found: np.ndarray = np.einsum("nhwc,nhwc->n", x, y, dtype=np.float64)
-    return found
+    products: np.ndarray = np.einsum("nhwc,nhwc->n", x, y, dtype=np.float64)
+    return products
 
 
 def _cross_validate(maps: FeatureMaps, problem: Problem, head: Head) -> CrossValidation:
@@ -195,16 +174,16 @@ def _cross_validate(maps: FeatureMaps, problem: Problem, head: Head) -> CrossVal
 
 
 def _crossed(
-    int8: FeatureMaps, float32: FeatureMaps, problem: Problem, found: CrossValidation
+    int8: FeatureMaps, float32: FeatureMaps, problem: Problem, fit: CrossValidation
 ) -> float:
     """Train on int8 with the settings that each fold chose, score what is held out in float32."""
-    scores, settings = [], iter(found.choices)
+    scores, settings = [], iter(fit.choices)
     for repeat in range(problem.splits.repeats):
         for fold in range(problem.splits.folds):
             train, held = problem.splits.indices(repeat, fold)
-            pooled = PooledFeatures(int8.subset(train), (found.head.pooling,))
+            pooled = PooledFeatures(int8.subset(train), (fit.head.pooling,))
             part = replace(problem, labels=problem.labels[train])
-            fitted = Exact(found.head, pooled).refit(part, next(settings))
+            fitted = Exact(fit.head, pooled).refit(part, next(settings))
             probabilities = fitted.probabilities_of(float32.subset(held))
             scores.append(balanced_accuracy(probabilities, problem.labels[held]))
     return float(np.mean(scores))

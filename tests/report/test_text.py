@@ -1,0 +1,158 @@
+"""Sentences: the result first, numbers as a person writes them, and no contradictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stored_run
+from headfit.report.text import numbers, position, ranking, reliability
+from headfit.report.text.verdict import headline
+from headfit.study.position.permutation import PositionUse
+from headfit.study.position.spectrum import GRID, Spectrum
+
+NONE_AHEAD = np.full((len(GRID), 10), 0.8) + 1e-3 * np.random.default_rng(0).normal(
+    size=(len(GRID), 10)
+)
+
+
+def where_of(accuracy: np.ndarray = NONE_AHEAD, images: int = 500) -> dict[str, Any]:
+    """Results about position; log-loss is least in the middle, whatever the accuracy."""
+    losses = np.full(accuracy.shape, 0.4)
+    losses[4] = 0.1
+    return {
+        "images": images,
+        "spectrum": Spectrum(GRID, accuracy, losses, images).to_dict(),
+        **use_of(0.2, 0.01),
+    }
+
+
+def use_of(drop: float, spread: float) -> dict[str, Any]:
+    shuffled = 0.9 - drop + spread * np.linspace(-1, 1, 10)
+    return PositionUse(np.full(10, 0.9), shuffled, shuffled, 0.5).to_dict(shuffled)
+
+
+def ahead(row: int, lead: float) -> np.ndarray:
+    accuracy = NONE_AHEAD.copy()
+    accuracy[row] += lead
+    return accuracy
+
+
+@pytest.mark.parametrize(
+    ("word", "accuracy", "start"),
+    [
+        ("necessary", ahead(-1, 0.1), "Position matters: balanced accuracy is 80.0 % with gap"),
+        ("position_needed", ahead(-1, 0.1), "Position matters: "),
+        ("equivalent", NONE_AHEAD, "No effect of position was found: nothing between gap (80.0 %)"),
+        ("not_necessary", NONE_AHEAD, "No effect of position was found: "),
+        ("undecided", NONE_AHEAD, "Whether position matters is undecided: "),
+        ("equivalent", ahead(4, 0.05), "Some position helps: spatial_prior with τ = "),
+        ("undecided", ahead(4, 0.05), "Some position helps: spatial_prior with τ = "),
+        ("equivalent", ahead(-1, 0.05), "No effect of position was found: "),
+    ],
+)
+def test_position_follows_the_verdict_and_its_metric(
+    word: str, accuracy: np.ndarray, start: str
+) -> None:
+    assert position.conclusion(where_of(accuracy), {"flatten": word}).startswith(start)
+
+
+def test_position_names_a_prior_between_that_beats_both_ends() -> None:
+    accuracy = ahead(4, 0.08)
+    accuracy[-1] += 0.05
+    text = position.conclusion(where_of(accuracy), {"flatten": "necessary"})
+    assert text.endswith(f"with a prior between them (τ = {GRID[4]:g}).")
+
+
+@pytest.mark.parametrize(
+    ("drop", "spread", "words"),
+    [
+        (0.3, 0.01, "uses position: shuffling the positions of each map lowers it from 90.0 % to"),
+        (0.1, 0.5, "uses position is unclear: shuffling the positions of each map costs +10.0 po"),
+        (0.0, 0.001, "hardly uses position: "),
+    ],
+)
+def test_what_shuffling_does_is_claimed_only_beyond_its_noise(
+    drop: float, spread: float, words: str
+) -> None:
+    where = {**where_of(), **use_of(drop, spread)}
+    text = position.sentence(where, {"flatten": "equivalent"}, 500)
+    assert words in text and "Measured on" not in text
+    assert text != position.sentence(where, {"flatten": "equivalent"}, 501)
+
+
+def test_a_sample_is_named_as_such() -> None:
+    text = position.sentence(where_of(images=2000), {"flatten": "undecided"}, 5000)
+    assert text.endswith("(Measured on 2,000 of 5,000 images.)")
+
+
+def test_shifts_name_the_largest_one() -> None:
+    points = [{"pixels": 8, "change": {"mean": 0.1}, "flipped": 0.0}]
+    points.append({"pixels": 16, "change": {"mean": 2.0}, "flipped": 1.0})
+    assert position.shift({"gap": points, "flatten": points}) == (
+        "Moving the image by 16 pixels changes gap's logits by 200 % and 100 % of its predictions "
+        "and flatten's logits by 200 % and 100 % of its predictions."
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        ({"flatten": "equivalent", "difference": {}}, "Flatten is not necessary here."),
+        ({"flatten": "necessary", "difference": {}}, "Flatten is necessary here."),
+        ({"flatten": "undecided", "difference": {}}, "These images do not decide whether"),
+        ({"flatten": "undecided", "difference": None}, "Whether Flatten is necessary was not te"),
+    ],
+)
+def test_the_headline_answers_the_question(verdict: dict[str, Any], text: str) -> None:
+    assert headline(verdict).startswith(text)
+
+
+def backbone(name: str, mean: float, lead: float, ms: float, noise: bool = True) -> dict[str, Any]:
+    return {
+        "backbone": name,
+        "weights": "imagenet",
+        "balanced_accuracy": {"mean": mean, "low": mean - 0.02, "high": mean + 0.02},
+        "difference": {"mean": lead},
+        "within_noise": noise,
+        "latency_ms": ms,
+    }
+
+
+def test_a_ranking_says_who_leads_and_who_may_be_as_good() -> None:
+    best, equal = backbone("A", 0.9, 0.0, 20.0), backbone("B", 0.89, -0.01, 5.0)
+    worse = backbone("C", 0.7, -0.2, 1.0, noise=False)
+    assert ranking.sentence([best]).endswith("No other backbone was ranked.")
+    assert ranking.sentence([best, worse]) == (
+        "A is best: 90.0 % (88.0 to 92.0) balanced accuracy, 20.0 points above the next, which is "
+        "beyond the noise."
+    )
+    assert ranking.sentence([best, equal, worse]) == (
+        "A leads with 90.0 % (88.0 to 92.0) balanced accuracy, but these images cannot tell it "
+        "from B. B is faster: 5.0 ms per image instead of 20.0."
+    )
+
+
+def test_trust_names_calibration_sets_and_suspects() -> None:
+    found = stored_run.results()["reliability"]
+    text = reliability.trust({**found, "suspects_found": 1})
+    assert text.startswith("Probabilities are off by ")
+    assert "prediction sets for 90 % coverage" in text
+    assert text.endswith("1 label looks wrong (suspects.csv).")
+    assert reliability.trust({**found, "suspects_found": 0}).endswith("no label looks wrong.")
+
+
+def test_numbers_are_written_as_a_person_does() -> None:
+    assert numbers.points(-0.01, signed=True) == "−1.0 point"
+    assert numbers.points(-0.00001, signed=True) == "0.0 points"
+    assert numbers.score({"mean": 0.5, "low": None, "high": None}) == "50.0 %"
+    assert numbers.probability(0.99999) == "above 99.9 %"
+    assert numbers.about(2_345) == "2,300"
+    assert [numbers.enumerated(list("abc")[:n]) for n in range(4)] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
