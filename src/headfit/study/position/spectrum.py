@@ -133,8 +133,7 @@ def spectrum(
             held = assignment == fold
             fold_of = predicted[held], problem.labels[held]
             scores[:, number, fold] = balanced_accuracy(*fold_of), log_loss(*fold_of)
-        if progress:
-            progress((number + 1) / len(GRID))
+        progress((number + 1) / len(GRID))
     return Spectrum(GRID, scores[0], scores[1], len(problem.labels))
 
 
