@@ -12,7 +12,6 @@ import pytest
 
 import headfit as hf
 from headfit.explain import faithfulness, gallery
-from headfit.explain.explainer import Explainer
 from headfit.images.decode import decode
 from headfit.samples.catalog import write_sample
 
@@ -75,6 +74,6 @@ def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path)
 
 
 def faithfulness_of(path: Path, images: list[Path]) -> dict[str, Any]:
-    model = Explainer(path)
+    model = hf.Classifier(path).explainer
     items = list(gallery.explain_files([model], list(map(str, images))))
     return faithfulness.summary(list(gallery.measure_maps(model, items)), 0)

@@ -16,9 +16,9 @@ from headfit.backbones.engines.probe import probe_images
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
 from headfit.explain import faithfulness
 from headfit.explain.colours import OPPOSES, SUPPORTS, coloured, scale_of
-from headfit.explain.explainer import HIRESCAM, Explainer
+from headfit.explain.explainer import HIRESCAM
 from headfit.explain.gallery import safe_name
-from headfit.explain.source import Source
+from headfit.model.maps import SavedMapModel
 
 IMAGES = probe_images(explained.SIDE, explained.SIDE)
 
@@ -31,7 +31,9 @@ def corners(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("chain", ["gap-bn", "flatten", "low_rank", "attention"])
 def test_the_map_sums_to_the_logit_of_the_network_itself(chain: str, tmp_path: Path) -> None:
-    explainer = Explainer(explained.random_classifier(chain, tmp_path / "model.keras"))
+    explainer = hf.Classifier(
+        explained.random_classifier(chain, tmp_path / "model.keras")
+    ).explainer
     for target in (0, 2):
         for one in explainer.explain(IMAGES, target):
             scale = max(1.0, abs(one.logit))
@@ -43,7 +45,7 @@ def test_the_map_sums_to_the_logit_of_the_network_itself(chain: str, tmp_path: P
 @pytest.mark.slow
 def test_a_hidden_layer_gets_hirescam_and_its_error(tmp_path: Path) -> None:
     path = explained.random_classifier("flatten-8", tmp_path / "model.keras")
-    found = Explainer(path).explain(IMAGES)
+    found = hf.Classifier(path).explainer.explain(IMAGES)
     assert {one.method for one in found} == {HIRESCAM}
     for one in found:
         assert one.completeness_error == pytest.approx(
@@ -58,14 +60,14 @@ def test_a_hidden_layer_gets_hirescam_and_its_error(tmp_path: Path) -> None:
 def test_keras_itself_gives_the_same_where_openvino_cannot(
     corners: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = Explainer(corners).explain(IMAGES)
+    expected = hf.Classifier(corners).explainer.explain(IMAGES)
 
-    def refuse(self: Source) -> None:
+    def refuse(self: SavedMapModel) -> None:
         raise EngineError("no such operation")
 
-    monkeypatch.setattr(Source, "_graph", refuse)
+    monkeypatch.setattr(SavedMapModel, "_graph", refuse)
     told: list[str] = []
-    found = Explainer(corners, told.append).explain(IMAGES)
+    found = hf.Classifier(corners, told.append).explainer.explain(IMAGES)
     assert "Keras runs it, slower" in told[0]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.map, other.map, atol=1e-4)
@@ -87,7 +89,7 @@ def test_the_map_of_flatten_peaks_in_the_planted_corner(corners: Path) -> None:
 
 
 def test_deletion_of_the_true_map_beats_random_and_its_negative_does_not(corners: Path) -> None:
-    explainer = Explainer(corners)
+    explainer = hf.Classifier(corners).explainer
     images, labels = explained.corner_images(2, seed=7)
     true, false = [], []
     for image, one, label in zip(images, explainer.explain(images), labels, strict=True):
@@ -107,23 +109,23 @@ def test_deletion_of_the_true_map_beats_random_and_its_negative_does_not(corners
 def test_a_class_is_explained_by_name(corners: Path) -> None:
     classifier = hf.Classifier(corners)
     named = [classifier.explain(IMAGES, name) for name in classifier.classes]
-    logits = Explainer(corners).explain(IMAGES)
+    logits = hf.Classifier(corners).explainer.explain(IMAGES)
     for number, one in enumerate(logits):
         np.testing.assert_array_equal(named[one.target][number], one.map)
     with pytest.raises(UnknownNameError, match=r"Unknown class 'top'.*Valid: bottom left"):
         classifier.explain(IMAGES, "top")
-    with pytest.raises(UsageError, match=r"expected \(n, 32, 32, 3\)\."):
+    with pytest.raises(UsageError, match=r"shape \(n, 32, 32, 3\)\."):
         classifier.explain(IMAGES[:, :16])
     assert classifier.explain([]).shape == (0, 8, 8)
 
 
-def test_head_arrays_that_were_damaged_are_built_anew(corners: Path) -> None:
+def test_head_arrays_that_were_damaged_are_built_again(corners: Path) -> None:
     told: list[str] = []
-    explainer = Explainer(corners, told.append)
+    explainer = hf.Classifier(corners, told.append).explainer
     expected = explainer.explain(IMAGES)[0]
-    head = explainer._source._graph().path.parent / "head.npz"
+    head = explainer._model._graph().parent / "head.npz"
     head.write_bytes(b"damaged")
-    again = Explainer(corners, told.append).explain(IMAGES)[0]
+    again = hf.Classifier(corners, told.append).explainer.explain(IMAGES)[0]
     np.testing.assert_array_equal(again.map, expected.map)
 
 
@@ -171,4 +173,4 @@ def test_a_plot_has_the_image_the_map_and_a_scale() -> None:
 def test_a_head_whose_gradient_says_nothing_is_refused(chain: str, tmp_path: Path) -> None:
     path = explained.random_classifier(chain, tmp_path / "model.keras")
     with pytest.raises(ModelFileError, match="gradient × map is 0 everywhere"):
-        Explainer(path)
+        hf.Classifier(path).explain(IMAGES)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from headfit.backbones.custom.file import load
 from headfit.backbones.engines.probe import probe_images
 from headfit.cli.main import main
 from headfit.features.store import FeatureMaps
@@ -21,7 +22,6 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.model.assemble_child import _assign
-from headfit.model.load_child import load_model
 from headfit.model.metadata import ModelRecord
 from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.ledger import Ledger
@@ -146,7 +146,7 @@ def test_the_command_line_takes_a_saved_model_and_trains_it_on(
     assert [c["name"] for c in results["candidates"]] == ["mine.keras"]
     assert "mine.keras" in results["settings"]["command"]
     assert "mine.keras" in capsys.readouterr().err
-    whole = load_model(str(out / "model.keras"))
+    whole = load(out / "model.keras")
     moved = np.abs(whole.get_layer("head_pool").get_weights()[0] - kernel).max()
     assert 0 < moved < 0.1
     # the file notes what the fitted head made of two images

@@ -72,11 +72,11 @@ def command(
     cannot be read are reported and skipped; the exit code is 1 only if no file could be read.
     """
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
-    from headfit.explain.explainer import Explainer  # noqa: PLC0415
+    from headfit.model.classifier import Classifier  # noqa: PLC0415
 
     names = expand(images)
     files.check_writable(out)
-    models = [Explainer(path, tell) for path in _compared(model, second)]
+    models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, names, class_)
     items = list(tracked(explained, "Explaining", len(names)))
     drawn = gallery.write_pictures(models, items, out)
@@ -154,7 +154,7 @@ def _document(
         )
     pairs = zip(models, tests, strict=True)
     own, *other = [
-        {"model": str(m.path), "head": m.record.head, "faithfulness": test} for m, test in pairs
+        {"model": str(m.path), "head": m.head, "faithfulness": test} for m, test in pairs
     ]
     return {
         "schema": SCHEMA,
@@ -169,7 +169,7 @@ def _record(model: Explainer, one: Explained | None) -> dict[str, Any]:
         keys = ("class", "probability", "logit", "bias", "map", "method", "completeness_error")
         return dict.fromkeys(keys)
     return {
-        "class": model.record.classes[one.target],
+        "class": model.classes[one.target],
         "probability": one.probability,
         "logit": one.logit,
         "bias": one.bias,
@@ -192,13 +192,13 @@ def _show(
         if picture is None:
             table.add_row(literal(item.path), "", "", "", "", "", "", literal(item.error))
         for model, one in zip(models, item.found, strict=False):
-            cells = [item.path, model.record.classes[one.target], model.record.head]
+            cells = [item.path, model.classes[one.target], model.head]
             cells += [f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"]
             cells += [f"{one.completeness_error:.1g}", picture.name if picture else ""]
             table.add_row(*map(literal, cells))
     console.print(table)
     methods = {
-        model.record.head: one.method
+        model.head: one.method
         for item in items
         for model, one in zip(models, item.found, strict=False)
     }
@@ -206,7 +206,7 @@ def _show(
         console.print(f"{head}: {method}", markup=False)
     for model, test in zip(models, tests, strict=True):
         if test is not None:
-            console.print(_test_table(model.record.head, test))
+            console.print(_test_table(model.head, test))
 
 
 def _test_table(head: str, test: dict[str, Any]) -> Table:

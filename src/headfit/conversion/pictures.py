@@ -94,7 +94,7 @@ def look(
         index,
         subject.contract,
         [store],
-        lambda: Joint.of(subject.maps_engine()),
+        lambda: Joint.of(subject.maps_runner),
         lambda done, _, skipped: callback.on_progress(done, skipped=skipped),
     )
     if found.index.skipped:

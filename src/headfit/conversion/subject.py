@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,28 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engines.engine import (
-    Engine,
-    EngineInfo,
-    OpenVINOEngine,
-    Tagged,
-    default_backend,
-)
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import default_backend
 from headfit.backbones.spec import Preprocessing
 from headfit.conversion.algebra import Form
 from headfit.errors import EngineError, ModelFileError
 from headfit.fitting.softmax import softmax
 from headfit.images.contract import Contract
-from headfit.model import keras_runner as keras_model
+from headfit.model.runner import AGREEMENT, Runner, Tell, keras_network, largest_difference
 from headfit.util import child as worker
 
 CHILD = "headfit.conversion.child"
 FAST_BACKEND = "openvino"
 MAPS, BEFORE, AFTER = "maps", "before", "after"
-AGREEMENT = 1e-3
-"""Share of the largest output by which two computations of one model may differ."""
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -95,23 +84,24 @@ class Subject:
         kind = "gap" if self.facts["pooling"] == "gap" else "flatten"
         return Form(kind, {"kernel": self.kernel, "bias": self.bias})
 
-    def maps_engine(self) -> Engine:
-        """Open what gives the feature map, (1, H, W, C), of an image."""
-        return self._engine(MAPS, self.folder / f"{MAPS}.keras")
+    @cached_property
+    def maps_runner(self) -> Runner:
+        """What gives the feature map, (1, H, W, C), of an image."""
+        return self._runner(MAPS, self.folder / f"{MAPS}.keras")
 
     @cached_property
     def probes(self) -> np.ndarray:
         """The feature maps of the probe images, float32 (2, P, C)."""
-        maps = self._through(self.maps_engine())
+        maps = self.maps_runner.probes
         return maps.reshape(len(maps), -1, maps.shape[-1])
 
     def outputs_before(self) -> np.ndarray:
         """What the model gives for the probe images, float32 (2, outputs)."""
-        return self._through(self._engine(BEFORE, self.path))
+        return self._runner(BEFORE, self.path).probes
 
     def outputs_after(self, written: Path) -> np.ndarray:
         """What the converted model gives for them."""
-        return self._through(self._engine(AFTER, written))
+        return self._runner(AFTER, written).probes
 
     def outputs(self, numbers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute what the model makes of the dense layer's sums.
@@ -153,31 +143,16 @@ class Subject:
         }
         return _call("put_together", request, FAST_BACKEND if self.graphs else default_backend())
 
-    def _engine(self, name: str, path: Path) -> Engine:
+    def _runner(self, name: str, path: Path) -> Runner:
         height, width, channels = self.facts["map_shape"]
-        info = EngineInfo("openvino", (height, width, channels), self.facts["parameters"], "", 1.0)
-        if self.graphs:
-            return OpenVINOEngine(self.folder / name / "graph.xml", info)
-        return _KerasNetwork(path, self.contract, info)
-
-    def _through(self, engine: Engine) -> np.ndarray:
-        images = probe_images(self.contract.height, self.contract.width)
-        found = dict(engine.run((i, image[None]) for i, image in enumerate(images)))
-        return np.concatenate([found[i] for i in range(len(images))])
-
-
-class _KerasNetwork:
-    """A saved network on Keras, with the interface of an engine; imports Keras."""
-
-    def __init__(self, path: Path, contract: Contract, info: EngineInfo) -> None:
-        self.info = info
-        self._contract, self._model = contract, keras_model.load(path)
-
-    def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
-        """See ``Engine.run``."""
-        for tag, images in batches:
-            found = self._model.predict_on_batch(self._contract.apply(images))
-            yield tag, np.asarray(found, np.float32)
+        graph, model = self.folder / name / "graph.xml", lambda: keras_network(path).model
+        return Runner(
+            self.contract,
+            (lambda: graph) if self.graphs else None,
+            None if self.graphs else model,
+            shape=(height, width, channels),
+            parameters=self.facts["parameters"],
+        )
 
 
 def check_agreement(found: np.ndarray, expected: np.ndarray, what: str) -> None:
@@ -186,7 +161,7 @@ def check_agreement(found: np.ndarray, expected: np.ndarray, what: str) -> None:
     Raises:
         EngineError: if it does not.
     """
-    off = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
+    off = largest_difference(found, expected)
     if not off <= AGREEMENT:
         raise EngineError(
             f"{what} gives outputs that differ by {off:.2g} from what its weights say; nothing was "

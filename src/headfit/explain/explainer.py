@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +14,18 @@ import numpy.typing as npt
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
 from headfit.explain.affine import is_affine, joined
 from headfit.explain.contributions import Case, Floats, Rule, rule_of
-from headfit.explain.source import Rows, Source
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.custom.pooling import is_own
 from headfit.heads.pooling import MapShape
-from headfit.model.metadata import ModelRecord
+from headfit.images.contract import Contract
 
+Rows = npt.NDArray[np.float32]
 HIRESCAM = "HiResCAM"
 TOLERANCE = 1e-3
 """Share of the sum of all contributions' sizes by which exact ones may miss the logit."""
 LEAST_SIDE, LEAST_CHANNELS = 4, 8
-"""A map that any pooling takes."""
+"""A map that any pooling can take."""
 AT_ONCE = 32  # images whose maps are in memory, in float64
 BY_CHILD = 256  # likewise in float32: each time a process starts
 
@@ -56,43 +57,80 @@ class Explained:
         return float(self.map.sum(dtype=np.float64)) + self.bias - self.logit
 
 
-class Explainer:
-    """A saved classifier that says where it looks.
-
-    Args:
-        path: a ``model.keras`` that headfit wrote.
-        tell: called with a line of text when something takes long or falls back.
+class MapModel(Protocol):
+    """A classifier opened at its feature map.
 
     Attributes:
-        record: what the file says of itself.
-
-    Raises:
-        UsageError: if the file does not exist.
-        ModelFileError: if it is not such a model, or its head has no positions.
+        path: its file.
+        head: the chain of its head.
+        classes: names of the classes.
+        contract: how a file becomes pixels.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None] = lambda _: None) -> None:
-        if not path.is_file():
-            raise UsageError(f"'{path}' is not a file; expected a model.keras that headfit wrote.")
-        self.path = path
-        self.record = ModelRecord.read(path)
-        self._source = Source(path, self.record, tell)
-        if self._head is not None and self._head.pooling.several_layers:
+    path: Path
+    head: str
+    classes: tuple[str, ...]
+    contract: Contract
+
+    @property
+    def map_shape(self) -> MapShape:
+        """Height, width and channels of the map."""
+        ...
+
+    @property
+    def shape(self) -> float:
+        """The pooling's parameter that is not among its arrays; 0 if there is none."""
+        ...
+
+    def run(self, pixels: np.ndarray) -> tuple[Floats, Rows]:
+        """Give logits, float64 (n, K), and maps, float32 (n, H, W, C), of RGB pixels 0–255."""
+        ...
+
+    def arrays(self, kind: str) -> list[Floats]:
+        """Give the arrays of the ``"pool"`` or of the ``"body"`` that follows it."""
+        ...
+
+    def hirescam(self, maps: Rows, targets: npt.NDArray[np.int64]) -> tuple[Rows, Floats]:
+        """Give gradient × map (n, H, W), and the logits (K,) of a map of zeros."""
+        ...
+
+
+class Explainer:
+    """Explains what a classifier makes of images, position by position.
+
+    Args:
+        model: the classifier, opened at its feature map.
+
+    Attributes:
+        path: the file of the model.
+        classes: names of the classes.
+        contract: how a file becomes pixels.
+        head: the chain of the head.
+
+    Raises:
+        ModelFileError: if the head has no positions, or its gradients vanish.
+    """
+
+    def __init__(self, model: MapModel) -> None:
+        self.path, self.head = model.path, model.head
+        self.classes, self.contract = model.classes, model.contract
+        self._model = model
+        if self._chain is not None and self._chain.pooling.several_layers:
             raise ModelFileError(
-                f"'{path}': its head '{self.record.head}' is given averages, which have no "
-                f"position. Explain a model with another head, for instance 'gap'."
+                f"'{self.path}' cannot be explained: its head '{self.head}' takes averages, which "
+                f"have no position. Explain a model with another head, such as 'gap'."
             )
-        if self._head is not None and self._rule is None and _forgets_lengths(self._head):
+        if self._chain is not None and self._rule is None and _forgets_lengths(self._chain):
             raise ModelFileError(
-                f"'{path}': its head '{self.record.head}' brings every position to length 1, so "
-                f"that gradient × map is 0 everywhere. Explain a model with another head, for "
-                f"instance '{self._head.pooling.name}' without hidden layers."
+                f"'{self.path}' cannot be explained: its head '{self.head}' scales every position "
+                f"to length 1, so gradient × map is 0 everywhere. Explain a model with another "
+                f"head, such as '{self._chain.pooling.name}' without hidden layers."
             )
 
     @property
     def map_shape(self) -> MapShape:
         """Height, width and channels of the feature map."""
-        return self._source.map_shape
+        return self._model.map_shape
 
     def target(self, name: str) -> int:
         """Find a class by its name.
@@ -100,9 +138,9 @@ class Explainer:
         Raises:
             UnknownNameError: if there is none; lists those that exist.
         """
-        if name not in self.record.classes:
-            raise UnknownNameError("class", name, self.record.classes)
-        return self.record.classes.index(name)
+        if name not in self.classes:
+            raise UnknownNameError("class", name, self.classes)
+        return self.classes.index(name)
 
     def explain(
         self, pixels: np.ndarray, targets: Sequence[int] | int | None = None
@@ -118,30 +156,30 @@ class Explainer:
             UsageError: if the pixels have another shape.
             EngineError: if the model does not compute here what its file says.
         """
-        contract = self.record.contract
-        expected = (contract.height, contract.width, 3)
-        if pixels.ndim != 4 or pixels.shape[1:] != expected:
-            wanted = f"(n, {contract.height}, {contract.width}, 3)"
-            raise UsageError(f"images have shape {pixels.shape}; expected {wanted}.")
-        found: list[Explained] = []
+        height, width = self.contract.height, self.contract.width
+        if pixels.ndim != 4 or pixels.shape[1:] != (height, width, 3):
+            raise UsageError(
+                f"`images` must have shape (n, {height}, {width}, 3). Received: {pixels.shape}."
+            )
+        explained: list[Explained] = []
         size = BY_CHILD if self._rule is None else AT_ONCE
         for start in range(0, len(pixels), size):
             part = slice(start, start + size)
-            own = targets[part] if isinstance(targets, Sequence) else targets
-            found += self._explain(pixels[part], own)
-        return found
+            some = targets[part] if isinstance(targets, Sequence) else targets
+            explained += self._explain(pixels[part], some)
+        return explained
 
     def probabilities(self, pixels: np.ndarray) -> npt.NDArray[np.float64]:
         """Give the probability of each class, float64 (n, K); pixels as for :meth:`explain`."""
-        return softmax(self._source.run(pixels)[0])
+        return softmax(self._model.run(pixels)[0])
 
-    def _explain(self, pixels: np.ndarray, given: Sequence[int] | int | None) -> list[Explained]:
-        logits, maps = self._source.run(pixels)
-        targets = logits.argmax(axis=1) if given is None else np.broadcast_to(given, len(logits))
+    def _explain(self, pixels: np.ndarray, classes: Sequence[int] | int | None) -> list[Explained]:
+        logits, maps = self._model.run(pixels)
+        targets = logits.argmax(axis=1) if classes is None else np.broadcast_to(classes, len(maps))
         rows = np.arange(len(logits))
-        own, shares = logits[rows, targets], softmax(logits)[rows, targets]
+        chosen, shares = logits[rows, targets], softmax(logits)[rows, targets]
         method, sums, biases = self._contributions(maps, targets)
-        found = [
+        explained = [
             Explained(
                 each.astype(np.float32),
                 int(target),
@@ -151,54 +189,55 @@ class Explainer:
                 method,
             )
             for each, target, share, logit, bias in zip(
-                sums, targets, shares, own, biases, strict=True
+                sums, targets, shares, chosen, biases, strict=True
             )
         ]
         if method != HIRESCAM:
-            for one in found:
+            for one in explained:
                 self._check(one)
-        return found
+        return explained
 
     def _contributions(
         self, maps: Rows, targets: npt.NDArray[np.int64]
     ) -> tuple[str, npt.NDArray[np.floating], Floats]:
         """Give the method, the contributions (n, H, W) and the biases (n,)."""
         if self._rule is None:
-            sums, baseline = self._source.hirescam(maps, targets)
+            sums, baseline = self._model.hirescam(maps, targets)
             return HIRESCAM, sums, baseline[targets]
         method, rule = self._rule
         matrix, bias = self._after
         flat = maps.reshape(len(maps), -1, maps.shape[3]).astype(np.float64)
         weights = np.zeros((len(maps), 0)) if matrix is None else matrix.T[targets]
-        case = Case(flat, weights, targets, self._pool, self._source.shape, self._source.map_shape)
+        case = Case(flat, weights, targets, self._pool, self._model.shape, self._model.map_shape)
         return method, rule(case).reshape(maps.shape[:3]), bias[targets]
 
     def _check(self, one: Explained) -> None:
         allowed = TOLERANCE * max(1.0, float(np.abs(one.map).sum()), abs(one.logit))
         if not abs(one.completeness_error) <= allowed:
             raise EngineError(
-                f"'{self.path}': the contributions miss the logit by {one.completeness_error:.2g}, "
-                f"expected at most {allowed:.2g}. The model file is damaged: compare anew."
+                f"'{self.path}' is damaged: its contributions miss the logit by "
+                f"{one.completeness_error:.2g}, more than the {allowed:.2g} that rounding can "
+                f"explain. Write it again with headfit compare."
             )
 
     @cached_property
-    def _head(self) -> Head | None:
-        """The head, None for one of the user's own, whose formula the file does not hold."""
-        return None if is_own(self.record.head) else parse_head(self.record.head)
+    def _chain(self) -> Head | None:
+        """The head; None for a custom one, whose formula the file does not hold."""
+        return None if is_own(self.head) else parse_head(self.head)
 
     @cached_property
     def _rule(self) -> tuple[str, Rule] | None:
         """How contributions are computed; None where the logit is no sum over positions."""
-        head = self._head
+        head = self._chain
         return rule_of(head.pooling) if head is not None and is_affine(head.body) else None
 
     @cached_property
     def _pool(self) -> list[Floats]:
-        return self._source.arrays("pool")
+        return self._model.arrays("pool")
 
     @cached_property
     def _after(self) -> tuple[Floats | None, Floats]:
-        return joined(self._head.body if self._head else (), self._source.arrays("body"))
+        return joined(self._chain.body if self._chain else (), self._model.arrays("body"))
 
 
 def _forgets_lengths(head: Head) -> bool:

@@ -59,17 +59,17 @@ def explain_files(
     first, *others = models
     target = None if class_ is None else first.target(class_)
     for known in others:
-        for name in first.record.classes if class_ is None else (class_,):
+        for name in first.classes if class_ is None else (class_,):
             known.target(name)
-    for chunk in decode_chunks(paths, first.record.contract, CHUNK):
+    for chunk in decode_chunks(paths, first.contract, CHUNK):
         readable = [(path, each) for path, each in chunk if isinstance(each, np.ndarray)]
         explained: Iterator[tuple[Explained, ...]] = iter(())
         if readable:
             pixels = np.stack([each for _, each in readable])
             columns = [first.explain(pixels, target)]
-            names = [first.record.classes[each.target] for each in columns[0]]
+            names = [first.classes[each.target] for each in columns[0]]
             for other in others:
-                same = other.record.contract == first.record.contract
+                same = other.contract == first.contract
                 own = pixels if same else np.stack([_pixels(path, other) for path, _ in readable])
                 columns.append(other.explain(own, [other.target(name) for name in names]))
             explained = zip(*columns, strict=True)
@@ -106,7 +106,7 @@ def write_pictures(
         tile = _tile(models, item)
         if len(tiles) < MOST:
             tiles.append(tile)
-        name = models[0].record.classes[item.found[0].target]
+        name = models[0].classes[item.found[0].target]
         target = out / f"{number:04}-{safe_name(Path(item.path).stem)}-{safe_name(name)}.png"
         _write(drawing.single(tile, scale), target)
         yield target
@@ -146,8 +146,8 @@ def safe_name(text: str) -> str:
 def _tile(models: Sequence[Explainer], item: Item) -> Tile:
     captions = []
     for model, one in zip(models, item.found, strict=True):
-        name = model.record.classes[one.target]
-        captions.append(f"{name}: {100 * one.probability:.1f} %\n{model.record.head}")
+        name = model.classes[one.target]
+        captions.append(f"{name}: {100 * one.probability:.1f} %\n{model.head}")
     return Tile(
         _pixels(item.path, models[0]),
         Path(item.path).name,
@@ -158,7 +158,7 @@ def _tile(models: Sequence[Explainer], item: Item) -> Tile:
 
 def _pixels(path: PathLike, model: Explainer) -> np.ndarray:
     try:
-        return read_pixels(path, model.record.contract)
+        return read_pixels(path, model.contract)
     except ImageError as error:
         raise ImageError(f"'{path}' cannot be read: {error}.") from error
 

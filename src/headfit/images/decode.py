@@ -117,6 +117,31 @@ def decode(data: bytes, height: int, width: int) -> np.ndarray:
         raise ImageError(_reason(str(reader.format), error)) from error
 
 
+def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
+    """Bring a Pillow image to the size that a network takes, as :func:`decode` does a file.
+
+    Only the first step is left out: a large JPEG is not decoded at a smaller scale.
+
+    Args:
+        image: in any mode.
+        height: rows to return, in pixels.
+        width: columns to return, in pixels.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: the image cannot be decoded; the message is a short reason.
+    """
+    try:
+        _check_size(*image.size)
+        return _resize(image, height, width)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(_reason(str(image.format or "image"), error)) from error
+
+
 def _find_reader(data: bytes) -> type[ImageFile.ImageFile]:
     if not data:
         raise ImageError("empty file")
@@ -141,6 +166,10 @@ def _decode(reader: type[ImageFile.ImageFile], data: bytes, height: int, width: 
     if reader is JpegImageFile:
         stored_width, stored_height = _stored_size(_orientation(image), width, height)
         image.draft(None, (2 * stored_width, 2 * stored_height))
+    return _resize(image, height, width)
+
+
+def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
     image.load()
     # Only now: Pillow itself turns a TIFF upright while it loads, and drops the tag.
     orientation = _orientation(image)

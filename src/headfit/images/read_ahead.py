@@ -11,10 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from headfit.errors import ImageError
 from headfit.images.contract import Contract
-from headfit.images.decode import decode, read_bytes
+from headfit.images.decode import decode, read_bytes, resize
 from headfit.util.processors import usable_cores
 
 READ_AHEAD = 16
@@ -22,11 +23,13 @@ READ_AHEAD = 16
 THREAD_SECONDS = 0.0005  # passing an image between threads costs a tenth of this
 
 PathLike = str | os.PathLike[str]
+ImageLike = PathLike | Image.Image
 Item = TypeVar("Item")
+Content = TypeVar("Content")
 Result = TypeVar("Result")
 
 
-class ReadAhead(Generic[Item, Result]):
+class ReadAhead(Generic[Item, Content, Result]):
     """Iterates over pairs of an item and its result, in the order of the items.
 
     At most ``READ_AHEAD`` results wait, so memory does not grow with the number of images. Images
@@ -36,8 +39,8 @@ class ReadAhead(Generic[Item, Result]):
 
     Args:
         items: what names an image: a path, or a row of an index. May be endless.
-        read: returns the bytes of an image file.
-        work: makes the result of the bytes; called from several threads at once.
+        read: returns the content of an image: the bytes of its file.
+        work: makes the result of the content; called from several threads at once.
 
     Attributes:
         begun: number of items that were taken so far.
@@ -46,8 +49,8 @@ class ReadAhead(Generic[Item, Result]):
     def __init__(
         self,
         items: Iterable[Item],
-        read: Callable[[Item], bytes],
-        work: Callable[[bytes], Result],
+        read: Callable[[Item], Content],
+        work: Callable[[Content], Result],
     ) -> None:
         self.begun = 0
         self._items = iter(items)
@@ -128,6 +131,22 @@ def decode_files(
     return iter(
         ReadAhead(paths, read_bytes, lambda data: decode(data, contract.height, contract.width))
     )
+
+
+def decode_images(
+    images: Iterable[ImageLike], contract: Contract
+) -> Iterator[tuple[ImageLike, np.ndarray | ImageError]]:
+    """Decode files and Pillow images ahead, in order; see :func:`decode_files`."""
+
+    def read(image: ImageLike) -> bytes | Image.Image:
+        return image if isinstance(image, Image.Image) else read_bytes(image)
+
+    def work(content: bytes | Image.Image) -> np.ndarray:
+        if isinstance(content, Image.Image):
+            return resize(content, contract.height, contract.width)
+        return decode(content, contract.height, contract.width)
+
+    return iter(ReadAhead(images, read, work))
 
 
 def decode_chunks(

@@ -4,59 +4,85 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from headfit.backbones.engines.engine import EngineInfo, OpenVINOEngine, Tagged
-from headfit.backbones.engines.probe import probe_images
-from headfit.backbones.graphs import cache as graph_cache
-from headfit.errors import EngineError, ImageError, ModelFileError, UsageError
+from headfit.errors import ImageError, ModelFileError, UsageError
+from headfit.explain.explainer import Explainer
+from headfit.images.arrays import check_array
 from headfit.images.contract import Contract
-from headfit.images.read_ahead import PathLike, decode_chunks, decode_files
-from headfit.model import keras_runner as keras_model
-from headfit.model.keras_runner import KerasModel
+from headfit.images.read_ahead import ImageLike, PathLike, decode_images
+from headfit.model.maps import SavedMapModel
 from headfit.model.metadata import ModelRecord
 from headfit.model.prediction import Prediction, class_sets, describe
+from headfit.model.runner import (
+    WITH_MEANS,
+    Runner,
+    Tell,
+    check_outputs,
+    keras_network,
+    saved_graph,
+    unscaled,
+)
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.study.reliability.temperature import scale
-from headfit.util import files
-from headfit.util import html as display
+from headfit.util import files, html
 
-AGREEMENT = 1e-3
 SHOWN = 20  # names of classes in a notebook
-WRITER = "headfit.model.load_child:write_graph"
-Images = np.ndarray | Iterable[PathLike]
+AT_ONCE = 256  # images that are explained together
+Images = np.ndarray | ImageLike | Iterable[ImageLike]
 
 
 class Classifier:
-    """A backbone with the head that was chosen for it.
+    """A backbone with the head that was chosen for it, as saved in a ``model.keras``.
+
+    Wherever a method takes ``images``, these may be
+
+    - the path of an image file, a Pillow image, or several of either, of any size;
+    - an array of RGB pixels from 0 to 255, (n, height, width, 3) or (height, width, 3), of the size
+      that the network takes (``classifier.contract``).
 
     Args:
         path: a ``model.keras`` that headfit wrote.
         tell: called with a line of text when something takes long or falls back.
 
     Attributes:
-        classes: names of the classes, in the order of the probabilities.
+        classes_: names of the classes, str (K,), in the order of the probabilities.
+        classes: the same as a tuple.
         contract: how a file becomes pixels.
-        record: all that the file says of itself.
+        record: the metadata of the file.
 
     Raises:
         UsageError: if the file does not exist.
-        ModelFileError: if it is not such a model.
+        ModelFileError: if headfit did not write it.
+
+    Example:
+
+    ```python
+    classifier = hf.Classifier.load("headfit-run/model.keras")
+    classifier.predict("new.jpg")  # array(['cat'], dtype='<U3')
+    ```
     """
 
-    def __init__(self, path: PathLike, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, path: PathLike, tell: Tell = lambda _: None) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise UsageError(f"'{path}' is not a file; expected a model.keras that headfit wrote.")
+            raise UsageError(f"'{path}' is not a file. Expected a model.keras that headfit wrote.")
         self.record = ModelRecord.read(self.path)
         self.classes: tuple[str, ...] = self.record.classes
+        self.classes_: np.ndarray = np.array(self.classes)
         self.contract: Contract = self.record.contract
         self._tell = tell
+        self._runner = Runner(
+            unscaled(self.contract), self._graph, self._keras, check=self._check, tell=tell
+        )
 
     @classmethod
     def load(cls, path: PathLike) -> Classifier:
@@ -66,22 +92,46 @@ class Classifier:
     @property
     def model(self) -> Any:
         """The Keras model, loaded in safe mode on your Keras backend: pixels to probabilities."""
-        return keras_model.load(self.path)
+        return keras_network(self.path).model
 
-    def predict_proba(self, images: Images, *, calibrated: bool = False) -> np.ndarray:
-        """Give the probability of each class.
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What :meth:`explain` asks; it also gives logits, biases and how exact a map is.
+
+        Raises:
+            ModelFileError: if the head has no positions.
+        """
+        return Explainer(SavedMapModel(self.path, self.record, self._tell))
+
+    def predict(self, images: Images) -> np.ndarray:
+        """Predict the most probable class of each image.
 
         Args:
-            images: RGB pixels 0–255, (n, height, width, 3) of the contract's size; or paths of
-                image files of any size.
-            calibrated: after temperature scaling, so that of the images given 0.8 about eight in
-                ten are right; the most probable class stays the same.
+            images: see :class:`Classifier`.
+
+        Returns:
+            Class names, str (n,).
+
+        Raises:
+            ImageError: if an image cannot be read; names it. :meth:`iter_predictions` goes on.
+            UsageError: if an array has another shape.
+        """
+        names: np.ndarray = self.classes_[self.predict_proba(images).argmax(axis=1)]
+        return names
+
+    def predict_proba(self, images: Images, *, calibrated: bool = False) -> np.ndarray:
+        """Predict the probability of each class.
+
+        Args:
+            images: see :class:`Classifier`.
+            calibrated: apply temperature scaling, so that about eight in ten of the predictions
+                with probability 0.8 are right. The most probable class stays the same.
 
         Returns:
             float64 (n, K), rows summing to 1.
 
         Raises:
-            ImageError: if a file cannot be read; names it.
+            ImageError: if an image cannot be read; names it.
             UsageError: if an array has another shape.
             ModelFileError: if ``calibrated``, and the model file holds no temperature.
         """
@@ -89,19 +139,15 @@ class Classifier:
         p = self._run(images)[:, : len(self.classes)]
         return p if temperature is None else scale(p, temperature)
 
-    def predict(self, images: Images) -> list[str]:
-        """Give the most probable class of each image; see :meth:`predict_proba`."""
-        return [self.classes[best] for best in self.predict_proba(images).argmax(axis=1)]
-
     def predict_set(self, images: Images) -> list[list[str]]:
-        """Give the classes that hold the true one for about nine images in ten.
+        """Predict sets of classes that contain the true one for about nine images in ten.
 
-        One class where the model is sure, several where it is not: the most probable first. How
-        often the true class was among them in cross-validation is in ``results.json``; see
-        :mod:`headfit.study.reliability.conformal` for what may be expected of it.
+        A set has one class where the model is sure and several where it is not, the most probable
+        first. How often the true class was in the set in cross-validation is in ``results.json``;
+        see :mod:`headfit.study.reliability.conformal` for what to expect.
 
         Args:
-            images: as for :meth:`predict_proba`.
+            images: see :class:`Classifier`.
 
         Raises:
             ModelFileError: if the model file holds no threshold.
@@ -110,12 +156,12 @@ class Classifier:
         return class_sets(self.predict_proba(images), self.classes, reliability)
 
     def outlier_scores(self, images: Images) -> np.ndarray:
-        """Tell how unlike the training images each image is; above 1 it is an outlier.
+        """Measure how unlike the training images each image is; above 1 it is an outlier.
 
-        Of images like those of the training one in twenty lies above 1.
+        One in twenty images of the same kind as the training images lies above 1.
 
         Args:
-            images: as for :meth:`predict_proba`.
+            images: see :class:`Classifier`.
 
         Returns:
             float64 (n,), from 0; see :mod:`headfit.study.reliability.outliers`.
@@ -127,39 +173,47 @@ class Classifier:
         return detector.scores(self._run(images)[:, len(self.classes) :])
 
     def explain(self, images: Images, class_: str | None = None) -> np.ndarray:
-        """Say what each position of the feature map adds to the logit of a class.
+        """Compute what each position of the feature map adds to the logit of a class.
 
-        The sum over the positions and the bias of the class are its logit wherever the head is
-        linear after pooling; otherwise it is HiResCAM's. See :mod:`headfit.explain`.
+        Where the head is linear after pooling, the sum over the positions and the bias of the class
+        are its logit; elsewhere the map is HiResCAM's. See :mod:`headfit.explain`.
 
         Args:
-            images: as for :meth:`predict_proba`.
-            class_: name of the class; each image's most probable one if None.
+            images: see :class:`Classifier`.
+            class_: name of the class; the most probable one of each image if None.
 
         Returns:
             float32 (n, H, W), in logits; negative where a position speaks against the class.
 
         Raises:
             UnknownNameError: if there is no such class.
-            ImageError: if a file cannot be read; names it.
+            ImageError: if an image cannot be read; names it.
             UsageError: if an array has another shape.
             ModelFileError: if the head has no positions.
         """
-        explainer = self._explainer
+        explainer = self.explainer
         target = None if class_ is None else explainer.target(class_)
         maps = [
-            one.map
+            each.map
             for pixels in self._pixel_chunks(images)
-            for one in explainer.explain(pixels, target)
+            for each in explainer.explain(pixels, target)
         ]
         return np.stack(maps) if maps else np.empty((0, *explainer.map_shape[:2]), np.float32)
 
-    def iter_predictions(self, paths: Iterable[PathLike]) -> Iterator[Prediction]:
-        """Predict files in order; one that cannot be read is reported and does not stop the rest.
+    def iter_predictions(self, images: ImageLike | Iterable[ImageLike]) -> Iterator[Prediction]:
+        """Predict images one after the other, in order, and all that is known of each prediction.
 
-        Reading and decoding run ahead in threads, a bounded number of images at a time.
+        An image that cannot be read is reported in its place and does not stop the others. Files
+        are read and decoded ahead in threads, a bounded number of them, so ``images`` may be a
+        generator over any number of files.
+
+        Args:
+            images: paths of image files, or Pillow images.
+
+        Yields:
+            For each image a :class:`~headfit.model.prediction.Prediction`.
         """
-        for path, row in self._iter_rows(paths):
+        for path, row in self._iter_rows(_listed(images)):
             if isinstance(row, ImageError):
                 yield Prediction(path, None, str(row))
             else:
@@ -174,19 +228,16 @@ class Classifier:
         """
         target = Path(path)
         if target.suffix != ".keras":
-            raise UsageError(f"'{path}' must end in .keras, the format that is saved.")
-        files.write_file(target, lambda temporary: _keep(shutil.copyfile(self.path, temporary)))
+            raise UsageError.invalid("path", str(path), "a file name that ends in .keras")
+        files.write_file(target, self._copy)
         return target
 
     def __repr__(self) -> str:
-        record = self.record
-        return (
-            f"<Classifier {record.backbone} + {record.head}: {len(self.classes)} classes, "
-            f"{self.contract.height}×{self.contract.width} px>"
-        )
+        head, size = self.record.head, f"{self.contract.height}×{self.contract.width} px"
+        return f"<Classifier {self.record.backbone} + {head}: {len(self.classes)} classes, {size}>"
 
     def _repr_html_(self) -> str:
-        record, sure = self.record, self.record.reliability
+        record, reliability = self.record, self.record.reliability
         listed = ", ".join(self.classes[:SHOWN])
         more = len(self.classes) - SHOWN
         rows = [
@@ -194,133 +245,105 @@ class Classifier:
             ("head", record.head),
             ("input", f"{self.contract.height} × {self.contract.width} px, RGB 0–255"),
             (f"{len(self.classes)} classes", f"{listed} and {more} more" if more > 0 else listed),
-            ("temperature", f"{sure.temperature:.2f}" if sure else "not in the file"),
+            ("temperature", f"{reliability.temperature:.2f}" if reliability else "none"),
             ("written by", f"headfit {record.version}"),
         ]
         use = (
             "predict, predict_proba, predict_set, outlier_scores and explain take paths of image "
-            "files; model is the Keras model, and save(path) copies its file."
+            "files, Pillow images or arrays; model is the Keras model, and save(path) copies its "
+            "file."
         )
-        return display.table((), rows, "Classifier", numbers=False) + display.paragraph(use)
+        return html.table((), rows, "Classifier", numbers=False) + html.paragraph(use)
 
     @property
     def _reliability(self) -> ModelReliability:
         if self.record.reliability is None:
             raise ModelFileError(
-                f"'{self.path}' holds neither temperature nor thresholds: it was written without "
-                f"them. Compare anew with this headfit, and use the model.keras of that run."
+                f"'{self.path}' contains neither temperature nor thresholds. Run the comparison "
+                f"again with this version of headfit and use its model.keras."
             )
         return self.record.reliability
 
     def _run(self, images: Images) -> np.ndarray:
-        """Give what the network gives, float64 (n, K + C): probabilities and channel means."""
+        """Give the outputs of the network, float64 (n, K + C): probabilities and channel means."""
         if isinstance(images, np.ndarray):
-            return self._run_array(images)
+            images = check_array(images, self.contract)
+            if not len(images):
+                return np.empty((0, self._width))
+            return self._runner.predict(images).astype(np.float64)
         rows = []
-        for path, row in self._iter_rows(images):
+        for path, row in self._iter_rows(_listed(images)):
             if isinstance(row, ImageError):
                 raise ImageError(f"'{path}' cannot be read: {row}.")
             rows.append(row)
         return np.array(rows, np.float64).reshape(len(rows), -1 if rows else self._width)
 
-    def _run_array(self, images: np.ndarray) -> np.ndarray:
-        expected = (self.contract.height, self.contract.width, 3)
-        if images.ndim != 4 or images.shape[1:] != expected:
-            raise UsageError(f"images have shape {images.shape}; expected (n, *{expected}).")
-        if not len(images):
-            return np.empty((0, self._width))
-        if images.dtype != np.uint8:
-            # the graph takes whole grey levels; fractions would be cut off silently
-            return self._keras.predict(images).astype(np.float64)
-        tagged = ((i, image[None]) for i, image in enumerate(images))
-        found = dict(self._engine.run(tagged))
-        return np.concatenate([found[i] for i in range(len(images))]).astype(np.float64)
-
     @property
     def _width(self) -> int:
-        """What can be said of K + C without running the network: enough for no images."""
+        """K + C as far as the file says it: enough for no images."""
         reliability = self.record.reliability
         return len(self.classes) + (reliability.detector.channels if reliability else 0)
 
     def _iter_rows(
-        self, paths: Iterable[PathLike]
+        self, images: Iterable[ImageLike]
     ) -> Iterator[tuple[str, np.ndarray | ImageError]]:
-        """Yield each path with what the network gives, float32 (K + C,), or why it cannot."""
-        waiting: dict[int, tuple[str, np.ndarray | ImageError]] = {}
-        names: dict[int, str] = {}
-        given = 0
-        for number, result in self._engine.run(self._decoded(paths, names, waiting)):
-            waiting[number] = names.pop(number), result[0]
-            while given in waiting:
-                yield waiting.pop(given)
-                given += 1
-        while given in waiting:
-            yield waiting.pop(given)
-            given += 1
+        """Yield each name with the outputs of the network, float32 (K + C,), or the error."""
+        begun: deque[tuple[str, ImageError | None]] = deque()
 
-    def _decoded(
-        self,
-        paths: Iterable[PathLike],
-        names: dict[int, str],
-        failed: dict[int, tuple[str, np.ndarray | ImageError]],
-    ) -> Iterator[Tagged]:
-        for number, (path, pixels) in enumerate(decode_files(paths, self.contract)):
-            names[number] = os.fspath(path)
-            if isinstance(pixels, ImageError):
-                failed[number] = names.pop(number), pixels
-            else:
-                yield number, pixels[None]
+        def decoded() -> Iterator[tuple[None, np.ndarray]]:
+            for number, (image, pixels) in enumerate(decode_images(images, self.contract), 1):
+                error = pixels if isinstance(pixels, ImageError) else None
+                begun.append((_name(image, number), error))
+                if not isinstance(pixels, ImageError):
+                    yield None, pixels[None]
+
+        for _, outputs in self._runner.run(decoded()):
+            while (failed := begun[0])[1] is not None:
+                yield failed[0], failed[1]
+                begun.popleft()
+            yield begun.popleft()[0], outputs[0]
+        for name, error in begun:
+            assert error is not None
+            yield name, error
 
     def _pixel_chunks(self, images: Images) -> Iterator[np.ndarray]:
         if isinstance(images, np.ndarray):
-            yield images
+            yield check_array(images, self.contract)
             return
-        for chunk in decode_chunks(images, self.contract, 256):
-            for path, pixels in chunk:
+        decoded = enumerate(decode_images(_listed(images), self.contract), 1)
+        while chunk := list(islice(decoded, AT_ONCE)):
+            for number, (image, pixels) in chunk:
                 if isinstance(pixels, ImageError):
-                    raise ImageError(f"'{os.fspath(path)}' cannot be read: {pixels}.")
-            yield np.stack([pixels for _, pixels in chunk if isinstance(pixels, np.ndarray)])
+                    raise ImageError(f"'{_name(image, number)}' cannot be read: {pixels}.")
+            yield np.stack([pixels for _, (_, pixels) in chunk if isinstance(pixels, np.ndarray)])
 
-    @cached_property
-    def _explainer(self) -> Any:
-        from headfit.explain.explainer import Explainer  # noqa: PLC0415  (only if asked for)
+    def _graph(self) -> Path:
+        return saved_graph(self.path, self.contract, WITH_MEANS, self._tell).path
 
-        return Explainer(self.path, self._tell)
+    def _keras(self) -> Any:
+        return keras_network(self.path, WITH_MEANS).model
 
-    @cached_property
-    def _keras(self) -> KerasModel:
-        return KerasModel(self.path)
-
-    @cached_property
-    def _engine(self) -> OpenVINOEngine | KerasModel:
-        """Run the graph if it gives what the file says it must, else Keras itself."""
-        try:
-            graph = graph_cache.file_graph(self.path, self.contract, WRITER, self._tell)
-            info = EngineInfo("openvino", (1, 1, len(self.classes)), 0, "", 1.0)
-            engine = OpenVINOEngine(graph.path, info)
-            self._check(engine)
-            return engine
-        except EngineError as error:
-            self._tell(f"OpenVINO cannot run this model here ({error}); Keras runs it, slower.")
-            self._check(self._keras)
-            return self._keras
-
-    def _check(self, engine: OpenVINOEngine | KerasModel) -> None:
-        images = probe_images(self.contract.height, self.contract.width)
-        found = dict(engine.run((i, image[None]) for i, image in enumerate(images)))
+    def _check(self, outputs: np.ndarray) -> None:
         classes, reliability = len(self.classes), self.record.reliability
-        if reliability and found[0].shape[1] != classes + reliability.detector.channels:
+        channels = outputs.shape[1] - classes
+        if reliability and reliability.detector.channels != channels:
             raise ModelFileError(
-                f"'{self.path}': its outlier detector is of {reliability.detector.channels} "
-                f"channels, its backbone gives {found[0].shape[1] - classes}."
+                f"'{self.path}' is damaged: its outlier detector takes "
+                f"{reliability.detector.channels} channels, but its backbone gives {channels}."
             )
-        for number, expected in enumerate(self.record.probe):
-            difference = float(np.abs(found[number][0, :classes] - np.array(expected)).max())
-            if not difference <= AGREEMENT:
-                raise EngineError(
-                    f"its probabilities differ by {difference:.2g} from those noted in the file"
-                )
+        check_outputs(outputs[:, :classes], np.array(self.record.probe))
+
+    def _copy(self, target: Path) -> None:
+        shutil.copyfile(self.path, target)
 
 
-def _keep(_: Any) -> None:
-    return None
+def _listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
+    """Make a list of one image."""
+    return [images] if isinstance(images, str | os.PathLike | Image.Image) else images
+
+
+def _name(image: ImageLike, number: int) -> str:
+    """Name an image in messages, the first of them number 1."""
+    if isinstance(image, Image.Image):
+        return str(getattr(image, "filename", "")) or f"image {number}"
+    return os.fspath(image)

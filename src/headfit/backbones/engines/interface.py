@@ -70,7 +70,10 @@ class EngineInfo:
 class Engine(Protocol):
     """Runs a frozen network over images."""
 
-    info: EngineInfo
+    @property
+    def info(self) -> EngineInfo:
+        """What is known of the engine."""
+        ...
 
     def run(self, batches: Iterable[Tagged]) -> Iterator[Tagged]:
         """Run the network.

@@ -147,25 +147,35 @@ def _key(
     }
 
 
-def file_graph(path: Path, contract: Contract, writer: str, tell: Callable[[str], None]) -> Graph:
+def file_graph(
+    path: Path,
+    contract: Contract,
+    outputs: str,
+    request: Callable[[Path], child.Request],
+    tell: Callable[[str], None],
+) -> Graph:
     """Find the graph of a saved model, or build it. Whether it agrees is the caller's to prove.
 
     Args:
         path: the model file.
         contract: how a file becomes the pixels that the model takes.
-        writer: ``"module:function"`` that writes the graph in a child process.
+        outputs: what the graph gives, in a word.
+        request: makes what the child process is asked, of the folder to write into.
         tell: called with a line of text if it has to be built.
 
     Raises:
         EngineError: if the graph cannot be built.
     """
-    facts = {"file": digests.of_file(path), "contract": contract.to_dict()}
-    key = {"kind": "file", "writer": writer, **facts}
+    key = {
+        "kind": "file",
+        "outputs": outputs,
+        "file": digests.of_file(path),
+        "contract": contract.to_dict(),
+    }
 
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Building the fast graph of {path.name} (once)")
-        request = {"path": str(path), "contract": contract.to_dict(), "folder": str(folder)}
-        return child.call(writer, request, backend="openvino")
+        return child.call(request(folder), backend="openvino")
 
     return cached(key, build)
 
