@@ -192,21 +192,23 @@ def test_an_image_that_one_store_lacks_passes_once_for_it_alone(folder: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("argument", "value", "message"),
     [
-        ("size", "96,big", r"--size '96,big' is no list of sizes"),
-        ("size", "96,-1", r"--size '96,-1' is no list"),
-        ("size", "", r"--size '' is no list"),
+        ("size", "96,big", r"`size` must be a number of pixels.*Received: size='96,big'"),
+        ("size", "96,-1", r"`size` must be a number of pixels.*Received: size='96,-1'"),
+        ("size", "", r"Received: size=''"),
+        ("size", 96.0, r"Received: size=96\.0"),
+        ("size", [], r"Received: size=\(\)"),
         ("size", "96,5000", r"Size 5000 does not suit"),
-        ("cut", "a,+b", r"--cut 'a,\+b' is no list of layers"),
-        ("cut", ",", r"--cut ',' is no list of layers"),
+        ("cut", "a,+b", r"`cut` must be a layer.*Received: cut='a,\+b'"),
+        ("cut", ",", r"Received: cut=','"),
     ],
 )
 def test_an_impossible_grid_is_refused_before_anything_is_done(
-    option: str, value: str, said: str, tmp_path: Path
+    argument: str, value: object, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=said):
-        hf.compare(tmp_path / "absent", **{option: value})
+    with pytest.raises(UsageError, match=message):
+        hf.compare(tmp_path / "absent", **{argument: value})
 
 
 def test_a_cut_that_is_not_there_lists_some_that_are(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a comparison decides beside its heads: price, folds, groups, several backbones."""
+"""What a comparison decides beside its heads: time, folds, groups, several backbones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from skimage import data
 
 import headfit as hf
 from headfit.heads.chain import parse_heads
-from headfit.runs import estimate as price
+from headfit.runs import estimate
+from headfit.runs.estimate import Workload
 from headfit.runs.options import PROTOCOLS, Options
-from headfit.runs.shift import moved, sample
+from headfit.runs.shift import choose_images, moved
 from headfit.study.comparison.results import on_front
 from listener import Listener
 from photos import CLASSES, write_folder
@@ -41,61 +42,105 @@ def test_protocols_are_those_of_the_method() -> None:
         "standard": (5, 10),
         "thorough": (10, 10),
     }
-    assert (Options().rounds, Options().most_folds) == (5, 10)
-    assert (Options(repeats=2, folds=4).rounds, Options(folds=4).most_folds) == (2, 4)
+    assert (Options().rounds, Options().max_folds) == (5, 10)
+    assert (Options(repeats=2, folds=4).rounds, Options(folds=4).max_folds) == (2, 4)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("name", "value", "expected"),
     [
-        ({"protocol": "swift"}, "--protocol 'swift' is none of quick, standard, thorough"),
-        ({"backbone": "MobileNet,mobilenet"}, "names one twice"),
-        (
-            {"backbone": "MobileNet,VGG16", "weights": "random,random,random"},
-            "names 2, --weights 3",
-        ),
-        ({"folds": 2}, "--folds 2 is too small"),
+        ("protocol", "swift", "one of quick, standard, thorough"),
+        ("protocol", None, "one of quick, standard, thorough"),
+        ("engine", "", "one of auto, openvino, keras"),
+        ("feature_dtype", "float8", "one of float16, float32"),
+        ("backbone", "MobileNet,mobilenet", "backbones that differ"),
+        ("backbone", None, "a name or a path, or several of them"),
+        ("backbone", "", "a name or a path, or several of them"),
+        ("weights", "random,random,random", "one for all backbones, or one for each of the 1"),
+        ("weights", None, "a name or a path, or several of them"),
+        ("folds", 2, "an integer of at least 3"),
+        ("folds", "5", "an integer of at least 3"),
+        ("repeats", 0, "an integer of at least 1"),
+        ("repeats", True, "an integer of at least 1"),
+        ("seed", None, "an integer of at least 0"),
+        ("seed", 2**32, "an integer of at most 4294967295"),
+        ("rope", "0.01", "a number between 0 and 1"),
+        ("groups", "", "the path of a CSV file, or a regular expression on image paths"),
+        ("near_duplicates", None, "True or False"),
+        ("keep", "gem,lse", "heads that are compared: gap, flatten"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(hf.UsageError, match=said):
+def test_a_wrong_value_is_named_with_what_is_expected(
+    name: str, value: object, expected: str
+) -> None:
+    options: dict[str, Any] = {"heads": "gap,flatten", name: value}
+    with pytest.raises(hf.UsageError) as caught:
         Options(**options).check()
+    assert str(caught.value).startswith(f"`{name}` must be {expected}. Received: {name}={value!r}.")
 
 
-def test_a_thorough_protocol_costs_more_and_a_network_most() -> None:
+@pytest.mark.parametrize("images", [None, "", 5])
+def test_images_are_a_folder_or_an_index(images: Any) -> None:
+    for function in (hf.compare, hf.rank):
+        with pytest.raises(hf.UsageError, match=r"`images` must be a folder or a headfit.ImageInd"):
+            function(images)
+
+
+def test_several_values_are_a_text_with_commas_a_list_or_an_iterator(tmp_path: Path) -> None:
+    names, sizes = ["MobileNet", "VGG16"], [96, 128]
+    for backbone, size in (
+        ("MobileNet, VGG16", "96,128"),
+        (names, np.array(sizes)),
+        (iter(names), iter(sizes)),
+    ):
+        options = Options(backbone=backbone, weights="random", size=size, heads=iter(["gap"]))
+        for _ in range(2):
+            points, heads = options.check()
+            assert [(p.spec.name, p.size) for p in points] == [(n, s) for n in names for s in sizes]
+            assert [head.name for head in heads] == ["gap"]
+    groups = tmp_path / "groups.csv"
+    options = Options(groups=groups, seed=np.int64(3))
+    assert (options.groups, options.seed) == (str(groups), 3)
+    json.dumps(options.seed)
+
+
+def test_a_thorough_protocol_takes_longer_and_a_network_longest() -> None:
     heads = parse_heads("gap,flatten,gap-1024")
-    costs = {
-        name: price.heads_seconds(
-            heads, MAPS, 1000, 10, folds=p.folds, repeats=p.repeats, quick=p.quick
-        )
+    work = {
+        name: Workload(1000, 10, folds=p.folds, options=Options(protocol=name))
         for name, p in PROTOCOLS.items()
     }
+    times = {name: estimate.heads_seconds(heads, MAPS, each) for name, each in work.items()}
     for head in ("gap", "flatten", "gap-1024"):
-        assert costs["quick"][head] < costs["standard"][head] < costs["thorough"][head]
-    assert costs["standard"]["gap-1024"] > 5 * costs["standard"]["flatten"]
-    said = price.sentence(costs["standard"], 0, (1000, 9.0), Options(), 10)
-    assert "1,000 images through the backbone 9 s" in said and "5 × 10 folds" in said
-    assert "gap-1024 alone" in said and "--protocol quick" in said
+        assert times["quick"][head] < times["standard"][head] < times["thorough"][head]
+    assert times["standard"]["gap-1024"] > 5 * times["standard"]["flatten"]
+    text = estimate.sentence(times["standard"], 0, work["standard"], 1000, 9.0)
+    assert text.startswith("Estimated time: about")
+    assert "1,000 images through the backbone 9 s" in text and "5 × 10 folds" in text
+    assert "gap-1024 alone" in text and "`protocol='quick'`" in text
 
 
-def test_the_price_is_told_before_images_pass_and_before_training(tmp_path: Path) -> None:
+def test_the_estimated_time_is_told_before_images_pass_and_before_training(tmp_path: Path) -> None:
     write_folder(tmp_path, 5, seed=77)  # seen by no other test
     first, second, third = Listener(), Listener(), Listener()
-    hf.compare(tmp_path, heads="gap", callback=first, **BARE)
-    assert first.lines.index(next(line for line in first.lines if line.startswith("About"))) < 3
+    hf.compare(tmp_path, heads="gap", callbacks=first, **BARE)
+    assert (
+        first.lines.index(next(line for line in first.lines if line.startswith("Estimated time")))
+        < 3
+    )
     assert first.said("15 images through the backbone")
-    hf.compare(tmp_path, heads="gap,gmp", callback=second, **BARE)
-    assert second.said("About") and not second.said("images through the backbone")
-    hf.compare(tmp_path, heads="gap,gmp", callback=third, **BARE)
-    assert not third.said("About")  # everything was kept: it costs nothing
+    hf.compare(tmp_path, heads="gap,gmp", callbacks=second, **BARE)
+    assert second.said("Estimated time") and not second.said("images through the backbone")
+    hf.compare(tmp_path, heads="gap,gmp", callbacks=third, **BARE)
+    assert not third.said("Estimated time")  # everything was stored: it takes none
 
 
 def test_folds_give_way_to_small_classes_unless_they_were_asked_for(tmp_path: Path) -> None:
     write_folder(tmp_path, 4)
     listener = Listener()
-    study = hf.compare(tmp_path, heads="gap", callback=listener, **BARE)
+    study = hf.compare(tmp_path, heads="gap", callbacks=listener, **BARE)
     assert study.results["settings"]["folds"] == 4
-    assert listener.said("4 folds instead of 5: a class has only 4 images")
+    assert listener.said("4 folds instead of 5: one class has only 4 images")
     with pytest.raises(hf.DataError, match="at least 5"):
         hf.compare(tmp_path, heads="gap", folds=5, **BARE)
 
@@ -107,7 +152,7 @@ def test_near_duplicates_stay_in_one_fold_unless_they_are_to_be_ignored(tmp_path
             with Image.open(tmp_path / name / f"0{number}.jpg") as image:
                 image.save(tmp_path / name / f"again{number}.jpg", quality=80)
     listener = Listener()
-    study = hf.compare(tmp_path, heads="gap", callback=listener, **BARE)
+    study = hf.compare(tmp_path, heads="gap", callbacks=listener, **BARE)
     assert listener.said("12 images are near-duplicates of others, in 6 groups")
     assert study.results["groups"]["near_duplicates"] == {"groups": 6, "images": 12, "largest": 2}
     paths = list(study.index.paths)
@@ -131,9 +176,9 @@ def test_the_users_groups_stay_in_one_fold(tmp_path: Path) -> None:
         path.rename(path.with_name(f"patient{int(path.stem) // 2}_{path.name}"))
     listener = Listener()
     study = hf.compare(
-        tmp_path, heads="gap", groups=r"(\w+)/patient(\d+)", callback=listener, **BARE
+        tmp_path, heads="gap", groups=r"(\w+)/patient(\d+)", callbacks=listener, **BARE
     )
-    assert listener.said("18 groups by --groups")
+    assert listener.said("18 groups from `groups=")
     people = np.array([path.partition("_")[0] for path in study.index.paths])
     for person in set(people):
         assert len(set(study.folds[0, people == person])) == 1
@@ -154,7 +199,7 @@ def test_groups_that_cannot_be_are_refused_before_any_image_is_read(
     listener = Listener()
     with pytest.raises(hf.HeadfitError, match=r"groups|partial\.csv"):
         hf.compare(
-            tmp_path, heads="gap", groups=given.format(folder=tmp_path), callback=listener, **BARE
+            tmp_path, heads="gap", groups=given.format(folder=tmp_path), callbacks=listener, **BARE
         )
     assert listener.stages == ["Looking for images"]
 
@@ -168,7 +213,7 @@ def test_backbones_are_compared_on_the_same_folds(tmp_path: Path) -> None:
         backbone="efficientnet_lite0,MobileNet",
         weights="imagenet,random",
         heads="gap,flatten",
-        callback=listener,
+        callbacks=listener,
         **BARE,
     )
     results = study.results
@@ -222,11 +267,11 @@ def test_a_picture_is_moved_and_its_edge_repeated() -> None:
 
 def test_the_images_to_move_are_of_every_class_alike() -> None:
     labels = np.repeat([0, 1, 2], [300, 100, 20])
-    some = sample(labels, seed=0)
+    some = choose_images(labels, seed=0)
     assert len(some) == 52 and len(set(some.tolist())) == 52
     np.testing.assert_allclose(np.bincount(labels[some]), [17, 17, 17], atol=1)
-    np.testing.assert_array_equal(some, sample(labels, seed=0))
-    assert len(sample(labels[:9], 0)) == 9
+    np.testing.assert_array_equal(some, choose_images(labels, seed=0))
+    assert len(choose_images(labels[:9], 0)) == 9
 
 
 def test_on_the_front_is_who_is_beaten_by_nobody() -> None:
@@ -249,8 +294,8 @@ def test_a_backbone_that_cannot_run_now_costs_only_the_shift(
     listener = Listener()
     with monkeypatch.context() as patched:
         patched.setattr("headfit.runs.map_source.open_engine", fails)
-        study = hf.compare(tmp_path, callback=listener, **{**options, "where": True})
+        study = hf.compare(tmp_path, callbacks=listener, **{**options, "where": True})
     assert study.results["where"]["shift"] is None
-    assert listener.said("What moving the image changes was not measured: no engine today")
+    assert listener.said("The effect of moving the image was not measured: no engine today")
     again = hf.compare(tmp_path, **{**options, "where": True})
     assert again.results["where"]["shift"]["images"] == 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_the_test_split_takes_no_part(ranking: Ranking, digits: Path, tmp_path: 
 
 def test_again_is_the_same_and_needs_no_pass(ranking: Ranking, digits: Path) -> None:
     listener = Listener()
-    again = hf.rank(hf.ImageIndex.from_directory(digits), **TWO, callback=listener)
+    again = hf.rank(hf.ImageIndex.from_directory(digits), **TWO, callbacks=listener)
     timed = ("seconds", "computed", "cached")
     mine, theirs = (
         [{k: v for k, v in row.items() if k not in timed} for row in each.results["backbones"]]
@@ -109,7 +110,7 @@ def test_again_is_the_same_and_needs_no_pass(ranking: Ranking, digits: Path) -> 
 @NOT_INSTALLED
 def test_what_cannot_run_does_not_stop_the_others(digits: Path) -> None:
     listener = Listener()
-    found = hf.rank(digits, f"efficientnet_lite2,{LITE}", size=SIZE, callback=listener)
+    found = hf.rank(digits, f"efficientnet_lite2,{LITE}", size=SIZE, callbacks=listener)
     assert [row["backbone"] for row in found.results["backbones"]] == [LITE]
     (failed,) = found.results["failed"]
     assert failed["backbone"] == "efficientnet_lite2"
@@ -129,8 +130,8 @@ def test_copies_are_left_out_together(tmp_path: Path) -> None:
     write_folder(tmp_path, 4)
     shutil.copy(tmp_path / "red" / "00.jpg", tmp_path / "red" / "copy.jpg")
     listener = Listener()
-    hf.rank(tmp_path, LITE, size=SIZE, callback=listener)
-    assert any("1 files are copies" in line for line in listener.lines)
+    hf.rank(tmp_path, LITE, size=SIZE, callbacks=listener)
+    assert any("1 file is a copy" in line for line in listener.lines)
 
 
 def test_equally_good_ones_are_said_to_be_so(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_equally_good_ones_are_said_to_be_so(tmp_path: Path) -> None:
 def test_a_class_of_one_image_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, 2)
     (tmp_path / CLASSES[0] / "01.jpg").unlink()
-    with pytest.raises(hf.DataError, match=r"blue \(1\).*at least 2"):
+    with pytest.raises(hf.DataError, match=r"blue \(1\).*At least 2"):
         hf.rank(tmp_path, LITE, size=SIZE)
 
 
@@ -151,10 +152,15 @@ def test_a_class_of_one_image_is_refused(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ({"backbones": ["mobilnet_v2"]}, "Did you mean 'MobileNetV2'"),
-        ({"backbones": f"{LITE}, EfficientNet-Lite0"}, "twice"),
-        ({"backbones": f"{LITE},MobileNet", "weights": "random,random,random"}, "names 3.* 2"),
+        ({"backbones": f"{LITE}, EfficientNet-Lite0"}, "`backbones` must be backbones that differ"),
+        (
+            {"backbones": f"{LITE},MobileNet", "weights": "random,random,random"},
+            "one for each of the 2",
+        ),
         ({"weights": "nowhere.h5"}, "nowhere.h5"),
         ({"size": 31}, "31"),
+        ({"size": "96,128"}, "`size` must be a number of pixels"),
+        ({"backbones": []}, "`backbones` must be a name or a path"),
         ({"engine": "fast"}, "fast"),
         ({"seed": -1}, "seed"),
     ],
@@ -172,12 +178,21 @@ def test_the_default_is_what_is_installed() -> None:
 
 
 def test_a_ranking_shows_itself(ranking: Ranking) -> None:
-    pd = pytest.importorskip("pandas")
-    table = ranking.table()
-    assert isinstance(table, pd.DataFrame)
-    assert list(table["balanced_accuracy"]) == sorted(table["balanced_accuracy"], reverse=True)
+    scores = [row["balanced_accuracy"] for row in ranking.table()]
+    assert scores == sorted(scores, reverse=True)
     assert LITE in repr(ranking)
-    assert np.isfinite(table["latency_ms"]).all()
+
+
+def test_records_become_a_data_frame_where_pandas_is_installed(
+    ranking: Ranking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pandas")
+    frame = ranking.to_pandas()
+    assert frame.reset_index().to_dict("records") == ranking.table()
+    assert np.isfinite(frame["latency_ms"]).all()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(hf.UsageError, match=r"pip install 'headfit\[pandas\]'.*table\(\)"):
+        ranking.to_pandas()
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def run_study(
         # whoever looks on is told of an end before the terminal is
         with console, recorder, command_line_errors():
             callback = CommandLineWords([recorder, console])
-            study = compare(folder, callback=callback, **options)
+            study = compare(folder, callbacks=callback, **options)
             callback.on_stage_begin("Writing the model", 1)
             study.save(out)
         _show(study.results, out, as_json, notes)

@@ -30,7 +30,7 @@ COLUMNS = (
 def run_ranking(folder: Path, as_json: bool, **arguments: Any) -> None:
     """Rank and show."""
     with ConsoleCallback() as callback:
-        ranking = rank(folder, callback=callback, **arguments)
+        ranking = rank(folder, callbacks=callback, **arguments)
     if as_json:
         print_json(ranking.results)
     else:

@@ -1,4 +1,4 @@
-"""One backbone in a comparison: its feature maps, and what the heads made of them."""
+"""One backbone in a comparison: its feature maps, and the heads cross-validated on them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.util import cache
 
+Scored = Callable[[CrossValidation, dict[str, np.ndarray]], None]
+"""Takes a cross-validation and its scores on each held-out fold."""
+
 
 @dataclass
-class Entry:
-    """A backbone at one size and one cut that takes part.
+class CandidateBackbone:
+    """A backbone at one input size and one cut that takes part in a comparison.
 
     Attributes:
         name: what tells it from the others.
         source: where its feature maps come from.
-        found: those of all images that every backbone could be given.
+        extraction: the maps of all images that every backbone could read.
         rows: int (n,), the images that the study trains on.
         fits: each head's cross-validation.
         metrics: its scores on each held-out fold.
@@ -39,30 +42,30 @@ class Entry:
 
     name: str
     source: MapSource
-    found: Extraction
+    extraction: Extraction
     rows: np.ndarray
     fits: list[CrossValidation] = field(default_factory=list)
     metrics: list[dict[str, np.ndarray]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pooled = PooledFeatures(self.found.maps.subset(self.rows), (GAP,))
+        self.pooled = PooledFeatures(self.extraction.maps.subset(self.rows), (GAP,))
 
-    def suitable(self, heads: list[Head], callback: Callback, *, asked: bool) -> list[Head]:
-        """Leave out default heads that these maps do not suit; refuse those that were asked for.
+    def suitable(self, heads: list[Head], callback: Callback, *, strict: bool) -> list[Head]:
+        """Leave out the heads that these maps do not suit.
 
         Args:
             heads: all heads.
             callback: is told which are left out.
-            asked: whether they were named by the user.
+            strict: whether such a head is an error, because the user named it.
 
         Raises:
-            UsageError: if a head that was asked for does not suit the maps.
+            UsageError: if ``strict``, and a head does not suit the maps.
         """
         joined, only = is_joined(self.source.cut), self.source.extra
         heads = [h for h in heads if (joined if h.pooling.several_layers else not only)]
         _, height, width, channels = self.pooled.maps.shape
         signed = any(head.pooling.nonnegative for head in heads) and self.pooled.lowest() < 0
-        kept = []
+        suitable = []
         for head in heads:
             try:
                 head.pooling.check((height, width, channels))
@@ -71,35 +74,29 @@ class Entry:
                         f"Head {head.name} needs feature maps without negative values, and those "
                         f"of {self.name} have some."
                     )
-                kept.append(head.on((height, width, channels), self.source.options.seed))
+                suitable.append(head.on((height, width, channels), self.source.options.seed))
             except UsageError as error:
-                if asked:
+                if strict:
                     raise
                 callback.on_message(f"Left out: {error}")
-        return kept
+        return suitable
 
-    def fit(
-        self,
-        heads: list[Head],
-        problem: Problem,
-        progress: Callable[[int, Head], Progress],
-        scored: Callable[[CrossValidation, dict[str, np.ndarray]], None],
-    ) -> None:
+    def fit(self, heads: list[Head], problem: Problem, callback: Callback, scored: Scored) -> None:
         """Cross-validate these heads.
 
         Args:
             heads: those that suit the maps.
             problem: labels and folds.
-            progress: gives the progress of a head, given its number and the head.
-            scored: told each cross-validation and its scores on each held-out fold.
+            callback: is told how many heads are done, in fractions too.
+            scored: is called with each cross-validation and its scores.
         """
         poolings = tuple(dict.fromkeys(head.pooling for head in heads))
         self.pooled = PooledFeatures(self.pooled.maps, poolings)
         ledger = self.ledger(problem)
         for number, head in enumerate(heads):
-            head_progress = progress(number, head)
-            head_progress(0.0)
-            fit = cross_validate(self.method(head, problem), problem, head_progress, ledger)
+            progress = Progress(_reporter(callback, head.name), number, number + 1)
+            progress(0.0)
+            fit = cross_validate(self.method(head, problem), problem, progress, ledger)
             self.fits.append(fit)
             self.metrics.append(fold_metrics(fit, problem))
             scored(fit, self.metrics[-1])
@@ -113,8 +110,8 @@ class Entry:
         return method_of(head, self.pooled, problem.seed)
 
     def ledger(self, problem: Problem) -> Ledger:
-        """Give the ledger of this backbone's fits."""
-        images = [self.found.digests[row] for row in self.rows]
+        """Give the stored fits on this backbone's maps."""
+        images = [self.extraction.digests[row] for row in self.rows]
         return Ledger(cache.FITS.folder, [self.source.key, images], problem)
 
     def averages(self) -> np.ndarray:
@@ -126,4 +123,10 @@ class Entry:
         return next((fit for fit in self.fits if fit.head.name == head), None)
 
     def __repr__(self) -> str:
-        return f"<Entry {self.name}: {len(self.rows)} images, {len(self.fits)} heads>"
+        return (
+            f"<{type(self).__name__} {self.name}: {len(self.rows)} images, {len(self.fits)} heads>"
+        )
+
+
+def _reporter(callback: Callback, head: str) -> Callable[[float], None]:
+    return lambda done: callback.on_progress(done, head)

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from headfit.backbones.weights import RANDOM
-from headfit.errors import UsageError
+from headfit.backbones import catalog
+from headfit.backbones.engines.engine import FLOAT32
+from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.features.extract import Extraction
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.images.index import TEST, ImageIndex, require_per_class
-from headfit.progress import IMAGES, Callback, HeadScore, Progress
-from headfit.runs.announcement import Announcer
-from headfit.runs.candidates import Entry
-from headfit.runs.grouping import Given, find_groups, folds_for
+from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
+from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.estimate import Estimate
+from headfit.runs.grouping import UserGroups, find_groups, folds_for
+from headfit.runs.images import Images, open_index
 from headfit.runs.int8_check import Int8Effect, int8_effect
 from headfit.runs.map_source import MapSource, calibration, maps_of, names, passes
-from headfit.runs.options import Options
+from headfit.runs.options import HeadLike, Options
 from headfit.runs.position import learning, where_matters
-from headfit.runs.refit import blueprint, keep, reliability_of
-from headfit.runs.results import PRIMARY, Outcome, score_test
+from headfit.runs.refit import blueprint, keep_models, reliability_of
+from headfit.runs.results import PRIMARY, Comparison, score_test
 from headfit.runs.study import Study
 from headfit.study.comparison.int8 import choose_head
 from headfit.study.comparison.results import score
@@ -37,30 +38,106 @@ from headfit.study.protocol.splits import make_splits
 def compare(
     images: ImageIndex | str | os.PathLike[str],
     *,
-    callback: Callback | None = None,
-    **options: Any,
+    backbone: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = catalog.DEFAULT,
+    heads: HeadLike | Iterable[HeadLike] | None = None,
+    keep: str | Iterable[str] | None = None,
+    weights: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = IMAGENET,
+    preprocessing: str | None = None,
+    size: int | str | Iterable[int] | None = None,
+    cut: str | Iterable[str] | None = None,
+    protocol: str = "standard",
+    folds: int | None = None,
+    repeats: int | None = None,
+    seed: int = 0,
+    rope: float = 0.01,
+    groups: str | os.PathLike[str] | None = None,
+    near_duplicates: bool = True,
+    where: bool = True,
+    curve: bool = True,
+    engine: str = "auto",
+    precision: str = FLOAT32,
+    feature_dtype: str = "float16",
+    callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Study:
-    """Find out which head suits a backbone on these images.
+    """Find out which head suits a frozen backbone on these images.
+
+    Every head is cross-validated on the same folds. Feature maps and fits are stored, so a second
+    run on the same images is quick.
 
     Args:
-        images: an image folder with a sub-folder for each class, or its index.
-        callback: is told the progress.
-        **options: see :class:`headfit.runs.options.Options`.
+        images: a folder with a sub-folder for each class, or its index.
+        backbone: any spelling of a name, or a model of your own: a ``.keras`` or ``.h5`` file,
+            ``"module:function"`` or ``"hub:preset"``. Several, as a list or separated by commas,
+            are compared.
+        heads: chains such as ``"gap"`` or ``"gap-1024-dropout0.5"``, separated by commas or in a
+            list; ``"module:function"``, a ``.keras`` file, or callables. If None, the default
+            heads that suit the feature maps.
+        keep: names of heads, among those compared, that become models beside the recommended one,
+            on its backbone.
+        weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
+            for each.
+        preprocessing: of pixels for a model of your own: ``"none"``, ``"tf"``, ``"caffe"`` or
+            ``"torch"``. If None, what the model brings, else none.
+        size: side of the input in pixels; several are compared. If None, the backbone's own.
+        cut: layer that the backbone ends at; several are compared, ``"a+b"`` joins two, ``"end"``
+            is the backbone's own end. If None, its own end.
+        protocol: ``"quick"`` (1 × 5 folds), ``"standard"`` (5 × 10) or ``"thorough"`` (10 × 10).
+        folds: number of cross-validation folds, at least 3. If None, the protocol's, or fewer
+            where a class has too few images.
+        repeats: how often the folds are drawn. If None, the protocol's.
+        seed: random seed of folds, initial weights and batches.
+        rope: a difference in balanced accuracy that does not matter to you, as a fraction.
+        groups: images that must stay in one fold: a CSV file with the columns path and group, or a
+            regular expression on the path.
+        near_duplicates: whether near-duplicates are detected and kept in one fold.
+        where: whether to measure how much position matters.
+        curve: whether to measure learning curves.
+        engine: what runs the backbone: ``"openvino"``, ``"keras"``, or ``"auto"`` for the first
+            that can.
+        precision: of the backbone's arithmetic, ``"float32"`` or ``"int8"``.
+        feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
+        callbacks: one or several that follow the run.
 
     Returns:
         The study: its verdict, its table, and the way to the classifier.
 
     Raises:
-        UsageError: if an option is wrong.
-        DataError: if the images cannot answer: none, one class, too few of a class.
-        WeightsError, EngineError: if the backbone cannot run.
-        WriteError: if the feature store cannot be written.
+        UsageError: an argument is wrong.
+        DataError: the images cannot answer: none, one class, too few of a class.
+        WeightsError: the weights of a backbone are absent or damaged.
+        EngineError: a backbone cannot run here.
+        WriteError: the feature store cannot be written.
+
+    Example:
+
+    ```python
+    study = hf.compare("photos", backbone="MobileNetV2", heads="gap,flatten")
+    print(study.verdict)
+    study.classifier().predict(["new.jpg"])
+    ```
     """
-    try:
-        chosen = Options(**options)
-    except TypeError as error:
-        raise UsageError(f"{error}. Options: {', '.join(Options.__dataclass_fields__)}.") from None
-    return _Run(images, chosen, callback or Callback()).run()
+    options = Options(
+        backbone=backbone,
+        heads=heads,
+        keep=keep,
+        weights=weights,
+        preprocessing=preprocessing,
+        size=size,
+        cut=cut,
+        protocol=protocol,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        rope=rope,
+        groups=groups,
+        near_duplicates=near_duplicates,
+        where=where,
+        curve=curve,
+        engine=engine,
+        precision=precision,
+        feature_dtype=feature_dtype,
+    )
+    return _Run(images, options, CallbackList(callbacks)).run()
 
 
 @dataclass
@@ -82,65 +159,57 @@ class _Clock:
 class _Run:
     """One comparison, stage by stage."""
 
-    def __init__(
-        self, images: ImageIndex | str | os.PathLike[str], options: Options, callback: Callback
-    ) -> None:
+    def __init__(self, images: Images, options: Options, callback: Callback) -> None:
         self.images, self.options, self.callback = images, options, callback
-        self.places, self.heads = options.check()
+        self.points, self.heads = options.check()
         self.clock = _Clock()
-        several = max(1, sum(not place.extra for place in self.places))
-        self.announcer = Announcer(options, self.heads, several, callback)
+        count = max(1, sum(not point.extra for point in self.points))
+        self.estimate = Estimate(options, self.heads, count, callback)
 
     def run(self) -> Study:
         """Go through all stages."""
-        for name in dict.fromkeys(p.spec.name for p in self.places if p.weights == RANDOM):
+        for name in dict.fromkeys(p.spec.name for p in self.points if p.weights == RANDOM):
             self.callback.on_message(
-                f"WARNING: {name} has RANDOM weights: these figures say nothing about a "
-                f"pretrained backbone."
+                f"WARNING: {name} has RANDOM weights: these scores say nothing about a pretrained "
+                f"backbone."
             )
-        for note in dict.fromkeys(note for place in self.places for note in place.spec.notes):
+        for note in dict.fromkeys(note for point in self.points for note in point.spec.notes):
             self.callback.on_message(note)
-        index = self._index()
-        given = Given.of(index, self.options)
-        used = calibration(index, self.options)
-        sources = [MapSource.of(p, self.options, self.callback, used) for p in self.places]
+        per_class = self.options.min_folds
+        index = open_index(self.images, self.callback, lambda i: require_per_class(i, per_class))
+        user_groups = UserGroups.read(index, self.options)
+        ranges = calibration(index, self.options)
+        sources = [MapSource.of(p, self.options, self.callback, ranges) for p in self.points]
         self.clock.lap("audit")
-        entries = self._entries(sources, index)
+        backbones = self._backbones(sources, index)
         self.clock.lap("decode_and_extract")
-        outcome = self._fit(entries, given)
+        comparison = self._fit(backbones, user_groups)
         self.clock.lap("heads")
         self.callback.on_stage_begin("Statistics", 1)
-        verdict = outcome.verdict()
+        verdict = comparison.verdict()
         self.clock.lap("statistics")
-        return self._finish(outcome, verdict)
+        return self._finish(comparison, verdict)
 
-    def _index(self) -> ImageIndex:
-        self.callback.on_stage_begin("Looking for images", 1)
-        given = self.images
-        index = given if isinstance(given, ImageIndex) else ImageIndex.from_directory(given)
-        require_per_class(index, self.options.least_folds)
-        self.callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
-        return index
-
-    def _entries(self, sources: list[MapSource], index: ImageIndex) -> list[Entry]:
-        """Get the maps of all images from every backbone; keep what all of them could be given."""
+    def _backbones(self, sources: list[MapSource], index: ImageIndex) -> list[CandidateBackbone]:
+        """Get the maps of all images that every backbone could read."""
         shared_passes = passes(sources)
         extracted: dict[int, Extraction] = {}
         for mates in shared_passes:
             each = self._extract(mates, index, len(shared_passes))
             extracted |= {id(mate): part for mate, part in zip(mates, each, strict=True)}
-        found = [extracted[id(source)] for source in sources]
-        shared = set(found[0].index.paths).intersection(*(each.index.paths for each in found))
-        parts = [each.only(shared) for each in found]
+        extractions = [extracted[id(source)] for source in sources]
+        shared = set.intersection(*(set(each.index.paths) for each in extractions))
+        parts = [each.only(shared) for each in extractions]
         first = parts[0].index
         if first.skipped:
             self.callback.on_message(
-                f"{_files(len(first.skipped))} skipped; results.json says which and why."
+                f"{_files(len(first.skipped))} skipped; `skipped` in results.json says which and "
+                f"why."
             )
-        require_per_class(first, self.options.least_folds)
+        require_per_class(first, self.options.min_folds)
         rows = np.flatnonzero([split != TEST for split in first.splits])
         return [
-            Entry(name, source, part, rows)
+            CandidateBackbone(name, source, part, rows)
             for name, source, part in zip(names(sources), sources, parts, strict=True)
         ]
 
@@ -149,25 +218,28 @@ class _Run:
         several = count > 1
         name = mates[0].pass_name if several else "the backbone"
         self.callback.on_stage_begin(f"Images through {name}", len(index), IMAGES)
-        extractions = maps_of(mates, index, partial(self.announcer.opened, mates[0], index, count))
-        found = extractions[0]
-        if found.computed == 0:
+        extractions = maps_of(mates, index, partial(self.estimate.opened, mates[0], index, count))
+        first = extractions[0]
+        if first.computed == 0:
             of = f" of {name}" if several else ""
             self.callback.on_message(
-                f"All {found.cached} feature maps{of} were in the store: no backbone pass was "
+                f"All {first.cached} feature maps{of} were in the store: no backbone pass was "
                 f"needed."
             )
-        elif found.cached:
+        elif first.cached:
             self.callback.on_message(
-                f"{found.computed} images went through {name}, {found.cached} were known."
+                f"{first.computed} images went through {name}; {first.cached} were in the store."
             )
         return extractions
 
-    def _fit(self, entries: list[Entry], given: Given | None) -> Outcome:
+    def _fit(
+        self, backbones: list[CandidateBackbone], user_groups: UserGroups | None
+    ) -> Comparison:
         """Cross-validate every head on every backbone, on identical folds."""
-        options, first = self.options, entries[0]
-        labels = first.found.index.labels[first.rows]
-        groups = find_groups(first.found, first.rows, given, options, self.callback)
+        options, first = self.options, backbones[0]
+        index = first.extraction.index
+        labels = index.labels[first.rows]
+        groups = find_groups(first.extraction, first.rows, user_groups, options, self.callback)
         splits = make_splits(
             labels,
             folds=folds_for(labels, groups, options, self.callback),
@@ -175,58 +247,57 @@ class _Run:
             seed=options.seed,
             groups=groups.numbers,
         )
-        classes = len(first.found.index.classes)
-        problem = Problem(labels, classes, splits, quick=options.quick, seed=options.seed)
-        several = len({entry.name for entry in entries}) > 1
-        for entry in entries:
-            heads = entry.suitable(self.heads, self.callback, asked=options.heads is not None)
-            self.announcer.training(entry, heads, problem)
-            on = f" on {entry.name}" if several else ""
+        problem = Problem(
+            labels, len(index.classes), splits, quick=options.quick, seed=options.seed
+        )
+        several = len({backbone.name for backbone in backbones}) > 1
+        for backbone in backbones:
+            named = options.heads is not None
+            heads = backbone.suitable(self.heads, self.callback, strict=named)
+            self.estimate.training(backbone, heads, problem)
+            on = f" on {backbone.name}" if several else ""
             self.callback.on_stage_begin(f"Training heads{on}", len(heads))
-            entry.fit(heads, problem, self._progress, self._scored(entry, problem, several))
-            for line in (line for fit in entry.fits for line in fit.warnings):
+            backbone.fit(heads, problem, self.callback, self._scored(backbone, problem, several))
+            for line in (line for fit in backbone.fits for line in fit.warnings):
                 self.callback.on_message(line)
-            if len(entries) > 1:
-                entry.pooled.release()
-        return Outcome(entries, problem, options, groups)
-
-    def _progress(self, number: int, head: Head) -> Progress:
-        return Progress(lambda done: self.callback.on_progress(number + done, head.name))
+            if len(backbones) > 1:
+                backbone.pooled.release()
+        return Comparison(backbones, problem, options, groups)
 
     def _scored(
-        self, entry: Entry, problem: Problem, several: bool
+        self, backbone: CandidateBackbone, problem: Problem, several: bool
     ) -> Callable[[CrossValidation, dict[str, np.ndarray]], None]:
-        folds, shape = problem.splits.folds, entry.found.info.map_shape
+        folds, shape = problem.splits.folds, backbone.extraction.info.map_shape
 
-        def tell(fit: CrossValidation, metrics: dict[str, np.ndarray]) -> None:
-            name = f"{entry.name}/{fit.head.name}" if several else fit.head.name
+        def report(fit: CrossValidation, metrics: dict[str, np.ndarray]) -> None:
+            name = f"{backbone.name}/{fit.head.name}" if several else fit.head.name
             main, loss = (score(metrics[kind], folds, kind) for kind in (PRIMARY, "log_loss"))
             size = fit.head.parameters(shape, problem.classes)
             self.callback.on_head_end(HeadScore(name, main, loss, size, fit.seconds))
 
-        return tell
+        return report
 
-    def _finish(self, outcome: Outcome, verdict: Verdict) -> Study:
-        """Measure what rests on the verdict, refit the recommended head, and gather everything."""
-        home, chosen = outcome.recommended(verdict)
-        options, problem, callback = self.options, outcome.problem, self.callback
-        beside = outcome.beside(home)
-        where = where_matters(beside, problem, verdict, callback) if options.where else None
+    def _finish(self, comparison: Comparison, verdict: Verdict) -> Study:
+        """Measure what follows from the verdict, refit the recommended head, gather everything."""
+        backbone, chosen = comparison.recommended(verdict)
+        options, problem, callback = self.options, comparison.problem, self.callback
+        one_layer = comparison.one_layer(backbone)
+        where = where_matters(one_layer, problem, verdict, callback) if options.where else None
         self.clock.lap("where")
-        groups = outcome.groups.numbers
-        curve = learning(beside, problem, groups, callback) if options.curve else None
+        groups = comparison.groups.numbers
+        curve = learning(one_layer, problem, groups, callback) if options.curve else None
         self.clock.lap("learning_curve")
-        int8 = self._int8(outcome, home, chosen.head)
+        int8 = self._int8(comparison, backbone, chosen.head)
         self.clock.lap("precision")
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
-        fitted = home.refit(chosen, problem)
-        test = score_test(home, fitted)
-        reliability = reliability_of(home, chosen, problem)
-        others = [name for name in options.kept(self.heads) if name != chosen.head.name]
-        kept = keep(others, outcome, home, int8.probe, callback)
+        fitted = backbone.refit(chosen, problem)
+        test = score_test(backbone, fitted)
+        reliability = reliability_of(backbone, chosen, problem)
+        others = [n for n in options.heads_to_keep(self.heads) if n != chosen.head.name]
+        models = keep_models(others, comparison, backbone, int8.probe, callback)
         self.clock.lap("refit")
         results = {
-            **outcome.results(verdict),
+            **comparison.results(verdict),
             "where": where,
             "learning_curve": curve,
             "reliability": reliability.to_dict(),
@@ -237,29 +308,24 @@ class _Run:
         return Study(
             verdict,
             results,
-            home.found.index.subset(home.rows),
+            backbone.extraction.index.subset(backbone.rows),
             chosen.probabilities.mean(axis=0),
             problem.splits.assignment,
             reliability.suspects_csv(),
-            blueprint(home, fitted, int8.probe, reliability),
-            kept,
+            blueprint(backbone, fitted, int8.probe, reliability),
+            models,
         )
 
-    def _int8(self, outcome: Outcome, home: Entry, chosen: Head) -> Int8Effect:
+    def _int8(
+        self, comparison: Comparison, backbone: CandidateBackbone, chosen: Head
+    ) -> Int8Effect:
         """Measure what int8 changes, if it is in use."""
-        if home.source.calibration is None:
-            return Int8Effect(None, home.found.probe)
+        if backbone.source.calibration is None:
+            return Int8Effect(None, backbone.extraction.probe)
         self.callback.on_stage_begin("int8 against float32", 1)
-        head = choose_head(chosen.name, home.fits, home.metrics)
+        head = choose_head(chosen.name, backbone.fits, backbone.metrics)
         return int8_effect(
-            home.source,
-            home.found,
-            home.rows,
-            outcome.problem,
-            outcome.groups.numbers,
-            outcome.groups.alike,
-            head,
-            recommended=head.name == chosen.name,
+            backbone, comparison.problem, comparison.groups, head, head.name == chosen.name
         )
 
 

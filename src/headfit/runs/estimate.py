@@ -1,4 +1,4 @@
-"""What a comparison will cost, in seconds, said before it starts.
+"""The estimated time of a comparison, told once, as early as it can be known.
 
 Estimates from counts of operations and one short matrix product on this machine; good to about a
 factor of two. Constants were measured on two cores with 190 GFLOP/s (see benchmarks/README.md).
@@ -9,19 +9,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
-from headfit.backbones.engines.engine import Engine
+from headfit.backbones.engines.engine import Engine, Joint
 from headfit.backbones.engines.probe import probe_images
+from headfit.errors import ImageError, UsageError
+from headfit.features.store import FeatureStore
 from headfit.fitting.descent.budget import Schedule, trials_for
-from headfit.fitting.problem import inner_pairs
+from headfit.fitting.problem import Problem, inner_pairs
 from headfit.fitting.threads import one_thread
 from headfit.heads.chain import Head
 from headfit.heads.layers.spatial_prior import TAUS
 from headfit.heads.pooling import MapShape
+from headfit.images.decode import read_bytes
+from headfit.images.index import TEST, ImageIndex
+from headfit.progress import Callback
+from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.map_source import MapSource
 from headfit.runs.options import PROTOCOLS, Options
+from headfit.study.comparison.contrast import FLATTEN, GAP
+from headfit.util import digests
 from headfit.util.processors import usable_cores
 
 REFERENCE = 190e9  # operations a second of the machine that these were measured on
@@ -37,6 +47,100 @@ SCREENED, WHERE_IMAGES = 2000, 2000
 CURVE_FITS = 100
 DECODED = 0.8  # of the engine's speed is left with decoding and writing
 BATCHES = 12
+SAMPLED = 200  # images that are looked up to estimate how many need a pass
+SLOW, LONG = 60.0, 30.0  # seconds of one head, and of all, above which a remedy is named
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What there is to train.
+
+    Attributes:
+        images: number of training images.
+        classes: K.
+        folds: number of cross-validation folds.
+        options: the settings.
+    """
+
+    images: int
+    classes: int
+    folds: int
+    options: Options
+
+
+@dataclass
+class Estimate:
+    """Tells the user the estimated time once, when a backbone's speed is known or training begins.
+
+    Args:
+        options: the settings.
+        heads: all heads.
+        places: how many combinations of backbone, size and cut there are.
+        callback: is told.
+    """
+
+    options: Options
+    heads: Sequence[Head]
+    places: int
+    callback: Callback
+    done: bool = field(default=False, init=False)
+
+    def opened(
+        self, source: MapSource, index: ImageIndex, passes: int, joint: Joint, store: FeatureStore
+    ) -> None:
+        """Take note that an engine was opened.
+
+        Args:
+            source: whose engine it is.
+            index: the images.
+            passes: number of passes over the images, in all.
+            joint: the engine.
+            store: holds the images that need no pass.
+        """
+        if self.done:
+            return
+        count = max(1, round(_missing(index, store) * len(index))) * passes
+        rate = pass_rate(joint.engine, source.contract.height, source.contract.width)
+        training = len(index) - index.splits.count(TEST)
+        work = Workload(training, len(index.classes), self.options.max_folds, self.options)
+        self._tell(self.heads, [part.map_shape for part in joint.parts], work, count, count / rate)
+
+    def training(
+        self, backbone: CandidateBackbone, heads: Sequence[Head], problem: Problem
+    ) -> None:
+        """Take note that training begins.
+
+        Args:
+            backbone: the first one.
+            heads: those that suit its maps.
+            problem: labels and folds.
+        """
+        ledger = backbone.ledger(problem)
+        methods = {head: backbone.method(head, problem) for head in heads}
+        missing = [h for h, method in methods.items() if ledger.cross_validation(method) is None]
+        if not self.done and missing:
+            folds = problem.splits.folds
+            work = Workload(len(problem.labels), problem.classes, folds, self.options)
+            self._tell(missing, [backbone.extraction.info.map_shape], work, 0, 0.0)
+
+    def _tell(
+        self,
+        heads: Sequence[Head],
+        shapes: Sequence[MapShape],
+        work: Workload,
+        passing: int,
+        seconds: float,
+    ) -> None:
+        """Tell it, as if the maps of all places were those of the first pass."""
+        self.done = True
+        total: dict[str, float] = {}
+        for shape in shapes:
+            suitable = [head for head in heads if _suits(head, shape)]
+            for name, each in heads_seconds(suitable, shape, work).items():
+                total[name] = total.get(name, 0.0) + each * self.places / len(shapes)
+        if total:
+            extras = extras_seconds(heads, work)
+            self.callback.on_message(sentence(total, extras, work, passing, seconds))
 
 
 def pass_rate(engine: Engine, height: int, width: int) -> float:
@@ -48,86 +152,74 @@ def pass_rate(engine: Engine, height: int, width: int) -> float:
     return DECODED * BATCHES / (time.perf_counter() - start)
 
 
-def heads_seconds(
-    heads: Sequence[Head],
-    map_shape: MapShape,
-    images: int,
-    classes: int,
-    *,
-    folds: int,
-    repeats: int,
-    quick: bool,
-) -> dict[str, float]:
+def heads_seconds(heads: Sequence[Head], map_shape: MapShape, work: Workload) -> dict[str, float]:
     """Estimate what each head takes to train, all folds, repeats and settings."""
     slow = REFERENCE / _sgemm_rate()
-    found = {}
-    for head in heads:
-        if head.linear:
-            seconds = _linear(head, map_shape, images, classes, folds, repeats)
-        else:
-            trials = trials_for(head.body, quick=quick, hidden=head.hidden)
-            shown = repeats * folds * (len(trials) + 1) * Schedule().epochs * images
-            size = head.parameters(map_shape, classes)
-            seconds = COMPILING + 6.0 * shown * size / NETWORK_RATE
-            if head.trained is not None:
-                seconds += PER_TRAINED_VALUE * shown * math.prod(map_shape)
-        found[head.name] = slow * seconds
-    return found
+    return {head.name: slow * _head_seconds(head, map_shape, work) for head in heads}
 
 
-def extras_seconds(
-    heads: Sequence[Head], map_shape: MapShape, images: int, classes: int, folds: int, o: Options
-) -> float:
+def extras_seconds(heads: Sequence[Head], work: Workload) -> float:
     """Estimate what the measurements beside the scores take."""
     names = {head.name for head in heads}
     slow, seconds = REFERENCE / _sgemm_rate(), 0.0
-    if o.where and {"gap", "flatten"} <= names:
-        n = min(images, WHERE_IMAGES)
-        seconds += len(TAUS) * (_fits(folds, 1) * PER_FIT * n * n * classes + PER_CUBE * n**3)
-        seconds += 3.0
-    if o.curve and {"gap", "flatten"} & names:
-        seconds += CURVE_FITS * PER_FIT * images * min(images, 2000) * classes + 1.0
+    if work.options.where and {GAP, FLATTEN} <= names:
+        n = min(work.images, WHERE_IMAGES)
+        fits = _fits(work.folds, 1)
+        seconds += len(TAUS) * (fits * PER_FIT * n * n * work.classes + PER_CUBE * n**3) + 3.0
+    if work.options.curve and {GAP, FLATTEN} & names:
+        images = work.images
+        seconds += CURVE_FITS * PER_FIT * images * min(images, 2000) * work.classes + 1.0
     return slow * seconds
 
 
 def sentence(
-    each: dict[str, float],
-    extras: float,
-    passing: tuple[int, float] | None,
-    options: Options,
-    folds: int,
+    each: dict[str, float], extras: float, work: Workload, passing: int, seconds: float
 ) -> str:
-    """Say it in words.
+    """Put the estimate into words.
 
     Args:
         each: seconds of each head.
         extras: seconds of the measurements beside the scores.
-        passing: how many images go through the backbone, and the seconds; None if none do.
-        options: the protocol.
-        folds: of the cross-validation.
+        work: what there is to train.
+        passing: how many images go through the backbone.
+        seconds: what that takes.
     """
-    heads, through = sum(each.values()), passing[1] if passing else 0.0
-    parts = [f"{passing[0]:,} images through the backbone {_time(passing[1])}"] if passing else []
-    parts.append(f"{options.rounds} × {folds} folds {_time(heads)}")
+    heads, protocol = sum(each.values()), PROTOCOLS["quick"]
+    parts = [f"{passing:,} images through the backbone {_time(seconds)}"] if passing else []
+    parts.append(f"{work.options.rounds} × {work.folds} folds {_time(heads)}")
     parts += [f"position and learning curve {_time(extras)}"] if extras else []
-    said = f"About {_time(through + heads + extras)}: {', '.join(parts)}."
-    worst = max(each, key=lambda name: each[name])
-    if each[worst] > 60 and each[worst] > 0.5 * heads and len(each) > 1:
-        said += f" {worst} alone is {_time(each[worst])} of it; leave it out with --heads."
-    if options.protocol != "quick" and heads > 30:
-        protocol = PROTOCOLS["quick"]
-        said += f" --protocol quick ({protocol.repeats} × {protocol.folds} folds) is a first look."
-    return said
+    text = f"Estimated time: about {_time(seconds + heads + extras)} ({', '.join(parts)})."
+    slowest = max(each, key=lambda name: each[name])
+    if each[slowest] > SLOW and each[slowest] > 0.5 * heads and len(each) > 1:
+        text += (
+            f" {slowest} alone takes {_time(each[slowest])}: leave it out of `heads` to be quick."
+        )
+    if work.options.protocol != "quick" and heads > LONG:
+        folds = f"{protocol.repeats} × {protocol.folds} folds"
+        text += f" For a first look, set `protocol='quick'` ({folds})."
+    return text
 
 
-def _linear(
-    head: Head, map_shape: MapShape, images: int, classes: int, folds: int, repeats: int
-) -> float:
-    height, width, channels = map_shape
-    wide = head.pooling.width(map_shape)
+def _head_seconds(head: Head, map_shape: MapShape, work: Workload) -> float:
+    if head.linear:
+        return _linear(head, map_shape, work)
+    options = work.options
+    trials = trials_for(head.body, quick=options.quick, hidden=head.hidden)
+    fits = options.rounds * work.folds * (len(trials) + 1)
+    shown = fits * Schedule().epochs * work.images
+    size = head.parameters(map_shape, work.classes)
+    seconds = COMPILING + 6.0 * shown * size / NETWORK_RATE
+    if head.trained is not None:
+        seconds += PER_TRAINED_VALUE * shown * math.prod(map_shape)
+    return seconds
+
+
+def _linear(head: Head, map_shape: MapShape, work: Workload) -> float:
+    images, wide = work.images, head.pooling.width(map_shape)
     rank = min(images, wide)
-    seconds = PER_VALUE * images * height * width * channels
-    seconds += PER_FIT * _fits(folds, repeats) * images * rank * classes
+    seconds = PER_VALUE * images * math.prod(map_shape)
+    fits = _fits(work.folds, work.options.rounds)
+    seconds += PER_FIT * fits * images * rank * work.classes
     shapes = len(head.pooling.shapes)
     n = min(images, SCREENED)
     seconds += shapes * 4 * PER_CUBE * n**3
@@ -138,8 +230,28 @@ def _linear(
 
 
 def _fits(folds: int, repeats: int) -> int:
-    """Models on the path of penalties, and those that are scored."""
+    """Count the models on the path of penalties, and those that are scored."""
     return repeats * (len(inner_pairs(folds)) + 2 * folds)
+
+
+def _missing(index: ImageIndex, store: FeatureStore) -> float:
+    """Give the share of images that are not in the store, estimated from some if there are many."""
+    step = max(1, len(index) // SAMPLED)
+    missing = []
+    for number in range(0, len(index), step):
+        try:
+            missing.append(digests.of_bytes(read_bytes(index.path(number))) not in store)
+        except ImageError:
+            continue
+    return sum(missing) / len(missing) if missing else 1.0
+
+
+def _suits(head: Head, shape: MapShape) -> bool:
+    try:
+        head.pooling.check(shape)
+    except UsageError:
+        return False
+    return True
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Which images belong together, so that no fold predicts what another has seen."""
+"""Which images belong together, so that no fold predicts what another was trained on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from headfit.progress import Callback
 from headfit.runs.options import Options
 from headfit.study.protocol.duplicates import merge_groups, near_duplicates
 
-# a group that holds more of the images than this is more likely a plain ground than one picture
+# a group that holds more of the images than this is likelier a plain background than one picture
 LARGE = 0.1
-OFF = "--no-near-duplicates"
+OFF = "`near_duplicates=False`"
 
 
 @dataclass(frozen=True)
@@ -38,67 +38,69 @@ class Grouping:
 
 
 @dataclass(frozen=True)
-class Given:
-    """The user's own groups.
+class UserGroups:
+    """Groups that the user names with ``groups``.
 
     Attributes:
-        groups: the group of each training image, by its path.
-        source: where they are from, as the user said it.
-        alone: how many images match nothing and stand alone.
+        numbers: the group of each training image, by its path.
+        source: the file or regular expression that they come from.
+        unmatched: how many images it does not match; each of them stands alone.
     """
 
-    groups: dict[str, int]
+    numbers: dict[str, int]
     source: str
-    alone: int
+    unmatched: int
 
     @classmethod
-    def of(cls, index: ImageIndex, options: Options) -> Given | None:
-        """Read them, before any image is; None if there are none.
+    def read(cls, index: ImageIndex, options: Options) -> UserGroups | None:
+        """Read them, before any image is read; None if the user names none.
 
         Raises:
-            UsageError, DataError: if they cannot be read, or say nothing of a training image.
+            UsageError, DataError: if they cannot be read, or do not cover the training images.
         """
         if options.groups is None:
             return None
         trained = index.subset(np.array([split != TEST for split in index.splits], bool))
-        found = read_groups(options.groups, trained)
-        numbers = dict(zip(trained.paths, found.numbers.tolist(), strict=True))
-        return cls(numbers, options.groups, found.unmatched)
+        source = str(options.groups)
+        groups = read_groups(source, trained)
+        numbers = dict(zip(trained.paths, groups.numbers.tolist(), strict=True))
+        return cls(numbers, source, groups.unmatched)
 
 
 def find_groups(
-    found: Extraction,
+    extraction: Extraction,
     rows: np.ndarray,
-    given: Given | None,
+    user_groups: UserGroups | None,
     options: Options,
     callback: Callback,
 ) -> Grouping:
     """Join copies, near-duplicates and the user's own groups.
 
     Args:
-        found: all images.
+        extraction: the maps of all images.
         rows: int (n,), those that the study trains on.
-        given: the user's own groups.
+        user_groups: the user's own groups, if there are any.
         options: whether near-duplicates count.
-        callback: is told what was found, and of test images that are alike to training images.
+        callback: is told of groups, and of test images that resemble training images.
     """
-    digests = np.unique(found.digests, return_inverse=True)[1]
+    digests = np.unique(extraction.digests, return_inverse=True)[1]
     facts: dict[str, Any] = {"copies": len(rows) - len(np.unique(digests[rows]))}
     if facts["copies"]:
-        callback.on_message(f"{facts['copies']} files are copies of others; copies stay together.")
+        copies = _counted(facts["copies"], "file is a copy", "files are copies")
+        callback.on_message(f"{copies} of others; copies stay in one fold.")
     alike = digests
     if options.near_duplicates:
-        averages = PooledFeatures(found.maps, (GAP,)).features(GAP, None)
-        alike = merge_groups(digests, near_duplicates(found.hashes, averages).groups)
+        averages = PooledFeatures(extraction.maps, (GAP,)).features(GAP, None)
+        alike = merge_groups(digests, near_duplicates(extraction.hashes, averages).groups)
         facts["near_duplicates"] = _near(alike[rows], digests[rows], callback)
-    _leaks(found, rows, digests, alike, callback)
+    _warn_of_leaks(extraction, rows, digests, alike, callback)
     numbers = merge_groups(alike[rows])
-    if given is not None:
-        own = np.array([given.groups[found.index.paths[row]] for row in rows])
-        count, alone = len(np.unique(own)), given.alone
+    if user_groups is not None:
+        own = np.array([user_groups.numbers[extraction.index.paths[row]] for row in rows])
+        count, alone = len(np.unique(own)), user_groups.unmatched
         facts["given"] = {"groups": count, "alone": alone}
-        rest = f"; {alone} images match nothing and stand alone" if alone else ""
-        callback.on_message(f"{count} groups by --groups {given.source}{rest}.")
+        rest = f"; {_counted(alone, 'image stands', 'images stand')} alone" if alone else ""
+        callback.on_message(f"{count} groups from `groups={user_groups.source!r}`{rest}.")
         numbers = merge_groups(numbers, own)
     facts["groups"] = len(np.unique(numbers))
     return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)
@@ -112,21 +114,21 @@ def folds_for(labels: np.ndarray, groups: Grouping, options: Options, callback: 
     """
     numbers = np.arange(len(labels)) if groups.numbers is None else groups.numbers
     fewest = min(len(np.unique(numbers[labels == label])) for label in np.unique(labels))
-    if fewest >= options.most_folds:
-        return options.most_folds
-    if fewest >= options.least_folds:
+    if fewest >= options.max_folds:
+        return options.max_folds
+    if fewest >= options.min_folds:
         what = "images" if groups.numbers is None else "groups of images"
         callback.on_message(
-            f"{fewest} folds instead of {options.most_folds}: a class has only {fewest} {what}."
+            f"{fewest} folds instead of {options.max_folds}: one class has only {fewest} {what}."
         )
         return fewest
     if groups.facts.get("near_duplicates", {}).get("images"):
         raise DataError(
-            f"A class has only {fewest} groups of images that are not near-duplicates of each "
-            f"other, and {options.least_folds} are needed: add images, ask for fewer --folds or, "
-            f"if they are no duplicates, say {OFF}."
+            f"One class has only {fewest} groups of images that are not near-duplicates of each "
+            f"other; {options.min_folds} are needed. Add images, choose fewer `folds` or, if "
+            f"they are not duplicates, set {OFF}."
         )
-    return options.least_folds  # the splits say which class lacks what
+    return options.min_folds  # the splits say which class lacks what
 
 
 def _or_none(groups: np.ndarray) -> np.ndarray | None:
@@ -144,33 +146,41 @@ def _near(groups: np.ndarray, digests: np.ndarray, callback: Callback) -> dict[s
         "largest": int(several.max()) if len(several) else 1,
     }
     if facts["images"]:
-        groups_of = "1 group" if facts["groups"] == 1 else f"{facts['groups']} groups"
+        groups_of = _counted(facts["groups"], "group", "groups")
         callback.on_message(
             f"{facts['images']} images are near-duplicates of others, in {groups_of}; each group "
-            f"stays together."
+            f"stays in one fold."
         )
     if facts["largest"] > max(2, LARGE * len(first)):
         callback.on_message(
-            f"WARNING: {facts['largest']} of {len(first)} images count as one picture. If they are "
-            f"not, say {OFF}."
+            f"WARNING: {facts['largest']} of {len(first)} images count as near-duplicates of each "
+            f"other. If they are not, set {OFF}."
         )
     return facts
 
 
-def _leaks(
-    found: Extraction,
+def _warn_of_leaks(
+    extraction: Extraction,
     rows: np.ndarray,
     digests: np.ndarray,
     alike: np.ndarray,
     callback: Callback,
 ) -> None:
-    """Say so if test images are also trained on: the test score is then too good."""
+    """Warn if test images are also trained on: the test score is then too good."""
     tested = np.delete(np.arange(len(alike)), rows)
-    for numbers, what in ((digests, "copies"), (alike, "near-duplicates")):
+    for numbers, one, several in (
+        (digests, "a copy", "copies"),
+        (alike, "a near-duplicate", "near-duplicates"),
+    ):
         leaked = tested[np.isin(numbers[tested], numbers[rows])]
         if len(leaked):
+            images = _counted(len(leaked), f"test image is {one}", f"test images are {several}")
             callback.on_message(
-                f"WARNING: {len(leaked)} test images are {what} of training images, so the test "
-                f"score is too good; the first: {found.index.paths[leaked[0]]}"
+                f"WARNING: {images} of training images, so the test score is too good. The first: "
+                f"{extraction.index.paths[leaked[0]]}"
             )
             return
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"

@@ -1,4 +1,4 @@
-"""What int8 changes, measured on the user's own images before anybody relies on it."""
+"""What int8 changes, measured on the user's own images."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from headfit.features.extract import Extraction
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
 from headfit.report.text.int8 import sentence
-from headfit.runs.map_source import MapSource
+from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.grouping import Grouping
 from headfit.study.comparison.int8 import choose_sample, measure
 from headfit.study.protocol.splits import make_splits
 
@@ -30,50 +30,40 @@ class Int8Effect:
 
 
 def int8_effect(
-    source: MapSource,
-    found: Extraction,
-    rows: np.ndarray,
-    problem: Problem,
-    groups: np.ndarray | None,
-    alike: np.ndarray | None,
-    head: Head,
-    *,
-    recommended: bool,
+    backbone: CandidateBackbone, problem: Problem, groups: Grouping, head: Head, recommended: bool
 ) -> Int8Effect:
     """Compare int8 with float32 on a sample of the training images.
 
     Args:
-        source: of maps in int8.
-        found: the maps of all images.
-        rows: int (n,), which of these the study trains on.
-        problem: labels and folds of those n.
-        groups: int (n,), equal for images that belong together; None if there are none.
-        alike: int (n,), equal for copies and near-duplicates, of which one is taken.
+        backbone: that of the recommended head, with its maps in int8.
+        problem: labels and folds of the n training images.
+        groups: images that belong together, and near-duplicates, of which one is taken.
         head: a linear one.
         recommended: whether it is the recommended one.
     """
-    used = source.calibration.digests if source.calibration else ()
-    digests = np.array(found.digests)[rows]
-    fresh = ~np.isin(digests, used)
+    source, extraction, rows = backbone.source, backbone.extraction, backbone.rows
+    calibrated = source.calibration.digests if source.calibration else ()
+    digests = np.array(extraction.digests)[rows]
+    fresh = ~np.isin(digests, calibrated)
     folds, seed = problem.splits.folds, problem.seed
-    some = choose_sample(problem.labels, alike, fresh, folds=folds, seed=seed)
-    exact = source.float32(found.index.subset(rows[some]), digests[some].tolist())
+    some = choose_sample(problem.labels, groups.alike, fresh, folds=folds, seed=seed)
+    exact = source.float32(extraction.index.subset(rows[some]), digests[some].tolist())
     labels = problem.labels[some]
     splits = make_splits(
         labels,
         folds=folds,
         repeats=problem.splits.repeats,
         seed=seed,
-        groups=None if groups is None else groups[some],
+        groups=None if groups.numbers is None else groups.numbers[some],
     )
     agreement = measure(
-        found.maps.subset(rows[some]),
+        extraction.maps.subset(rows[some]),
         exact.maps,
         replace(problem, labels=labels, splits=splits),
         head,
         recommended=recommended,
         calibrated=int((~fresh[some]).sum()),
     )
-    info = found.info
+    info = extraction.info
     facts = agreement.to_dict(info.calibrated_on, info.speedup)
     return Int8Effect({**facts, "sentence": sentence(facts)}, exact.probe)

@@ -1,4 +1,4 @@
-"""Where a run has its feature maps from: the store, or the backbone in float32 or int8."""
+"""Where a run gets its feature maps: from the store, or from the backbone in float32 or int8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
 from headfit.images.index import TEST, ImageIndex
 from headfit.progress import Callback
-from headfit.runs.options import Options, Place
+from headfit.runs.grid import GridPoint
+from headfit.runs.options import Options
 from headfit.util.cache import FEATURES
 
 SEPARATOR = ":"
@@ -49,21 +50,21 @@ class MapSource:
     @classmethod
     def of(
         cls,
-        place: Place,
+        point: GridPoint,
         options: Options,
         callback: Callback,
         calibration: int8.Calibration | None = None,
     ) -> MapSource:
         """Make the source of a point of the grid."""
-        contract = place.spec.contract(place.size)
-        end = place.cut, place.extra
-        return cls(place.spec, contract, place.weights, options, callback, calibration, *end)
+        contract = point.spec.contract(point.size)
+        end = point.cut, point.extra
+        return cls(point.spec, contract, point.weights, options, callback, calibration, *end)
 
     @property
     def pass_name(self) -> str:
         """Name the backbone, and its input where that is not its own."""
-        own = self.contract.width == self.spec.size
-        return self.spec.name if own else f"{self.spec.name} at {self.contract.width} px"
+        usual = self.contract.width == self.spec.size
+        return self.spec.name if usual else f"{self.spec.name} at {self.contract.width} px"
 
     @property
     def key(self) -> str:
@@ -111,10 +112,10 @@ class MapSource:
         Raises:
             DataError: if one of them has changed since.
         """
-        (found,) = maps_of([replace(self, calibration=None)], index)
-        if list(found.digests) != digests:
-            raise DataError(f"Images in '{index.root}' have changed during the run; run again.")
-        return found
+        (extraction,) = maps_of([replace(self, calibration=None)], index)
+        if list(extraction.digests) != digests:
+            raise DataError(f"Images in '{index.root}' changed during the run. Run it again.")
+        return extraction
 
 
 def maps_of(
@@ -143,7 +144,7 @@ def maps_of(
     damaged = sum(len(store.damaged) for store in stores)
     if damaged:
         first.callback.on_message(
-            f"{damaged} damaged blocks in the feature store are computed anew."
+            f"{damaged} blocks of the feature store are damaged and are computed again."
         )
 
     def opening() -> Joint:
@@ -194,21 +195,21 @@ def names(sources: Sequence[MapSource]) -> list[str]:
     ]
     backbones, *others = zip(*places, strict=True)
     # backbones that each have their own size need no other word
-    told = [backbones] if len(set(backbones)) == len(set(places)) else []
-    told = told or [column for column in (backbones, *others) if len(set(column)) > 1]
-    return [SEPARATOR.join(words) for words in zip(*told, strict=True)]
+    columns = [backbones] if len(set(backbones)) == len(set(places)) else []
+    columns = columns or [column for column in (backbones, *others) if len(set(column)) > 1]
+    return [SEPARATOR.join(words) for words in zip(*columns, strict=True)]
 
 
 def passes(sources: Iterable[MapSource]) -> list[list[MapSource]]:
     """Gather sources that share a pass, in the order of the first of each."""
-    found: list[list[MapSource]] = []
+    shared: list[list[MapSource]] = []
     for source in sources:
-        mates = next((each for each in found if each[0].shares_pass(source)), None)
+        mates = next((each for each in shared if each[0].shares_pass(source)), None)
         if mates is None:
-            found.append([source])
+            shared.append([source])
         else:
             mates.append(source)
-    return found
+    return shared
 
 
 def calibration(index: ImageIndex, options: Options) -> int8.Calibration | None:

@@ -1,7 +1,9 @@
-"""Settings of a comparison, and their checks."""
+"""The settings of a comparison, and their checks."""
 
 from __future__ import annotations
 
+import operator
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +11,17 @@ from typing import Any
 
 from headfit.backbones import catalog
 from headfit.backbones.engines.engine import ENGINES, FLOAT32, INT8, PRECISIONS
-from headfit.backbones.engines.interface import JOIN, MULTI, OWN_END, is_joined
 from headfit.backbones.graphs import int8
-from headfit.backbones.weights import IMAGENET, check_weights
+from headfit.backbones.weights import IMAGENET
 from headfit.errors import UsageError
 from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
 from headfit.model.metadata import kept_path
+from headfit.runs.grid import GridPoint, grid
 from headfit.study.comparison.compare import check_rope
+
+HeadLike = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Protocol:
 
     Attributes:
         repeats: how often the folds are drawn.
-        folds: of the cross-validation, where the classes have enough images.
+        folds: number of folds, where the classes have enough images.
         quick: one trial instead of three for heads trained by gradient descent.
     """
 
@@ -40,67 +44,31 @@ PROTOCOLS = {
     "standard": Protocol(5, 10),
     "thorough": Protocol(10, 10),
 }
-LEAST_FOLDS = 3
+MIN_FOLDS = 3  # one to test on, one to choose settings on, one to train on
+MAX_SEED = 2**32 - 1
 LONGEST_NAME = 200  # of a file, so that it can be written anywhere
-
-
-@dataclass(frozen=True)
-class Place:
-    """One point of the grid of a comparison: where feature maps come from.
-
-    Attributes:
-        spec: the backbone.
-        weights: ``"imagenet"``, ``"random"`` or a path.
-        size: side of the input in pixels; the backbone's own if None.
-        cut: the layer that it ends at; empty for its own end.
-        extra: whether it is there for heads on several layers only.
-    """
-
-    spec: catalog.BackboneSpec
-    weights: str
-    size: int | None = None
-    cut: str = ""
-    extra: bool = False
+_CHOICES = {
+    "protocol": tuple(PROTOCOLS),
+    "engine": ENGINES,
+    "precision": PRECISIONS,
+    "feature_dtype": DTYPES,
+}
+_LISTS = ("backbone", "heads", "keep", "weights", "size", "cut")
+_INTEGERS = ("folds", "repeats", "seed")
+_SWITCHES = ("near_duplicates", "where", "curve")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of a comparison, checked.
+    """The settings of :func:`headfit.compare`, which documents each of them.
 
-    Attributes:
-        backbone: any spelling of its name, or an own model: a ``.keras`` or ``.h5`` file,
-            ``module:function`` or ``hub:preset``; several, separated by commas, are compared.
-        heads: chains, ``module:function``, a ``.keras`` file, or callables; those of the default
-            that do not suit the maps are left out, said aloud.
-        keep: names of heads that become models beside the recommended one, on its backbone, in a
-            list or separated by commas; they must be among those compared.
-        weights: ``"imagenet"``, ``"random"`` or a path; one for all backbones, or one for each.
-        preprocessing: of the pixels for an own model: ``"none"``, ``"tf"``, ``"caffe"`` or
-            ``"torch"``; what the model brings, else none, if None.
-        size: side of the input in pixels, the backbone's own if None; several, as a list or
-            separated by commas, are compared.
-        cut: layer that the backbone ends at, its own end if None; several, as a list or separated
-            by commas, are compared, ``a+b`` joins two, ``end`` is its own end among others.
-        protocol: ``"quick"`` (1×5 folds), ``"standard"`` (5×10) or ``"thorough"`` (10×10).
-        folds: of the cross-validation; the protocol's if None, or fewer where a class has too few
-            images.
-        repeats: how often the folds are drawn; the protocol's if None.
-        seed: of folds, first weights and batches.
-        rope: a difference that does not matter, as a fraction of balanced accuracy.
-        groups: a CSV file (path, group), or a regular expression on the path, that says which
-            images belong together.
-        near_duplicates: whether near-duplicates are found, and kept in one fold.
-        where: whether it is measured how much position matters.
-        curve: whether learning curves are measured.
-        engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
-        precision: of the backbone's arithmetic, ``"float32"`` or ``"int8"``.
-        feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
+    A test holds that names, types and defaults are the same there.
     """
 
-    backbone: str = catalog.DEFAULT
-    heads: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None
+    backbone: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = catalog.DEFAULT
+    heads: HeadLike | Iterable[HeadLike] | None = None
     keep: str | Iterable[str] | None = None
-    weights: str = IMAGENET
+    weights: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = IMAGENET
     preprocessing: str | None = None
     size: int | str | Iterable[int] | None = None
     cut: str | Iterable[str] | None = None
@@ -109,7 +77,7 @@ class Options:
     repeats: int | None = None
     seed: int = 0
     rope: float = 0.01
-    groups: str | None = None
+    groups: str | os.PathLike[str] | None = None
     near_duplicates: bool = True
     where: bool = True
     curve: bool = True
@@ -117,61 +85,68 @@ class Options:
     precision: str = FLOAT32
     feature_dtype: str = "float16"
 
+    def __post_init__(self) -> None:
+        for name in _LISTS:  # an iterator could be read only once
+            value = getattr(self, name)
+            if isinstance(value, Iterable) and not (isinstance(value, str) or callable(value)):
+                object.__setattr__(self, name, tuple(value))
+        # numpy's integers would not go into JSON, nor would a Path
+        for name in _INTEGERS:
+            value = getattr(self, name)
+            if hasattr(value, "__index__") and not isinstance(value, bool):
+                object.__setattr__(self, name, operator.index(value))
+        if isinstance(self.groups, os.PathLike):
+            object.__setattr__(self, "groups", os.fspath(self.groups))
+
     @property
     def rounds(self) -> int:
-        """Repeats in force."""
+        """How often the folds are drawn."""
         return PROTOCOLS[self.protocol].repeats if self.repeats is None else self.repeats
 
     @property
-    def most_folds(self) -> int:
-        """Folds, where the classes have enough images for as many."""
+    def max_folds(self) -> int:
+        """Number of folds, where the classes have enough images."""
         return PROTOCOLS[self.protocol].folds if self.folds is None else self.folds
 
     @property
-    def least_folds(self) -> int:
-        """Images that each class must have."""
-        return LEAST_FOLDS if self.folds is None else self.folds
+    def min_folds(self) -> int:
+        """The fewest folds that will do, and images that each class must have."""
+        return MIN_FOLDS if self.folds is None else self.folds
 
     @property
     def quick(self) -> bool:
         """Whether heads trained by gradient descent get one trial."""
         return PROTOCOLS[self.protocol].quick
 
-    def check(self) -> tuple[list[Place], list[Head]]:
+    def check(self) -> tuple[list[GridPoint], list[Head]]:
         """Refuse what cannot work, before anything is done.
 
         Returns:
             Every backbone at every size and cut, and the heads.
 
         Raises:
-            UsageError: names the option, what was found and what is expected.
+            UsageError: names the argument, the value received and what is expected.
         """
-        if self.protocol not in PROTOCOLS:
-            raise UsageError(f"--protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}.")
+        self._check_choices()
+        self._check_integers()
         heads = parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
-        places = self._places(heads)
-        self.kept(heads)
+        points = grid(self.backbone, self.weights, self.preprocessing, self.size, self.cut, heads)
+        self.heads_to_keep(heads)
+        if isinstance(self.rope, bool) or not isinstance(self.rope, int | float):
+            raise UsageError.invalid("rope", self.rope, "a number between 0 and 1")
         check_rope(self.rope)
-        if self.most_folds < LEAST_FOLDS:
-            raise UsageError(
-                f"--folds {self.folds} is too small: it must be at least 3, one to test on, one to "
-                f"choose settings on, one to train on."
-            )
-        if self.rounds < 1:
-            raise UsageError(f"--repeats {self.repeats} is too small: it must be at least 1.")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"--seed {self.seed} must be from 0 to {2**32 - 1}.")
-        if self.engine not in ENGINES:
-            raise UsageError(f"--engine '{self.engine}' is none of {', '.join(ENGINES)}.")
-        self._check_precision()
-        if self.feature_dtype not in DTYPES:
-            raise UsageError(
-                f"--feature-dtype '{self.feature_dtype}' is none of {', '.join(DTYPES)}."
-            )
-        return places, heads
+        if not (self.groups is None or (isinstance(self.groups, str) and self.groups)):
+            expected = "the path of a CSV file, or a regular expression on image paths"
+            raise UsageError.invalid("groups", self.groups, expected)
+        if self.precision == INT8:
+            if self.engine == "keras":
+                remedy = "8-bit integers run on OpenVINO only."
+                raise UsageError.invalid("engine", "keras", "'auto' or 'openvino'", remedy)
+            int8.check_installed()
+        return points, heads
 
-    def kept(self, heads: Sequence[Head]) -> list[str]:
-        """Give the names of the heads to keep.
+    def heads_to_keep(self, heads: Sequence[Head]) -> list[str]:
+        """Give the names of the heads that become models beside the recommended one.
 
         Args:
             heads: all that are compared.
@@ -182,92 +157,41 @@ class Options:
         if self.keep is None:
             return []
         names = [head.name for head in parse_heads(self.keep)]
-        known = [head.name for head in heads]
+        compared = [head.name for head in heads]
         for name in names:
-            if name not in known:
-                raise UsageError(
-                    f"--keep names {name}, which is not compared: add it to --heads, or choose of "
-                    f"{', '.join(known)}."
+            if name not in compared:
+                raise UsageError.invalid(
+                    "keep",
+                    self.keep,
+                    f"heads that are compared: {', '.join(compared)}",
+                    f"Add {name} to `heads`.",
                 )
             if len(kept_path(Path(), name).name) > LONGEST_NAME:
-                raise UsageError(
-                    f"--keep names {name}, which is too long for the name of a file. Give the head "
-                    f"a shorter name, as a function of your own."
+                raise UsageError.invalid(
+                    "keep",
+                    self.keep,
+                    f"heads with names of at most {LONGEST_NAME} characters",
+                    "Give the head a shorter name: write it as a function of your own.",
                 )
         return names
 
-    def _places(self, heads: list[Head]) -> list[Place]:
-        specs = catalog.find_all(self._backbone_names(), self.preprocessing)
-        whole = Path(self.weights).is_file()  # a path may hold a comma
-        weights = [check_weights(w) for w in ([self.weights] if whole else _parts(self.weights))]
-        if not specs or len(weights) not in (1, len(specs)):
-            raise UsageError(
-                f"--backbone names {len(specs)}, --weights {len(weights)}: give one of weights for "
-                f"all backbones, or one for each, in their order."
-            )
-        if len(set(specs)) < len(specs):
-            raise UsageError(f"--backbone '{self.backbone}' names one twice: leave one out.")
-        if len({spec.name for spec in specs}) < len(specs):
-            raise UsageError(
-                f"--backbone '{self.backbone}' holds two of one name, which could not be told "
-                f"apart: rename one of the files."
-            )
-        weights = weights if len(weights) > 1 else weights * len(specs)
-        each = [(spec, check_weights(w, spec)) for spec, w in zip(specs, weights, strict=True)]
-        sizes, cuts = self._sizes(), self._cuts()
-        ends = [(cut, False) for cut in cuts if not all(h.pooling.several_layers for h in heads)]
-        if any(h.pooling.several_layers for h in heads) and not any(map(is_joined, cuts)):
-            joined = JOIN.join(cut or OWN_END for cut in cuts) if len(cuts) > 1 else MULTI
-            ends.append((joined, True))
-        elif not ends:
-            ends = [(cut, False) for cut in cuts if is_joined(cut)]
-        places = [
-            Place(spec, w, size, cut, extra)
-            for spec, w in each
-            for size in sizes
-            for cut, extra in ends
-        ]
-        for place in places:
-            place.spec.contract(place.size)
-        return places
+    def _check_choices(self) -> None:
+        for name, valid in _CHOICES.items():
+            if (value := getattr(self, name)) not in valid:
+                raise UsageError.invalid(name, value, f"one of {', '.join(valid)}")
+        for name in _SWITCHES:
+            if not isinstance(value := getattr(self, name), bool):
+                raise UsageError.invalid(name, value, "True or False")
 
-    def _backbone_names(self) -> list[str]:
-        whole = Path(self.backbone).is_file()  # a path may hold a comma
-        return [self.backbone] if whole else _parts(self.backbone)
-
-    def _sizes(self) -> list[int | None]:
-        if self.size is None:
-            return [None]
-        given = [self.size] if isinstance(self.size, int) else self.size
-        texts = _parts(given) if isinstance(given, str) else [str(each) for each in given]
-        if not texts or not all(text.isascii() and text.isdigit() for text in texts):
-            raise UsageError(
-                f"--size '{self.size}' is no list of sizes in pixels. For example 224, or "
-                f"96,160,224."
-            )
-        return list(dict.fromkeys(map(int, texts)))
-
-    def _cuts(self) -> list[str]:
-        if self.cut is None:
-            return [""]
-        texts = _parts(self.cut) if isinstance(self.cut, str) else list(self.cut)
-        if not texts or not all(all(text.split(JOIN)) for text in texts):
-            raise UsageError(
-                f"--cut '{self.cut}' is no list of layers. For example block4_pool, or "
-                f"block3_pool,block5_pool, or block3_pool+block5_pool for both joined."
-            )
-        return list(dict.fromkeys("" if text == OWN_END else text for text in texts))
-
-    def _check_precision(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"--precision '{self.precision}' is none of {', '.join(PRECISIONS)}.")
-        if self.precision == INT8 and self.engine == "keras":
-            raise UsageError(
-                "--precision int8 runs on OpenVINO only: leave out --engine keras, or int8."
-            )
-        if self.precision == INT8:
-            int8.check_installed()
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    def _check_integers(self) -> None:
+        """Check folds, repeats and seed; None stands for the protocol's."""
+        bounds = {"folds": MIN_FOLDS, "repeats": 1, "seed": 0}
+        for name, least in bounds.items():
+            value = getattr(self, name)
+            if value is None and name != "seed":
+                continue
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or value < least:
+                raise UsageError.invalid(name, value, f"an integer of at least {least}")
+        if self.seed > MAX_SEED:
+            raise UsageError.invalid("seed", self.seed, f"an integer of at most {MAX_SEED}")

@@ -1,4 +1,4 @@
-"""What is measured beside scores: how much position matters, and what more images bring."""
+"""What is measured beside scores: how much position matters, and what more images would bring."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.progress import Callback, Progress
+from headfit.report.text import learning_curve as learning_text
 from headfit.report.text import position as text
-from headfit.report.text.learning_curve import in_words, sentence
-from headfit.runs.candidates import Entry
-from headfit.runs.contrasts import Seen, looks
-from headfit.runs.shift import measure_shifts, sample
+from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.example_images import FoldModels, explain_examples
+from headfit.runs.shift import choose_images, measure_shifts
 from headfit.study.comparison.contrast import FLATTEN, GAP
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.learning_curve.curve import learning_curve
@@ -25,69 +25,87 @@ from headfit.study.position.spectrum import spectrum
 
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
-# to be raised with every change of what is kept
+# raise it with every change of what is stored
 WHERE_FORMAT = 4
 
 
 def where_matters(
-    entry: Entry, problem: Problem, verdict: Verdict, callback: Callback
+    backbone: CandidateBackbone, problem: Problem, verdict: Verdict, callback: Callback
 ) -> dict[str, Any] | None:
-    """Measure how much it matters where things are, on the folds of the first repeat.
+    """Measure how much position matters, on the folds of the first repeat.
 
     Args:
-        entry: the backbone, with its heads trained.
+        backbone: with its heads trained.
         problem: labels and folds.
-        verdict: on the heads of this backbone; what is said of position follows it.
+        verdict: on the heads of this backbone; the sentence on position agrees with it.
         callback: is told the progress.
 
     Returns:
         Plain data with a ``sentence``; None if gap or flatten was not compared.
     """
-    gap, flatten = entry.fit_of(GAP), entry.fit_of(FLATTEN)
+    gap, flatten = backbone.fit_of(GAP), backbone.fit_of(FLATTEN)
     if gap is None or flatten is None:
         return None
-    ledger = entry.ledger(problem)
-    given = [WHERE_FORMAT, MOST_IMAGES]
-    known = ledger.facts("where", given)
-    if known is None:
-        callback.on_stage_begin("How much does where matter?", 1)
-        known = _measure_where(_Part.of(entry, problem, gap, flatten), entry, callback)
-        if known["shift"] is not None:  # else it may be had the next time
-            ledger.store_facts("where", given, known)
-    words = text.sentence(known, verdict.to_dict(), len(entry.rows))
-    if known["shift"] is not None:
-        shift = {**known["shift"], "sentence": text.shift(known["shift"]["curves"])}
-        known = {**known, "shift": shift}
-    return {**_named(known, entry, problem), "sentence": words}
+    ledger = backbone.ledger(problem)
+    key = [WHERE_FORMAT, MOST_IMAGES]
+    where = ledger.facts("where", key)
+    if where is None:
+        callback.on_stage_begin("How much does position matter?", 1)
+        part = _Part.of(backbone, problem, gap, flatten)
+        where = _measure_where(part, backbone, callback)
+        if where["shift"] is not None:  # else it may be possible the next time
+            ledger.store_facts("where", key, where)
+    # sentences are written now, whatever was stored
+    sentence = text.sentence(where, verdict.to_dict(), len(backbone.rows))
+    if (shift := where["shift"]) is not None:
+        where = {**where, "shift": {**shift, "sentence": text.shift(shift["curves"])}}
+    return {**_named(where, backbone, problem), "sentence": sentence}
 
 
 def learning(
-    entry: Entry, problem: Problem, groups: np.ndarray | None, callback: Callback
+    backbone: CandidateBackbone, problem: Problem, groups: np.ndarray | None, callback: Callback
 ) -> dict[str, Any] | None:
-    """Measure scores against the number of images, for gap and flatten, and what more would bring.
+    """Measure scores against the number of images, for gap and flatten, and forecast more.
 
     Args:
-        entry: the backbone, with its heads trained.
+        backbone: with its heads trained.
         problem: labels and folds.
-        groups: int (n,), images that belong together; None if there are none.
+        groups: int (n,), equal for images that belong together; None if there are none.
         callback: is told the progress.
 
     Returns:
         Plain data with a ``sentence``; None if neither gap nor flatten was compared.
     """
-    fits = [fit for fit in map(entry.fit_of, (GAP, FLATTEN)) if fit is not None]
+    fits = [fit for fit in map(backbone.fit_of, (GAP, FLATTEN)) if fit is not None]
     if not fits:
         return None
-    ledger = entry.ledger(problem)
-    given = [[fit.head.name, fit.final] for fit in fits]
-    known = ledger.facts("curve", given)
-    if known is None:
+    ledger = backbone.ledger(problem)
+    key = [[fit.head.name, fit.final] for fit in fits]
+    curve = ledger.facts("curve", key)
+    if curve is None:
         callback.on_stage_begin("Learning curve", 1)
         heads = [(fit.head, fit.final["penalty"], fit.final["shape"]) for fit in fits]
-        progress = Progress(callback.on_progress)
-        known = in_words(learning_curve(heads, entry.pooled, problem, groups, progress))
-        ledger.store_facts("curve", given, known)
-    return {**known, "sentence": sentence(known)}  # the words of today, whatever was stored
+        measured = learning_curve(
+            heads, backbone.pooled, problem, groups, Progress(callback.on_progress)
+        )
+        curve = learning_text.in_words(measured)
+        ledger.store_facts("curve", key, curve)
+    return {**curve, "sentence": learning_text.sentence(curve)}
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """A head on the folds of one repeat.
+
+    Attributes:
+        fit: its cross-validation on all images.
+        probabilities: float64 (m, K), each image by the model that did not see it.
+        choices: the settings of each fold.
+    """
+
+    fit: CrossValidation
+    probabilities: np.ndarray
+    choices: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -98,79 +116,85 @@ class _Part:
         rows: int (m,), which of the training images.
         pooled: their features.
         problem: their labels and folds.
-        found: by head, the head's cross-validation, its out-of-fold probabilities (m, K) and the
-            settings of each fold.
+        heads: gap and flatten, by name.
     """
 
     rows: np.ndarray
     pooled: PooledFeatures
     problem: Problem
-    found: dict[str, tuple[CrossValidation, np.ndarray, list[dict[str, Any]]]]
+    heads: dict[str, _HeldOut]
 
     @classmethod
     def of(
-        cls, entry: Entry, problem: Problem, gap: CrossValidation, flatten: CrossValidation
+        cls,
+        backbone: CandidateBackbone,
+        problem: Problem,
+        gap: CrossValidation,
+        flatten: CrossValidation,
     ) -> _Part:
         """Take all images, or some of them with the folds that they are in."""
-        n, both = len(problem.labels), {GAP: gap, FLATTEN: flatten}
+        n, fits = len(problem.labels), {GAP: gap, FLATTEN: flatten}
         if n <= MOST_IMAGES:
-            found = {name: (f, f.probabilities[0], f.choices) for name, f in both.items()}
-            return cls(np.arange(n), entry.pooled, problem, found)
+            heads = {k: _HeldOut(fit, fit.probabilities[0], fit.choices) for k, fit in fits.items()}
+            return cls(np.arange(n), backbone.pooled, problem, heads)
         rng = np.random.default_rng([problem.seed, 6])
         rows = np.sort(rng.permutation(n)[:MOST_IMAGES])
         splits = problem.splits
         fewer = replace(splits, repeats=1, assignment=splits.assignment[:1, rows])
         part = replace(problem, labels=problem.labels[rows], splits=fewer)
-        poolings = tuple(f.head.pooling for f in both.values())
-        pooled = PooledFeatures(entry.pooled.maps.subset(rows), poolings)
-        found = {}
-        for name, fit in both.items():
+        poolings = tuple(fit.head.pooling for fit in fits.values())
+        pooled = PooledFeatures(backbone.pooled.maps.subset(rows), poolings)
+        heads = {}
+        for name, fit in fits.items():
             outcome = Exact(fit.head, pooled).cross_validate(part)
-            found[name] = (fit, outcome.probabilities[0], outcome.choices)
-        return cls(rows, pooled, part, found)
+            heads[name] = _HeldOut(fit, outcome.probabilities[0], outcome.choices)
+        return cls(rows, pooled, part, heads)
 
-    def models(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Write the models of the folds as weights of the features."""
-        fit, _, choices = self.found[name]
-        return Exact(fit.head, self.pooled).fold_models(self.problem, choices)
+    def models(self) -> dict[str, FoldModels]:
+        """Give the models of the folds as weights of the features."""
+        models = {}
+        for name, held_out in self.heads.items():
+            head = held_out.fit.head
+            weights = Exact(head, self.pooled).fold_models(self.problem, held_out.choices)
+            models[name] = FoldModels(head, held_out.probabilities, *weights)
+        return models
 
 
-def _measure_where(part: _Part, entry: Entry, callback: Callback) -> dict[str, Any]:
-    problem = part.problem
-    ends = {1.0: part.found[GAP][1], 0.0: part.found[FLATTEN][1]}
-    curve = spectrum(part.pooled, problem, ends, Progress(callback.on_progress).span(0.0, 0.7))
-    models = {name: part.models(name) for name in (GAP, FLATTEN)}
-    use = position_use(part.pooled.maps, problem, *models[FLATTEN], seed=problem.seed)
-    callback.on_progress(0.85)
+def _measure_where(part: _Part, backbone: CandidateBackbone, callback: Callback) -> dict[str, Any]:
+    problem, progress = part.problem, Progress(callback.on_progress)
+    ends = {1.0: part.heads[GAP].probabilities, 0.0: part.heads[FLATTEN].probabilities}
+    curve = spectrum(part.pooled, problem, ends, progress.span(0.0, 0.7))
+    models = part.models()
+    flatten = models[FLATTEN]
+    use = position_use(
+        part.pooled.maps, problem, flatten.kernels, flatten.biases, seed=problem.seed
+    )
+    progress(0.85)
     return {
         "images": len(part.rows),
         "spectrum": curve.to_dict(),
         **use.to_dict(curve.balanced_accuracy[0]),
-        "shift": _shift(part, entry, models, callback),
-        "looks": _looks(part, models),
+        "shift": _shift(part, backbone, models, callback, progress.span(0.85, 1.0)),
+        "looks": _examples(part, models),
     }
 
 
-def _looks(part: _Part, models: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, Any]]:
+def _examples(part: _Part, models: dict[str, FoldModels]) -> list[dict[str, Any]]:
     """Explain some images; none where the map has one position."""
     if part.pooled.maps.shape[1:3] == (1, 1):
         return []
     problem = part.problem
-    seen = {
-        name: Seen(fit.head, probabilities, *models[name])
-        for name, (fit, probabilities, _) in part.found.items()
-    }
     folds = problem.splits.assignment[0]
-    found = looks(seen, part.pooled.maps, problem.labels, folds, problem.seed)
-    return [{**each, "row": int(part.rows[each["row"]])} for each in found]
+    examples = explain_examples(models, part.pooled.maps, problem.labels, folds, problem.seed)
+    return [{**each, "row": int(part.rows[each["row"]])} for each in examples]
 
 
-def _named(found: dict[str, Any], entry: Entry, problem: Problem) -> dict[str, Any]:
-    """Name images and classes; what is kept has numbers, since folders may be renamed."""
-    index = entry.found.index
-    named = [
+def _named(where: dict[str, Any], backbone: CandidateBackbone, problem: Problem) -> dict[str, Any]:
+    """Name images and classes; what is stored has numbers, since folders may be renamed."""
+    index = backbone.extraction.index
+    looks = [
         {
-            "path": index.paths[entry.rows[each["row"]]],
+            "path": index.paths[backbone.rows[each["row"]]],
             "label": index.classes[problem.labels[each["row"]]],
             "kind": each["kind"],
             "class": index.classes[each["class"]],
@@ -179,26 +203,26 @@ def _named(found: dict[str, Any], entry: Entry, problem: Problem) -> dict[str, A
                 for name, one in each["heads"].items()
             },
         }
-        for each in found["looks"]
+        for each in where["looks"]
     ]
-    return {**found, "looks": named}
+    return {**where, "looks": looks}
 
 
 def _shift(
     part: _Part,
-    entry: Entry,
-    models: dict[str, tuple[np.ndarray, np.ndarray]],
+    backbone: CandidateBackbone,
+    models: dict[str, FoldModels],
     callback: Callback,
+    progress: Progress,
 ) -> dict[str, Any] | None:
-    """Move some images; None, said aloud, where the backbone or an image is not to be had now."""
-    some = sample(part.problem.labels, part.problem.seed)
-    index = entry.found.index.subset(entry.rows[part.rows[some]])
+    """Move some images; None, with a message, where the backbone or an image cannot be used now."""
+    some = choose_images(part.problem.labels, part.problem.seed)
+    index = backbone.extraction.index.subset(backbone.rows[part.rows[some]])
     folds = part.problem.splits.assignment[0, some]
-    progress = Progress(callback.on_progress).span(0.85, 1.0)
     try:
-        curves = measure_shifts(entry.source, index, folds, models, progress)
+        curves = measure_shifts(backbone.source, index, folds, models, progress)
     except (EngineError, WeightsError, ImageError) as error:
-        callback.on_message(f"What moving the image changes was not measured: {error}")
+        callback.on_message(f"The effect of moving the image was not measured: {error}")
         return None
     return {
         "images": len(some),

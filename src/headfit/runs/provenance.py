@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from importlib.metadata import version
 from typing import Any
 
@@ -13,25 +12,33 @@ from headfit.fitting.descent.budget import Schedule, trials_for
 from headfit.fitting.problem import PENALTIES, Problem
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
-from headfit.runs.candidates import Entry
+from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.options import Options
 from headfit.util import digests
+from headfit.util.command_line import command_line
 
+REPEATED = (
+    *("seed", "rope", "engine", "precision", "feature_dtype", "groups"),
+    *("near_duplicates", "where", "curve"),
+)
 PACKAGES = ("headfit", "keras", "jax", "openvino", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 def settings(
-    options: Options, entries: list[Entry], home: Entry, problem: Problem
+    options: Options,
+    backbones: list[CandidateBackbone],
+    chosen: CandidateBackbone,
+    problem: Problem,
 ) -> dict[str, Any]:
     """Give every setting of a run.
 
     Args:
-        options: as they were given.
-        entries: the backbones compared.
-        home: that of the recommended head.
+        options: of the run.
+        backbones: all that were compared.
+        chosen: that of the recommended head.
         problem: labels and folds.
     """
-    heads = list({fit.head.name: fit.head for entry in entries for fit in entry.fits}.values())
+    heads = list({fit.head.name: fit.head for each in backbones for fit in each.fits}.values())
     splits = problem.splits
     return {
         "protocol": options.protocol,
@@ -43,15 +50,15 @@ def settings(
         "near_duplicates": options.near_duplicates,
         "where": options.where,
         "curve": options.curve,
-        "backbone": home.source.spec.name,
-        "cut": JOIN.join(home.found.info.layers) or home.source.cut or None,
-        "backbones": list(dict.fromkeys(entry.name for entry in entries)),
-        "weights": home.source.weights,
+        "backbone": chosen.source.spec.name,
+        "cut": JOIN.join(chosen.extraction.info.layers) or chosen.source.cut or None,
+        "backbones": list(dict.fromkeys(each.name for each in backbones)),
+        "weights": chosen.source.weights,
         "preprocessing": options.preprocessing,
         "heads": [head.name for head in heads],
-        "keep": options.kept(heads),
-        "contract": home.source.contract.to_dict(),
-        "engine": home.found.info.to_dict(),
+        "keep": options.heads_to_keep(heads),
+        "contract": chosen.source.contract.to_dict(),
+        "engine": chosen.extraction.info.to_dict(),
         "precision": options.precision,
         "feature_dtype": options.feature_dtype,
         "penalties": list(PENALTIES),
@@ -67,42 +74,41 @@ def settings(
         "versions": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": command(options, entries, heads, splits.folds),
+        "command": command(options, backbones, heads, splits.folds),
     }
 
 
-def command(options: Options, entries: list[Entry], heads: list[Head], folds: int) -> str:
-    """Write the command line that repeats the run, every choice spelt out."""
-    sources = [entry.source for entry in entries]
-    words = ["headfit", "compare", str(entries[0].found.index.root)]
+def command(
+    options: Options, backbones: list[CandidateBackbone], heads: list[Head], folds: int
+) -> str:
+    """Write the command line that repeats the run, with every setting."""
+    sources = [each.source for each in backbones]
     weights = {source.spec.argument: source.weights for source in sources}
     same = len(set(weights.values())) == 1
-    words += ["--backbone", ",".join(weights), "--weights"]
-    words += [sources[0].weights if same else ",".join(weights.values())]
-    words += ["--preprocessing", options.preprocessing] if options.preprocessing else []
     widths = list(dict.fromkeys(source.contract.width for source in sources))
-    if len(widths) == 1 or options.size is not None:
-        words += ["--size", ",".join(map(str, widths))]
     cuts = list(dict.fromkeys(s.cut or OWN_END for s in sources if not s.extra))
-    words += [] if cuts in ([], [OWN_END]) else ["--cut", ",".join(cuts)]
-    words += ["--heads", ",".join(head.name for head in heads), "--protocol", options.protocol]
-    kept = options.kept(heads)
-    words += ["--keep", ",".join(kept)] if kept else []
-    words += ["--folds", str(folds), "--repeats", str(options.rounds)]
-    words += ["--seed", str(options.seed), "--rope", str(options.rope), "--engine", options.engine]
-    words += ["--precision", options.precision, "--feature-dtype", options.feature_dtype]
-    words += ["--groups", options.groups] if options.groups is not None else []
-    switches = {"near-duplicates": options.near_duplicates, "where": options.where}
-    switches["curve"] = options.curve
-    return shlex.join(words + [f"--no-{name}" for name, on in switches.items() if not on])
+    settings = {
+        "backbone": list(weights),
+        "weights": sources[0].weights if same else list(weights.values()),
+        "preprocessing": options.preprocessing,
+        "size": widths if len(widths) == 1 or options.size is not None else None,
+        "cut": None if cuts in ([], [OWN_END]) else cuts,
+        "heads": [head.name for head in heads],
+        "protocol": options.protocol,
+        "keep": options.heads_to_keep(heads) or None,
+        "folds": folds,
+        "repeats": options.rounds,
+        **{name: getattr(options, name) for name in REPEATED},
+    }
+    return command_line("compare", str(backbones[0].extraction.index.root), settings)
 
 
-def fingerprint(found: Extraction, contract: Contract) -> dict[str, str]:
+def fingerprint(extraction: Extraction, contract: Contract) -> dict[str, str]:
     """Digest the data (names, labels, splits and bytes), the weights and the preprocessing."""
-    index = found.index
-    rows = zip(index.paths, index.labels.tolist(), index.splits, found.digests, strict=True)
+    index = extraction.index
+    rows = zip(index.paths, index.labels.tolist(), index.splits, extraction.digests, strict=True)
     return {
         "data": digests.of_data([list(index.classes), sorted(rows)]),
-        "weights": found.info.weights_digest,
+        "weights": extraction.info.weights_digest,
         "preprocessing": digests.of_data(contract.to_dict()),
     }

@@ -1,4 +1,4 @@
-"""Ranks backbones: each makes one pass over the images and is judged by ridge on its averages.
+"""Ranks backbones: each makes one pass over the images and is scored by ridge on its averages.
 
 The wiring images → feature store → gap features → ridge, each image left out → standings. Feature
 maps are those that a comparison of heads uses, so ranking first costs nothing later.
@@ -8,88 +8,107 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headfit.backbones import catalog
-from headfit.backbones.weights import IMAGENET, RANDOM, check_weights
+from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.errors import DataError, EngineError, HeadfitError, UsageError, WeightsError
 from headfit.features.extract import Extraction
 from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
 from headfit.images.index import TEST, ImageIndex
-from headfit.progress import IMAGES, Callback
+from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
-from headfit.runs.grouping import Given, find_groups
+from headfit.runs.grid import GridPoint, backbones_with_weights
+from headfit.runs.grouping import UserGroups, find_groups
+from headfit.runs.images import Images, open_index
 from headfit.runs.map_source import MapSource, maps_of
-from headfit.runs.options import Options, Place
+from headfit.runs.options import Options
 from headfit.runs.ranking import Ranking
 from headfit.study.ranking.results import Failed, RankedBackbone, class_counts, describe
 from headfit.study.ranking.standings import Standing, standings
+from headfit.util.command_line import command_line
 
 SCHEMA = "headfit.ranking/1"
 MOST_ADVISED = 3
-FEWEST = 2  # of a class: one to leave out, one to know it by
+MIN_IMAGES = 2  # of a class: one to leave out, one to learn from
 
 
 def rank(
     images: ImageIndex | str | os.PathLike[str],
-    backbones: str | Iterable[str] | None = None,
+    backbones: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     *,
-    weights: str | Iterable[str] = IMAGENET,
+    weights: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = IMAGENET,
     preprocessing: str | None = None,
     size: int | None = None,
     seed: int = 0,
-    engine: str = "auto",
-    groups: str | None = None,
+    groups: str | os.PathLike[str] | None = None,
     near_duplicates: bool = True,
-    callback: Callback | None = None,
+    engine: str = "auto",
+    callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Ranking:
-    """Find out which backbone tells these classes best, by a quick test that is fair to all.
+    """Find out which backbone separates these classes best, by a quick test, the same for all.
+
+    Ridge regression on the averaged feature maps predicts each image from all others.
 
     Args:
-        images: an image folder with a sub-folder for each class, or its index.
-        backbones: names, or one text with commas; those whose weights are installed if None.
-        weights: ``"imagenet"``, ``"random"`` or a path: one for all, or one for each backbone.
-        preprocessing: of own models, as :class:`headfit.runs.options.Options` has it.
-        size: side of the input in pixels; each backbone's own if None.
-        seed: of the intervals of the differences.
-        engine: ``"auto"``, ``"openvino"`` or ``"keras"``.
-        groups: a CSV file or a regular expression that says which images belong together.
-        near_duplicates: whether near-duplicates are found, and left out together.
-        callback: is told the progress.
+        images: a folder with a sub-folder for each class, or its index.
+        backbones: names or models of your own, as a list or separated by commas. If None, those
+            whose weights are installed.
+        weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
+            for each.
+        preprocessing: of pixels for models of your own: ``"none"``, ``"tf"``, ``"caffe"`` or
+            ``"torch"``. If None, what the model brings, else none.
+        size: side of the input in pixels. If None, each backbone's own.
+        seed: random seed of the intervals of the differences.
+        groups: images that are left out together: a CSV file with the columns path and group, or
+            a regular expression on the path.
+        near_duplicates: whether near-duplicates are detected and left out together.
+        engine: what runs the backbones: ``"openvino"``, ``"keras"``, or ``"auto"`` for the first
+            that can.
+        callbacks: one or several that follow the run.
 
     Returns:
-        The ranking, best first; what could not be ranked is in it with the reason.
+        The ranking, best first, and the backbones that could not be ranked with the reason.
 
     Raises:
-        UsageError: if an argument is wrong.
-        DataError: if the images cannot answer: none, one class, one image of a class.
-        WeightsError, EngineError: if none of the backbones can run.
-        WriteError: if the feature store cannot be written.
+        UsageError: an argument is wrong.
+        DataError: the images cannot answer: none, one class, one image of a class.
+        WeightsError: none of the backbones can run, for want of weights.
+        EngineError: none of the backbones can run.
+        WriteError: the feature store cannot be written.
+
+    Example:
+
+    ```python
+    ranking = hf.rank("photos", ["efficientnet_lite0", "MobileNetV2"])
+    print(ranking.best)
+    ```
     """
-    options, callback = (
-        Options(
-            size=size, seed=seed, engine=engine, groups=groups, near_duplicates=near_duplicates
-        ),
-        callback or Callback(),
+    options = Options(
+        size=size, seed=seed, engine=engine, groups=groups, near_duplicates=near_duplicates
     )
+    if isinstance(size, bool) or not (size is None or isinstance(size, int)):
+        raise UsageError.invalid("size", size, "a number of pixels, such as 224")
     options.check()
-    names = installed() if backbones is None else _words(backbones)
+    callback = CallbackList(callbacks)
+    chosen = installed() if backbones is None else backbones
+    pairs = backbones_with_weights("backbones", chosen, weights, preprocessing)
+    twice = [label(s.name, w) for s, w in pairs if pairs.count((s, w)) > 1]
+    if twice:
+        remedy = f"Remove one {twice[0]}."
+        raise UsageError.invalid("backbones", backbones, "backbones that differ", remedy)
     sources = [
-        MapSource.of(Place(spec, checked, size), options, callback)
-        for spec, checked in _backbones(names, _words(weights), preprocessing)
+        MapSource.of(GridPoint(spec, checked, size), options, callback) for spec, checked in pairs
     ]
-    given = images.root if isinstance(images, ImageIndex) else images
-    return _Run(sources, options, callback, os.fspath(given), preprocessing).run(images)
+    return _Run(sources, options, callback, preprocessing).run(images)
 
 
 def installed() -> list[str]:
@@ -106,36 +125,37 @@ class _Run:
         sources: list[MapSource],
         options: Options,
         callback: Callback,
-        folder: str,
         preprocessing: str | None,
     ) -> None:
         self.sources, self.options = sources, options
-        self.callback, self.folder, self.preprocessing = callback, folder, preprocessing
+        self.callback, self.preprocessing = callback, preprocessing
         self.failed: list[Failed] = []
-        self.given: Given | None = None
+        self.user_groups: UserGroups | None = None
         self.together: dict[str, int] = {}  # the group of each image, by its path
         self.start = time.perf_counter()
 
-    def run(self, images: ImageIndex | str | os.PathLike[str]) -> Ranking:
+    def run(self, images: Images) -> Ranking:
         """Go through all backbones, then compare them."""
-        index = self._index(images)
-        self.given = Given.of(index, self.options)
+        index = open_index(images, self.callback, _check_classes)
+        self.user_groups = UserGroups.read(index, self.options)
         tried = [self._try(source, index) for source in self.sources]
-        measured = [found for found in tried if found is not None]
+        measured = [each for each in tried if each is not None]
         if not measured:
-            raise self._none()
+            raise self._none_ran()
         # of equally good ones the smallest is to be the best
-        measured.sort(key=lambda m: m.extraction.info.parameters)
-        judged = self._compare(measured)
+        measured.sort(key=lambda each: each.extraction.info.parameters)
+        standing = self._compare(measured)
         pairs = sorted(
-            zip(measured, judged, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
+            zip(measured, standing, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
         )
+        folder = os.fspath(images.root if isinstance(images, ImageIndex) else images)
         described = describe(pairs, self.failed)
+        equal = [each for each, standing in pairs if standing.within_noise]
         return Ranking(
             {
                 "schema": SCHEMA,
                 "sentence": sentence(described["backbones"]),
-                "next": self._next([each for each, standing in pairs if standing.within_noise]),
+                "next": self._next(folder, equal),
                 **described,
                 "settings": self._settings(),
                 "seconds": round(time.perf_counter() - self.start, 3),
@@ -154,37 +174,30 @@ class _Run:
             "versions": {name: version(name) for name in provenance.PACKAGES},
         }
 
-    def _next(self, equal: list[RankedBackbone]) -> str:
+    def _next(self, folder: str, equal: list[RankedBackbone]) -> str:
         """Write the command that compares heads on these backbones, from the same feature maps."""
         first = {each.spec.name: each for each in reversed(equal)}  # compare takes a name once
         chosen = [each for each in equal if first[each.spec.name] is each][:MOST_ADVISED]
-        weights = ",".join(each.weights for each in chosen)
+        weights = [each.weights for each in chosen]
+        engine = self.options.engine
         options = {
-            "backbone": ",".join(each.spec.argument for each in chosen),
-            "weights": None if {each.weights for each in chosen} == {IMAGENET} else weights,
+            "backbone": [each.spec.argument for each in chosen],
+            "weights": None if set(weights) == {IMAGENET} else weights,
             "size": self.options.size,
             "preprocessing": self.preprocessing,
-            "engine": None if self.options.engine == Options.engine else self.options.engine,
+            "engine": None if engine == Options.engine else engine,
         }
-        words = [(f"--{name}", str(value)) for name, value in options.items() if value is not None]
-        return shlex.join(["headfit", "compare", self.folder, *(w for pair in words for w in pair)])
-
-    def _index(self, images: ImageIndex | str | os.PathLike[str]) -> ImageIndex:
-        self.callback.on_stage_begin("Looking for images", 1)
-        index = images if isinstance(images, ImageIndex) else ImageIndex.from_directory(images)
-        _check_classes(index)
-        self.callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
-        return index
+        return command_line("compare", folder, options)
 
     def _try(self, source: MapSource, index: ImageIndex) -> RankedBackbone | None:
-        """Measure one backbone; if it cannot run, note why."""
+        """Measure one backbone; note why if it cannot run."""
         name = label(source.spec.name, source.weights)
         self.callback.on_stage_begin(name, len(index), IMAGES)
         for note in source.spec.notes:
             self.callback.on_message(note)
         if source.weights == RANDOM:
             self.callback.on_message(
-                f"WARNING: {source.spec.name} has RANDOM weights: its figures say nothing about a "
+                f"WARNING: {source.spec.name} has RANDOM weights: its scores say nothing about a "
                 f"pretrained backbone."
             )
         try:
@@ -197,47 +210,40 @@ class _Run:
     def _measure(self, source: MapSource, index: ImageIndex) -> RankedBackbone:
         """Bring the maps of all images into the store, and predict each by all others."""
         start = time.perf_counter()
-        (found,) = maps_of([source], index)
-        _check_classes(found.index)
-        rows = _used(found.index)
+        (extraction,) = maps_of([source], index)
+        _check_classes(extraction.index)
+        rows = _training_rows(extraction.index)
         self.callback.on_progress(len(index), "leaving out each image in turn")
         left_out = leave_out(
-            PooledFeatures(found.maps.subset(rows), (GAP,)).features(GAP, None),
-            found.index.labels[rows],
-            len(found.index.classes),
-            groups=self._groups(found, rows),
+            PooledFeatures(extraction.maps.subset(rows), (GAP,)).features(GAP, None),
+            extraction.index.labels[rows],
+            len(extraction.index.classes),
+            groups=self._groups(extraction, rows),
         )
         name = label(source.spec.name, source.weights)
-        measured = RankedBackbone(
-            source.spec,
-            source.weights,
-            source.contract,
-            found,
-            rows,
-            left_out,
-            time.perf_counter() - start,
-        )
-        if found.computed == 0:
-            self.callback.on_message(f"All {found.cached} maps of {name} were in the store.")
+        seconds = time.perf_counter() - start
+        if extraction.computed == 0:
+            self.callback.on_message(f"All {extraction.cached} maps of {name} were in the store.")
         if left_out.at_edge:
             self.callback.on_message(
                 f"{name}: penalty {left_out.penalty:.2g} is at the edge of those tried."
             )
-        return measured
+        return RankedBackbone(
+            source.spec, source.weights, source.contract, extraction, rows, left_out, seconds
+        )
 
-    def _groups(self, found: Extraction, rows: np.ndarray) -> np.ndarray:
+    def _groups(self, extraction: Extraction, rows: np.ndarray) -> np.ndarray:
         """Number the images that are left out together: the same for all backbones, int (n,)."""
-        paths = [found.index.paths[row] for row in rows]
+        paths = [extraction.index.paths[row] for row in rows]
         if not self.together:
-            part, everything = found.only(set(paths)), np.arange(len(rows))
-            numbers = find_groups(part, everything, self.given, self.options, self.callback).numbers
-            self.together = dict(
-                zip(paths, everything if numbers is None else numbers, strict=True)
-            )
-        # what only this backbone could be given stands alone
+            part, every = extraction.only(set(paths)), np.arange(len(rows))
+            groups = find_groups(part, every, self.user_groups, self.options, self.callback)
+            numbers = every if groups.numbers is None else groups.numbers
+            self.together = dict(zip(paths, numbers, strict=True))
+        # an image that only this backbone could read stands alone
         return np.array([self.together.get(p, -1 - n) for n, p in enumerate(paths)])
 
-    def _none(self) -> HeadfitError:
+    def _none_ran(self) -> HeadfitError:
         errors = [error for *_, error in self.failed]
         if len(errors) == 1:
             return errors[0]
@@ -247,56 +253,30 @@ class _Run:
 
     def _compare(self, measured: list[RankedBackbone]) -> list[Standing]:
         """Compare on the images that all could read."""
-        shared = set(measured[0].paths).intersection(*(m.paths for m in measured[1:]))
-        kept = [np.array([path in shared for path in m.paths], bool) for m in measured]
-        predicted = [m.left_out.predicted[which] for m, which in zip(measured, kept, strict=True)]
-        found = measured[0].extraction
-        rows = measured[0].rows[kept[0]]
-        groups = self._groups(found, rows)
+        shared = set(measured[0].paths).intersection(*(each.paths for each in measured[1:]))
+        masks = [np.array([path in shared for path in each.paths], bool) for each in measured]
+        predicted = [
+            each.left_out.predicted[mask] for each, mask in zip(measured, masks, strict=True)
+        ]
+        extraction, rows = measured[0].extraction, measured[0].rows[masks[0]]
         return standings(
-            found.index.labels[rows],
+            extraction.index.labels[rows],
             np.stack(predicted),
-            groups=groups,
+            groups=self._groups(extraction, rows),
             seed=self.options.seed,
         )
 
 
-def _words(given: str | Iterable[str]) -> list[str]:
-    if not isinstance(given, str):
-        return list(given)
-    if Path(given).is_file():  # a path may hold a comma
-        return [given]
-    return [word.strip() for word in given.split(",")]
-
-
-def _backbones(
-    names: list[str], weights: list[str], preprocessing: str | None
-) -> list[tuple[catalog.BackboneSpec, str]]:
-    """Give each backbone its weights."""
-    if len(weights) not in (1, len(names)):
-        raise UsageError(
-            f"--weights names {len(weights)}, --backbone {len(names)}: expected one of weights for "
-            f"all backbones, or one for each."
-        )
-    each = weights * len(names) if len(weights) == 1 else weights
-    specs = catalog.find_all(names, preprocessing)
-    found = [(spec, check_weights(w, spec)) for spec, w in zip(specs, each, strict=True)]
-    twice = [label(spec.name, given) for spec, given in found if found.count((spec, given)) > 1]
-    if twice:
-        raise UsageError(f"--backbone names {twice[0]} twice: leave one of them out.")
-    return found
-
-
-def _used(index: ImageIndex) -> np.ndarray:
-    """Give the numbers of the images that are not to be tested on."""
+def _training_rows(index: ImageIndex) -> np.ndarray:
+    """Give the numbers of the images that are not in the test split."""
     return np.flatnonzero([split != TEST for split in index.splits])
 
 
 def _check_classes(index: ImageIndex) -> None:
-    counts = class_counts(index.subset(_used(index)))
-    few = [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
+    counts = class_counts(index.subset(_training_rows(index)))
+    few = [f"{name} ({count})" for name, count in counts.items() if count < MIN_IMAGES]
     if few:
         raise DataError(
-            f"Classes with too few images: {', '.join(few)}; at least {FEWEST} each are needed, "
-            f"one to leave out and one to know the class by: add images to them."
+            f"Classes with too few images: {', '.join(few)}. At least {MIN_IMAGES} of each class "
+            f"are needed, one to leave out and one to learn from."
         )

@@ -1,13 +1,17 @@
-"""A finished ranking of backbones: every number, and the order."""
+"""A finished ranking of backbones: the order, and every number."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headfit.report.text.numbers import percent
 from headfit.report.text.ranking import label
-from headfit.util import html as display
+from headfit.runs.records import data_frame
+from headfit.util import html
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # what a person reads beside the name of a backbone; see :func:`shown`
 COLUMNS = (
@@ -21,36 +25,44 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Ranking:
-    """What ``rank`` found.
+    """The result of :func:`headfit.rank`: backbones, best first.
+
+    It prints as a sentence, and shows itself as a table in a notebook.
 
     Attributes:
-        results: the content of ``headfit rank --json``, plain data.
+        results: every number, plain data that JSON can hold; the content of
+            ``headfit rank … --json``.
     """
 
     results: dict[str, Any]
 
     @property
     def best(self) -> str:
-        """Name of the backbone with the best balanced accuracy."""
+        """Name of the backbone with the highest balanced accuracy."""
         return str(self.results["backbones"][0]["backbone"])
 
     @property
     def within_noise(self) -> list[str]:
-        """Names of those that may be as good as the best, which is the first of them."""
+        """Names of the backbones that may be as good as the best, which comes first."""
         return [row["backbone"] for row in self.results["backbones"] if row["within_noise"]]
 
-    def table(self) -> Any:
-        """Give a row for each backbone, best first.
+    def table(self) -> list[dict[str, Any]]:
+        """Give a record for each backbone, best first.
 
         Returns:
-            A ``pandas.DataFrame`` if pandas is installed, else a list of dictionaries.
+            ``backbone``, ``weights``, ``balanced_accuracy`` with the 95 % interval ``low`` to
+            ``high``, ``difference`` from the best, ``within_noise``, ``parameters``,
+            ``latency_ms`` of one image, ``seconds``. Scores are fractions.
         """
-        rows = [_flat(row) for row in self.results["backbones"]]
-        try:
-            import pandas as pd  # noqa: PLC0415  (optional)
-        except ImportError:
-            return rows
-        return pd.DataFrame(rows).set_index("backbone")
+        return [_record(row) for row in self.results["backbones"]]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give :meth:`table` as a ``pandas.DataFrame`` with the backbones as its index.
+
+        Raises:
+            UsageError: if pandas is not installed.
+        """
+        return data_frame(self.table(), "backbone")
 
     def __repr__(self) -> str:
         return f"<Ranking of {len(self.results['backbones'])} backbones: {self.best} is ahead>"
@@ -68,12 +80,12 @@ class Ranking:
         caption = (
             f"{images['used']:,} images, {len(images['classes'])} classes, each left out in turn"
         )
-        found = display.table(("backbone", *COLUMNS), cells, caption, 0)
+        table = html.table(("backbone", *COLUMNS), cells, caption, 0)
         failed = [
-            display.paragraph(f"Not ranked: {label(f['backbone'], f['weights'])}: {f['reason']}")
+            html.paragraph(f"Not ranked: {label(f['backbone'], f['weights'])}: {f['reason']}")
             for f in self.results["failed"]
         ]
-        return display.paragraph(self) + found + "".join(failed)
+        return html.paragraph(self) + table + "".join(failed)
 
 
 def shown(row: dict[str, Any], best: bool) -> list[str]:
@@ -94,7 +106,7 @@ def shown(row: dict[str, Any], best: bool) -> list[str]:
     ]
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def _record(row: dict[str, Any]) -> dict[str, Any]:
     score = row["balanced_accuracy"]
     return {
         "backbone": row["backbone"],

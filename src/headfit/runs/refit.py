@@ -1,4 +1,4 @@
-"""Cross-validated heads as models: fitted on all training images, with what is known of them."""
+"""Heads as models: fitted on all training images, with their reliability."""
 
 from __future__ import annotations
 
@@ -11,75 +11,86 @@ from headfit.fitting.fitted import FittedHead
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.model.blueprint import Blueprint
 from headfit.progress import Callback
-from headfit.runs.candidates import Entry
-from headfit.runs.results import Outcome
+from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.results import Comparison
 from headfit.study.reliability.assessment import Reliability, assess
 
 
-def reliability_of(entry: Entry, fit: CrossValidation, problem: Problem) -> Reliability:
-    """Find out how far a head may be believed, from its out-of-fold predictions."""
-    index = entry.found.index.subset(entry.rows)
+def reliability_of(
+    backbone: CandidateBackbone, fit: CrossValidation, problem: Problem
+) -> Reliability:
+    """Measure how reliable a head is, on its out-of-fold predictions."""
+    index = backbone.extraction.index.subset(backbone.rows)
     return assess(
         fit.probabilities,
         problem.labels,
         problem.splits.assignment,
         index.classes,
         index.paths,
-        entry.averages(),
+        backbone.averages(),
         problem.seed,
     )
 
 
 def blueprint(
-    entry: Entry, fitted: FittedHead, probe: np.ndarray, reliability: Reliability
+    backbone: CandidateBackbone, fitted: FittedHead, probe: np.ndarray, reliability: Reliability
 ) -> Blueprint:
     """Gather what a classifier is made of.
 
     Args:
-        entry: the backbone.
-        fitted: the head, of all training images.
+        backbone: that of the head.
+        fitted: the head, trained on all training images.
         probe: the backbone's maps of the probe images, float32 (2, H, W, C).
         reliability: of this head.
     """
+    source = backbone.source
     return Blueprint(
-        entry.source.spec.name,
-        entry.source.weights,
-        entry.source.contract,
+        source.spec.name,
+        source.weights,
+        source.contract,
         fitted,
-        entry.found.index.classes,
+        backbone.extraction.index.classes,
         fitted.probabilities(probe),
         version("headfit"),
         reliability.for_model(),
-        cut=entry.source.cut,
-        reference=entry.source.spec.reference,
+        cut=source.cut,
+        reference=source.spec.reference,
     )
 
 
-def keep(
-    names: Sequence[str], outcome: Outcome, home: Entry, probe: np.ndarray, callback: Callback
+def keep_models(
+    names: Sequence[str],
+    comparison: Comparison,
+    chosen: CandidateBackbone,
+    probe: np.ndarray,
+    callback: Callback,
 ) -> dict[str, Blueprint]:
-    """Make models of heads that are kept beside the recommended one, on its backbone.
+    """Make models of heads beside the recommended one, on its backbone.
 
     Args:
         names: of the heads, without the recommended one.
-        outcome: all that were compared.
-        home: the backbone of the recommended one.
+        comparison: all that were compared.
+        chosen: the backbone of the recommended one.
         probe: its maps of the probe images.
-        callback: is told the progress, and which were not compared.
+        callback: is told the progress, and which heads were not compared.
 
     Returns:
         name → model.
     """
-    place = [entry for entry in outcome.entries if entry.name == home.name]
-    kept = {}
+    backbones = [each for each in comparison.backbones if each.name == chosen.name]
+    models = {}
     for name in names:
-        found = [(e, f) for e in place if (f := e.fit_of(name)) is not None]
-        if not found:
-            callback.on_message(f"WARNING: {name} was left out on {home.name}, so it is not kept.")
+        fits = [(each, fit) for each in backbones if (fit := each.fit_of(name)) is not None]
+        if not fits:
+            callback.on_message(
+                f"WARNING: {name} was left out on {chosen.name}, so there is no model of it."
+            )
             continue
-        ((entry, fit),) = found
+        ((backbone, fit),) = fits
         callback.on_stage_begin(f"Fitting {name} on all training images", 1)
-        maps = probe if entry is home else entry.found.probe
-        known = reliability_of(entry, fit, outcome.problem)
-        kept[name] = blueprint(entry, entry.refit(fit, outcome.problem), maps, known)
-    return kept
+        maps = probe if backbone is chosen else backbone.extraction.probe
+        reliability = reliability_of(backbone, fit, comparison.problem)
+        models[name] = blueprint(
+            backbone, backbone.refit(fit, comparison.problem), maps, reliability
+        )
+    return models

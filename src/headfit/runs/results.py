@@ -14,7 +14,7 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.images.index import TEST
 from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
-from headfit.runs.candidates import Entry
+from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.grouping import Grouping
 from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
@@ -23,21 +23,21 @@ from headfit.study.comparison.results import candidate, mark_front
 from headfit.study.comparison.verdict import Verdict, conclude
 
 PRIMARY, SECONDARY = "balanced_accuracy", ("log_loss", "brier")
-Row = tuple[Entry, CrossValidation, dict[str, np.ndarray]]
+Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """All heads on all backbones, trained on identical folds.
+class Comparison:
+    """All heads on all backbones, cross-validated on identical folds.
 
     Attributes:
-        entries: the backbones.
+        backbones: all that take part.
         problem: labels and folds.
         options: settings.
         groups: which images belong together.
     """
 
-    entries: list[Entry]
+    backbones: list[CandidateBackbone]
     problem: Problem
     options: Options
     groups: Grouping
@@ -45,9 +45,9 @@ class Outcome:
     def rows(self) -> list[Row]:
         """List every candidate: its backbone, its cross-validation, its scores."""
         return [
-            (entry, fit, metrics)
-            for entry in self.entries
-            for fit, metrics in zip(entry.fits, entry.metrics, strict=True)
+            (backbone, fit, metrics)
+            for backbone in self.backbones
+            for fit, metrics in zip(backbone.fits, backbone.metrics, strict=True)
         ]
 
     @property
@@ -55,33 +55,33 @@ class Outcome:
         """Whether there is more than one place, so that names need theirs."""
         return len(self.places()) > 1
 
-    def places(self) -> list[list[Entry]]:
-        """Gather what has one name: a backbone, and what is there for heads on several layers."""
-        found: dict[str, list[Entry]] = {}
-        for entry in self.entries:
-            found.setdefault(entry.name, []).append(entry)
-        return list(found.values())
+    def places(self) -> list[list[CandidateBackbone]]:
+        """Gather those of one name: a backbone, and the same for heads on several layers."""
+        by_name: dict[str, list[CandidateBackbone]] = {}
+        for backbone in self.backbones:
+            by_name.setdefault(backbone.name, []).append(backbone)
+        return list(by_name.values())
 
-    def beside(self, entry: Entry) -> Entry:
-        """Give the entry that holds the heads on one layer, next to this one or this one itself."""
-        return next(other for other in self.entries if other.name == entry.name)
+    def one_layer(self, backbone: CandidateBackbone) -> CandidateBackbone:
+        """Give the backbone of this name that holds the heads on one layer."""
+        return next(each for each in self.backbones if each.name == backbone.name)
 
-    def name(self, entry: Entry, fit: CrossValidation) -> str:
-        """Name a candidate."""
-        return f"{entry.name}/{fit.head.name}" if self.several else fit.head.name
+    def name(self, backbone: CandidateBackbone, fit: CrossValidation) -> str:
+        """Name a candidate: the head, with its backbone where there are several."""
+        return f"{backbone.name}/{fit.head.name}" if self.several else fit.head.name
 
-    def recommended(self, verdict: Verdict) -> tuple[Entry, CrossValidation]:
+    def recommended(self, verdict: Verdict) -> tuple[CandidateBackbone, CrossValidation]:
         """Find the recommended candidate."""
-        return next((e, f) for e, f, _ in self.rows() if self.name(e, f) == verdict.recommended)
+        return next((b, f) for b, f, _ in self.rows() if self.name(b, f) == verdict.recommended)
 
     def verdict(self) -> Verdict:
         """Compare all candidates."""
         rows, labels, classes = self.rows(), self.problem.labels, self.problem.classes
         correct = [(f.probabilities.argmax(axis=2) == labels).mean(axis=0) for _, f, _ in rows]
-        sizes = [f.head.parameters(e.found.info.map_shape, classes) for e, f, _ in rows]
+        sizes = [f.head.parameters(b.extraction.info.map_shape, classes) for b, f, _ in rows]
         conclusion = conclude(
             HeadScores(
-                names=[self.name(e, f) for e, f, _ in rows],
+                names=[self.name(b, f) for b, f, _ in rows],
                 scores=np.stack([metrics[PRIMARY] for *_, metrics in rows]),
                 parameters=np.array(sizes),
                 position_aware=[f.head.position_aware for _, f, _ in rows],
@@ -89,9 +89,12 @@ class Outcome:
                 images=len(labels),
                 rope=self.options.rope,
                 secondary={name: np.stack([m[name] for *_, m in rows]) for name in SECONDARY},
-                families=[e.name for e, _, _ in rows] if self.several else None,
+                families=[b.name for b, _, _ in rows] if self.several else None,
                 costs=np.array(
-                    [e.found.info.parameters + s for (e, _, _), s in zip(rows, sizes, strict=True)]
+                    [
+                        b.extraction.info.parameters + s
+                        for (b, _, _), s in zip(rows, sizes, strict=True)
+                    ]
                 ),
             ),
             np.stack(correct),
@@ -103,8 +106,9 @@ class Outcome:
 
     def results(self, verdict: Verdict) -> dict[str, Any]:
         """Gather everything but what is measured after the verdict."""
-        home, _ = self.recommended(verdict)
-        index = home.found.index
+        chosen, _ = self.recommended(verdict)
+        extraction = chosen.extraction
+        index = extraction.index
         skipped = [{"path": s.path, "reason": s.reason} for s in index.skipped]
         candidates = [self._candidate(*row) for row in self.rows()]
         mark_front(candidates)
@@ -117,65 +121,67 @@ class Outcome:
                 "found": len(index) + len(skipped),
                 "used": len(index),
                 "skipped": len(skipped),
-                "cached": sum(entry.found.cached for entry in self.entries),
-                "computed": sum(entry.found.computed for entry in self.entries),
+                "cached": sum(each.extraction.cached for each in self.backbones),
+                "computed": sum(each.extraction.computed for each in self.backbones),
                 "classes": index.counts(),
             },
             "skipped": skipped,
             "groups": self.groups.facts,
-            "settings": provenance.settings(self.options, self.entries, home, self.problem),
-            "fingerprint": provenance.fingerprint(home.found, home.source.contract),
+            "settings": provenance.settings(self.options, self.backbones, chosen, self.problem),
+            "fingerprint": provenance.fingerprint(extraction, chosen.source.contract),
         }
 
     def _candidate(
-        self, entry: Entry, fit: CrossValidation, metrics: dict[str, np.ndarray]
+        self, backbone: CandidateBackbone, fit: CrossValidation, metrics: dict[str, np.ndarray]
     ) -> dict[str, Any]:
-        info, classes = entry.found.info, self.problem.classes
+        info, classes = backbone.extraction.info, self.problem.classes
+        head_ms = latency_ms(fit.head, info.map_shape, classes)
         return candidate(
             fit,
             metrics,
             self.problem,
-            name=self.name(entry, fit),
-            backbone=entry.source.spec.name,
-            cut=cut_of(entry),
+            name=self.name(backbone, fit),
+            backbone=backbone.source.spec.name,
+            cut=cut_of(backbone),
             backbone_parameters=info.parameters,
-            input_size=entry.source.contract.width,
+            input_size=backbone.source.contract.width,
             map_shape=info.map_shape,
-            latency_ms=entry.found.latency_ms + latency_ms(fit.head, info.map_shape, classes),
+            latency_ms=backbone.extraction.latency_ms + head_ms,
         )
 
-    def _backbone(self, place: list[Entry]) -> dict[str, Any]:
-        """What is found at one place, and, if there are others, by itself alone."""
-        entry = place[0]
-        info = entry.found.info
-        alone = Outcome(place, self.problem, self.options, self.groups)
+    def _backbone(self, place: list[CandidateBackbone]) -> dict[str, Any]:
+        """Describe one place and, if there are others, the verdict on it alone."""
+        backbone = place[0]
+        info = backbone.extraction.info
+        alone = Comparison(place, self.problem, self.options, self.groups)
         return {
-            "name": entry.name,
-            "backbone": entry.source.spec.name,
-            "cut": cut_of(entry),
-            "weights": entry.source.weights,
-            "input_size": entry.source.contract.width,
+            "name": backbone.name,
+            "backbone": backbone.source.spec.name,
+            "cut": cut_of(backbone),
+            "weights": backbone.source.weights,
+            "input_size": backbone.source.contract.width,
             "map_shape": list(info.map_shape),
             "parameters": info.parameters,
-            "latency_ms": round(entry.found.latency_ms, 3),
+            "latency_ms": round(backbone.extraction.latency_ms, 3),
             "engine": info.to_dict(),
             "verdict": alone.verdict().to_dict() if self.several else None,
         }
 
 
-def cut_of(entry: Entry) -> str | None:
+def cut_of(backbone: CandidateBackbone) -> str | None:
     """Say where the backbone ends, by the names of layers; None for its own end."""
-    return JOIN.join(entry.found.info.layers) or entry.source.cut or None
+    return JOIN.join(backbone.extraction.info.layers) or backbone.source.cut or None
 
 
-def score_test(entry: Entry, fitted: FittedHead) -> dict[str, Any] | None:
+def score_test(backbone: CandidateBackbone, fitted: FittedHead) -> dict[str, Any] | None:
     """Score a head on the test split, which nothing has seen until now; None if there is none."""
-    index = entry.found.index
+    index = backbone.extraction.index
     rows = np.flatnonzero([split == TEST for split in index.splits])
     if not len(rows):
         return None
     labels = index.labels[rows]
-    scores = evaluate(fitted.probabilities_of(entry.found.maps.subset(rows)), labels)
+    maps = backbone.extraction.maps.subset(rows)
+    scores = evaluate(fitted.probabilities_of(maps), labels)
     return {
         "head": fitted.head.name,
         "images": len(rows),

@@ -1,4 +1,4 @@
-"""Images moved by a few pixels, through the backbone: what do the heads make of them?"""
+"""Images moved by a few pixels: how much the logits of gap and flatten change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from headfit.heads.layers.flatten import FLATTEN
 from headfit.heads.layers.gap import GAP
 from headfit.images.decode import decode, read_bytes
 from headfit.images.index import ImageIndex
-from headfit.progress import SILENT, Progress
+from headfit.progress import Progress
+from headfit.runs.example_images import FoldModels
 from headfit.runs.map_source import MapSource
 from headfit.study.position.shifts import ShiftCurve
 
@@ -20,11 +21,10 @@ SHARES = (1 / 28, 1 / 14, 1 / 7)  # of the side: 8, 16 and 32 of 224 pixels
 DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 MOST_IMAGES, LEAST_IMAGES, PART = 64, 16, 8
 POOLINGS = {"gap": GAP, "flatten": FLATTEN}
-Models = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def sample(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Choose an eighth of the images, 16 to 64 of them, alike of every class: int (m,)."""
+def choose_images(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Choose an eighth of the images, 16 to 64, the same number of each class: int (m,)."""
     count = min(len(labels), MOST_IMAGES, max(LEAST_IMAGES, len(labels) // PART))
     order = np.random.default_rng([seed, 5]).permutation(len(labels))
     # the first of each class come before the second of any
@@ -40,8 +40,8 @@ def measure_shifts(
     source: MapSource,
     index: ImageIndex,
     folds: np.ndarray,
-    models: Models,
-    progress: Progress = SILENT,
+    models: Mapping[str, FoldModels],
+    progress: Progress,
 ) -> dict[str, ShiftCurve]:
     """Move images, each in one of four directions, and see how the logits of heads change.
 
@@ -51,9 +51,8 @@ def measure_shifts(
         source: of feature maps.
         index: the m images.
         folds: int (m,), the fold that holds each out.
-        models: for ``"gap"`` and ``"flatten"`` the kernels, float32 (folds, d, K), and biases,
-            (folds, K), of the models that were trained without these folds.
-        progress: reports the fraction done.
+        models: of ``"gap"`` and ``"flatten"``, trained without these folds.
+        progress: told the fraction done.
 
     Raises:
         ImageError: if an image can no longer be read.
@@ -61,8 +60,8 @@ def measure_shifts(
     """
     side = min(source.contract.height, source.contract.width)
     pixels = sorted({max(1, round(share * side)) for share in SHARES})
-    classes = next(iter(models.values()))[1].shape[1]
-    found = {name: np.empty((len(index), 1 + len(pixels), classes)) for name in models}
+    classes = next(iter(models.values())).biases.shape[1]
+    logits = {name: np.empty((len(index), 1 + len(pixels), classes)) for name in models}
 
     def images() -> Iterator[Tagged]:
         for number in range(len(index)):
@@ -72,11 +71,11 @@ def measure_shifts(
                 yield (number, place), moved(image, distance * down, distance * right)[None]
 
     for done, ((number, place), maps) in enumerate(source.open().run(images())):
-        for name, (kernels, biases) in models.items():
-            features = POOLINGS[name].pool(maps)
-            found[name][number, place] = features @ kernels[folds[number]] + biases[folds[number]]
+        for name, model in models.items():
+            kernel, bias = model.kernels[folds[number]], model.biases[folds[number]]
+            logits[name][number, place] = POOLINGS[name].pool(maps) @ kernel + bias
         progress((done + 1) / (len(index) * (1 + len(pixels))))
-    return {name: ShiftCurve.of(pixels, logits) for name, logits in found.items()}
+    return {name: ShiftCurve.of(pixels, each) for name, each in logits.items()}
 
 
 def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
@@ -93,4 +92,4 @@ def _decoded(source: MapSource, index: ImageIndex, number: int) -> np.ndarray:
     try:
         return decode(read_bytes(path), source.contract.height, source.contract.width)
     except ImageError as error:
-        raise ImageError(f"'{path}' could be read before, and now cannot: {error}.") from None
+        raise ImageError(f"'{path}' can no longer be read: {error}.") from None

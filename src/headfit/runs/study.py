@@ -1,4 +1,4 @@
-"""A finished comparison: every number, the verdict, and the way to the classifier."""
+"""A finished comparison: the verdict, every number, and the way to the classifier."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,27 +19,40 @@ from headfit.model.classifier import Classifier
 from headfit.model.metadata import kept_models, kept_path
 from headfit.report.page import NAME, write_report
 from headfit.report.text.table import COLUMNS, shown, table_rows
+from headfit.runs.records import data_frame
 from headfit.study.comparison.verdict import Verdict
-from headfit.util import files
-from headfit.util import html as display
+from headfit.util import files, html
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = "headfit.results/1"
 
 
 @dataclass(frozen=True)
 class Study:
-    """What ``compare`` found.
+    """The result of :func:`headfit.compare`.
+
+    It prints as the verdict, and shows itself as a table in a notebook.
 
     Attributes:
         verdict: the answer, in a word and in sentences.
         results: the content of ``results.json``, plain data.
-        index: the images that took part.
-        out_of_fold: float64 (n, K), probabilities of the recommended head for each training image
+        index: the training images.
+        out_of_fold: float64 (n, K), probabilities of the recommended head for each training image,
             by the model that did not see it; the mean over repeats.
         folds: int (repeats, n), the fold of each training image.
         suspects: labels that may be wrong, as CSV; see :meth:`save`.
         blueprint: what the classifier is made of.
-        kept: likewise for each head that was to be kept, by name.
+        other_models: likewise for each head of ``keep``, by name.
+
+    Example:
+
+    ```python
+    study = hf.compare("photos", heads="gap,flatten")
+    print(study.verdict, study.recommended)
+    study.save("run")
+    ```
     """
 
     verdict: Verdict
@@ -49,25 +62,30 @@ class Study:
     folds: np.ndarray
     suspects: str
     blueprint: Blueprint
-    kept: Mapping[str, Blueprint] = field(default_factory=dict)
+    other_models: Mapping[str, Blueprint] = field(default_factory=dict)
 
     @property
     def recommended(self) -> str:
         """Name of the recommended head."""
         return self.verdict.recommended
 
-    def table(self) -> Any:
-        """Give a row for each head, best first.
+    def table(self) -> list[dict[str, Any]]:
+        """Give a record for each head, best first.
 
         Returns:
-            A ``pandas.DataFrame`` if pandas is installed, else a list of dictionaries.
+            ``head``, ``balanced_accuracy`` with the 95 % interval ``low`` to ``high``,
+            ``log_loss``, ``parameters`` of the head, their ``share`` of the whole model,
+            ``overfit_gap``, ``train_seconds``. Scores are fractions.
         """
-        rows = table_rows(self.results)
-        try:
-            import pandas as pd  # noqa: PLC0415  (optional)
-        except ImportError:
-            return rows
-        return pd.DataFrame(rows).set_index("head")
+        return table_rows(self.results)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give :meth:`table` as a ``pandas.DataFrame`` with the heads as its index.
+
+        Raises:
+            UsageError: if pandas is not installed.
+        """
+        return data_frame(self.table(), "head")
 
     def plot(self, kind: str = "scores", ax: Any = None) -> Any:
         """Draw one of the plots of :mod:`headfit.report.plots`.
@@ -80,8 +98,14 @@ class Study:
             The axes.
 
         Raises:
-            UnknownNameError: if there is no such plot; lists those that there are.
-            UsageError: if the comparison did not measure what it shows; says how to.
+            UnknownNameError: there is no such plot; lists those that there are.
+            UsageError: the comparison did not measure what it shows; says how to.
+
+        Example:
+
+        ```python
+        study.plot("confusion").figure.savefig("confusion.png")
+        ```
         """
         from headfit.report import plots  # noqa: PLC0415  (scipy)
 
@@ -93,36 +117,43 @@ class Study:
         """Give a head, fitted on all training images, joined to its backbone.
 
         Args:
-            head: the recommended one if None, else one that was to be kept (``keep=``).
+            head: name of a head of ``keep``; the recommended one if None.
 
         Raises:
-            UnknownNameError: if the head was not kept; lists those that were.
+            UnknownNameError: there is no model of this head; lists those that there are.
         """
         if head in (None, self.recommended, self.blueprint.fitted.head.name):
             return self.blueprint.classifier()
-        if head not in self.kept:
-            raise UnknownNameError("kept head", head, (self.recommended, *self.kept))
-        return self.kept[head].classifier()
+        if head not in self.other_models:
+            names = (self.recommended, *self.other_models)
+            raise UnknownNameError("head with a model", str(head), names)
+        return self.other_models[head].classifier()
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``model.keras``, ``results.json``, ``report.html`` and two tables into a folder.
 
         ``predictions.csv`` holds the out-of-fold predictions, ``suspects.csv`` the images whose
-        labels may be wrong. Heads that were to be kept go to ``heads/NAME.keras``, and those of an
-        earlier run are removed there. A model or page that is there and would be the same stays.
+        labels may be wrong. Heads of ``keep`` go to ``heads/NAME.keras``; those of an earlier run
+        are removed from there. A model or page that would be written the same is left alone.
+
+        Args:
+            folder: is made if it does not exist.
+
+        Returns:
+            The folder.
 
         Raises:
-            WriteError: if it cannot be written; each file is whole or absent.
+            WriteError: a file cannot be written; each file is whole or absent.
         """
         target = Path(folder)
         files.check_writable(target)
         self.blueprint.write(target / "model.keras")
-        kept = {kept_path(target, name): each for name, each in self.kept.items()}
+        models = {kept_path(target, name): each for name, each in self.other_models.items()}
         for path in kept_models(target):
-            if path not in kept:  # of an earlier run, and not beside this model
+            if path not in models:  # of an earlier run, and not beside this model
                 with files.writing(path):
                     path.unlink()
-        for path, each in kept.items():
+        for path, each in models.items():
             each.write(path)
         predictions = self.predictions_csv()
         files.write_text(target / "predictions.csv", predictions)
@@ -178,5 +209,5 @@ class Study:
         )
         names = [row["head"] for row in rows]
         cells = [(name, *shown(row)) for name, row in zip(names, rows, strict=True)]
-        found = display.table(("head", *COLUMNS), cells, caption, names.index(self.recommended))
-        return self.verdict._repr_html_() + found
+        table = html.table(("head", *COLUMNS), cells, caption, names.index(self.recommended))
+        return self.verdict._repr_html_() + table

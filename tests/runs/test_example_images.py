@@ -1,4 +1,4 @@
-"""Images that show where gap and flatten look: which are chosen, and that their maps add up."""
+"""Example images of gap and flatten: which are chosen, and that their maps add up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
-from headfit.runs.contrasts import BOTH, EACH, KINDS, LONGEST, MOST, Seen, choose, looks, shortened
+from headfit.runs.example_images import (
+    BOTH,
+    EACH,
+    KINDS,
+    LONGEST,
+    MOST,
+    FoldModels,
+    choose_examples,
+    explain_examples,
+    shortened,
+)
 from headfit.study.protocol.splits import make_splits
 from stored import keep
 
@@ -34,43 +44,43 @@ def test_each_kind_is_what_it_says_and_none_is_shown_twice(
 ) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, n)
-    given_p = {"gap": probabilities(rng, labels, good)}
-    given_p["flatten"] = probabilities(rng, labels, better)
-    found = choose(given_p, labels, seed)
-    rows = [row for _, row in found]
+    by_head = {"gap": probabilities(rng, labels, good)}
+    by_head["flatten"] = probabilities(rng, labels, better)
+    examples = choose_examples(by_head, labels, seed)
+    rows = [row for _, row in examples]
     assert len(set(rows)) == len(rows) <= MOST
-    kinds = [kind for kind, _ in found]
+    kinds = [kind for kind, _ in examples]
     assert all(kinds.count(kind) <= EACH for kind in KINDS)
-    right = {name: p.argmax(axis=1) == labels for name, p in given_p.items()}
-    for kind, row in found:
-        said = {
+    right = {name: p.argmax(axis=1) == labels for name, p in by_head.items()}
+    for kind, row in examples:
+        expected = {
             "only flatten right": (False, True),
             "only gap right": (True, False),
             "both wrong": (False, False),
             BOTH: (True, True),
         }[kind]
-        assert (right["gap"][row], right["flatten"][row]) == said
+        assert (right["gap"][row], right["flatten"][row]) == expected
     every = {(bool(g), bool(f)) for g, f in zip(right["gap"], right["flatten"], strict=True)}
     assert len(set(kinds)) == len(every)
-    assert choose(given_p, labels, seed) == found
+    assert choose_examples(by_head, labels, seed) == examples
 
 
 def test_those_that_both_have_right_are_of_many_classes() -> None:
     labels = np.repeat([0, 1, 2], [90, 5, 5])
     sure = np.full((100, CLASSES), 0.1)
     sure[np.arange(100), labels] = 0.8
-    found = choose({"gap": sure, "flatten": sure}, labels, 0)
-    assert np.bincount(labels[[row for _, row in found]]).tolist() == [4, 4, 4]
+    examples = choose_examples({"gap": sure, "flatten": sure}, labels, 0)
+    assert np.bincount(labels[[row for _, row in examples]]).tolist() == [4, 4, 4]
 
 
 @given(st.integers(1, 70), st.integers(1, 70))
 def test_a_large_map_becomes_smaller_and_keeps_its_sum(height: int, width: int) -> None:
     values = np.random.default_rng(height * width).normal(size=(height, width))
-    found = shortened(values)
-    assert max(found.shape) <= LONGEST
-    assert found.sum() == pytest.approx(values.sum())
+    examples = shortened(values)
+    assert max(examples.shape) <= LONGEST
+    assert examples.sum() == pytest.approx(values.sum())
     if max(height, width) <= LONGEST:
-        assert np.array_equal(found, values)
+        assert np.array_equal(examples, values)
 
 
 def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
@@ -85,20 +95,20 @@ def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
     heads = {name: parse_head(name) for name in ("gap", "flatten")}
     stored = keep(tmp_path, maps)
     pooled = PooledFeatures(stored, tuple(head.pooling for head in heads.values()))
-    seen = {}
+    models = {}
     for name, head in heads.items():
         outcome = Exact(head, pooled).cross_validate(problem)
-        models = Exact(head, pooled).fold_models(problem, outcome.choices)
-        seen[name] = Seen(head, outcome.probabilities[0], *models)
+        weights = Exact(head, pooled).fold_models(problem, outcome.choices)
+        models[name] = FoldModels(head, outcome.probabilities[0], *weights)
     folds = splits.assignment[0]
-    found = looks(seen, stored, labels, folds, 0)
-    assert len(found) == MOST
-    for each in found:
+    examples = explain_examples(models, stored, labels, folds, 0)
+    assert len(examples) == MOST
+    for each in examples:
         row, target = each["row"], each["class"]
         predicted = {name: one["predicted"] for name, one in each["heads"].items()}
         assert target in {labels[row], *predicted.values()}
         for name, one in each["heads"].items():
-            kernel, bias = seen[name].kernels[folds[row]], seen[name].biases[folds[row]]
+            kernel, bias = models[name].kernels[folds[row]], models[name].biases[folds[row]]
             features = heads[name].pooling.pool(maps[row : row + 1], None)[0]
             logits = features.astype(np.float64) @ kernel + bias
             assert one["logit"] == pytest.approx(logits[target], abs=1e-2)

@@ -1,4 +1,4 @@
-"""Where gap and flatten look: the same images, by models that did not see them."""
+"""Example images with what gap and flatten make of them, by models that did not see them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ KINDS = (f"only {FLATTEN} right", f"only {GAP} right", NEITHER)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What cross-validation made of images with one linear head.
+class FoldModels:
+    """The models of one linear head on the folds of a repeat, and their predictions.
 
     Attributes:
         head: which one.
@@ -40,8 +40,8 @@ class Seen:
     biases: np.ndarray
 
 
-def looks(
-    seen: Mapping[str, Seen],
+def explain_examples(
+    models: Mapping[str, FoldModels],
     maps: FeatureMaps,
     labels: np.ndarray,
     folds: np.ndarray,
@@ -50,13 +50,13 @@ def looks(
     """Explain some images with gap and with flatten, right and wrong ones.
 
     Both explain one class: the label if both are right, else what a wrong one predicts (flatten's
-    if both are wrong), so that it shows what misled it and whether that misled the other.
+    if both are wrong). This shows what misled it, and whether that misled the other.
 
     Args:
-        seen: what is known of gap and of flatten, by name.
+        models: of gap and of flatten, by name.
         maps: of the n images, (n, H, W, C).
         labels: int (n,).
-        folds: int (n,), of which model each image was held out.
+        folds: int (n,), the fold that held each image out.
         seed: of the choice among images that both have right.
 
     Returns:
@@ -64,28 +64,28 @@ def looks(
         ``predicted`` (a number), ``p_predicted``, ``p_class``, ``logit``, ``bias`` and ``map``, in
         logits, which sums to logit − bias.
     """
-    predicted = {name: each.probabilities.argmax(axis=1) for name, each in seen.items()}
-    rows = choose({n: each.probabilities for n, each in seen.items()}, labels, seed)
-    found = []
+    predicted = {name: each.probabilities.argmax(axis=1) for name, each in models.items()}
+    rows = choose_examples({n: each.probabilities for n, each in models.items()}, labels, seed)
+    examples = []
     for kind, row in rows:
         wrong = [n for n in (FLATTEN, GAP) if predicted[n][row] != labels[row]]
         target = int(predicted[wrong[0]][row] if wrong else labels[row])
         ((_, piece),) = maps.subset(np.array([row])).chunks()
-        found.append(
+        examples.append(
             {
                 "row": int(row),
                 "kind": kind,
                 "class": target,
                 "heads": {
                     name: _explained(each, piece, int(row), int(folds[row]), target)
-                    for name, each in seen.items()
+                    for name, each in models.items()
                 },
             }
         )
-    return found
+    return examples
 
 
-def choose(
+def choose_examples(
     probabilities: Mapping[str, np.ndarray], labels: np.ndarray, seed: int
 ) -> list[tuple[str, int]]:
     """Choose images to show: where the heads differ, where both fail, and some right ones.
@@ -102,32 +102,34 @@ def choose(
     """
     every = np.arange(len(labels))
     right = {name: p.argmax(axis=1) == labels for name, p in probabilities.items()}
-    own = {name: p[every, labels] for name, p in probabilities.items()}
+    of_label = {name: p[every, labels] for name, p in probabilities.items()}
     gap, flatten = right[GAP], right[FLATTEN]
-    strength = own[FLATTEN] - own[GAP]
+    strength = of_label[FLATTEN] - of_label[GAP]
     surest = sum(p.max(axis=1) for p in probabilities.values())
     groups = ((flatten & ~gap, strength), (gap & ~flatten, -strength), (~gap & ~flatten, surest))
-    found: list[tuple[str, int]] = []
+    chosen: list[tuple[str, int]] = []
     for kind, (where, order) in zip(KINDS, groups, strict=True):
         rows = np.flatnonzero(where)
         best = rows[np.argsort(-order[rows], kind="stable")][:EACH]
-        found += [(kind, int(row)) for row in best]
+        chosen += [(kind, int(row)) for row in best]
     both = np.random.default_rng([seed, 7]).permutation(np.flatnonzero(gap & flatten))
     turn = np.array([(labels[both[:i]] == labels[row]).sum() for i, row in enumerate(both)], int)
-    spread = both[np.argsort(turn, kind="stable")][: MOST - len(found)]
-    return [*found, *((BOTH, int(row)) for row in spread)]
+    spread = both[np.argsort(turn, kind="stable")][: MOST - len(chosen)]
+    return [*chosen, *((BOTH, int(row)) for row in spread)]
 
 
-def _explained(seen: Seen, maps: np.ndarray, row: int, fold: int, target: int) -> dict[str, Any]:
-    known = rule_of(seen.head.pooling)
-    assert known is not None, "gap and flatten have rules"
+def _explained(
+    model: FoldModels, maps: np.ndarray, row: int, fold: int, target: int
+) -> dict[str, Any]:
+    rule = rule_of(model.head.pooling)
+    assert rule is not None, "gap and flatten have rules"
     _, height, width, channels = maps.shape
     flat = maps.reshape(1, height * width, channels).astype(np.float64)
-    weights = seen.kernels[fold][:, target].astype(np.float64)[None]
+    weights = model.kernels[fold][:, target].astype(np.float64)[None]
     case = Case(flat, weights, np.array([target]), (), 0.0, (height, width, channels))
-    contributions = known[1](case).reshape(height, width)
-    bias = float(seen.biases[fold, target])
-    p = seen.probabilities[row]
+    contributions = rule[1](case).reshape(height, width)
+    bias = float(model.biases[fold, target])
+    p = model.probabilities[row]
     best = int(p.argmax())
     return {
         "predicted": best,
