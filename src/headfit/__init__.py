@@ -1,4 +1,4 @@
-"""headfit: which head goes on this pretrained backbone, measured on your own images.
+"""headfit: which head suits this pretrained backbone, measured on your own images.
 
 import headfit as hf
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headfit.progress import Callback
     from headfit.runs.compare import compare
     from headfit.runs.rank import rank
+    from headfit.runs.ranking import Ranking
     from headfit.runs.study import Study
     from headfit.study.comparison.verdict import Verdict
 
@@ -44,6 +45,7 @@ __all__ = [
     "ImageError",
     "ImageIndex",
     "ModelFileError",
+    "Ranking",
     "Study",
     "UnknownNameError",
     "UsageError",
@@ -59,26 +61,30 @@ __all__ = [
 __version__ = "0.1.0"
 
 _ERRORS = [name for name in __all__ if name.endswith("Error")]
+# the module of each name: imported on first use, so that `import headfit` and `headfit --help` are
+# quick and need none of scipy, scikit-learn and Keras
 _HOME = {
+    "Callback": "headfit.progress",
     "Classifier": "headfit.model.classifier",
     "ImageIndex": "headfit.images.index",
+    "Ranking": "headfit.runs.ranking",
     "Study": "headfit.runs.study",
     "Verdict": "headfit.study.comparison.verdict",
-    "Callback": "headfit.progress",
     "compare": "headfit.runs.compare",
     "plot_explanation": "headfit.explain.plot",
     "rank": "headfit.runs.rank",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }
 
+if not TYPE_CHECKING:  # a type checker sees the imports above, and no other name
 
-def __getattr__(name: str) -> Any:
-    # on first use: `import headfit` and `headfit --help` need none of scipy or scikit-learn
-    if name not in _HOME:
-        raise AttributeError(f"module 'headfit' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'headfit' has no attribute '{name}'")
+        module = importlib.import_module(_HOME[name])
+        value = module if module.__name__ == f"headfit.{name}" else getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headfit.errors import UsageError
+
 IMAGES = "images"
 
 
@@ -78,14 +80,18 @@ class CallbackList(Callback):
 
     Args:
         callbacks: one callback, several, or None.
+
+    Raises:
+        UsageError: if it is something else.
     """
 
     def __init__(self, callbacks: Callback | Iterable[Callback] | None = None) -> None:
-        if callbacks is None:
-            callbacks = ()
-        elif isinstance(callbacks, Callback):
-            callbacks = (callbacks,)
-        self._callbacks: Sequence[Callback] = tuple(callbacks)
+        several = (callbacks,) if isinstance(callbacks, Callback) else callbacks or ()
+        valid = isinstance(several, Iterable)
+        self._callbacks: Sequence[Callback] = tuple(several) if valid else ()
+        if not valid or not all(isinstance(each, Callback) for each in self._callbacks):
+            expected = "a headfit.Callback, or several in a list"
+            raise UsageError.invalid("callbacks", callbacks, expected)
 
     def on_stage_begin(self, name: str, total: float, unit: str = "") -> None:
         """Pass it on."""
