@@ -305,6 +305,7 @@ def test_a_keras_backend_that_is_not_installed_is_named(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_heard_after_engines_were_opened_and_closed():
     """OpenVINO's signal stack must not outlive it in the main thread."""
     open_engine(TINY, TINY.contract(32), "random")  # so that the child finds its graph

@@ -205,6 +205,7 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "photos", 150)
     home = tmp_path / "home"

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import sys
 import time
 from pathlib import Path
@@ -17,8 +16,6 @@ from headfit.cli.console import ConsoleCallback
 from headfit.cli.main import run
 from headfit.progress import HeadScore
 
-# whatever the shell that runs the tests ignores
-signal.signal(signal.SIGINT, signal.default_int_handler)
 gates = Path(sys.argv[1])
 numbers = itertools.count(1)
 

@@ -135,6 +135,7 @@ def serious(driver: Any) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_scores_come_head_by_head_and_then_the_report(
     arguments: list[str], driver: Any, tmp_path: Path
 ) -> None:
@@ -201,6 +202,7 @@ def test_a_run_that_fails_says_why_to_whoever_looks_on(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_from_another_terminal_until_the_run_is_interrupted(
     arguments: list[str], driver: Any, tmp_path: Path
 ) -> None:
@@ -272,10 +274,22 @@ def test_the_wait_for_ctrl_c_is_one_of_short_steps(monkeypatch: pytest.MonkeyPat
     assert len(waits) == 3 and max(waits) <= 0.5
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_address_for_all_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("old")
     with started(tmp_path, "ui", str(tmp_path), "--host", "0.0.0.0") as viewer:
         viewer.address()
         wait_for(lambda: "Press Ctrl-C" in viewer.err())
-        assert viewer.err().startswith("WARNING: on 0.0.0.0 everyone")
+        assert viewer.err().startswith("WARNING: everyone who can reach this machine at 0.0.0.0")
         assert viewer.end(signal.SIGINT) == 0
+
+
+@pytest.mark.usefixtures("uninterruptible")
+def test_a_job_in_the_background_leaves_ctrl_c_to_the_foreground(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("old")
+    with started(tmp_path, "ui", str(tmp_path)) as viewer:
+        wait_for(lambda: f"Stop serving with: kill {viewer.process.pid}" in viewer.err())
+        viewer.process.send_signal(signal.SIGINT)
+        time.sleep(0.7)  # longer than a step of its wait
+        assert viewer.alive()
+        assert viewer.end(signal.SIGTERM) == 0

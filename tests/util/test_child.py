@@ -95,6 +95,7 @@ def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_call_leaves_no_child(tmp_path):
     mark = tmp_path / "pid"
 

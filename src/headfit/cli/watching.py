@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 
-import click
+from headfit.cli.console import tell
 
 STEP = 0.5
 """Seconds of one wait; Windows hears Ctrl-C only between two."""
 
 
 def until_interrupted() -> None:
-    """Say how to stop, and wait for Ctrl-C or a request to terminate; both are an ordinary end."""
+    """Say how to stop, and wait for Ctrl-C or a request to terminate; both are an ordinary end.
+
+    A job in the background of a script ignores Ctrl-C, and so does this: it belongs to the program
+    in the foreground.
+    """
     never = threading.Event()
     with _terminable(), contextlib.suppress(KeyboardInterrupt):
-        click.echo("Press Ctrl-C to stop serving.", err=True)
+        background = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        key = f"Stop serving with: kill {os.getpid()}" if background else "Press Ctrl-C to stop."
+        tell(key)
         while True:
             never.wait(STEP)
 
