@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from headfit.cli.main import COMMANDS, main
+from headfit.report.text import summary
 from photos import CLASSES, write_folder
 
 SMALL = [
@@ -185,7 +186,8 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
     done = _headfit("compare", str(photos), "--out", str(run), *SMALL)
     results = json.loads((run / "results.json").read_text())
     text = " ".join(done.stdout.split())
-    assert " ".join(results["verdict"]["sentence"].split()) in text
+    assert text.startswith(" ".join(summary.answer(results["verdict"]).split()))
+    assert summary.advice(results) in text
     header = done.stdout[: done.stdout.index("───")]
     for words in ("head", "acc. %", "interval", "loss", "parameters", "model", "points", "train"):
         assert words in header

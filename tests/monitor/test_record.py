@@ -153,14 +153,14 @@ def test_a_run_that_says_nothing_still_gives_signs_of_life(
 def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    said: list[str] = []
-    with Recorder(blocked / "run", complain=said.append) as recorder:
+    warnings: list[str] = []
+    with Recorder(blocked / "run", warn=warnings.append) as recorder:
         for number in range(3):
             recorder.on_stage_begin("Heads", 1)
             recorder.on_progress(number)
-            wait_for(lambda: said)
-    assert len(said) == 1
-    assert "not recorded" in said[0] and "Cannot write" in said[0]
+            wait_for(lambda: warnings)
+    assert len(warnings) == 1
+    assert "not recorded" in warnings[0] and "Cannot write" in warnings[0]
 
 
 class Busy:
@@ -182,15 +182,15 @@ def test_a_file_that_is_being_read_is_written_a_little_later(
 ) -> None:
     monkeypatch.setattr(record, "LEAST", 0.02)
     monkeypatch.setattr(record, "PAUSES", (0.02,) * len(record.PAUSES))
-    said: list[str] = []
+    warnings: list[str] = []
     tries = len(record.PAUSES) + 1
     busy = Busy(monkeypatch, 2 * tries)
-    with Recorder(tmp_path, complain=said.append) as recorder:
+    with Recorder(tmp_path, warn=warnings.append) as recorder:
         recorder.on_stage_begin("Heads", 1)
         recorder.on_progress(0)
         wait_for(lambda: (tmp_path / "progress.json").exists())
         busy.left = tries + 1  # more than a write in between gets
-    assert said == []
+    assert warnings == []
     assert read(tmp_path)["state"] == "done"
     assert {path.name for path in tmp_path.iterdir()} == {"progress.json"}
 
@@ -201,19 +201,19 @@ def test_a_file_that_stays_refused_is_said_once(
     monkeypatch.setattr(record, "LEAST", 0.01)
     monkeypatch.setattr(record, "PAUSES", (0.01,))
     monkeypatch.setattr(record, "LAST_PAUSES", (0.01,))
-    said: list[str] = []
+    warnings: list[str] = []
     busy = Busy(monkeypatch, 10**6)
-    with Recorder(tmp_path, complain=said.append) as recorder:
+    with Recorder(tmp_path, warn=warnings.append) as recorder:
         recorder.on_stage_begin("Heads", 1)
         recorder.on_progress(0)
-        wait_for(lambda: said)
+        wait_for(lambda: warnings)
         assert 10**6 - busy.left >= 2 * record.FAILURES
-    assert len(said) == 1
-    assert "not recorded" in said[0]
+    assert len(warnings) == 1
+    assert "not recorded" in warnings[0]
 
 
 def test_a_head_that_has_its_scores_counts_as_done() -> None:
-    now = progress.Progress("photos")
+    now = progress.RunProgress("photos")
     now.stage("Training heads", 2, "")
     now.advance(0.5, "gap", 0)
     now.scored(HEAD)

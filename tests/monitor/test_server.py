@@ -20,10 +20,11 @@ from headfit.cli.main import main
 from headfit.errors import DataError, UsageError
 from headfit.monitor import folder
 from headfit.monitor.folder import RunFolder
-from headfit.monitor.machine import lives, machine
-from headfit.monitor.progress import Progress
+from headfit.monitor.machine import is_alive, machine
+from headfit.monitor.progress import RunProgress
 from headfit.monitor.server import MOST_CONNECTIONS, _Server, is_loopback, serving
 from headfit.monitor.site import Site
+from headfit.monitor.words import CANNOT_SHOW
 
 HOSTILE = "<script>alert(1)</script>"
 Address = tuple[str, int]
@@ -31,7 +32,7 @@ Address = tuple[str, int]
 
 def write(run: Path, **changes: Any) -> Path:
     """Write the progress of a run as another process would."""
-    progress = Progress("photos")
+    progress = RunProgress("photos")
     progress.stage(f"Heads {HOSTILE}", 2, "")
     document = progress.to_dict() | {"pid": os.getpid(), "machine": machine()} | changes
     run.mkdir(exist_ok=True)
@@ -73,7 +74,7 @@ def test_three_addresses_are_served_and_nothing_beside_them(address: Address) ->
         *("/.", "/./report.html", "/report.html%00", "/etc/passwd", "/static", "*", "x"),
     ):
         status, _, body = ask(address, path)
-        assert (status, body) == (404, "Nothing is here; see / instead.\n"), path
+        assert (status, body) == (404, "Not found. Open / instead.\n"), path
 
 
 @pytest.mark.parametrize("path", ["/", "/progress.json", "/report.html", "/nothing"])
@@ -113,16 +114,18 @@ def open_server(run: Path) -> Iterator[_Server]:
 
 
 def test_the_port_of_http_is_left_out_by_clients(open_server: _Server) -> None:
-    assert not open_server.knows("localhost")
+    assert not open_server.accepts("localhost")
     open_server.server_port = 80  # that nobody may open here
-    assert all(map(open_server.knows, ("localhost", "localhost:80", "[::1]", "192.168.0.1")))
-    assert not any(map(open_server.knows, ("localhost:", "localhost:8", "evil.example", "", "::1")))
+    assert all(map(open_server.accepts, ("localhost", "localhost:80", "[::1]", "192.168.0.1")))
+    assert not any(
+        map(open_server.accepts, ("localhost:", "localhost:8", "evil.example", "", "::1"))
+    )
 
 
 def test_every_name_of_the_machine_is_known_where_all_may_look_on(open_server: _Server) -> None:
     port = open_server.server_port
     for name in (socket.gethostname(), socket.getfqdn(), "10.0.0.1", "[::1]"):
-        assert open_server.knows(f"{name.upper()}:{port}"), name
+        assert open_server.accepts(f"{name.upper()}:{port}"), name
     assert open_server.address == f"http://127.0.0.1:{port}/"
 
 
@@ -171,7 +174,7 @@ def test_the_page_becomes_the_report_when_the_run_is_done(address: Address, run:
     write(run, state="done")
     assert ask(address, "/")[2] == "the report"
     (run / "report.html").unlink()
-    assert "no page of its own" in ask(address, "/")[2]
+    assert "It wrote no report" in ask(address, "/")[2]
     assert ask(address, "/report.html")[0] == 404
 
 
@@ -207,14 +210,17 @@ def test_links_pipes_and_what_is_too_large_are_not_read(run: Path, address: Addr
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "not JSON"),
+        ("{", "not valid JSON"),
         ("[]", "schema None"),
-        ('{"schema": "headfit.progress/2"}', "'headfit.progress/2'; this version reads"),
-        ('{"schema": "headfit.progress/1", "state": 1}', "no state"),
+        ('{"schema": "headfit.progress/2"}', "'headfit.progress/2', and this version reads"),
+        ('{"schema": "headfit.progress/1", "state": 1}', "no valid 'state'"),
         ('{"schema": "headfit.progress/1", "updated": NaN}', "NaN"),
-        ('{"schema": "headfit.progress/1", "updated": 1e999}', "1e999 is no number"),
-        ('{"schema": "headfit.progress/1", "updated": 1' + "0" * 400 + "}", "is no number"),
-        ("[" * 200_000, "not JSON"),
+        ('{"schema": "headfit.progress/1", "updated": 1e999}', "1e999 is not a finite number"),
+        (
+            '{"schema": "headfit.progress/1", "updated": 1' + "0" * 400 + "}",
+            "is not a finite number",
+        ),
+        ("[" * 200_000, "not valid JSON"),
     ],
 )
 def test_a_damaged_file_is_one_line(content: str, words: str, run: Path, address: Address) -> None:
@@ -229,7 +235,7 @@ def test_a_damaged_file_is_one_line(content: str, words: str, run: Path, address
 def test_what_only_looks_like_progress_is_refused_too(run: Path, address: Address) -> None:
     write(run, stages=[{"name": 1}])
     status, _, body = ask(address, "/")
-    assert (status, body) == (503, "The page cannot show what progress.json holds.\n")
+    assert (status, body) == (503, f"{CANNOT_SHOW}\n")
 
 
 @pytest.mark.parametrize("odd", [1e308, -1e308, -1, True, "1", None, [], 10**300])
@@ -238,17 +244,17 @@ def test_odd_numbers_are_shown_or_refused(odd: Any, run: Path, address: Address)
     head = {"name": "gap", "balanced_accuracy": interval, "log_loss": interval}
     write(run, updated=odd, scores=[head | {"parameters": odd, "seconds": odd}])
     assert ask(address, "/")[0] in (200, 503)
-    stage = Progress("photos")
+    stage = RunProgress("photos")
     stage.stage("Images", 2, "images")
     keys = ("total", "done", "rate", "seconds", "skipped")
     write(run, stages=[stage.to_dict()["stages"][0] | dict.fromkeys(keys, odd)])
     assert ask(address, "/")[0] in (200, 503)
 
 
-def test_a_process_lives_until_it_is_gone() -> None:
-    assert lives(os.getpid())
-    assert not lives(gone())
-    assert not lives(10**30)
+def test_a_process_is_alive_until_it_is_gone() -> None:
+    assert is_alive(os.getpid())
+    assert not is_alive(gone())
+    assert not is_alive(10**30)
 
 
 def gone() -> int:
@@ -282,7 +288,7 @@ def test_silence_is_judged_by_what_is_seen_from_here(
     assert looked.progress()["state"] == "running"
 
 
-def test_a_process_that_lives_but_says_nothing_is_not_called_stopped(
+def test_a_process_that_is_alive_but_says_nothing_is_not_called_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
@@ -304,7 +310,7 @@ def test_a_finished_run_of_an_older_version_shows_its_report(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda run: None, "is not there"),
+        (lambda run: None, "does not exist"),
         (lambda run: run.write_text(""), "is a file"),
         (lambda run: run.mkdir(), "neither progress.json nor report.html"),
     ],
@@ -319,7 +325,7 @@ def test_what_is_no_run_is_one_line(
 
 def test_a_name_too_long_for_a_folder_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ui", "a" * 300]) == 2
-    _is_one_line(capsys, "cannot be looked at: File name too long")
+    _is_one_line(capsys, "File name too long")
 
 
 def _is_one_line(capsys: pytest.CaptureFixture[str], words: str) -> None:

@@ -216,7 +216,7 @@ def test_from_another_terminal_until_the_run_is_interrupted(
             assert program.end(signal.SIGINT) == 130
             assert "Interrupted" in program.err()
             wait_for(lambda: text(driver, "#state") == "Stopped")
-            assert "the same command goes on" in text(driver, "#headline")
+            assert "run the same command to continue" in text(driver, "#headline")
             assert viewer.end(signal.SIGTERM) == 0
         assert "Traceback" not in viewer.err()
     assert [path.name for path in run.iterdir()] == ["progress.json"]
@@ -228,9 +228,9 @@ def test_a_file_that_is_damaged_meanwhile_is_said(driver: Any, tmp_path: Path) -
     (tmp_path / "progress.json").write_text(json.dumps(Recorder(tmp_path, FOLDER).to_dict()))
     with started(tmp_path, "ui", str(tmp_path)) as viewer:
         driver.get(viewer.address())
-        wait_for(lambda: text(driver, "#headline") == "The run is about to begin.")
+        wait_for(lambda: text(driver, "#headline") == "The run is about to start.")
         (tmp_path / "progress.json").write_text("{")
-        wait_for(lambda: "is not JSON" in text(driver, "#headline"))
+        wait_for(lambda: "is not valid JSON" in text(driver, "#headline"))
         (tmp_path / "progress.json").write_text(json.dumps(Recorder(tmp_path).to_dict()))
         wait_for(lambda: text(driver, "#state") == "Comparing heads")
 

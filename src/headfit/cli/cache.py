@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +11,16 @@ import click
 from rich import box
 from rich.table import Table
 
-from headfit.cli.command import Command
+from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import output
+from headfit.cli.options import REPORTING, option
+from headfit.cli.tables import print_json
 from headfit.features.store import damage as damage_of_store
 from headfit.samples.folder import damage as damage_of_sample
 from headfit.util import cache
 from headfit.util.cache import Cache, Entry
 
+REMOVAL = "Removal"
 GB, DAY = 1e9, 86400.0
 EXAMPLES = """\b
 Examples:
@@ -39,8 +41,6 @@ CHECKS: dict[Cache, Callable[[Path], list[str]]] = {
     cache.FEATURES: damage_of_store,
     cache.SAMPLES: damage_of_sample,
 }
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, no table.")
-_debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
 @click.group(epilog=EXAMPLES)
@@ -53,13 +53,12 @@ def command() -> None:
 
 
 @command.command("list", cls=Command)
-@_as_json
-@_debug
+@REPORTING
 def list_caches(as_json: bool, debug: bool) -> None:
     """List the caches: entries, size, last use, format."""
     records = [_record(*group) for group in _groups()]
     if as_json:
-        click.echo(json.dumps(records, indent=2))
+        print_json(records)
         return
     rows = [
         [
@@ -76,8 +75,7 @@ def list_caches(as_json: bool, debug: bool) -> None:
 
 
 @command.command(cls=Command)
-@_as_json
-@_debug
+@REPORTING
 def size(as_json: bool, debug: bool) -> None:
     """Print the size of all caches and of each."""
     entries = cache.entries()
@@ -92,15 +90,14 @@ def size(as_json: bool, debug: bool) -> None:
             "bytes": total,
             "caches": [{"cache": name, "bytes": each} for name, each in sizes.items()],
         }
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
         return
     rows = [[name, in_words(each)] for name, each in [*sizes.items(), ("total", total)]]
     _print(("cache", "size"), rows)
 
 
 @command.command(cls=Command)
-@_as_json
-@_debug
+@REPORTING
 def verify(as_json: bool, debug: bool) -> int:
     """Check every entry against its digest.
 
@@ -114,7 +111,7 @@ def verify(as_json: bool, debug: bool) -> int:
         if names:
             damaged.append({"cache": entry.cache.name, "path": str(entry.path), "files": names})
     if as_json:
-        click.echo(json.dumps({"entries": len(current), "damaged": damaged}, indent=2))
+        print_json({"entries": len(current), "damaged": damaged})
         return int(bool(damaged))
     for each in damaged:
         click.echo(f"Damaged: {each['path']}: {', '.join(each['files'])}")
@@ -123,21 +120,22 @@ def verify(as_json: bool, debug: bool) -> int:
 
 
 @command.command(cls=Command, epilog=PRUNE_EXAMPLES)
-@click.option(
+@option(
+    REMOVAL,
     "--older-than",
     type=click.FloatRange(min=0),
     metavar="DAYS",
     help="Remove entries that were not used for this many days.",
 )
-@click.option(
+@option(
+    REMOVAL,
     "--to",
     type=click.FloatRange(min=0),
     metavar="GB",
     help="Remove the least recently used entries until this many gigabytes remain.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
-@_as_json
-@_debug
+@option(OUTPUT, "--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
+@REPORTING
 def prune(
     older_than: float | None, to: float | None, dry_run: bool, as_json: bool, debug: bool
 ) -> int:
@@ -156,7 +154,7 @@ def prune(
             "failed": [_entry(entry) for entry in pruned.failed],
             "bytes_left": pruned.left,
         }
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
         return int(bool(pruned.failed))
     verb = "Would remove" if dry_run else "Removed"
     for entry, why in pruned.removed:

@@ -12,7 +12,7 @@ from headfit.cli.wording import command_line_errors
 from headfit.errors import UsageError
 
 _WORDS = re.compile(r"\[default: \((.+)\)(?:; [^]]*)?\]$")
-_RANGE = re.compile(r"; (?:\d+<=)?x[<>]=\d+(?=\]$)")
+_RANGE = re.compile(r"; (?:\d+<=)?x[<>]=\d+(?=\]$)|  \[(?:\d+<=)?x[<>]=\d+\]$")
 OUTPUT = "Output"
 """The group of options that stands last; ``--help`` is one of it."""
 
@@ -107,4 +107,6 @@ def _expected(kind: click.ParamType[Any]) -> str:
         if kind.max is None:
             return f"an integer of at least {kind.min}"
         return f"an integer from {kind.min} to {kind.max}"
+    if isinstance(kind, click.FloatRange):
+        return f"a number of at least {kind.min:g}"
     return "an integer" if kind is click.INT else "a number"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from headfit.cli.shorten import shorten
 
-LEAST, MOST = 26, 48  # columns of a plot
+LEAST, MOST = 24, 48  # columns of a plot
 TICKS = 4
 ACCENT = "cyan"  # told from grey by everybody; the mark and bold letters say the same
 CAPTION = "Balanced accuracy %, 95 % interval"

@@ -1,4 +1,4 @@
-"""A study as text: the table, the verdict, the score on the test split."""
+"""A comparison on one screen: the answer, the table, a line for each subject."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
+from headfit.cli.forest import LEAST, Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.show_grid import grid_table
-from headfit.cli.tables import standings_table
+from headfit.cli.tables import literal, standings_table
 from headfit.model.metadata import kept_models
-from headfit.report.text.reliability import on_test_split, trust
+from headfit.report.text import summary
 from headfit.report.text.table import shown, table_rows
 
 # two lines each, so that the table fits a terminal of 80 columns
@@ -28,49 +29,48 @@ COLUMNS = (
     "train\ns",
 )
 # cells that so many of them take beside the names; report.html has all
-ROOM = ((61, 8), (44, 6), (25, 4))
+ROOM = ((63, 8), (46, 6), (39, 5), (27, 4))
 NAME = 34  # cells; longer names are folded
-BEST = 10  # rows of a grid; its other table has all
+BEST = 10  # rows at most; report.html has all
 
 ANSWERS = {
     "necessary": "necessary",
     "position_needed": "not necessary (position is)",
     "not_necessary": "not necessary",
-    "equivalent": "equivalent to gap",
+    "equivalent": "not necessary",
     "undecided": "undecided",
 }
 
 
 def show_study(console: Console, results: dict[str, Any], out: str) -> None:
-    """Print what a person wants to know of a comparison."""
+    """Print the summary of a comparison: the answer, the advice, the table, the rest."""
     plain = console.options.ascii_only
+    console.print(literal(summary.answer(results["verdict"])), style="bold")
+    console.print(literal(summary.advice(results)))
+    console.print()
     print_with_forest(
         console,
         study_ranges(results),
         lambda axis: study_table(results, axis, width=console.width, ascii_only=plain),
     )
+    if len(results["candidates"]) > 1:
+        console.print("→ recommended: the smallest head within one standard error of the best")
     console.print()
-    console.print(results["verdict"]["sentence"], markup=False)
-    if len(results["backbones"]) > 1:
-        if not _of_backbones(results):
-            console.print(grid_table(results))
-            console.print()
-        else:
-            console.print(_answers_line(results), markup=False)
-        console.print(_fronts_line(results), markup=False)
-    for part in ("where", "learning_curve"):
-        if results[part]:
-            console.print(results[part]["sentence"], markup=False)
-    console.print(trust(results["reliability"]), markup=False)
-    if results["test"]:
-        console.print(on_test_split(results["test"]), markup=False)
-    if results["precision"]:
-        console.print(results["precision"]["sentence"], markup=False)
-    files = "report.html, model.keras, results.json, predictions.csv, suspects.csv"
-    console.print(f"Written: {out}/{files}", markup=False)
-    kept = sorted(path.name for path in kept_models(Path(out)))
-    if kept:
-        console.print(f"Kept: {out}/heads/{', '.join(kept)}", markup=False)
+    if not _of_backbones(results):
+        console.print(grid_table(results))
+        console.print()
+    lines = summary.subjects(results)
+    if len(results["backbones"]) > 1 and _of_backbones(results):
+        lines = {"Backbones": _answers_line(results), **lines}
+    table = Table.grid(padding=(0, 2))
+    for label, line in {**lines, "Files": _files_line(Path(out))}.items():
+        table.add_row(Text(label, "bold"), literal(line))
+    console.print(table)
+
+
+def _files_line(out: Path) -> str:
+    kept = [f"heads/{path.name}" for path in kept_models(out)]
+    return f"{out}: {', '.join(['report.html', 'model.keras', *sorted(kept)])}, results.json, *.csv"
 
 
 def study_table(
@@ -112,9 +112,13 @@ def study_table(
 
 
 def _columns(rows: list[dict[str, Any]], width: int) -> int:
-    """Count the columns for which there is room beside the names."""
+    """Count the columns for which there is room beside the names, and beside the plot if it can."""
     names = 2 + min(NAME, max(cell_len(row["head"]) for row in rows))
-    return next((columns for cells, columns in ROOM if width - cells >= names), ROOM[-1][1])
+    for room in (width - names - LEAST - 2, width - names):
+        for cells, columns in ROOM:
+            if cells <= room:
+                return columns
+    return ROOM[-1][1]
 
 
 def study_ranges(results: dict[str, Any]) -> list[Range]:
@@ -134,11 +138,8 @@ def study_ranges(results: dict[str, Any]) -> list[Range]:
 
 
 def _shown(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give all heads of a backbone; of a grid the best and the recommended one."""
-    rows = table_rows(results)
-    if _of_backbones(results) or len(rows) <= BEST:
-        return rows
-    recommended = results["verdict"]["recommended"]
+    """Give the best rows, and that of the recommended head."""
+    rows, recommended = table_rows(results), results["verdict"]["recommended"]
     return rows[:BEST] + [row for row in rows[BEST:] if row["head"] == recommended]
 
 
@@ -150,9 +151,9 @@ def _places(results: dict[str, Any]) -> str:
 
 
 def _of_backbones(results: dict[str, Any]) -> bool:
-    """Whether what is compared differs by nothing but the backbone."""
-    found = results["backbones"]
-    return len({each["backbone"] for each in found}) == len(found)
+    """Whether only the backbone differs, not sizes or cuts."""
+    places = results["backbones"]
+    return len({each["backbone"] for each in places}) == len(places)
 
 
 def _backbone(described: dict[str, Any]) -> str:
@@ -163,17 +164,8 @@ def _backbone(described: dict[str, Any]) -> str:
 
 
 def _answers_line(results: dict[str, Any]) -> str:
-    """Say what is found on each backbone."""
+    """Say what the answer is on each backbone."""
     words = [
         f"{ANSWERS[each['verdict']['flatten']]} on {each['name']}" for each in results["backbones"]
     ]
-    return f"Flatten is {', '.join(words)}."
-
-
-def _fronts_line(results: dict[str, Any]) -> str:
-    """Say which candidates no other beats at their cost."""
-    fronts = [
-        f"by {cost}: {', '.join(c['name'] for c in results['candidates'] if c['pareto'][cost])}"
-        for cost in ("parameters", "latency")
-    ]
-    return f"No other does better at less cost, {'; '.join(fronts)}."
+    return f"Flatten is {', '.join(words)}"

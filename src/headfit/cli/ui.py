@@ -1,4 +1,4 @@
-"""``headfit ui``: the live page of a run, from another terminal."""
+"""``headfit ui``: serve the live page of a run, from another terminal."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Watching a run while it goes on: its progress as a file, and as a page on loopback."""
+"""Follow a run: its progress in a file, and a live page of it on this machine."""
+
+from headfit.monitor.record import Recorder
+
+__all__ = ["Recorder"]

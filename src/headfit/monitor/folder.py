@@ -1,4 +1,4 @@
-"""Read what a run has left in its folder: its progress, and its page."""
+"""The folder of a run, read from outside: its progress and its report."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import DataError, UsageError
-from headfit.monitor.machine import lives, machine
-from headfit.monitor.progress import DONE, NAME, RUNNING, SCHEMA, STATES, STOPPED, Progress
+from headfit.monitor.machine import is_alive, machine
+from headfit.monitor.progress import DONE, NAME, RUNNING, SCHEMA, STATES, STOPPED, RunProgress
 
 REPORT = "report.html"
 SILENCE = 15.0
-"""Seconds without a sign of life, three times what a run leaves between two."""
-_LARGEST = {NAME: 4 << 20, REPORT: 64 << 20}
+"""Seconds without a sign of life, three times the longest pause of a run that is well."""
+_MOST_BYTES = {NAME: 4 << 20, REPORT: 64 << 20}
 _SHAPE: dict[str, type | tuple[type, ...]] = {
     "state": str,
     "error": str,
@@ -28,107 +28,108 @@ _SHAPE: dict[str, type | tuple[type, ...]] = {
     "scores": list,
     "messages": list,
 }
+_EXPECTED = "It must be the folder that a comparison writes."
 
 
 class RunFolder:
-    """The folder of a run that may go on in another process, perhaps on another machine.
+    """The folder of a run, which may run in another process, perhaps on another machine.
 
     Args:
         path: the folder.
 
     Raises:
-        UsageError: if it is no folder, or holds neither ``progress.json`` nor ``report.html``.
+        UsageError: if it is not a folder, or has neither ``progress.json`` nor ``report.html``.
         DataError: if ``progress.json`` cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[float, float] | None = None
+        self._last_update: tuple[float, float] | None = None
         try:
             self._check()
         except OSError as error:
             raise UsageError(
-                f"RUN '{path}' cannot be looked at: {error.strerror}; expected the folder that "
-                f"headfit compare writes (--out)."
+                f"Cannot read `run` '{path}': {error.strerror}. {_EXPECTED}"
             ) from error
         self.progress()
 
     def progress(self) -> dict[str, Any]:
-        """Give the content of ``progress.json``; a run that is gone without a word is stopped.
+        """Give the content of ``progress.json``; a run whose process is gone counts as stopped.
 
-        ``silent`` is added: seconds since the last sign of life, 0 as long as that is no wonder.
+        ``silent`` is added: seconds since the last sign of life, 0 while that is nothing unusual.
 
         Raises:
-            DataError: if it cannot be read, or is of another version.
+            DataError: if it cannot be read, or has another schema.
         """
-        found = self._read()
-        if found["state"] != RUNNING:
-            return found | {"silent": 0}
-        silent = self._silence(found["updated"])
-        here = found.get("machine") == machine()
-        alive = here and lives(_pid(found))
-        # no one knows the clock of another machine: only what is seen from here counts
-        age = time.time() - found["updated"] if here and not alive else silent
+        progress = self._read()
+        if progress["state"] != RUNNING:
+            return progress | {"silent": 0}
+        silence = self._silence(progress["updated"])
+        here = progress.get("machine") == machine()
+        alive = here and is_alive(_pid(progress))
+        # the clock of another machine may be wrong: only what is seen from here counts
+        age = time.time() - progress["updated"] if here and not alive else silence
         if age < SILENCE:
-            return found | {"silent": 0}
+            return progress | {"silent": 0}
         if alive:
-            return found | {"silent": round(silent)}
-        return found | {"state": STOPPED, "silent": round(max(age, silent))}
+            return progress | {"silent": round(silence)}
+        return progress | {"state": STOPPED, "silent": round(max(age, silence))}
 
     def _check(self) -> None:
         path = self.path
         if not path.is_dir():
-            found = "a file" if path.exists() else "not there"
-            raise UsageError(
-                f"RUN '{path}' is {found}; expected the folder that headfit compare writes (--out)."
-            )
+            state = "is a file" if path.exists() else "does not exist"
+            raise UsageError(f"`run` '{path}' {state}. {_EXPECTED}")
         if not has_report(path) and not (path / NAME).exists():
             raise UsageError(
-                f"RUN '{path}' holds neither {NAME} nor {REPORT}; expected the folder of a run "
-                f"that has begun. Start it with headfit compare --out '{path}'."
+                f"`run` '{path}' has neither {NAME} nor {REPORT}. {_EXPECTED} A run writes its "
+                f"first file when it has found the images."
             )
 
     def _read(self) -> dict[str, Any]:
         path = self.path / NAME
-        data = _regular(path)
+        data = _read_regular(path)
         if data is None:
             if not has_report(self.path):
-                raise DataError(f"'{path}' is gone. Run compare anew.")
-            return Progress("", state=DONE).to_dict()  # by a version that wrote no progress
+                raise DataError(f"'{path}' is gone. Run compare again.")
+            return RunProgress("", state=DONE).to_dict()  # of a version that wrote no progress
         try:
-            found = json.loads(data, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+            document = json.loads(
+                data, parse_constant=_refuse, parse_float=_finite, parse_int=_whole
+            )
         except (ValueError, RecursionError) as error:
-            raise DataError(f"'{path}' is not JSON: {error}. Run compare anew.") from error
-        schema = found.get("schema") if isinstance(found, dict) else None
+            raise DataError(f"'{path}' is not valid JSON: {error}. Run compare again.") from error
+        schema = document.get("schema") if isinstance(document, dict) else None
         if schema != SCHEMA:
             raise DataError(
-                f"'{path}' has schema {schema!r}; this version reads {SCHEMA}. "
-                f"Use the headfit that wrote it."
+                f"'{path}' has schema {schema!r}, and this version reads {SCHEMA}. Use the version "
+                f"of headfit that wrote it."
             )
-        wrong = [key for key, kind in _SHAPE.items() if not isinstance(found.get(key), kind)]
-        if wrong or found["state"] not in STATES:
-            raise DataError(f"'{path}' has no {wrong[0] if wrong else 'known state'}.")
-        good: dict[str, Any] = found
-        return good
+        wrong = [key for key, kind in _SHAPE.items() if not isinstance(document.get(key), kind)]
+        if not wrong and document["state"] not in STATES:
+            wrong = ["state"]
+        if wrong:
+            raise DataError(f"'{path}' has no valid '{wrong[0]}'. Run compare again.")
+        return dict(document)
 
     def _silence(self, updated: float) -> float:
         now = time.monotonic()
-        if self._seen is None or self._seen[0] != updated:
-            self._seen = (updated, now)
-        return now - self._seen[1]
+        if self._last_update is None or self._last_update[0] != updated:
+            self._last_update = (updated, now)
+        return now - self._last_update[1]
 
 
 def read_report(folder: Path) -> bytes | None:
-    """Give ``report.html`` of a run, None if it is not there.
+    """Read ``report.html`` of a run; None if it does not exist.
 
     Raises:
-        DataError: if it is no regular file, or too large.
+        DataError: if it is not a regular file, or too large.
     """
-    return _regular(folder / REPORT)
+    return _read_regular(folder / REPORT)
 
 
 def has_report(folder: Path) -> bool:
-    """Say whether a run has a page; a link in its place is none."""
+    """Say whether a run has a report; a link in its place does not count."""
     try:
         return stat.S_ISREG((folder / REPORT).lstat().st_mode)
     except OSError:
@@ -136,7 +137,7 @@ def has_report(folder: Path) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant[:20]} is no number")
+    raise ValueError(f"{constant[:20]} is not a finite number")
 
 
 def _finite(text: str) -> float:
@@ -151,23 +152,23 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _pid(found: dict[str, Any]) -> int:
-    pid = found.get("pid")
+def _pid(progress: dict[str, Any]) -> int:
+    pid = progress.get("pid")
     return pid if isinstance(pid, int) and pid > 0 else 1
 
 
-def _regular(path: Path) -> bytes | None:
-    """Read a regular file, not through a link, not a pipe, and not without end."""
+def _read_regular(path: Path) -> bytes | None:
+    """Read a regular file of limited size: no link, no pipe; None if it does not exist."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror}.") from error
+        raise DataError(f"Cannot read '{path}': {error.strerror}.") from error
     with open(descriptor, "rb") as stream:  # noqa: PTH123  (a descriptor)
-        found = os.fstat(descriptor)
-        most = _LARGEST[path.name]
-        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
-            raise DataError(f"'{path}' is not a regular file of at most {most >> 20} MB.")
-        return stream.read(most)
+        status = os.fstat(descriptor)
+        limit = _MOST_BYTES[path.name]
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+            raise DataError(f"'{path}' must be a regular file of at most {limit >> 20} MB.")
+        return stream.read(limit)

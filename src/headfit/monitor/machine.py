@@ -1,4 +1,4 @@
-"""Which machine this is, and which of its processes live."""
+"""Which machine this is, and which processes are alive on it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @functools.cache
 def machine() -> str:
-    """Name this machine since it was started, by a digest that tells nobody its name."""
+    """Identify this machine since its last start, by a digest that does not reveal its name."""
     boot = _BOOT.read_text("ascii") if _BOOT.is_file() else ""
     return digests.of_data([platform.node(), boot])[:16]
 
 
-def lives(pid: int) -> bool:
-    """Say whether a process of this machine lives; a number may have been given away anew."""
+def is_alive(pid: int) -> bool:
+    """Say whether a process with this number exists here; numbers are used again."""
     import psutil  # noqa: PLC0415  (not for --help)
 
     try:
         return bool(psutil.pid_exists(pid))
-    except OverflowError:  # larger than any number of a process
+    except OverflowError:  # larger than any process number
         return False

@@ -1,4 +1,4 @@
-"""The page of a run that goes on: written with what is known now, kept up to date by its script."""
+"""The live page of a run: written as of now, kept up to date by its script."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from typing import Any
 
 from headfit import __version__
 from headfit.errors import DataError
-from headfit.monitor.words import WORDS, amount, duration, headline
+from headfit.monitor.words import CANNOT_SHOW, MALFORMED
 from headfit.report.hover import printable
 from headfit.report.text.numbers import percent
 
 REFRESH = 5
-"""Seconds between two looks of a browser without JavaScript."""
-_ODD = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""Seconds after which a browser without JavaScript loads the page again."""
 
 
 def render(progress: dict[str, Any]) -> tuple[str, str]:
     """Make the page.
 
     Args:
-        progress: the content of ``progress.json``, with ``silent`` and ``report``.
+        progress: as :func:`headfit.monitor.words.in_words` gives it, with ``report``.
 
     Returns:
         The page as HTML, and the content security policy that it needs.
 
     Raises:
-        DataError: if the progress lacks what the page shows.
+        DataError: if the progress lacks a value that the page shows.
     """
     import jinja2  # noqa: PLC0415  (heavy)
 
@@ -41,31 +40,24 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": percent,
-        "duration": duration,
-    }
+    environment.filters["percent"] = percent
     template = environment.from_string(_text("headfit.monitor", "live.html.j2"))
     try:
         page = template.render(
             now=progress,
-            headline=headline(progress),
-            amount=amount,
             scores=sorted(progress["scores"], key=_rank),
-            words=WORDS,
             refresh=REFRESH if progress["state"] == "running" else 0,
             version=__version__,
             style=style,
             script=script,
         )
-    except (jinja2.UndefinedError, *_ODD) as error:
-        # of a run that another program wrote
-        raise DataError("The page cannot show what progress.json holds.") from error
+    except (jinja2.UndefinedError, *MALFORMED) as error:
+        raise DataError(CANNOT_SHOW) from error
     return page, policy(style, script)
 
 
 def policy(style: str, script: str) -> str:
-    """Say what the page may do: run these two, and ask its own server."""
+    """Allow the page this style and this script, and requests to its own server."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "

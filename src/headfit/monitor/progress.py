@@ -1,6 +1,6 @@
-"""What is known of a run while it goes on, as plain data that a page can show.
+"""The progress of a run, as plain data that a page can show.
 
-Not thread-safe; whoever shares it holds a lock.
+Not thread-safe: hold a lock to share it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ NAME = "progress.json"
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
 STATES = (RUNNING, DONE, STOPPED, FAILED)
 MOST_MESSAGES = 100
-"""That are kept; of more, the last."""
+"""Number of messages kept, the last ones."""
 WINDOW = 10.0
-"""Seconds over which a rate is taken."""
+"""Seconds over which a rate is measured."""
 RUSH = 1.0
-"""Seconds: a rate leaves out so much of the begin of a stage, and is taken over no less."""
+"""Seconds that a rate leaves out at the start of a stage, and that it takes at least."""
 _STEP = 0.25
 
 
@@ -30,14 +30,14 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        name: as the user reads it.
-        total: what its progress adds up to.
-        unit: ``"images"`` or none.
-        done: so far.
-        detail: what it is at.
-        skipped: images that could not be read.
+        name: what it does, in a few words.
+        total: what ``done`` reaches at its end.
+        unit: ``"images"``, or empty.
         start: when it began, in seconds of the monotonic clock.
-        seconds: that it took; None while it goes on.
+        done: how much is done.
+        detail: what is being worked on.
+        skipped: number of images that could not be read.
+        seconds: time that it took; None while it runs.
     """
 
     name: str
@@ -53,32 +53,32 @@ class Stage:
     _window: deque[tuple[float, float]] = field(default_factory=deque)
 
     def advance(self, done: float, detail: str, skipped: int) -> None:
-        """So much is done."""
+        """Report how much is done."""
         self.done, self.detail, self.skipped = max(float(done), self._scored), detail, int(skipped)
         if self.unit:
             self._note(time.monotonic())
 
     def scored(self) -> None:
-        """One head more has its scores, which is as good as that much done."""
+        """Count one more head with scores as done."""
         self._scored = min(self._scored + 1, self.total)
         self.done = max(self.done, self._scored)
 
     def end(self, complete: bool) -> None:
-        """It is over; if ``complete``, nothing of it is left."""
+        """End the stage; ``complete`` says that all of it is done."""
         self.seconds = time.monotonic() - self.start
         if complete:
             self.done = self.total
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data; ``rate`` is in units a second, None as long as it is not known."""
-        taken = time.monotonic() - self.start if self.seconds is None else self.seconds
+        """Give plain data; ``rate`` is in units per second, None while it is unknown."""
+        seconds = time.monotonic() - self.start if self.seconds is None else self.seconds
         return {
             "name": self.name,
             "total": self.total,
             "done": self.done,
             "unit": self.unit,
-            "seconds": round(taken, 1),
-            "rate": self._rate(self.start + taken),
+            "seconds": round(seconds, 1),
+            "rate": self._rate(self.start + seconds),
             "detail": self.detail,
             "skipped": self.skipped,
             "over": self.seconds is not None,
@@ -88,7 +88,7 @@ class Stage:
         if self._first is None:
             self._first = now
         if now - self._first < RUSH:
-            # what was there already comes at once, and would make any rate a lie
+            # stored feature maps come at once, which says nothing about the images to come
             self._window.clear()
         if not self._window or now - self._window[-1][0] >= _STEP:
             self._window.append((now, self.done))
@@ -105,16 +105,17 @@ class Stage:
 
 
 @dataclass
-class Progress:
-    """A run.
+class RunProgress:
+    """The progress of a run.
 
     Attributes:
-        images: name of the folder of images.
+        images: name of the images, for people.
         state: one of ``STATES``.
         error: why it failed, in one line; empty otherwise.
+        started: when it began, in seconds since 1970.
         stages: those that have begun, in order.
-        scores: of the heads that were cross-validated, in order.
-        messages: the last that the user was told.
+        scores: scores of the heads that were cross-validated, in order.
+        messages: the last messages.
     """
 
     images: str
@@ -126,36 +127,36 @@ class Progress:
     messages: list[str] = field(default_factory=list)
 
     def stage(self, name: str, total: float, unit: str) -> None:
-        """Begin a stage; the one before is over."""
+        """Begin a stage, and end the one before."""
         self._close(complete=True)
         self.stages.append(Stage(name, float(total), unit))
 
     def advance(self, done: float, detail: str, skipped: int) -> None:
-        """So much of the stage is done."""
+        """Report how much of the stage is done."""
         if self.stages:
             self.stages[-1].advance(done, detail, skipped)
 
-    def scored(self, found: HeadScore) -> None:
-        """A head has its scores; those of single folds stay out, a page has no use for them."""
+    def scored(self, head: HeadScore) -> None:
+        """Add the scores of a head, without those of single folds."""
         ends = ("mean", "low", "high")
         if self.stages:
             self.stages[-1].scored()
         self.scores.append(
             {
-                "name": found.name,
-                "balanced_accuracy": {end: found.score[end] for end in ends},
-                "log_loss": {end: found.log_loss[end] for end in ends},
-                "parameters": found.parameters,
-                "seconds": round(found.seconds, 1),
+                "name": head.name,
+                "balanced_accuracy": {end: head.score[end] for end in ends},
+                "log_loss": {end: head.log_loss[end] for end in ends},
+                "parameters": head.parameters,
+                "seconds": round(head.seconds, 1),
             }
         )
 
     def tell(self, message: str) -> None:
-        """Keep a message."""
+        """Add a message."""
         self.messages = [*self.messages, message][-MOST_MESSAGES:]
 
     def end(self, state: str, error: str = "") -> None:
-        """The run is over."""
+        """End the run."""
         self.state, self.error = state, error
         self._close(complete=state == DONE)
 

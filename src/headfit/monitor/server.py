@@ -1,4 +1,4 @@
-"""A small server for one reader: three addresses, nothing to write, nothing beside them."""
+"""A small read-only server for three addresses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from headfit.monitor.site import Answer, Site
 LOOPBACK = "127.0.0.1"
 MOST_CONNECTIONS = 32
 PATIENCE = 10.0
-"""Seconds that a client may be silent in its request, or take nothing of the answer."""
+"""Seconds that a client may pause in its request, or in reading the answer."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]+)(?::([0-9]+))?")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -36,7 +36,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, host: str, port: int, site: Site) -> None:
-        self.site, self.asked = site, host
+        self.site, self.host = site, host
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -45,16 +45,16 @@ class _Server(ThreadingHTTPServer):
         if is_loopback(host):
             self._names |= {LOOPBACK, "::1"}
         else:
-            # asks the name service, which may take its time: once
+            # asks the name service, which may take a while: once
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     def server_bind(self) -> None:
-        # that of the library asks the name service who we are
+        # that of the library asks the name service for our name
         if os.name == "posix":  # elsewhere it would let two servers share a port
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.asked, self.server_address[1]
+        self.server_name, self.server_port = self.host, self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
@@ -69,21 +69,21 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client has gone, and what can fail here is told to it."""
+        """Stay silent: the client has gone, and other errors are part of the answer."""
 
-    def knows(self, host: str) -> bool:
-        """Say whether a Host header names this server, and not a name that was bent to it."""
-        found = _HOST.fullmatch(host)
-        # clients leave out the port that is HTTP's own
-        if found is None or (found[2] or "80") != str(self.server_port):
+    def accepts(self, host: str) -> bool:
+        """Say whether a Host header names this machine, so that no other site can read along."""
+        match = _HOST.fullmatch(host)
+        # clients leave out the default port of HTTP
+        if match is None or (match[2] or "80") != str(self.server_port):
             return False
-        name = found[1].lower().strip("[]")
-        return name in self._names or (not is_loopback(self.asked) and _is_ip(name))
+        name = match[1].lower().strip("[]")
+        return name in self._names or (not is_loopback(self.host) and _is_ip(name))
 
     @property
     def address(self) -> str:
         """The address of the page."""
-        shown = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.asked, self.asked)
+        shown = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.server_port}/"
 
 
@@ -98,33 +98,33 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with one of three files."""
         host = self.headers.get("Host", "")
-        if not self.server.knows(host):
-            text = f"Refused: {host[:100]!r} is not known here. Open {self.server.address} instead."
+        if not self.server.accepts(host):
+            text = f"{host[:100]!r} is not this server. Open {self.server.address} instead."
             self._say(HTTPStatus.FORBIDDEN, text)
             return
         try:
-            found = self.server.site.answer(self.path.partition("?")[0])
+            answer = self.server.site.answer(self.path.partition("?")[0])
         except HeadfitError as error:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
             return
         except Exception as error:
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
             return
-        if found is None:
-            self._say(HTTPStatus.NOT_FOUND, "Nothing is here; see / instead.")
+        if answer is None:
+            self._say(HTTPStatus.NOT_FOUND, "Not found. Open / instead.")
             return
-        self._send(HTTPStatus.OK, found)
+        self._send(HTTPStatus.OK, answer)
 
     def do_HEAD(self) -> None:
-        """Answer as to GET, without the body."""
+        """Answer as for GET, without the body."""
         self.do_GET()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse a request that is none, without the library's page."""
+        """Refuse an invalid request, without the page of the library."""
         self.close_connection = True
-        if code == HTTPStatus.NOT_IMPLEMENTED:  # what the library says of any other method
+        if code == HTTPStatus.NOT_IMPLEMENTED:  # the answer of the library to any other method
             allowed = {"Allow": "GET, HEAD"}
-            self._say(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.", allowed)
+            self._say(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.", allowed)
         else:
             self._say(HTTPStatus(code), HTTPStatus(code).phrase)
 
@@ -151,27 +151,27 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
-    """Serve in a thread of its own as long as the context lasts.
+    """Serve in a separate thread as long as the context lasts.
 
     Args:
         site: what is served.
         host: the address to listen on.
-        port: 0 for any that is free.
+        port: 0 for any free one.
 
     Yields:
         The address of the page.
 
     Raises:
-        UsageError: if the port is taken, or the host is none of this machine.
+        UsageError: if the port is taken, or the host is not an address of this machine.
     """
     try:
         server = _Server(host, port, site)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         if port:
-            text = f"Cannot listen on --port {port} of {host}: {reason}. Choose another, or none."
+            text = f"Cannot listen on {host} at `port={port}`: {reason}. Choose another port."
         else:
-            text = f"Cannot listen on --host {host}: {reason}. It must be of this machine."
+            text = f"Cannot listen on `host={host}`: {reason}. Use an address of this machine."
         raise UsageError(text) from error
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
@@ -184,7 +184,7 @@ def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address can be reached from this machine only."""
+    """Say whether only this machine can reach an address."""
     if host.lower() == "localhost":
         return True
     return _is_ip(host) and ipaddress.ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""What is served of a run: its progress, a page of it, and the report when it is done."""
+"""What is served of a run: its progress, its live page, and its report."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from typing import Any
 from headfit.monitor.folder import has_report, read_report
 from headfit.monitor.page import render
 from headfit.monitor.progress import DONE, RUNNING
+from headfit.monitor.words import in_words
 
 FAREWELL = 2.0
-"""Seconds in which a page that looks on asks at least once."""
+"""Seconds within which an open page asks at least once."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Body and type of an answer, and what a page may do; None: nothing."""
+    """The answer to a request.
+
+    Attributes:
+        body: what is sent.
+        kind: its media type.
+        policy: its content security policy; the strictest if None.
+    """
 
     body: bytes
     kind: str
@@ -28,11 +35,11 @@ class Answer:
 
 
 class Site:
-    """What is served: the answer to each address.
+    """The answers to three addresses: the page, ``progress.json`` and ``report.html``.
 
     Args:
         progress: gives the content of ``progress.json`` as of now.
-        folder: of the run, where ``report.html`` will be.
+        folder: the folder of the run, where ``report.html`` will be.
     """
 
     def __init__(self, progress: Callable[[], dict[str, Any]], folder: Path) -> None:
@@ -41,7 +48,7 @@ class Site:
         self._last = -FAREWELL
 
     def answer(self, path: str) -> Answer | None:
-        """Give what lies at a path; None if nothing does.
+        """Answer a request for a path; None if there is nothing.
 
         Raises:
             DataError: if a file of the run cannot be read.
@@ -59,18 +66,19 @@ class Site:
         return Answer(page.encode("utf-8", "backslashreplace"), "text/html", policy)
 
     def _report(self) -> Answer | None:
-        found = read_report(self._folder)
-        # the page says itself what it may do
-        return None if found is None else Answer(found, "text/html", "frame-ancestors 'none'")
+        report = read_report(self._folder)
+        # the report brings a policy of its own
+        return None if report is None else Answer(report, "text/html", "frame-ancestors 'none'")
 
     def farewell(self) -> None:
-        """Wait until a page that looks on has heard of the end, for two seconds at most."""
+        """Wait until an open page knows that the run has ended, for two seconds at most."""
         with self._asked:
             if time.monotonic() - self._last < FAREWELL:
                 self._asked.wait(FAREWELL)
 
     def _ask(self) -> dict[str, Any]:
-        now = {"silent": 0, **self._progress(), "report": has_report(self._folder)}
+        progress = in_words({"silent": 0, **self._progress()})
+        now = progress | {"report": has_report(self._folder)}
         with self._asked:
             self._last = time.monotonic()
             if now["state"] != RUNNING:

@@ -1,15 +1,43 @@
-"""How progress is put into words; ``live.js`` says the same in the browser."""
+"""The progress of a run in words, for the page and for its script."""
 
 from __future__ import annotations
 
 from typing import Any
 
-WORDS = {
+from headfit.errors import DataError
+
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What goes wrong with the progress of a run that another program wrote."""
+CANNOT_SHOW = "progress.json lacks values that the page shows. Run compare again."
+TITLES = {
     "running": "Comparing heads",
     "done": "Done",
     "stopped": "Stopped",
     "failed": "Failed",
 }
+_RESUME = "Finished work is kept: run the same command to continue."
+
+
+def in_words(progress: dict[str, Any]) -> dict[str, Any]:
+    """Add words to the content of ``progress.json``: what the page shows, and its script too.
+
+    Args:
+        progress: with ``silent``.
+
+    Returns:
+        The same with ``title`` and ``headline``, and ``amount`` in each stage.
+
+    Raises:
+        DataError: if a value is missing or of another type.
+    """
+    try:
+        return progress | {
+            "title": TITLES[progress["state"]],
+            "headline": headline(progress),
+            "stages": [stage | {"amount": amount(stage)} for stage in progress["stages"]],
+        }
+    except MALFORMED as error:
+        raise DataError(CANNOT_SHOW) from error
 
 
 def headline(progress: dict[str, Any]) -> str:
@@ -19,21 +47,18 @@ def headline(progress: dict[str, Any]) -> str:
         return progress["error"] or "The run failed."
     if state == "stopped":
         if silent:
-            return f"The process is gone without a word, {duration(silent)} ago. {_AGAIN}"
-        return f"The run was interrupted. {_AGAIN}"
+            return f"The process ended without a message {duration(silent)} ago. {_RESUME}"
+        return f"The run was interrupted. {_RESUME}"
     if state == "done":
-        return "The run is done; it has no page of its own."
+        return "The run is done. It wrote no report."
     if silent:
-        return f"No sign of life for {duration(silent)}: the run is suspended, or cannot write."
+        return f"No sign of life for {duration(silent)}: the run is suspended or cannot write."
     stages = progress["stages"]
-    return stages[-1]["name"] if stages else "The run is about to begin."
-
-
-_AGAIN = "What was computed is kept: the same command goes on from there."
+    return stages[-1]["name"] if stages else "The run is about to start."
 
 
 def amount(stage: dict[str, Any]) -> str:
-    """Say how far a stage is: images, their rate, what was skipped, how long it took."""
+    """Say how far a stage is: images, images per second, skipped files, time taken."""
     parts = []
     if stage["unit"]:
         parts.append(f"{stage['done']:,.0f} of {stage['total']:,.0f} {stage['unit']}")
@@ -50,7 +75,7 @@ def amount(stage: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Put seconds into words: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    """Write seconds as ``0.4 s``, ``12 s``, ``3 min 5 s`` or ``2 h 10 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,0 +1,110 @@
+"""The summary of a run: the answer, the advice, then at most a line for each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headfit.report.text.numbers import about, percent, point_range, points
+from headfit.report.text.reliability import suspects
+from headfit.report.text.verdict import headline
+from headfit.study.position.spectrum import leading_prior
+
+
+def answer(verdict: Mapping[str, Any]) -> str:
+    """Say in one line whether Flatten is necessary.
+
+    Args:
+        verdict: the ``verdict`` object of ``results.json``.
+    """
+    difference = verdict["difference"]
+    if difference is None:
+        return f"{headline(verdict)} Compare gap and flatten."
+    spread = "" if difference["low"] is None else f" ({point_range(difference)})"
+    return f"{headline(verdict)} Flatten − gap: {points(difference['mean'], signed=True)}{spread}."
+
+
+def advice(results: Mapping[str, Any]) -> str:
+    """Say in one line which head to use and what to expect.
+
+    Args:
+        results: content of ``results.json``.
+    """
+    name, expected = results["verdict"]["recommended"], results["verdict"]["expected_score"]
+    (chosen,) = [each for each in results["candidates"] if each["name"] == name]
+    count = f"{chosen['parameters']['head']:,} parameters"
+    if expected["mean"] is None:
+        return f"Use {name}: {count}."
+    low, high = percent(expected["low"]), percent(expected["high"])
+    score = f"{percent(expected['mean'])} % balanced accuracy ({low} to {high})"
+    return f"Use {name}: expect {score}, {count}."
+
+
+def subjects(results: Mapping[str, Any]) -> dict[str, str]:
+    """Give a line for each subject that was measured, by its label.
+
+    Args:
+        results: content of ``results.json``.
+    """
+    verdict, test, int8 = results["verdict"], results["test"], results["precision"]
+    lines = {
+        "Position": results["where"] and _position(results["where"], verdict),
+        "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
+        "Trust": _trust(results["reliability"]),
+        "Test split": test and _test(test),
+        "int8": int8 and _int8(int8),
+    }
+    return {label: line for label, line in lines.items() if line}
+
+
+def _position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    """Say whether position matters, in the metric and by the test of the verdict."""
+    curve, best = where["spectrum"]["curve"], leading_prior(where["spectrum"])
+    gap, flatten = (f"{percent(curve[end]['balanced_accuracy']['mean'])} %" for end in (0, -1))
+    both = f"gap {gap}, flatten {flatten}"
+    if verdict["flatten"] in ("necessary", "position_needed"):
+        return f"matters: {both}"
+    if best:
+        lead = best["ahead_of_gap"]
+        gained = f"{points(lead['mean'], signed=True)} ({point_range(lead)})"
+        return f"helps: {gained} with spatial_prior, τ = {best['tau']:g}"
+    if verdict["flatten"] == "undecided":
+        return f"undecided: {both}, within the noise"
+    return f"no effect found: {both}"
+
+
+def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    gains = {head["name"]: head["gain"] for head in curve["heads"] if head["gain"]}
+    parts = []
+    if gains:
+        count = next(iter(gains.values()))["more_images"]
+        each = [
+            f"{name} +{percent(gain['mean'])} ({percent(gain['low'])} to {percent(gain['high'])})"
+            for name, gain in gains.items()
+        ]
+        parts.append(f"{count:,} more, in points: {', '.join(each)}")
+    else:
+        parts.append("no forecast, see the report")
+    if verdict["flatten"] == "undecided" and verdict["images_needed"]:
+        parts.append(f"about {about(verdict['images_needed'])} would decide")
+    return "; ".join(parts)
+
+
+def _trust(reliability: Mapping[str, Any]) -> str:
+    error = percent(reliability["temperature"]["ece_before"])
+    return f"probabilities off by {error} % on average; {suspects(reliability['suspects_found'])}"
+
+
+def _test(test: Mapping[str, Any]) -> str:
+    return (
+        f"{percent(test['balanced_accuracy'])} % balanced accuracy on {test['images']:,} images; "
+        f"accuracy {percent(test['accuracy'])} %"
+    )
+
+
+def _int8(precision: Mapping[str, Any]) -> str:
+    change = precision["difference"]
+    return (
+        f"{points(change['mean'], signed=True)} ({point_range(change)}) against float32, "
+        f"{precision['speedup']:.2f} times as fast"
+    )
