@@ -19,8 +19,8 @@ Examples:
   headfit demo --data what       the class does not depend on position: Flatten is not necessary
 """
 MORE_HEADS = (
-    "Try other heads with --heads, for instance --heads gap,flatten,gap-1024-1024-512: two hidden "
-    "layers on gap. What is computed already is not computed again."
+    "Next: --heads adds other heads, such as --heads gap,flatten,gap-1024-1024-512 (three hidden "
+    "layers). Feature maps and finished heads are not computed again."
 )
 
 
