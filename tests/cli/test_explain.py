@@ -115,13 +115,25 @@ def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]
         (["model.keras", "photos", "--class", "skript"], 2, "Unknown class 'skript'"),
         (["model.keras", "photos", "--compare", "other.keras"], 2, "Unknown class 'top right'"),
         (["model.keras", "photos", "--compare", "gem"], 2, "Run compare again with --keep gem"),
-        (["model.keras", "photos", "--compare", "flatten,flatten,flatten"], 2, "names 3 heads"),
-        (["model.keras", "photos", "--compare", "flatten"], 2, "sets flatten beside itself"),
-        (["model.keras", "photos", "--compare", "far/other.keras"], 2, "is not a file"),
+        (
+            ["model.keras", "photos", "--compare", "flatten,flatten,flatten"],
+            2,
+            "--compare must be one or two heads",
+        ),
+        (
+            ["model.keras", "photos", "--compare", "flatten"],
+            2,
+            "--compare must be another head: flatten is",
+        ),
+        (
+            ["model.keras", "photos", "--compare", "far/other.keras"],
+            2,
+            "must be an existing model.keras",
+        ),
         (["model.keras", "absent"], 2, "'absent' is neither a file nor a folder"),
         (["absent.keras", "photos"], 2, "'absent.keras' is not a file"),
         (["photos/9.jpg", "photos"], 1, "is not a .keras model that headfit can read"),
-        (["model.keras", "photos", "--out", "model.keras"], 2, "is a file; --out expects a folder"),
+        (["model.keras", "photos", "--out", "model.keras"], 2, "is a file"),
     ],
 )
 def test_errors_are_one_line(

@@ -82,7 +82,7 @@ def rate(speed: float) -> str:
 
 
 def time_left(task: Task) -> str:
-    """Write how long a task still takes; nothing if that is not known."""
+    """Write how long a task will take; nothing if that is unknown."""
     seconds = task.time_remaining
     if seconds is None or task.finished:
         return ""

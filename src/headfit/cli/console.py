@@ -111,11 +111,11 @@ class ConsoleCallback(Callback):
                 skipped=max(skipped, self._task.fields["skipped"]),
             )
 
-    def on_head_end(self, found: HeadScore) -> None:
+    def on_head_end(self, score: HeadScore) -> None:
         """Show the score beside the bar until the next one is there."""
-        mean = found.score["mean"]
+        mean = score.score["mean"]
         if self._task is not None and mean is not None:
-            last = f"{found.name.rpartition('/')[2]} {100 * mean:.1f} %"
+            last = f"{score.name.rpartition('/')[2]} {100 * mean:.1f} %"
             self._progress.update(self._task.id, last=last)
 
     def on_message(self, message: str) -> None:
@@ -123,7 +123,7 @@ class ConsoleCallback(Callback):
         self._say(in_command_line_words(message))
 
     def _forget_pause(self, task: Task, done: float) -> None:
-        """Begin the rate anew after the first pause: else hours seem left at first."""
+        """Measure the rate again after the first pause: a graph being built is not the rate."""
         now = time.monotonic()
         if self._steady or not task.fields["images"]:
             return

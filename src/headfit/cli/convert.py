@@ -136,12 +136,12 @@ def _kept(document: dict[str, Any]) -> str:
     change = document["change"]
     if document["exact"]:
         return (
-            f"Exact: on two test pictures no number of the layer changes by more than "
+            f"Exact: on two test images no value of the layer changes by more than "
             f"{change['logit']:.1g}, no output by more than {change['output']:.1g}."
         )
     return (
-        f"Not exact: {100 * document['kept']:.1f} % of the squared norm of the weights is kept; on "
-        f"two test pictures outputs change by up to {change['output']:.2g}."
+        f"Not exact: {100 * document['kept']:.1f} % of the squared norm of the weights remains; on "
+        f"two test images outputs change by up to {change['output']:.2g}."
     )
 
 
@@ -150,9 +150,9 @@ def _data(document: dict[str, Any]) -> list[str]:
     if data is None:
         return []
     lines = [
-        f"{100 * data['position_share']:.1f} % of the variance of the layer's numbers lies in how "
-        f"positions differ, over the {data['images']:,} images ({data['scored_on']})."
+        f"{100 * data['position_share']:.1f} % of the variance of the layer's output depends on "
+        f"position, over {data['images']:,} images ({data['scored_on']})."
     ]
     if data["not_refitted"]:
-        lines.append(f"Not fitted anew: {data['not_refitted']}")
+        lines.append(f"Not refitted: {data['not_refitted']}")
     return lines

@@ -94,7 +94,7 @@ def command(
 
 
 def _compared(model: Path, second: str | None) -> list[Path]:
-    """Find the models: one alone, this and another, or two heads that were kept beside it."""
+    """Find the models: one alone, two files, or heads that compare saved beside the first."""
     from headfit.model.metadata import ModelRecord, kept_path  # noqa: PLC0415  (heavy)
 
     if second is None:
@@ -102,27 +102,23 @@ def _compared(model: Path, second: str | None) -> list[Path]:
     if Path(second).is_file():
         return [model, Path(second)]
     if not model.is_file():
-        return [model]  # which is said better where it is opened
-    names = [name.strip() for name in second.split(",")]
-    own = ModelRecord.read(model).head
-    found = [model if name == own else kept_path(model.parent, name) for name in names]
-    for name, path in zip(names, found, strict=True):
-        if name.endswith(".keras") or Path(name).name != name:
-            raise UsageError(f"--compare '{name}' is not a file; expected a model.keras.")
+        return [model]  # opening it raises the better error
+    heads = [name.strip() for name in second.split(",")]
+    if len(heads) > 2:
+        raise UsageError.invalid("second", second, "one or two heads")
+    main = ModelRecord.read(model).head
+    paths = [model if head == main else kept_path(model.parent, head) for head in heads]
+    for head, path in zip(heads, paths, strict=True):
+        if head.endswith(".keras") or Path(head).name != head:
+            raise UsageError.invalid("second", head, "an existing model.keras, or one or two heads")
         if not path.is_file():
             raise UsageError(
-                f"--compare '{name}' is no model file, and no head that was kept beside '{model}' "
-                f"('{path}' is not there). Run compare again with --keep {second}: what was "
-                f"computed is not computed again."
+                f"`second` is '{head}', but '{path}' does not exist. Run compare again with --keep "
+                f"{second}: finished heads are not trained again."
             )
-    if len(found) > 2:
-        raise UsageError(f"--compare '{second}' names {len(found)} heads; expected one or two.")
-    pair = found if len(found) == 2 else [model, *found]
+    pair = paths if len(paths) == 2 else [model, *paths]
     if pair[0] == pair[1]:
-        raise UsageError(
-            f"--compare '{second}' sets {own} beside itself: that is the head of '{model}'. Name "
-            f"another."
-        )
+        raise UsageError(f"`second` must be another head: {main} is already the head of '{model}'.")
     return pair
 
 
@@ -153,13 +149,13 @@ def _document(
             }
         )
     pairs = zip(models, tests, strict=True)
-    own, *other = [
+    first, *others = [
         {"model": str(m.path), "head": m.head, "faithfulness": test} for m, test in pairs
     ]
     return {
         "schema": SCHEMA,
-        **own,
-        "compared": other[0] if other else None,
+        **first,
+        "compared": others[0] if others else None,
         "explanations": explanations,
     }
 
@@ -213,7 +209,7 @@ def _test_table(head: str, test: dict[str, Any]) -> Table:
     title = f"{head}: area under the probability, {test['images']} images"
     numbers = ("this map", "random", "from the centre", "better than random")
     table = plain_table(("", *numbers), numbers, title=title, edge=True)
-    for kind, sense in (("deletion", "less is better"), ("insertion", "more is better")):
+    for kind, sense in (("deletion", "lower is better"), ("insertion", "higher is better")):
         areas = test[kind]
         values = [f"{areas[order]:.3f}" for order in ("map", "random", "centre")]
         share = f"{100 * areas['better_than_random']:.0f} % of images"

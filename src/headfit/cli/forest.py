@@ -15,7 +15,7 @@ from headfit.cli.shorten import shorten
 
 LEAST, MOST = 24, 48  # columns of a plot
 TICKS = 4
-ACCENT = "cyan"  # told from grey by everybody; the mark and bold letters say the same
+ACCENT = "cyan"  # everybody can tell it from grey; the mark and bold letters say the same
 CAPTION = "Balanced accuracy %, 95 % interval"
 
 
@@ -158,7 +158,7 @@ def print_with_forest(
     Args:
         console: where.
         ranges: of the table's rows, in their order.
-        make: makes the table, with a column for a plot on the axis if it is given one.
+        make: makes the table, with a column for a plot if it gets an axis.
     """
     table = make(None)
     room = console.width - console.measure(table).maximum - 2

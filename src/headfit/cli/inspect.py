@@ -1,4 +1,4 @@
-"""``headfit inspect``: what a backbone or a saved model is made of, and what looks wrong in it."""
+"""``headfit inspect``: what a backbone or a saved model is made of, and mistakes in it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     console.print(_title(document), markup=False)
     if document["assumed"]:
         options = " and ".join(f"--{name}" for name in document["assumed"])
-        console.print(f"The file does not say: assumed. Say it with {options}.", markup=False)
+        console.print(f"Assumed, as the file does not say: set {options}.", markup=False)
     console.print(_layers(document))
     for sentence in document["sentences"]:
         console.print(sentence, markup=False)
@@ -80,7 +80,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     for unseen in document["unseen"]:
         console.print(f"? {unseen['code']}: {unseen['message']}", markup=False)
     if document["unseen"] and not document["findings"]:
-        console.print("No mistake found otherwise.")
+        console.print("No other mistake was found.")
 
 
 def _title(document: dict[str, Any]) -> str:
@@ -126,13 +126,13 @@ def _alternatives(document: dict[str, Any]) -> Table:
     numbers = ("features", "its parameters", "in all", "% of all")
     table = plain_table(("head instead", *numbers), numbers)
     for other in document["alternatives"]:
-        own, total = other["parameters"]["head"], other["parameters"]["total"]
+        head, total = other["parameters"]["head"], other["parameters"]["total"]
         table.add_row(
             other["head"],
             f"{other['features']:,}",
-            f"{own:,}",
+            f"{head:,}",
             f"{total:,}",
-            f"{100 * own / total:.1f}",
+            f"{100 * head / total:.1f}",
         )
     return table
 

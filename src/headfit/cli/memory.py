@@ -1,4 +1,4 @@
-"""How much memory a run holds."""
+"""How much memory a run uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Memory:
     Pages that processes share count in each of them.
 
     Attributes:
-        now: bytes when last measured; None if unknown.
+        now: bytes at the last measurement; None if unknown.
         peak: the most that was measured, bytes; None if unknown.
     """
 
@@ -20,15 +20,15 @@ class Memory:
         self.peak: int | None = None
 
     def measure(self) -> None:
-        """Look now; where the system does not tell, all stays as it was."""
+        """Measure now; nothing changes where the system gives no answer."""
         import psutil  # noqa: PLC0415  (not for --help)
 
-        # a child may end between being listed and being asked, or belong to somebody else
+        # a child may end after it was listed, or belong to another user
         with contextlib.suppress(psutil.Error, OSError):
-            own = psutil.Process()
-            total = int(own.memory_info().rss)
+            process = psutil.Process()
+            total = int(process.memory_info().rss)
             with contextlib.suppress(psutil.Error, OSError):
-                for child in own.children(recursive=True):
+                for child in process.children(recursive=True):
                     with contextlib.suppress(psutil.Error, OSError):
                         total += int(child.memory_info().rss)
             self.now = total

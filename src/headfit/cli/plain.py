@@ -13,6 +13,7 @@ PLAIN = {
     "×": "x",
     "±": "+-",
     "–": "-",
+    "−": "-",
     "—": "-",
     "─": "-",
     "…": "...",
@@ -33,9 +34,9 @@ PLAIN = {
 
 
 def never_fails(stream: TextIO) -> TextIO:
-    """Make a stream write what its encoding lacks in other words, instead of an error.
+    """Make a stream replace characters that its encoding lacks, instead of raising an error.
 
-    What has no other words, as a byte of a file name that is no text, becomes ``\\uXXXX``.
+    Characters without a replacement, such as odd bytes of a file name, become ``\\uXXXX``.
     """
     if isinstance(stream, io.TextIOWrapper) and stream.errors != NAME:
         stream.reconfigure(errors=NAME)

@@ -31,7 +31,7 @@ def run_study(
     console = ConsoleCallback()
     recorder = Recorder(out, folder.name, console.on_message)
     with _served(recorder, out) if watch else contextlib.nullcontext():
-        # whoever looks on is told of an end before the terminal is
+        # an open page learns of the end before the terminal does
         with console, recorder, command_line_errors():
             callback = CommandLineWords([recorder, console])
             study = compare(folder, callbacks=callback, **options)

@@ -37,8 +37,8 @@ def grid_table(results: dict[str, Any]) -> Table:
 
 
 def _answer(verdict: dict[str, Any]) -> str:
-    asked = verdict["difference"] is not None
-    return str(verdict["flatten"]).replace("_", " ") if asked else "–"
+    tested = verdict["difference"] is not None
+    return str(verdict["flatten"]).replace("_", " ") if tested else "–"
 
 
 def _of(results: dict[str, Any], head: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Run a ranking for a person: progress, the table, what to do next."""
+"""Run a ranking and show it: progress, the table, what to do next."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_ranking(folder: Path, as_json: bool, **arguments: Any) -> None:
 
 
 def show_ranking(console: Console, results: dict[str, Any]) -> None:
-    """Print what a person wants to know of a ranking."""
+    """Print the table, the result and the command to run next."""
     plain = console.options.ascii_only
     print_with_forest(
         console,
@@ -56,7 +56,7 @@ def show_ranking(console: Console, results: dict[str, Any]) -> None:
     console.print(results["sentence"], markup=False)
     # in one piece, to be copied
     console.print(f"Next: {results['next']}", markup=False, soft_wrap=True)
-    console.print("Its feature maps are kept, so that needs no backbone pass.", markup=False)
+    console.print("Its feature maps are stored: no second pass is needed.", markup=False)
 
 
 def ranking_table(
@@ -82,13 +82,13 @@ def ranking_table(
 
 def ranking_ranges(results: dict[str, Any]) -> list[Range]:
     """Give the scores of the table's rows, in their order."""
-    found = []
+    ranges = []
     for number, row in enumerate(results["backbones"]):
         score, best = row["balanced_accuracy"], number == 0
         mark = "→" if best else "≈" if row["within_noise"] else " "
         name = label(row["backbone"], row["weights"])
-        found.append(Range(name, score["mean"], score["low"], score["high"], mark, best))
-    return found
+        ranges.append(Range(name, score["mean"], score["low"], score["high"], mark, best))
+    return ranges
 
 
 def _cells(row: dict[str, Any], drawn: Range) -> list[str]:
