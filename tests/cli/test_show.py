@@ -58,7 +58,7 @@ def test_lines_give_the_numbers_of_the_results(results: dict[str, Any]) -> None:
     lines = summary.subjects(results | {"precision": INT8})
     assert lines["Position"] == "undecided: gap 88.1 %, flatten 89.5 %, within the noise"
     assert lines["More images"] == (
-        "1,968 more, in points: gap +0.5 (0.1 to 1.1), flatten +0.5 (0.1 to 1.1); "
+        "1,968 more: gap +0.5 points (0.1 to 1.1), flatten +0.5 points (0.1 to 1.1); "
         "about 10,000 would decide"
     )
     assert lines["Trust"] == (

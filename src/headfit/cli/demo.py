@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
+from headfit.cli.console import tell
 from headfit.cli.options import DATA, STUDY, option, out_option
 from headfit.samples.catalog import find_sample, names, write_sample
 from headfit.util.cache import SAMPLES
@@ -18,10 +19,7 @@ Examples:
   headfit demo --data where      the class depends on position: Flatten is necessary
   headfit demo --data what       the class does not depend on position: Flatten is not necessary
 """
-MORE_HEADS = (
-    "Next: --heads adds other heads, such as --heads gap,flatten,gap-1024-1024-512 (three hidden "
-    "layers). Feature maps and finished heads are not computed again."
-)
+MORE_HEADS = "--heads adds others, such as --heads gap,flatten,gap-1024-1024-512"
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
@@ -41,8 +39,9 @@ def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) ->
     seed = options["seed"]
     folder = write_sample(sample.name, SAMPLES.path(f"{sample.name}-{seed}"), seed=seed)
     if not as_json:
-        click.echo(f"{sample.title} ({sample.licence})", err=True)
+        for line in (f"{sample.title} ({sample.licence})", *sample.notes):
+            tell(line)
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 
-    more = () if options["heads"] else (MORE_HEADS,)
-    run_study(folder, out, as_json, options, (*sample.notes, *more))
+    closing = {"Published": sample.published, "Next": "" if options["heads"] else MORE_HEADS}
+    run_study(folder, out, as_json, options, closing)

@@ -1,4 +1,4 @@
-"""Run a comparison for a person: progress, files, table.
+"""Run a comparison and show it: progress, files, summary.
 
 Importing this takes two seconds, so commands do it when they run and not for their ``--help``.
 """
@@ -6,8 +6,9 @@ Importing this takes two seconds, so commands do it when they run and not for th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from headfit.cli.console import ConsoleCallback, output, tell
@@ -21,9 +22,21 @@ from headfit.util import files
 
 
 def run_study(
-    folder: Path, out: Path, as_json: bool, options: dict[str, Any], notes: tuple[str, ...] = ()
+    folder: Path,
+    out: Path,
+    as_json: bool,
+    options: dict[str, Any],
+    closing: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Compare, save and show; serve the page meanwhile with ``--watch``."""
+    """Compare, save and show; serve the page meanwhile with ``--watch``.
+
+    Args:
+        folder: of the images.
+        out: folder for the results.
+        as_json: whether to print ``results.json`` instead of the summary.
+        options: of the comparison, and ``quick`` and ``watch``.
+        closing: lines that end the summary, by their labels.
+    """
     if options.pop("quick"):
         options["protocol"] = "quick"
     watch = options.pop("watch")
@@ -37,19 +50,12 @@ def run_study(
             study = compare(folder, callbacks=callback, **options)
             callback.on_stage_begin("Writing the model", 1)
             study.save(out)
-        _show(study.results, out, as_json, notes)
+        if as_json:
+            print_json(study.results)
+        else:
+            show_study(output(), study.results, str(out), closing)
         if watch:
             until_interrupted()
-
-
-def _show(results: dict[str, Any], out: Path, as_json: bool, notes: tuple[str, ...]) -> None:
-    if as_json:
-        print_json(results)
-        return
-    console = output()
-    show_study(console, results, str(out))
-    for note in notes:
-        console.print(note, markup=False)
 
 
 @contextlib.contextmanager

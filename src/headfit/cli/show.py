@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.cells import cell_len
@@ -42,8 +44,20 @@ ANSWERS = {
 }
 
 
-def show_study(console: Console, results: dict[str, Any], out: str) -> None:
-    """Print the summary of a comparison: the answer, the advice, the table, the rest."""
+def show_study(
+    console: Console,
+    results: dict[str, Any],
+    out: str,
+    closing: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Print the summary of a comparison: the answer, the advice, the table, a line for the rest.
+
+    Args:
+        console: where.
+        results: content of ``results.json``.
+        out: folder of the results.
+        closing: lines that end the summary, by their labels; empty ones are left out.
+    """
     plain = console.options.ascii_only
     console.print(literal(summary.answer(results["verdict"])), style="bold")
     console.print(literal(summary.advice(results)))
@@ -63,8 +77,9 @@ def show_study(console: Console, results: dict[str, Any], out: str) -> None:
     if len(results["backbones"]) > 1 and _of_backbones(results):
         lines = {"Backbones": _answers_line(results), **lines}
     table = Table.grid(padding=(0, 2))
-    for label, line in {**lines, "Files": _files_line(Path(out))}.items():
-        table.add_row(Text(label, "bold"), literal(line))
+    for label, line in {**lines, "Files": _files_line(Path(out)), **closing}.items():
+        if line:
+            table.add_row(Text(label, "bold"), literal(line))
     console.print(table)
 
 

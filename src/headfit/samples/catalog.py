@@ -25,13 +25,15 @@ class Sample:
         name: what ``--data`` takes.
         title: one line on what is shown and asked.
         licence: the terms of the images.
-        notes: what a reader of the result should know, for instance published figures.
+        notes: what a reader of the result should know.
+        published: published figures, in a few words; empty if there are none.
     """
 
     name: str
     title: str
     licence: str
     notes: tuple[str, ...]
+    published: str = ""
 
 
 _ALL = (
@@ -47,6 +49,7 @@ _ALL = (
             "The data do not say which cells come from one module, so cells of one module can lie "
             "on both sides of the split.",
         ),
+        "82.4 % (hand-made features), 88.4 % (fine-tuned VGG19); another split",
     ),
     Sample(
         "digits",

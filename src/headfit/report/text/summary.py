@@ -78,16 +78,17 @@ def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     parts = []
     if gains:
         count = next(iter(gains.values()))["more_images"]
-        each = [
-            f"{name} +{percent(gain['mean'])} ({percent(gain['low'])} to {percent(gain['high'])})"
-            for name, gain in gains.items()
-        ]
-        parts.append(f"{count:,} more, in points: {', '.join(each)}")
+        parts.append(f"{count:,} more: {', '.join(map(_gain, gains, gains.values()))}")
     else:
         parts.append("no forecast, see the report")
     if verdict["flatten"] == "undecided" and verdict["images_needed"]:
         parts.append(f"about {about(verdict['images_needed'])} would decide")
     return "; ".join(parts)
+
+
+def _gain(name: str, gain: Mapping[str, Any]) -> str:
+    mean, low, high = (percent(gain[end]) for end in ("mean", "low", "high"))
+    return f"{name} +{mean} points ({low} to {high})"
 
 
 def _trust(reliability: Mapping[str, Any]) -> str:
