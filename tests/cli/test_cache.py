@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from headfit.cli.cache import in_words
 from headfit.cli.main import main
+from headfit.cli.memory import in_words
 from headfit.features.store import FeatureStore
 from headfit.samples.catalog import write_sample
 from headfit.util import cache

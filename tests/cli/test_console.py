@@ -227,7 +227,7 @@ def test_a_system_that_does_not_tell_breaks_no_bar(
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(85_400_000, "85 MB"), (949_999_999, "950 MB"), (950_000_000, "0.9 GB"), (1.24e9, "1.2 GB")],
+    [(85_400_000, "85.4 MB"), (949_999_999, "950 MB"), (1.24e9, "1.24 GB")],
 )
 def test_memory_in_words(size: int, words: str) -> None:
     assert in_words(size) == words

@@ -223,7 +223,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
     )
     deadline = time.monotonic() + 120
     # the outcome of the trial is written just before the first image goes through
-    while not list(home.glob("trials/*.json")) and time.monotonic() < deadline:
+    while not list(home.glob("trials/**/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import output
+from headfit.cli.memory import in_words
 from headfit.cli.options import REPORTING, option
 from headfit.cli.tables import print_json
 from headfit.features.store import damage as damage_of_store
@@ -169,18 +170,6 @@ def prune(
         f"{in_words(pruned.left)} left in {cache.home()}."
     )
     return int(bool(pruned.failed))
-
-
-def in_words(count: int) -> str:
-    """Write bytes as people do: ``"512 B"``, ``"85 MB"``, ``"1.2 GB"``."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= 0.9995 * unit:
-            return (
-                f"{count / unit:.3g} {name}"
-                if count < 999.5 * unit
-                else f"{count / unit:,.0f} {name}"
-            )
-    return f"{count} B"
 
 
 def _groups() -> list[tuple[Cache, int | None, list[Entry]]]:

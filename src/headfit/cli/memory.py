@@ -35,6 +35,10 @@ class Memory:
             self.peak = max(total, self.peak or 0)
 
 
-def in_words(size: int) -> str:
-    """Give bytes as "85 MB" or "1.2 GB"."""
-    return f"{size / 1e9:.1f} GB" if size >= 0.95e9 else f"{size / 1e6:.0f} MB"
+def in_words(count: float) -> str:
+    """Write bytes with three digits: ``"512 B"``, ``"85.4 MB"``, ``"1.24 GB"``."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * unit:
+            value = count / unit
+            return f"{value:.3g} {name}" if value < 999.5 else f"{value:,.0f} {name}"
+    return f"{count} B"
