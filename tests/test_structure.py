@@ -69,10 +69,9 @@ PENDING_PAIRS: set[tuple[str, str]] = {
 FLAGS_ALLOWED = {
     "errors": "explains how the command line rewrites arguments",
     "report.inline": "names of CSS variables",
-    "runs.provenance": "writes the command that repeats a run",
-    "runs.rank": "writes the command to run next",
     "samples.elpv": "an option of pip",
     "study.ranking.results": "writes the command to run next",
+    "util.command_line": "writes the command of a call",
 }
 # modules that still name an option where they should name an argument; nothing may be added
 PENDING_FLAGS: set[str] = {
@@ -105,9 +104,6 @@ PENDING_FLAGS: set[str] = {
     "report.plots.maps",
     "report.plots.posterior",
     "report.plots.spectrum",
-    "runs.estimate",
-    "runs.grouping",
-    "runs.options",
     "runs.ranking",
     "samples.catalog",
 }
