@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 import headfit as hf
-from headfit.model.metadata import ARRAYS, MEMBER
 from headfit.model.runner import WITH_MEANS, keras_network
 from headfit.study.reliability.outliers import fit_detector
 from headfit.study.reliability.temperature import scale
+from headfit.util.saved_model import ARRAYS
+from headfit.util.saved_model import RECORD as NAME
 from trained import SIZE, Trained
 
 pytestmark = pytest.mark.slow
@@ -140,7 +141,7 @@ def test_a_model_without_thresholds_says_so(
     with zipfile.ZipFile(root / "model.keras") as source, zipfile.ZipFile(old, "w") as target:
         for name in source.namelist():
             data = source.read(name)
-            if name == MEMBER:
+            if name == NAME:
                 data = data.replace(b'"reliability"', b'"unknown"')
             if name != ARRAYS:
                 target.writestr(name, data)
@@ -168,7 +169,7 @@ def test_a_detector_of_another_backbone_is_refused(
     narrow = root / "narrow.keras"
     with zipfile.ZipFile(root / "model.keras") as source, zipfile.ZipFile(narrow, "w") as target:
         for name in source.namelist():
-            if name not in (MEMBER, ARRAYS):
+            if name not in (NAME, ARRAYS):
                 target.writestr(name, source.read(name))
     replace(record, reliability=other).append_to(narrow)
     with pytest.raises(hf.ModelFileError, match="20 channels, but its backbone gives 1280"):

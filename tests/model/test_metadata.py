@@ -13,9 +13,11 @@ import pytest
 
 import headfit as hf
 from headfit.backbones.catalog import find
-from headfit.model.metadata import ARRAYS, MAX_ARRAY_BYTES, MEMBER, ModelRecord
+from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.study.reliability.outliers import fit_detector
+from headfit.util.saved_model import ARRAYS, LIMITS
+from headfit.util.saved_model import RECORD as NAME
 
 RECORD = ModelRecord(
     ("cat", "<script>"), find("MobileNet").contract(64), "gap", "MobileNet", ((0.5, 0.5),), "0.1.0"
@@ -27,7 +29,7 @@ RELIABILITY = ModelReliability(1.5, 0.9, 0.8, fit_detector(FEATURES, FOLDS % 2, 
 
 def _file(path: Path, text: str, arrays: bytes | None = None) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(MEMBER, text)
+        archive.writestr(NAME, text)
         if arrays is not None:
             archive.writestr(ARRAYS, arrays)
     return path
@@ -40,7 +42,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], b
     zipfile.ZipFile(path, "w").close()
     replace(RECORD, reliability=RELIABILITY).append_to(path)
     with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(MEMBER)), archive.read(ARRAYS)
+        return json.loads(archive.read(NAME)), archive.read(ARRAYS)
 
 
 def test_a_record_survives_the_round_trip(tmp_path: Path) -> None:
@@ -111,10 +113,10 @@ def test_damaged_thresholds_are_a_clear_error(
 def test_arrays_that_would_fill_the_memory_are_not_read(
     members: tuple[dict[str, Any], bytes], tmp_path: Path
 ) -> None:
-    data = {**members[0], "arrays": {"outlier_mean": [MAX_ARRAY_BYTES // 4 + 1]}}
-    path = _file(tmp_path / "bomb.keras", json.dumps(data), bytes(MAX_ARRAY_BYTES + 4))
+    data = {**members[0], "arrays": {"outlier_mean": [LIMITS[ARRAYS] // 4 + 1]}}
+    path = _file(tmp_path / "bomb.keras", json.dumps(data), bytes(LIMITS[ARRAYS] + 4))
     assert path.stat().st_size < 100_000
-    with pytest.raises(hf.ModelFileError, match="bytes"):
+    with pytest.raises(hf.ModelFileError, match="64 MB, more than the 64 MB limit"):
         ModelRecord.read(path)
 
 
@@ -133,7 +135,7 @@ def test_a_damaged_record_says_what_is_wrong(
     zipfile.ZipFile(tmp_path / "good.keras", "w").close()
     RECORD.append_to(tmp_path / "good.keras")
     with zipfile.ZipFile(tmp_path / "good.keras") as archive:
-        data = json.loads(archive.read(MEMBER)) | change
+        data = json.loads(archive.read(NAME)) | change
     with pytest.raises(hf.ModelFileError, match=word):
         ModelRecord.read(_file(tmp_path / "bad.keras", json.dumps(data)))
 
@@ -149,9 +151,12 @@ def test_garbage_is_a_clear_error(text: str, tmp_path: Path) -> None:
 def test_a_record_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(MEMBER, " " * 40_000_000)
+        archive.writestr(NAME, " " * 40_000_000)
     assert path.stat().st_size < 100_000
-    with pytest.raises(hf.ModelFileError, match="too large"):
+    with pytest.raises(
+        hf.ModelFileError,
+        match="is 40 MB, more than the 16 MB limit",
+    ):
         ModelRecord.read(path)
 
 

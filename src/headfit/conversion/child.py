@@ -20,7 +20,6 @@ from headfit.conversion.tops import new_top
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
 from headfit.inspection.networks import load
-from headfit.inspection.saved import read_saved
 
 MAPS, BEFORE, AFTER = "maps", "before", "after"
 
@@ -44,7 +43,6 @@ def take_apart(
         ModelFileError: if it cannot be read, or has another top.
         EngineError: if Keras cannot load it on this backend.
     """
-    read_saved(Path(path))
     model, top = _opened(path)
     kernel, bias = top.readout()
     np.save(Path(folder) / "kernel.npy", kernel)

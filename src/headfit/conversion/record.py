@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from headfit.conversion.algebra import Form
-from headfit.model.metadata import DAMAGE, MEMBER, ModelRecord
+from headfit.model.metadata import DAMAGE, ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.util.saved_model import RECORD
 
 SHARED_NAME = "low_rank_shared"
 """How the record calls a low rank that all classes share; no chain has that name."""
@@ -24,7 +25,7 @@ def read_record(path: Path) -> ModelRecord | None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if MEMBER not in archive.namelist():
+            if RECORD not in archive.namelist():
                 return None
     except DAMAGE:
         return None  # HDF5, or no model at all: whoever opens it says so

@@ -21,8 +21,8 @@ from headfit.inspection.checks.entry import check_preprocessing
 from headfit.inspection.checks.flatten import check_flatten
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
-from headfit.inspection.saved import read_saved
 from headfit.inspection.subject import Remark, Subject
+from headfit.util import saved_model
 
 OPEN_SIZE = 224  # pixels, where neither model nor user says
 SHOWN_BEFORE = 3  # layers of the backbone in the table, the last ones
@@ -70,7 +70,7 @@ def of_file(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
         EngineError: if Keras cannot load it on this backend.
         UsageError: if ``size`` is not what the model takes.
     """
-    saved = read_saved(Path(path))
+    saved = saved_model.read(Path(path))
     model = networks.load(Path(path))
     declared = _declared(model, path)
     shape = _input_shape(path, declared, size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headfit.backbones.graphs.boundary import Boundary
 from headfit.backbones.graphs.trace import Call, Trace
-from headfit.inspection.saved import Saved
+from headfit.util.saved_model import Saved
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,11 @@ import numpy as np
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
 from headfit.study.reliability.model_reliability import Arrays, ModelReliability
+from headfit.util import saved_model
+from headfit.util.saved_model import ARRAYS, RECORD
 
 SCHEMA = "headfit.model/1"
 KEPT = "heads"
-MEMBER, ARRAYS = "headfit.json", "headfit.f32"
-MAX_RECORD_BYTES = 16 * 1024**2
-MAX_ARRAY_BYTES = 64 * 1024**2
 _FLOAT = np.dtype("<f4")
 # what a zip or JSON of whatever content can raise: encrypted, cut off, nested too deep, too large
 DAMAGE = (
@@ -76,7 +75,7 @@ class ModelRecord:
             data["reliability"], arrays = self.reliability.to_data()
             data["arrays"] = {name: list(array.shape) for name, array in arrays.items()}
         with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(MEMBER, json.dumps(data, indent=1, allow_nan=False))
+            archive.writestr(RECORD, json.dumps(data, indent=1, allow_nan=False))
             if arrays:
                 archive.writestr(ARRAYS, b"".join(_bytes(array) for array in arrays.values()))
 
@@ -89,10 +88,11 @@ class ModelRecord:
         """
         try:
             with zipfile.ZipFile(path) as archive:
+                saved_model.check_archive(archive, path)
                 data = json.loads(_member(archive, path))
                 return cls._from_data(data, _reliability(data, archive))
         except KeyError as error:
-            raise ModelFileError(f"'{path}': its {MEMBER} lacks {error}.") from None
+            raise ModelFileError(f"'{path}' is damaged: its {RECORD} lacks {error}.") from None
         except DAMAGE as error:
             raise ModelFileError(
                 f"'{path}' is not a .keras model that headfit can read: {error}."
@@ -132,19 +132,17 @@ def kept_models(run: Path) -> list[Path]:
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
-    if MEMBER not in archive.namelist():
+    if RECORD not in archive.namelist():
         raise ModelFileError(
-            f"'{path}' carries no class names ({MEMBER}): expected a model.keras that headfit "
-            f"wrote. A model saved anew by Keras loses them: keep headfit's own file."
+            f"'{path}' has no class names: it lacks {RECORD}, which headfit adds to a model.keras "
+            f"and which is lost when Keras saves the model again. Use the file that headfit wrote."
         )
-    if archive.getinfo(MEMBER).file_size > MAX_RECORD_BYTES:
-        raise ModelFileError(f"'{path}': its {MEMBER} is too large to be true.")
-    return archive.read(MEMBER)
+    return archive.read(RECORD)
 
 
 def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None:
     if not isinstance(data, dict):
-        raise ValueError(f"its {MEMBER} holds no object")
+        raise ValueError(f"its {RECORD} holds no object")
     if data.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {data.get('schema')!r}, expected {SCHEMA!r}")
     found = data.get("reliability")
@@ -166,7 +164,7 @@ def _read_arrays(shapes: dict[str, list[int]], archive: zipfile.ZipFile) -> Arra
         sizes[name] = math.prod(shape)
     expected = _FLOAT.itemsize * sum(sizes.values())
     length = archive.getinfo(ARRAYS).file_size if ARRAYS in archive.namelist() else 0
-    if length != expected or length > MAX_ARRAY_BYTES:
+    if length != expected:
         raise ValueError(f"its {ARRAYS} has {length} bytes, expected {expected}")
     numbers = np.frombuffer(archive.read(ARRAYS), _FLOAT)
     if not np.isfinite(numbers).all():

@@ -1,4 +1,4 @@
-"""Load a model file in safe mode: no code in it is run. Imports Keras."""
+"""Load a model file, checked and in safe mode: no code in it is run. Imports Keras."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pathlib import Path
 import keras
 
 import headfit.heads.keras_layers.registered  # noqa: F401  (tells Keras of headfit's layers)
-from headfit.errors import EngineError
+from headfit.errors import EngineError, ModelFileError
+from headfit.util import saved_model
 
 
 def load(path: Path) -> keras.Model:
-    """Load a saved model in safe mode: no code in it is run.
+    """Load a saved model: checked, in safe mode, not compiled.
 
     Raises:
+        ModelFileError: if it is not a model, or not a safe one.
         EngineError: if Keras cannot load it; on another backend it may.
     """
     try:
         # Keras warns of what it leaves out of an optimizer, which is not built here at all
         with warnings.catch_warnings(action="ignore"):
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
+            return saved_model.load(path)
+    except ModelFileError:
+        raise
     except Exception as error:
         raise EngineError(
             f"Keras cannot load '{path}': {_reason(error)}. Expected a whole model, .keras or .h5, "

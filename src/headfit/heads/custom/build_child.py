@@ -15,10 +15,11 @@ import keras
 import numpy as np
 
 import headfit.heads.keras_layers.registered  # noqa: F401  (tells Keras of headfit's layers)
-from headfit.errors import UsageError
+from headfit.errors import ModelFileError, UsageError
 from headfit.heads.custom import calls as own_call
 from headfit.heads.custom.store import FACTS, MODEL, START, Opened
 from headfit.heads.pooling import MapShape
+from headfit.util import saved_model
 
 
 def open_own(
@@ -89,7 +90,9 @@ def load_kept(opened: Opened, name: str) -> keras.Model:
 
 def _load(name: str, path: Path) -> keras.Model:
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return saved_model.load(path)
+    except ModelFileError as error:
+        raise UsageError(f"--heads {name}: {error}") from None
     except Exception as error:
         text = str(error).rpartition("Exception encountered: ")[2]
         reason = " ".join(text.split("config=")[0].split())[: own_call.REASON].rstrip(" .,")
