@@ -62,5 +62,5 @@ RECORDS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset
 PRESETS: Mapping[str, str] = MappingProxyType({preset.name: preset.chain for preset in _ALL})
 """Name → chain."""
 
-DEFAULT_HEADS = ("gap", "flatten", "gmp", "avgmax", "gem", "gap-1024-1024-512")
-"""What is compared when nothing else is asked for."""
+DEFAULT_HEADS = ("gap", "flatten", "gmp", "avgmax", "spp", "spatial_prior")
+"""The heads that are compared by default: all linear after pooling, so exact and quick to fit."""
