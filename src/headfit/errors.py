@@ -87,10 +87,12 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
         names = sorted(valid)
-        lowered = {known.lower(): known for known in names}
-        near = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)
-        hint = f" Did you mean '{lowered[near[0]]}'?" if near else ""
-        super().__init__(f"Unknown {kind} '{name}'.{hint} Valid: {', '.join(names)}.")
+        by_lower_case = {each.lower(): each for each in names}
+        near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.5)
+        hint = f" Did you mean '{by_lower_case[near[0]]}'?" if near else ""
+        listed = ", ".join(names)
+        message = f"Unknown {kind} '{name}'.{hint} Valid: {listed}."
+        super().__init__(message, received=repr(name), expected=f"one of {listed}")
         self.kind, self.name, self.valid = kind, name, names
 
 

@@ -167,7 +167,7 @@ def test_heads_that_are_kept_become_models_beside_the_recommended_one(
     paths = [folder / path for path in study.index.paths[:4]]
     assert model.predict(paths).tolist() == [Path(path).parent.name for path in paths]
     assert np.abs(kept.other_models[others[0]].probe - kept.blueprint.probe).max() > 1e-6
-    with pytest.raises(hf.UsageError, match=r"Unknown head with a model 'gem'.*gap"):
+    with pytest.raises(hf.UsageError, match=r"`head` must be one of .*name this head in `keep`"):
         kept.classifier("gem")
     with pytest.raises(
         hf.UsageError,

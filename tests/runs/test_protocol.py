@@ -86,6 +86,13 @@ def test_images_are_a_folder_or_an_index(images: Any) -> None:
             function(images)
 
 
+@pytest.mark.parametrize("callbacks", [print, [print], "listener"])
+def test_callbacks_are_callbacks(callbacks: Any) -> None:
+    for function in (hf.compare, hf.rank):
+        with pytest.raises(hf.UsageError, match=r"`callbacks` must be a headfit\.Callback, or sev"):
+            function("photos", callbacks=callbacks)
+
+
 def test_several_values_are_a_text_with_commas_a_list_or_an_iterator(tmp_path: Path) -> None:
     names, sizes = ["MobileNet", "VGG16"], [96, 128]
     for backbone, size in (

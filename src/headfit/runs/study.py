@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headfit.errors import UnknownNameError
+from headfit.errors import UnknownNameError, UsageError
 from headfit.images.index import ImageIndex
 from headfit.model.blueprint import Blueprint
 from headfit.model.classifier import Classifier
@@ -120,13 +120,14 @@ class Study:
             head: name of a head of ``keep``; the recommended one if None.
 
         Raises:
-            UnknownNameError: there is no model of this head; lists those that there are.
+            UsageError: there is no model of this head; lists those that there are.
         """
         if head in (None, self.recommended, self.blueprint.fitted.head.name):
             return self.blueprint.classifier()
         if head not in self.other_models:
-            names = (self.recommended, *self.other_models)
-            raise UnknownNameError("head with a model", str(head), names)
+            names = ", ".join((self.recommended, *self.other_models))
+            remedy = "Compare again and name this head in `keep`."
+            raise UsageError.invalid("head", head, f"one of {names}", remedy)
         return self.other_models[head].classifier()
 
     def save(self, folder: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,22 @@
+"""Command lines that results carry."""
+
+from __future__ import annotations
+
+import shlex
+
+from headfit.util.command_line import command_line
+
+
+def test_arguments_become_options_that_a_shell_reads_back() -> None:
+    options = {
+        "heads": ["gap", "spp"],
+        "groups": r"patient(\d+) of",
+        "size": None,
+        "near_duplicates": False,
+        "curve": True,
+    }
+    line = command_line("compare", "my photos", options)
+    assert shlex.split(line) == [
+        *("headfit", "compare", "my photos", "--heads", "gap,spp"),
+        *("--groups", r"patient(\d+) of", "--no-near-duplicates"),
+    ]
