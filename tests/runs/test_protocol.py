@@ -68,6 +68,11 @@ def test_protocols_are_those_of_the_method() -> None:
         ("groups", "", "the path of a CSV file, or a regular expression on image paths"),
         ("near_duplicates", None, "True or False"),
         ("keep", "gem,lse", "heads that are compared: gap, flatten"),
+        ("heads", 5, "a head, or several in a list"),
+        ("keep", True, "a head, or several in a list"),
+        ("cut", 5, "a layer or a list of them"),
+        ("size", b"96", "a number of pixels or a list of them"),
+        ("backbone", "x" * 5000, "a name or a path, or several of them"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_expected(
@@ -76,7 +81,9 @@ def test_a_wrong_value_is_named_with_what_is_expected(
     options: dict[str, Any] = {"heads": "gap,flatten", name: value}
     with pytest.raises(hf.UsageError) as caught:
         Options(**options).check()
-    assert str(caught.value).startswith(f"`{name}` must be {expected}. Received: {name}={value!r}.")
+    message = str(caught.value)
+    assert message.startswith(f"`{name}` must be {expected}")
+    assert f". Received: {name}={value!r}." in message
 
 
 @pytest.mark.parametrize("images", [None, "", 5])

@@ -114,7 +114,7 @@ def _names(argument: str, value: object) -> list[str]:
     if isinstance(value, str | os.PathLike) and _is_file(value):  # a path may hold a comma
         return [os.fspath(value)]
     texts = [] if value is None else _texts(value)
-    if not texts or not all(texts):
+    if not texts or not all(text and _is_file(text) is not None for text in texts):
         raise UsageError.invalid(argument, value, "a name or a path, or several of them")
     return texts
 
@@ -133,7 +133,8 @@ def _cuts(cut: object) -> list[str]:
     if cut is None:
         return [""]
     texts = _texts(cut)
-    if not texts or not all(all(text.split(JOIN)) for text in texts):
+    named = isinstance(cut, str) or (isinstance(cut, Iterable) and _all_texts(cut))
+    if not named or not texts or not all(all(text.split(JOIN)) for text in texts):
         raise UsageError.invalid(
             "cut",
             cut,
@@ -147,14 +148,20 @@ def _texts(value: Any) -> list[str]:
     """Give the parts of a text with commas, the items of a list, or what is neither by itself."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
-    return [str(each) for each in value] if isinstance(value, Iterable) else [str(value)]
+    several = isinstance(value, Iterable) and not isinstance(value, bytes)
+    return [str(each) for each in value] if several else [str(value)]
 
 
-def _is_file(path: str | os.PathLike[str]) -> bool:
+def _all_texts(items: Iterable[Any]) -> bool:
+    return all(isinstance(each, str) for each in items)
+
+
+def _is_file(path: str | os.PathLike[str]) -> bool | None:
+    """Say whether a path is that of a file; None if it cannot be a path."""
     try:
         return Path(path).is_file()
-    except (OSError, ValueError):  # many names with commas are too long for a path
-        return False
+    except (OSError, ValueError):  # for instance many names with commas, which is too long
+        return None
 
 
 def _repeated(items: list[Any]) -> Any:

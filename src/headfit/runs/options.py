@@ -88,7 +88,9 @@ class Options:
     def __post_init__(self) -> None:
         for name in _LISTS:  # an iterator could be read only once
             value = getattr(self, name)
-            if isinstance(value, Iterable) and not (isinstance(value, str) or callable(value)):
+            if isinstance(value, Iterable) and not (
+                isinstance(value, str | bytes) or callable(value)
+            ):
                 object.__setattr__(self, name, tuple(value))
         # numpy's integers would not go into JSON, nor would a Path
         for name in _INTEGERS:
@@ -129,6 +131,10 @@ class Options:
         """
         self._check_choices()
         self._check_integers()
+        for name in ("heads", "keep"):
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, str | tuple) or callable(value)):
+                raise UsageError.invalid(name, value, "a head, or several in a list")
         heads = parse_heads(DEFAULT_HEADS if self.heads is None else self.heads)
         points = grid(self.backbone, self.weights, self.preprocessing, self.size, self.cut, heads)
         self.heads_to_keep(heads)
