@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headfit.conversion.make import convert
     from headfit.errors import (
         DataError,
         EngineError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from headfit.explain.plot import plot_explanation
     from headfit.images.index import ImageIndex
+    from headfit.inspection.inspect import inspect
     from headfit.model.classifier import Classifier
     from headfit.progress import Callback
     from headfit.runs.compare import compare
@@ -54,6 +56,8 @@ __all__ = [
     "WriteError",
     "__version__",
     "compare",
+    "convert",
+    "inspect",
     "plot_explanation",
     "rank",
 ]
@@ -71,6 +75,8 @@ _HOME = {
     "Study": "headfit.runs.study",
     "Verdict": "headfit.study.comparison.verdict",
     "compare": "headfit.runs.compare",
+    "convert": "headfit.conversion.make",
+    "inspect": "headfit.inspection.inspect",
     "plot_explanation": "headfit.explain.plot",
     "rank": "headfit.runs.rank",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
