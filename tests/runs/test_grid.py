@@ -234,4 +234,5 @@ def test_places_are_named_by_what_tells_them_apart(
 ) -> None:
     options = Options(**{"backbone": "MobileNet", "weights": "random", **grid})
     places, _ = options.check()
-    assert maps.names([maps.MapSource.of(p, options, Callback()) for p in places]) == expected
+    sources = [maps.MapSource.of(p, options, Callback()) for p in places]
+    assert maps.source_names(sources) == expected

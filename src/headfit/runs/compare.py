@@ -23,7 +23,7 @@ from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups, folds_for
 from headfit.runs.images import Images, open_index
 from headfit.runs.int8_check import Int8Effect, int8_effect
-from headfit.runs.map_source import MapSource, calibration, maps_of, names, passes
+from headfit.runs.map_source import MapSource, calibration, group_by_pass, maps_of, source_names
 from headfit.runs.options import HeadLike, Options
 from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep_models, reliability_of
@@ -192,7 +192,7 @@ class _Run:
 
     def _backbones(self, sources: list[MapSource], index: ImageIndex) -> list[CandidateBackbone]:
         """Get the maps of all images that every backbone could read."""
-        shared_passes = passes(sources)
+        shared_passes = group_by_pass(sources)
         extracted: dict[int, Extraction] = {}
         for mates in shared_passes:
             each = self._extract(mates, index, len(shared_passes))
@@ -210,7 +210,7 @@ class _Run:
         rows = np.flatnonzero([split != TEST for split in first.splits])
         return [
             CandidateBackbone(name, source, part, rows)
-            for name, source, part in zip(names(sources), sources, parts, strict=True)
+            for name, source, part in zip(source_names(sources), sources, parts, strict=True)
         ]
 
     def _extract(self, mates: list[MapSource], index: ImageIndex, count: int) -> list[Extraction]:
@@ -308,12 +308,12 @@ class _Run:
         return Study(
             verdict,
             results,
-            backbone.extraction.index.subset(backbone.rows),
-            chosen.probabilities.mean(axis=0),
-            problem.splits.assignment,
-            reliability.suspects_csv(),
-            blueprint(backbone, fitted, int8.probe, reliability),
-            models,
+            index=backbone.extraction.index.subset(backbone.rows),
+            out_of_fold=chosen.probabilities.mean(axis=0),
+            folds=problem.splits.assignment,
+            suspects=reliability.suspects_csv(),
+            blueprint=blueprint(backbone, fitted, int8.probe, reliability),
+            other_models=models,
         )
 
     def _int8(

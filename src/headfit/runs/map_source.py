@@ -176,12 +176,12 @@ def _open(sources: Sequence[MapSource]) -> Joint:
     )
 
 
-def names(sources: Sequence[MapSource]) -> list[str]:
+def source_names(sources: Sequence[MapSource]) -> list[str]:
     """Name sources by what tells them apart: ``VGG16:160px:block4_pool``.
 
-    One alone, or the only one of its backbone as all others are, is named by its backbone. What is
-    there for heads on several layers only has the name of the source that it is beside, unless it
-    joins all of several.
+    A source alone is named by its backbone, and so are several that each have a backbone of their
+    own. One that is there for heads on several layers only is named as the source beside it, unless
+    it joins several cuts.
     """
     ends = list(dict.fromkeys(source.cut for source in sources if not source.extra))
     one = ends[0] if len(ends) == 1 else None
@@ -200,7 +200,7 @@ def names(sources: Sequence[MapSource]) -> list[str]:
     return [SEPARATOR.join(words) for words in zip(*columns, strict=True)]
 
 
-def passes(sources: Iterable[MapSource]) -> list[list[MapSource]]:
+def group_by_pass(sources: Iterable[MapSource]) -> list[list[MapSource]]:
     """Gather sources that share a pass, in the order of the first of each."""
     shared: list[list[MapSource]] = []
     for source in sources:
