@@ -130,7 +130,7 @@ def headfit_reader(folder: str, side: int) -> Timed:
     index = ImageIndex.from_directory(folder)
     contract = Contract(side, side, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
     empty = FeatureStore(Path(folder) / "no store")
-    return _counted(lambda: Reader(index, contract, empty, lambda *_: None).images())
+    return _counted(lambda: Reader(index.paths, index.read_bytes, contract, empty).images())
 
 
 def _counted(images: Callable[[], Iterable[object]]) -> Timed:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from headfit.explain.plot import plot_explanation
+    from headfit.features.extractor import FeatureExtractor
     from headfit.images.index import ImageIndex
     from headfit.inspection.inspect import inspect
     from headfit.model.classifier import Classifier
@@ -43,6 +44,7 @@ __all__ = [
     "Classifier",
     "DataError",
     "EngineError",
+    "FeatureExtractor",
     "HeadfitError",
     "ImageError",
     "ImageIndex",
@@ -70,6 +72,7 @@ _ERRORS = [name for name in __all__ if name.endswith("Error")]
 _HOME = {
     "Callback": "headfit.progress",
     "Classifier": "headfit.model.classifier",
+    "FeatureExtractor": "headfit.features.extractor",
     "ImageIndex": "headfit.images.index",
     "Ranking": "headfit.runs.ranking",
     "Study": "headfit.runs.study",

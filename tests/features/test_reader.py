@@ -36,7 +36,8 @@ def index(tmp_path):
 
 
 def reader_of(index, tmp_path, progress=lambda *_: None) -> Reader:
-    return Reader(index, CONTRACT, FeatureStore(tmp_path / "store"), progress)
+    store = FeatureStore(tmp_path / "store")
+    return Reader(index.paths, index.read_bytes, CONTRACT, store, progress)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0003, 1000.0], ids=["threads", "both", "in turn"])

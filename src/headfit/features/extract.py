@@ -57,17 +57,17 @@ class Extraction:
 
     def only(self, paths: Collection[str]) -> Extraction:
         """Keep the images of these paths; the others count as skipped."""
-        kept = np.array([path in paths for path in self.index.paths], bool)
-        if kept.all():
+        shared = np.array([path in paths for path in self.index.paths], bool)
+        if shared.all():
             return self
-        reason = "another backbone could not be given it"
-        gone = [Skipped(p, reason) for p in np.array(self.index.paths)[~kept].tolist()]
+        reason = "not readable when another backbone needed it"
+        rest = [Skipped(p, reason) for p in np.array(self.index.paths)[~shared].tolist()]
         return replace(
             self,
-            index=self.index.subset(kept, gone),
-            maps=self.maps.subset(np.flatnonzero(kept)),
-            digests=tuple(np.array(self.digests)[kept].tolist()),
-            hashes=self.hashes[kept],
+            index=self.index.subset(shared, rest),
+            maps=self.maps.subset(np.flatnonzero(shared)),
+            digests=tuple(np.array(self.digests)[shared].tolist()),
+            hashes=self.hashes[shared],
         )
 
 
@@ -101,31 +101,57 @@ def extract(
         EngineError, WeightsError: if the backbone cannot run.
         WriteError: if a store cannot be written.
     """
-    reader = Reader(index, contract, _InAll(stores), progress)
-    with contextlib.closing(reader.images()) as images:
-        first = next(images, None)
-        if first is None and not reader.digests:
-            raise DataError(
-                f"None of the {len(index)} images in '{index.root}' can be read; the first: "
-                f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
-            )
-        known, computed = [store.noted() for store in stores], 0
-        noted = [facts for facts in known if facts is not None]
-        if first is not None or len(noted) < len(stores):
-            joint = open_joint()
-            if first is not None:
-                computed = _pass(joint, chain([first], images), stores, dtype, reader.hashes)
-            noted = [_measure(joint.only(number), contract) for number in range(len(stores))]
-            for store, facts in zip(stores, noted, strict=True):
-                store.note(*facts)
+    reader = Reader(index.paths, index.read_bytes, contract, InAll(stores), progress)
+    computed, facts = run_pass(reader, contract, stores, open_joint, dtype)
+    if not reader.digests:
+        raise DataError(
+            f"None of the {len(index)} images in '{index.source.location}' can be read. The first: "
+            f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
+        )
     return [
-        _collect(index, store, reader, computed, facts)
-        for store, facts in zip(stores, noted, strict=True)
+        _collect(index, store, reader, computed, each)
+        for store, each in zip(stores, facts, strict=True)
     ]
 
 
+def run_pass(
+    reader: Reader,
+    contract: Contract,
+    stores: Sequence[FeatureStore],
+    open_joint: Callable[[], Joint],
+    dtype: str,
+) -> tuple[int, list[Noted]]:
+    """Bring the feature maps of the images that a reader reads into the stores.
+
+    Args:
+        reader: of the images; afterwards it holds their digests.
+        contract: how they are decoded and preprocessed.
+        stores: one for each cut.
+        open_joint: called only if an image is not in every store yet.
+        dtype: how new maps are stored.
+
+    Returns:
+        How many images went through the backbone, and of each store the facts about the engine and
+        its maps of the probe images. No facts if no image could be read.
+    """
+    with contextlib.closing(reader.images()) as images:
+        first = next(images, None)
+        if first is None and not reader.digests:
+            return 0, []
+        stored, computed = [store.noted() for store in stores], 0
+        facts = [each for each in stored if each is not None]
+        if first is not None or len(facts) < len(stores):
+            joint = open_joint()
+            if first is not None:
+                computed = _compute(joint, chain([first], images), stores, dtype, reader.hashes)
+            facts = [_measure(joint.only(number), contract) for number in range(len(stores))]
+            for store, each in zip(stores, facts, strict=True):
+                store.note(*each)
+    return computed, facts
+
+
 @dataclass(frozen=True)
-class _InAll:
+class InAll:
     """The images that are in every one of some stores."""
 
     stores: Sequence[FeatureStore]
@@ -134,7 +160,7 @@ class _InAll:
         return all(image in store for store in self.stores)
 
 
-def _pass(
+def _compute(
     joint: Joint,
     images: Iterator[tuple[str, np.ndarray]],
     stores: Sequence[FeatureStore],
@@ -169,16 +195,16 @@ def _measure(engine: Engine, contract: Contract) -> Noted:
 def _collect(
     index: ImageIndex, store: FeatureStore, reader: Reader, computed: int, noted: Noted
 ) -> Extraction:
-    kept = np.array(sorted(reader.digests), dtype=np.int64)
-    images = tuple(reader.digests[i] for i in kept)
+    rows = np.array(sorted(reader.digests), dtype=np.int64)
+    images = tuple(reader.digests[row] for row in rows)
     facts, probe = noted
     return Extraction(
-        index.subset(kept, reader.skipped),
+        index.subset(rows, reader.skipped),
         store.maps(images),
         images,
         store.hashes(images),
         computed,
-        len(kept) - computed,
+        len(rows) - computed,
         EngineInfo.from_dict({k: v for k, v in facts.items() if k != "latency_ms"}),
         facts["latency_ms"],
         probe,

@@ -1,16 +1,15 @@
-"""Images to pixels ahead of the engine; those whose feature maps are stored are not decoded."""
+"""Images to pixels, ahead of the engine; those whose feature maps are stored are not decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Generator
+from collections.abc import Callable, Container, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headfit.errors import ImageError
 from headfit.images.contract import Contract
-from headfit.images.decode import decode, read_bytes
-from headfit.images.index import ImageIndex
+from headfit.images.decode import decode
 from headfit.images.phash import perceptual_hash
 from headfit.images.read_ahead import ReadAhead
 from headfit.images.sources.source import Skipped
@@ -29,37 +28,43 @@ class _Read:
 
 
 class Reader:
-    """Reads the images of an index in order.
+    """Reads images in order.
 
     Args:
-        index: the images.
+        names: the name of each image.
+        read: returns the content of an image's file, by its row.
         contract: how they are decoded.
         stored: holds the digests of images that need not be decoded.
         progress: called after each image.
 
     Attributes:
-        digests: the digest of each image that could be read, by its row in the index.
+        digests: the digest of each image that could be read, by its row.
         skipped: the others.
         hashes: the perceptual hash of each image that was decoded, by its digest.
     """
 
     def __init__(
-        self, index: ImageIndex, contract: Contract, stored: Container[str], progress: Progress
+        self,
+        names: Sequence[str],
+        read: Callable[[int], bytes],
+        contract: Contract,
+        stored: Container[str],
+        progress: Progress = lambda done, total, skipped: None,
     ) -> None:
         self.digests: dict[int, str] = {}
         self.skipped: list[Skipped] = []
         self.hashes: dict[str, int] = {}
-        self._index, self._contract, self._stored = index, contract, stored
-        self._progress = progress
+        self._names, self._read = names, read
+        self._contract, self._stored, self._progress = contract, stored, progress
 
     def images(self) -> Generator[tuple[str, np.ndarray]]:
         """Yield (digest, pixels uint8 (1, h, w, 3)) of images that are not stored, each once."""
-        total = len(self._index)
-        rows = iter(ReadAhead(range(total), self._open, self._decode))
+        total = len(self._names)
+        rows = iter(ReadAhead(range(total), self._read, self._decode))
         try:
             for row, read in rows:
                 if isinstance(read, ImageError):
-                    self.skipped.append(Skipped(self._index.paths[row], str(read)))
+                    self.skipped.append(Skipped(self._names[row], str(read)))
                 else:
                     self.digests[row] = read.digest
                 self._progress(row + 1, total, len(self.skipped))
@@ -70,9 +75,6 @@ class Reader:
                     yield read.digest, read.pixels[None]
         finally:
             rows.close()
-
-    def _open(self, row: int) -> bytes:
-        return read_bytes(self._index.path(row))
 
     def _decode(self, data: bytes) -> _Read:
         digest = digests.of_bytes(data)
