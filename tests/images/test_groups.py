@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headfit.errors import DataError, UsageError
 from headfit.images import groups as module
-from headfit.images.groups import read_groups
+from headfit.images.groups import groups_of, read_groups
 from headfit.images.index import ImageIndex
 from headfit.images.sources.folder import FolderSource
 from headfit.images.targets import Targets
@@ -116,11 +117,11 @@ def test_an_image_without_a_group_is_alone_even_if_a_group_is_named_like_it(inde
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
-        ("p(1", "no such file, and it is no regular expression .missing"),
-        ("(" * 9999 + ")" * 9999, "no regular expression"),
-        ("a{99999999999}", "no regular expression"),
-        ("groups.csv", "matches none of the 5 images, the first being 'cat/p1-a.png'"),
-        ("\0", r"'\\x00': there is no such file"),
+        ("p(1", "no such file, and as an expression it is not valid: missing"),
+        ("(" * 9999 + ")" * 9999, "as an expression it is not valid"),
+        ("a{99999999999}", "as an expression it is not valid"),
+        ("groups.csv", "none of the 5 paths matches; the first is 'cat/p1-a.png'"),
+        ("\0", r"Received: groups='\\x00'"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(index, expression, said):
@@ -132,13 +133,17 @@ def test_what_cannot_be_meant_is_a_usage_error(index, expression, said):
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [
-        ("", UsageError, "has no column path and no column group"),
-        ("path;group\na;b\n", UsageError, r"no column group \(found: 'path;group'\)"),
-        ("path,patient\na,b\n", UsageError, r"has no column group \(found"),
-        (rows("x", "x", "y", "x", ""), DataError, "path or the group in line 6"),
-        ("path,group\ncat/p1-a.png\n", DataError, "path or the group in line 2"),
-        ("path,group\ncat/p1-b.png,x\n", DataError, "4 of 5 images, the first being 'cat/p1-a.pn"),
-        (rows(*"xxyxz") + "./dog/stray.png,q\n", DataError, "in two groups, 'z' and 'q'; keep one"),
+        ("", UsageError, "It has no column path and no column group"),
+        ("path;group\na;b\n", UsageError, "no column group; its columns are 'path;group'"),
+        ("path,patient\na,b\n", UsageError, "It has no column group; its"),
+        (rows("x", "x", "y", "x", ""), DataError, "no path or no group in line 6"),
+        ("path,group\ncat/p1-a.png\n", DataError, "no path or no group in line 2"),
+        ("path,group\ncat/p1-b.png,x\n", DataError, "4 of 5 images, the first being 'cat"),
+        (
+            rows(*"xxyxz") + "./dog/stray.png,q\n",
+            DataError,
+            "into two groups, 'z' and 'q'. Keep",
+        ),
         ("path,group\n" + "x" * 140_000 + ",y\n", DataError, "cannot be read as a CSV file"),
     ],
 )
@@ -149,10 +154,18 @@ def test_a_file_that_cannot_be_used_is_explained_in_one_line(index, listed, text
     assert caught.value.exit_code == (2 if kind is UsageError else 1)
 
 
+def test_groups_of_the_source_are_numbered_alike(index):
+    assert groups_of(index) is None
+    named = replace(index, groups=("x", None, "y", "x", "y"))
+    groups = groups_of(named)
+    assert (groups.numbers.tolist(), groups.names) == ([0, 1, 2, 0, 2], ("x", PATHS[1], "y"))
+    assert groups.unmatched == 1
+
+
 def test_an_absurdly_large_file_is_refused(index, listed, monkeypatch):
     text = rows(*"xxyxz")
     monkeypatch.setattr(module, "MAX_BYTES", len(text) - 1)
-    with pytest.raises(DataError, match=f"too large for a list of groups: {len(text)} bytes"):
+    with pytest.raises(DataError, match=f"has {len(text)} bytes, more than the"):
         read_groups(listed(text), index)
 
 

@@ -17,17 +17,17 @@ from headfit.images.sources.source import quote
 
 COLUMNS = ("path", "group")
 MAX_BYTES = 200_000_000
-Labels = dict[str, tuple[str, ...]]  # of paths, without those that have no group
+Labels = dict[str, tuple[str, ...]]  # path → group, without images that have none
 
 
 @dataclass(frozen=True, eq=False)
-class UserGroups:
-    """Which images the user wants kept together.
+class ImageGroups:
+    """Images that share a fold.
 
     Attributes:
         numbers: int (n,), equal for images of one group, from 0, in the order of the index.
         names: the name of each group by its number; of an image without a group, its path.
-        unmatched: how many images the expression does not match: each is a group of its own.
+        unmatched: number of images without a group: each stands alone.
     """
 
     numbers: np.ndarray
@@ -35,49 +35,67 @@ class UserGroups:
     unmatched: int
 
 
-def read_groups(text: str, index: ImageIndex) -> UserGroups:
-    """Find the group of each image.
+def groups_of(index: ImageIndex) -> ImageGroups | None:
+    """Return the groups that the source of an index names; None if it names none."""
+    if index.groups is None:
+        return None
+    pairs = zip(index.paths, index.groups, strict=True)
+    return _numbered(index, {path: (group,) for path, group in pairs if group is not None})
+
+
+def read_groups(text: str, index: ImageIndex) -> ImageGroups:
+    """Read the group of each image.
 
     Args:
-        text: a CSV file with the columns ``path`` and ``group``, of which other columns are
-            ignored; paths are relative to the folder, with ``/``, or absolute. Or a regular
-            expression, searched in each image's path below the folder: what its groups capture,
-            or without any all that it matches, is the name of the image's group.
+        text: a CSV file with the columns ``path`` and ``group``; other columns are ignored. Paths
+            are relative to the image folder, with ``/``, or absolute. Or a regular expression,
+            searched in each image's path below the folder: its capture groups, or without any its
+            whole match, name the image's group.
         index: the images.
 
     Raises:
-        UsageError: neither a file nor an expression, or one that matches no image; or the file has
-            not these columns.
-        DataError: the file cannot be read or is too large, says nothing of an image, or names two
-            groups for one.
+        UsageError: the text is neither a file nor an expression that matches an image, or the file
+            lacks a column.
+        DataError: the file cannot be read or is too large, has no row for an image, or puts one
+            image into two groups.
+
+    Example:
+
+    ```python
+    read_groups(r"patient(\\d+)", index)  # patient7/scan1.png and patient7/scan2.png: one group
+    ```
     """
     if os.path.isfile(text):  # noqa: PTH113  (an expression may hold what no path can)
-        return _numbered(index, _from_file(Path(text), index), 0)
+        return _numbered(index, _from_file(Path(text), index))
     try:
         expression = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(
-            f"--groups is {quote(text)}: there is no such file, and it is no regular expression "
-            f"({error}); expected a CSV file with the columns path,group or an expression."
+        raise UsageError.invalid(
+            "groups",
+            text,
+            "a CSV file with the columns path,group or a regular expression",
+            f"There is no such file, and as an expression it is not valid: {error}.",
         ) from error
-    found = _by_expression(expression, index)
-    if not found:
-        raise UsageError(
-            f"--groups is {quote(text)}: there is no such file, and as a regular expression it "
-            f"matches none of the {len(index)} images, the first being {quote(index.paths[0])}; "
-            f"it is searched in paths relative to the folder."
+    groups = _by_expression(expression, index)
+    if not groups:
+        raise UsageError.invalid(
+            "groups",
+            text,
+            "a CSV file or a regular expression that matches images",
+            f"There is no such file, and none of the {len(index)} paths matches; the first is "
+            f"{quote(index.paths[0])}. Paths are relative to the image folder.",
         )
-    return _numbered(index, found, len(index) - len(found))
+    return _numbered(index, groups)
 
 
-def _numbered(index: ImageIndex, found: Labels, unmatched: int) -> UserGroups:
+def _numbered(index: ImageIndex, groups: Labels) -> ImageGroups:
     """Number the groups; an image without one gets its own."""
     numbers: dict[tuple[bool, tuple[str, ...]], int] = {}
     # a group may be named like the path of an image that has none
-    keys = [(path in found, found.get(path, (path,))) for path in index.paths]
+    keys = [(path in groups, groups.get(path, (path,))) for path in index.paths]
     assigned = [numbers.setdefault(key, len(numbers)) for key in keys]
     names = tuple("/".join(name) for _, name in numbers)
-    return UserGroups(np.array(assigned, np.intp), names, unmatched)
+    return ImageGroups(np.array(assigned, np.intp), names, len(index) - len(groups))
 
 
 def _by_expression(expression: re.Pattern[str], index: ImageIndex) -> Labels:
@@ -90,21 +108,21 @@ def _by_expression(expression: re.Pattern[str], index: ImageIndex) -> Labels:
 
 
 def _from_file(file: Path, index: ImageIndex) -> Labels:
-    given: dict[str, str] = {}
-    for path, group in _rows(file, index.root):
-        if given.setdefault(path, group) != group:
+    groups: dict[str, str] = {}
+    for path, group in _rows(file, Path(index.source.location)):
+        if groups.setdefault(path, group) != group:
             raise DataError(
-                f"{quote(file)} puts {quote(path)} in two groups, {quote(given[path])} and "
-                f"{quote(group)}; keep one."
+                f"{quote(file)} puts {quote(path)} into two groups, {quote(groups[path])} and "
+                f"{quote(group)}. Keep one."
             )
-    missing = [path for path in index.paths if path not in given]
+    missing = [path for path in index.paths if path not in groups]
     if missing:
         raise DataError(
             f"{quote(file)} has no group for {len(missing)} of {len(index)} images, the first "
-            f"being {quote(missing[0])}; add a row for each, with its path relative to "
-            f"{quote(index.root)}."
+            f"being {quote(missing[0])}. Add a row for each, with its path relative to "
+            f"{quote(index.source.location)}."
         )
-    return {path: (given[path],) for path in index.paths}
+    return {path: (groups[path],) for path in index.paths}
 
 
 def _rows(file: Path, root: Path) -> Iterator[tuple[str, str]]:
@@ -114,23 +132,26 @@ def _rows(file: Path, root: Path) -> Iterator[tuple[str, str]]:
         size = file.stat().st_size
         if size > MAX_BYTES:
             raise DataError(
-                f"{quote(file)} is too large for a list of groups: {size} bytes, the limit is "
-                f"{MAX_BYTES}."
+                f"{quote(file)} has {size:,} bytes, more than the {MAX_BYTES:,} that a list of "
+                f"groups may have."
             )
         # names that are not UTF-8 are read as the index reads them
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.DictReader(stream, skipinitialspace=True)
             columns = reader.fieldnames or ()
             if missing := [f"no column {name}" for name in COLUMNS if name not in columns]:
-                raise UsageError(
-                    f"--groups {quote(file)} has {' and '.join(missing)} (found: "
-                    f"{quote(', '.join(columns)[:80])}); expected a CSV file with path,group."
+                raise UsageError.invalid(
+                    "groups",
+                    str(file),
+                    "a CSV file with the columns path,group",
+                    f"It has {' and '.join(missing)}; its columns are "
+                    f"{quote(', '.join(columns)[:80])}.",
                 )
             for row in reader:
                 if not row["path"] or not row["group"]:
                     raise DataError(
-                        f"{quote(file)} lacks the path or the group in line {reader.line_num}; "
-                        f"fill it in."
+                        f"{quote(file)} has no path or no group in line {reader.line_num}. "
+                        f"Fill it in."
                     )
                 yield _relative(row["path"], roots), row["group"]
     except (OSError, csv.Error) as error:
