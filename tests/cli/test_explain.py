@@ -130,7 +130,7 @@ def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]
             2,
             "an existing model.keras",
         ),
-        (["model.keras", "absent"], 2, "'absent' is neither a file nor a folder"),
+        (["model.keras", "absent"], 2, "'absent' does not exist"),
         (["absent.keras", "photos"], 2, "'absent.keras' is not a file"),
         (["photos/9.jpg", "photos"], 1, "is not a .keras model that headfit can read"),
         (["model.keras", "photos", "--out", "model.keras"], 2, "is a file"),

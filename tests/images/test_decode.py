@@ -165,14 +165,14 @@ def test_damaged_exif_does_not_cost_the_picture():
     ("data", "reason"),
     [
         (b"", "^empty file$"),
-        (b"<html>not found</html>", "not an image that can be read"),
-        (b"RIFF\0\0\0\0WAVEfmt ", "not an image that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0", "not an image that can be read"),
+        (b"<html>not found</html>", "^not a JPEG, PNG, WEBP, BMP, GIF or TIFF file"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "^not a JPEG, PNG, WEBP, BMP, GIF or TIFF file"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "^not a JPEG, PNG, WEBP, BMP, GIF or TIFF file"),
         (encoded(scene(), "JPEG")[:-300], "^truncated JPEG$"),
         (encoded(scene(), "PNG")[:60], "^(truncated|damaged) PNG"),
         (b"\xff\xd8\xff", "^(truncated|damaged) JPEG"),
         (b"GIF89a\x01\0\x01\0\0\0\0;", "^(truncated|damaged) GIF"),
-        (png_header(100_000, 100_000), "^too many pixels: 100000 x 100000"),
+        (png_header(100_000, 100_000), "^too many pixels: 100000 × 100000"),
         (png_header(2_000_000, 1), "^too many pixels"),
         (png_header(12_000, 12_000), "^(truncated|damaged) PNG"),
         (
@@ -239,7 +239,7 @@ def test_threads_get_what_one_thread_gets():
 
 @pytest.mark.parametrize("size", [(0, 8), (8, 4097), (8.0, 8)])
 def test_an_impossible_target_is_the_callers_fault(size):
-    with pytest.raises(UsageError, match="expected a whole number"):
+    with pytest.raises(UsageError, match="must be a whole number from 1"):
         decode(encoded(scene(), "PNG"), *size)
 
 
@@ -255,7 +255,7 @@ def test_read_bytes_reads_files_and_links(tmp_path):
         ("absent", "^No such file or directory$"),
         ("", "^not a regular file$"),
         ("fifo", "^not a regular file$"),
-        ("big", "^too large: 11 bytes, the limit is 10$"),
+        ("big", "^too large: 11 bytes; the limit is 10$"),
         ("zero\0byte", "null"),
     ],
 )

@@ -281,7 +281,7 @@ def test_an_unknown_name_suggests_the_nearest():
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_an_impossible_seed_is_refused(tmp_path, seed):
-    with pytest.raises(UsageError, match="seed is"):
+    with pytest.raises(UsageError, match="`seed` must be a whole number"):
         write_sample("digits", tmp_path / "digits", seed=seed)
 
 

@@ -1,1 +1,1 @@
-"""From a folder of image files to the arrays that a backbone takes."""
+"""From image files to the arrays that a backbone takes."""

@@ -22,17 +22,17 @@ RESIZE = "stretch"
 
 
 def check_side(name: str, value: object) -> int:
-    """Return an image side that is possible.
+    """Check the side of an image and return it.
 
     Args:
-        name: what it is the side of, for instance ``"height"``.
-        value: the side received, in pixels.
+        name: of the argument, for instance ``"height"``.
+        value: the side, in pixels.
 
     Raises:
         UsageError: it is not a whole number from 1 to ``MAX_SIDE``.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SIDE:
-        raise UsageError(f"{name} is {value!r}; expected a whole number from 1 to {MAX_SIDE}.")
+        raise UsageError.invalid(name, value, f"a whole number from 1 to {MAX_SIDE}")
     return value
 
 
@@ -43,14 +43,14 @@ class Contract:
     Attributes:
         height: rows of the network's input, in pixels.
         width: columns of the network's input, in pixels.
-        scale: per channel, in RGB order: network input = pixel * scale + offset, pixels 0..255.
-        offset: per channel, in RGB order.
-        bgr: whether the network takes the channels reversed, *after* scale and offset.
-        resize: how the picture is brought to height and width; ``"stretch"`` is the only way.
-        decoder: the decoding rules, numbered, because other rules give other pixels.
+        scale: for each of R, G, B: network input = pixel * scale + offset, pixels 0 to 255.
+        offset: likewise.
+        bgr: whether the network takes B, G, R; ``scale`` and ``offset`` are in RGB order even so.
+        resize: ``"stretch"``: images are resized to height and width whatever their aspect ratio.
+        decoder: version of the decoding rules, since other rules give other pixels.
 
     Raises:
-        UsageError: a value is impossible; names it and what is expected.
+        UsageError: a value is not valid.
     """
 
     height: int
@@ -68,37 +68,37 @@ class Contract:
         object.__setattr__(self, "scale", _triple("scale", self.scale))
         object.__setattr__(self, "offset", _triple("offset", self.offset))
         if not isinstance(self.bgr, bool):
-            raise UsageError(f"bgr is {self.bgr!r}; expected true or false.")
+            raise UsageError.invalid("bgr", self.bgr, "True or False")
         _check_only("resize", self.resize, RESIZE)
         _check_only("decoder", self.decoder, DECODER)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain data that JSON can hold."""
+        """Return the record as data for JSON."""
         return {**asdict(self), "scale": list(self.scale), "offset": list(self.offset)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Contract:
-        """Rebuild a record from what ``to_dict`` gave, with nothing missing and nothing more.
+        """Rebuild a record from the data of :meth:`to_dict`.
 
         Raises:
-            ModelFileError: a key is unknown or missing, or a value is impossible.
+            ModelFileError: a key is unknown or missing, or a value is not valid.
         """
         if not isinstance(data, Mapping):
             raise ModelFileError(
-                f"The preprocessing record is a {type(data).__name__}; expected an object."
+                f"The preprocessing record must be an object. Received: {type(data).__name__}."
             )
         names = {field.name for field in fields(cls)}
         for problem, keys in (("unknown", set(data) - names), ("missing", names - set(data))):
             if keys:
                 listed = ", ".join(sorted(map(repr, keys)))
                 raise ModelFileError(
-                    f"The preprocessing record has {problem} keys: {listed}; "
-                    f"expected exactly {', '.join(sorted(names))}."
+                    f"The preprocessing record has {problem} keys: {listed}. "
+                    f"Expected: {', '.join(sorted(names))}."
                 )
         try:
             return cls(**data)
         except UsageError as error:
-            raise ModelFileError(f"The preprocessing record cannot be used: {error}") from error
+            raise ModelFileError(f"The preprocessing record is not valid: {error}") from error
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """Turn decoded pixels into network input: the reference that every engine must match.
@@ -110,28 +110,30 @@ class Contract:
             float32 (n, height, width, 3), channels in the network's order.
 
         Raises:
-            UsageError: the shape is another one.
+            UsageError: the shape is not the expected one.
         """
         expected = (self.height, self.width, 3)
         if pixels.ndim != 4 or pixels.shape[1:] != expected:
-            raise UsageError(f"pixels have shape {pixels.shape}; expected (n, *{expected}).")
+            raise UsageError(
+                f"`pixels` must have shape (n, *{expected}). Received: shape {pixels.shape}."
+            )
         values = np.multiply(pixels, np.array(self.scale, np.float32), dtype=np.float32)
         values += np.array(self.offset, np.float32)
         return np.ascontiguousarray(values[..., ::-1]) if self.bgr else values
 
 
 def _triple(name: str, values: object) -> tuple[float, float, float]:
-    """Return three finite floats, or say what was found instead."""
+    """Return three finite floats, or raise an error."""
     if isinstance(values, Sequence) and len(values) == 3 and all(map(_is_number, values)):
         red, green, blue = map(float, values)
         return red, green, blue
-    raise UsageError(f"{name} is {values!r}; expected three finite numbers (red, green, blue).")
+    raise UsageError.invalid(name, values, "three finite numbers (red, green, blue)")
 
 
 def _is_number(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
-def _check_only(name: str, value: object, known: str) -> None:
-    if value != known:
-        raise UsageError(f"{name} is {value!r}; this version of headfit knows only {known!r}.")
+def _check_only(name: str, value: object, valid: str) -> None:
+    if value != valid:
+        raise UsageError.invalid(name, value, f"{valid!r} in this version of headfit")

@@ -1,15 +1,15 @@
-"""Image bytes to RGB pixels by the contract ``pillow-draft/1``.
+"""Image files to RGB pixels, by the decoding rules ``pillow-draft/1``.
 
-The rules, all of which change pixels: the first frame or page; EXIF orientation applied; JPEG
-decoded at the smallest of its built-in scales (1, 1/2, 1/4, 1/8) that is at least twice the
-target; transparency laid over white; deep grey brought to 8 bits; bilinear, antialiased stretch
-to the target. Colour profiles are not applied. Whoever alters a rule numbers a new decoder.
+The rules, each of which changes pixels: the first frame or page; EXIF orientation applied; a JPEG
+is decoded at the smallest of its built-in scales (1, 1/2, 1/4, 1/8) that is at least twice the
+target; transparent pixels over white; 16-bit grey reduced to 8 bits; bilinear, antialiased resizing
+to the target. Colour profiles are not applied. A change of any rule needs a new decoder version.
 
 Safe to call from many threads: Pillow releases the GIL, and nothing global is changed. The readers
 are called directly, not through ``Image.open``, which tries every reader and reports oversized
 pictures through ``warnings``, whose filters belong to the whole process.
-Pillow's remarks on damaged metadata still pass through ``warnings``; a program that wants none
-ignores those of module ``PIL`` once, at its start.
+Pillow still warns of damaged metadata through ``warnings``; a program can ignore the warnings of
+module ``PIL`` once, at its start.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ IMAGE_SUFFIXES = frozenset(
 )
 MAX_BYTES = 200_000_000
 MAX_PIXELS = 200_000_000
-# A strip one pixel wide passes MAX_PIXELS, yet its resize would need gigabytes.
+# a strip one pixel wide passes MAX_PIXELS, but resizing it would need gigabytes
 MAX_SIDE = 100_000
 
-# The allow-list. An MPO (stereo pair, phone panorama) is a JPEG that is followed by others.
+# the allow-list; an MPO (stereo pair, phone panorama) is a JPEG that is followed by others
 _READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
@@ -66,24 +66,24 @@ _UPRIGHT = {
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
-    """Return what a regular file holds.
+    """Return the content of a regular file.
 
     Args:
         path: the file; links are followed.
-        max_bytes: the largest size that is read.
+        max_bytes: the largest size that is accepted.
 
     Raises:
-        ImageError: no such file, no permission, too large, or a folder, FIFO or device. The
-            message is the reason alone; the caller knows the path.
+        ImageError: the file does not exist, is not readable, is too large, or is a folder, FIFO or
+            device. The message is the reason alone, without the path.
     """
     try:
         file = path if isinstance(path, Path) else Path(path)
-        found = file.stat()
-        # Before opening: to open a FIFO would wait for its writer.
-        if not stat.S_ISREG(found.st_mode):
+        status = file.stat()
+        # before opening, which would wait for the writer of a FIFO
+        if not stat.S_ISREG(status.st_mode):
             raise ImageError("not a regular file")
-        if found.st_size > max_bytes:
-            raise ImageError(f"too large: {found.st_size} bytes, the limit is {max_bytes}")
+        if status.st_size > max_bytes:
+            raise ImageError(f"too large: {status.st_size:,} bytes; the limit is {max_bytes:,}")
         with file.open("rb", buffering=0) as stream:
             return stream.readall()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
@@ -91,7 +91,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
 
 
 def decode(data: bytes, height: int, width: int) -> np.ndarray:
-    """Decode one image file to the size that a network takes.
+    """Decode an image file to the size that a network takes.
 
     Args:
         data: the file's content: JPEG, PNG, WEBP, BMP, GIF or TIFF.
@@ -102,7 +102,7 @@ def decode(data: bytes, height: int, width: int) -> np.ndarray:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        ImageError: the content cannot be decoded; the message is a short reason.
+        ImageError: the content cannot be decoded. The message is a short reason.
         UsageError: height or width is not from 1 to 4096.
     """
     check_side("height", height)
@@ -112,7 +112,7 @@ def decode(data: bytes, height: int, width: int) -> np.ndarray:
         return _decode(reader, data, height, width)
     except ImageError:
         raise
-    # Decoders on hostile bytes raise whatever comes (struct.error, KeyError, MemoryError, ...).
+    # on hostile bytes decoders raise anything: struct.error, KeyError, MemoryError, ...
     except Exception as error:
         raise ImageError(_reason(str(reader.format), error)) from error
 
@@ -148,7 +148,7 @@ def _find_reader(data: bytes) -> type[ImageFile.ImageFile]:
     for start, reader in _READERS:
         if data.startswith(start) and (start != b"RIFF" or data[8:12] == b"WEBP"):
             return reader
-    raise ImageError("not an image that can be read (JPEG, PNG, WEBP, BMP, GIF or TIFF)")
+    raise ImageError("not a JPEG, PNG, WEBP, BMP, GIF or TIFF file")
 
 
 def _reason(kind: str, error: Exception) -> str:
@@ -171,10 +171,10 @@ def _decode(reader: type[ImageFile.ImageFile], data: bytes, height: int, width: 
 
 def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
     image.load()
-    # Only now: Pillow itself turns a TIFF upright while it loads, and drops the tag.
+    # only now, since Pillow itself turns a TIFF upright while it loads, and drops the tag
     orientation = _orientation(image)
     flat = _flatten(image)
-    # Small before turned: a turn of the target's few pixels costs nothing.
+    # resized before turned: turning the few pixels of the target costs nothing
     small = flat.resize(_stored_size(orientation, width, height), Resampling.BILINEAR)
     if orientation in _UPRIGHT:
         small = small.transpose(_UPRIGHT[orientation])
@@ -186,13 +186,13 @@ def _check_size(width: int, height: int) -> None:
         raise ImageError("no pixels")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise ImageError(
-            f"too many pixels: {width} x {height}, the limits are {MAX_PIXELS} pixels "
-            f"and {MAX_SIDE} on a side"
+            f"too many pixels: {width} × {height}; the limits are {MAX_PIXELS:,} pixels "
+            f"and {MAX_SIDE:,} on a side"
         )
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; damaged metadata must not cost a sound picture."""
+    """Return the EXIF orientation, 1 to 8; 1 if the metadata are damaged."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:
@@ -201,12 +201,12 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _stored_size(orientation: int, width: int, height: int) -> tuple[int, int]:
-    """Return (width, height) as the file's own rows and columns run."""
+    """Return (width, height) of the target before the image is turned upright."""
     return (height, width) if orientation >= 5 else (width, height)
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Return the picture in mode RGB or L, 8 bits, opaque; itself if it is that already."""
+    """Return the image in mode RGB or L, 8 bits, opaque."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_eight_bits(np.asarray(image), image.mode))
     if image.has_transparency_data:
@@ -223,7 +223,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Bring deep grey to uint8.
+    """Reduce grey values of more than 8 bits to uint8.
 
     Args:
         values: (rows, columns), any number type.
@@ -232,7 +232,7 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
             if it stays within, else stretched from its minimum to its maximum.
 
     Returns:
-        uint8 (rows, columns); values that are not finite become 0.
+        uint8 (rows, columns); infinite and missing values become 0.
     """
     if mode == "F":
         values = np.where(np.isfinite(values), values, 0)
@@ -243,7 +243,7 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
 
 
 def _span(lowest: float, peak: float, mode: str) -> tuple[float, float]:
-    """Return the values that stand for black and for white."""
+    """Return the values of black and of white."""
     if mode.startswith("I;16"):
         return 0.0, 65535.0
     tops = (1.0, 255.0) if mode == "F" else (255.0, 65535.0)

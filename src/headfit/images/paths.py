@@ -1,4 +1,4 @@
-"""Files, folders and globs to image files."""
+"""Image files from files, folders and glob patterns."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from headfit.images.decode import IMAGE_SUFFIXES
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
-    """Turn files, folders and globs into image files.
+    """List the image files that some files, folders and glob patterns stand for.
 
     Args:
-        patterns: a folder stands for all images below it, in order of their names.
+        patterns: a folder stands for all images below it, sorted by name.
 
     Raises:
-        UsageError: if something does not exist or a pattern matches nothing.
+        UsageError: a pattern matches nothing, or a folder holds no images.
     """
-    found: list[str] = []
+    paths: list[str] = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            found.extend(_images_below(path))
+            paths.extend(_images_below(path))
         elif path.exists():
-            found.append(pattern)
+            paths.append(pattern)
         else:
             matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (absolute patterns too)
             if not matches:
-                raise UsageError(f"'{pattern}' is neither a file nor a folder and matches nothing.")
-            found.extend(expand(matches))
-    return found
+                raise UsageError(f"'{pattern}' does not exist and, as a pattern, matches no file.")
+            paths.extend(expand(matches))
+    return paths
 
 
 def _images_below(folder: Path) -> list[str]:
@@ -41,5 +41,5 @@ def _images_below(folder: Path) -> list[str]:
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     ]
     if not images:
-        raise UsageError(f"There are no images in the folder '{folder}'.")
+        raise UsageError(f"No images in the folder '{folder}'.")
     return images

@@ -48,14 +48,14 @@ def _data_folder() -> Path:
         import elpv_dataset  # noqa: PLC0415
     except ImportError as error:
         raise DataError(
-            "The photographs of solar cells come with the package elpv-dataset, which is not "
-            "installed: pip install 'headfit[demo]'."
+            "The photographs of solar cells need the package elpv-dataset, which is not installed. "
+            "Run: pip install 'headfit[demo]'."
         ) from error
     return Path(*elpv_dataset.__path__).resolve() / "data"
 
 
 def _read_cells(data: Path) -> list[_Cell]:
-    """Read ``labels.csv``: path, probability and module type, parted by spaces."""
+    """Read ``labels.csv``: path, probability and module type, separated by spaces."""
     try:
         lines = (data / "labels.csv").read_text("utf-8").splitlines()
         rows = [line.split() for line in lines if line.strip()]
@@ -70,8 +70,8 @@ def _read_cells(data: Path) -> list[_Cell]:
 
 def _damaged(path: Path) -> str:
     return (
-        f"The package elpv-dataset is damaged: '{path}' is missing or unreadable; "
-        "pip install --force-reinstall elpv-dataset."
+        f"The package elpv-dataset is damaged: '{path}' is missing or unreadable. "
+        "Run: pip install --force-reinstall elpv-dataset."
     )
 
 
@@ -85,7 +85,7 @@ def _draw_test(cells: list[_Cell], seed: int) -> frozenset[int]:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Spare the 91 MB where the file system can: hard link, else symbolic link, else copy."""
+    """Link a file, or copy it where the file system has no links."""
     for link in (os.link, os.symlink):
         try:
             link(source, target)

@@ -1,7 +1,7 @@
 """Write a folder whole or not at all: fill a hidden sibling, then rename it.
 
-A finished folder holds a hidden file that says what it is and how many images belong to it, so
-that a later call can tell it from a folder of the user's, or from one that has lost images.
+A finished folder holds a hidden file with its origin and its number of images, so that a later call
+can tell it from a folder of the user's, and notices when images are missing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _STALE_SECONDS = 3600.0
 
 
 def write_whole(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path:
-    """Return ``folder`` with what ``fill`` writes; filled only if it is not there yet.
+    """Fill a folder, unless an earlier call has filled it.
 
     Args:
-        folder: absolute; absent, empty or written by an earlier call of the same origin.
-        origin: one line that differs if the images would.
+        folder: absolute; new, empty or written by an earlier call of the same origin.
+        origin: a line that identifies the images.
         fill: writes the images into an empty folder.
 
     Raises:
-        UsageError: the folder holds anything else, which is never overwritten.
-        WriteError: the system does not let it be written.
+        UsageError: the folder holds anything else; it is never overwritten.
+        WriteError: it cannot be written.
     """
     try:
         if not _is_vacant(folder):
@@ -38,8 +38,8 @@ def write_whole(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path
         return _fill_and_rename(folder, origin, fill)
     except OSError as error:
         raise WriteError(
-            f"The images cannot be written to '{folder}' ({error.strerror or error}); "
-            "free some space or choose another folder."
+            f"The images cannot be written to '{folder}' ({error.strerror or error}). "
+            "Free some space or choose another folder."
         ) from error
 
 
@@ -56,24 +56,24 @@ def _is_vacant(folder: Path) -> bool:
     if not folder.exists():
         return True
     if not folder.is_dir():
-        raise UsageError(f"'{folder}' is a file; give a folder for the images.")
+        raise UsageError(f"'{folder}' is a file. Give a folder for the images.")
     return not any(folder.iterdir())
 
 
 def _require_same(folder: Path, origin: str) -> Path:
     marker = folder / MARKER
     if not marker.is_file():
-        raise UsageError(f"'{folder}' holds other files; give an empty or new folder.")
-    found, _, number = marker.read_text("utf-8").strip().rpartition(", images ")
-    if found != origin:
+        raise UsageError(f"'{folder}' holds other files. Give a new or empty folder.")
+    written, _, number = marker.read_text("utf-8").strip().rpartition(", images ")
+    if written != origin:
         raise UsageError(
-            f"'{folder}' holds other images ({found}; wanted: {origin}); "
-            "remove it or give another folder."
+            f"'{folder}' holds other images ({written}; wanted: {origin}). "
+            "Remove it or give another folder."
         )
     if number != str(_count(folder)):
         raise UsageError(
-            f"'{folder}' no longer holds the {number} images that were written ({found}); "
-            "remove it, so that it is written again, or give another folder."
+            f"'{folder}' no longer holds the {number} images that were written ({written}). "
+            "Remove it to have it written again, or give another folder."
         )
     return folder
 

@@ -1,7 +1,7 @@
 """Generated images that teach: the class is *where* a disc lies, or *what* pattern it shows.
 
-Every image is a patterned disc on a cloudy ground. Pattern, place, size, colours and contrast are
-drawn alike for all classes, save the one property that is the class.
+Every image is a patterned disc on a cloudy ground. Pattern, position, size, colours and contrast
+are drawn alike for all classes, except the one property that is the class.
 """
 
 from __future__ import annotations
