@@ -21,7 +21,7 @@ def home(tmp_path, monkeypatch):
     store = FeatureStore(cache.FEATURES.path("maps"))
     for name in ("a", "b"):
         store.append([name], np.ones((1, 2, 2, 3), np.float32))
-    store.note({"map_shape": [2, 2, 3]}, np.ones((2, 2, 2, 3), np.float32))
+    store.write_facts({"map_shape": [2, 2, 3]}, np.ones((2, 2, 2, 3), np.float32))
     with cache.GRAPHS.new_folder("graph") as made:
         (made / "graph.bin").write_bytes(b"weights")
     (tmp_path / "fits").mkdir()

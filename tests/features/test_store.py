@@ -197,23 +197,23 @@ def test_stores_may_append_to_one_folder_at_once(tmp_path):
         store = FeatureStore(tmp_path)
         for block in range(5):
             store.append(names(3, f"{number}-{block}"), random_maps(3, 10 * number + block))
-            store.note({**FACTS, "by": number}, random_maps(2, number))
+            store.write_facts({**FACTS, "by": number}, random_maps(2, number))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(fill, range(4)))
     store = FeatureStore(tmp_path)
     assert len(store) == 60 and store.damaged == []
     np.testing.assert_allclose(read(store, names(3, "2-4")), random_maps(3, 24), rtol=1e-3)
-    facts, probe = store.noted()
+    facts, probe = store.read_facts()
     np.testing.assert_array_equal(probe, random_maps(2, facts["by"]))
 
 
 def test_notes_come_back_to_the_bit(tmp_path):
     store = FeatureStore(tmp_path)
-    assert store.noted() is None
-    store.note(FACTS, random_maps(2, 1))
-    store.note(FACTS, random_maps(2))
-    facts, probe = FeatureStore(tmp_path).noted()
+    assert store.read_facts() is None
+    store.write_facts(FACTS, random_maps(2, 1))
+    store.write_facts(FACTS, random_maps(2))
+    facts, probe = FeatureStore(tmp_path).read_facts()
     assert facts == FACTS
     np.testing.assert_array_equal(probe, random_maps(2))
 
@@ -221,12 +221,12 @@ def test_notes_come_back_to_the_bit(tmp_path):
 def test_damaged_notes_are_none(tmp_path):
     store = FeatureStore(tmp_path)
     for name, data in (("facts.json", b"{"), ("facts.json", b"[]"), ("probe-*.npy", b"")):
-        store.note(FACTS, random_maps(2))
+        store.write_facts(FACTS, random_maps(2))
         (path,) = tmp_path.glob(name)
         path.write_bytes(data)
-        assert store.noted() is None
+        assert store.read_facts() is None
     path.unlink()
-    assert store.noted() is None
+    assert store.read_facts() is None
 
 
 def test_a_folder_that_cannot_be_made_is_a_write_error(tmp_path):

@@ -267,7 +267,7 @@ def test_the_shape_comes_from_the_feature_store_where_a_run_noted_it(
     contract = spec.contract(64)
     key = feature_key(spec, contract, "random", engine="auto", dtype="float16")
     store = FeatureStore(FEATURES.path(key))
-    store.note({"map_shape": [2, 2, 1024]}, np.zeros((2, 2, 2, 1024), np.float32))
+    store.write_facts({"map_shape": [2, 2, 1024]}, np.zeros((2, 2, 2, 1024), np.float32))
     said: list[str] = []
     assert backbone_map_shape(spec, contract, said.append) == (2, 2, 1024)
     assert said == []

@@ -1,1 +1,1 @@
-"""Every image through the frozen backbone once, and its feature map kept."""
+"""The pass of every image through the frozen backbone, and the store of its feature maps."""

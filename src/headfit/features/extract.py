@@ -1,7 +1,7 @@
 """The pass: every image through the frozen backbone once, and never again.
 
-Threads read and decode ahead, the engine keeps several images in flight, a thread writes behind.
-All queues are bounded, so memory does not grow with the folder.
+Threads read and decode ahead, the engine works on several images at once, and a thread writes
+behind. All queues are bounded, so memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from headfit.backbones.engines.engine import Engine, EngineInfo, Joint
 from headfit.backbones.engines.probe import probe_images
 from headfit.errors import DataError
 from headfit.features.reader import Progress, Reader
-from headfit.features.store import FeatureMaps, FeatureStore, Noted
+from headfit.features.store import EngineFacts, FeatureMaps, FeatureStore
 from headfit.features.writer import Writer
 from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
 from headfit.images.sources.source import Skipped
 
-LATENCY_RUNS = 3  # each takes as long as an image of the pass, so few
+LATENCY_RUNS = 3  # few, since each takes as long as an image of the pass
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What the pass gave.
+    """The feature maps of a data set.
 
     Attributes:
         index: the images that could be read; the others are among its ``skipped``.
         maps: their feature maps, in the order of ``index``.
         digests: the content digest of each image.
         hashes: the perceptual hash of each image, uint64 (n,).
-        computed: how many images went through the backbone now.
-        cached: how many were in the store already, or twice in the folder.
-        info: what is known of the engine.
+        computed: number of images that went through the backbone now.
+        cached: number of images that were in the store already, or are copies of others.
+        info: facts about the engine.
         latency_ms: median time of the backbone for one image alone.
         probe: its maps of the probe images, float32 (2, H, W, C).
     """
@@ -56,7 +56,7 @@ class Extraction:
     probe: np.ndarray
 
     def only(self, paths: Collection[str]) -> Extraction:
-        """Keep the images of these paths; the others count as skipped."""
+        """Return the part with these paths; the other images count as skipped."""
         shared = np.array([path in paths for path in self.index.paths], bool)
         if shared.all():
             return self
@@ -80,26 +80,26 @@ def extract(
     *,
     dtype: str = "float16",
 ) -> list[Extraction]:
-    """Bring the feature maps of all images into the stores and give them back.
+    """Compute the feature maps of all images that the stores lack, and return all of them.
 
     Args:
         index: the images.
         contract: how they are decoded and preprocessed.
-        stores: of each cut, where maps are found and kept. Interrupted, they keep what was
-            computed. An image that one of them lacks goes through the backbone, once for all.
-        open_joint: called only if an image is not in every store yet; gives the maps of the same
-            cuts.
+        stores: one for each cut. After an interruption they hold what was computed. An image that
+            one of them lacks goes through the backbone once for all.
+        open_joint: opens the engine that returns the maps of the same cuts; called only if a store
+            lacks an image.
         progress: called after each image.
         dtype: how new maps are stored, ``"float16"`` (a block is float32 where a value exceeds
             65,504) or ``"float32"``.
 
     Returns:
-        What the pass gave for each cut.
+        The maps of each cut.
 
     Raises:
-        DataError: if no image can be read.
-        EngineError, WeightsError: if the backbone cannot run.
-        WriteError: if a store cannot be written.
+        DataError: no image can be read.
+        EngineError, WeightsError: the backbone cannot run.
+        WriteError: a store cannot be written.
     """
     reader = Reader(index.paths, index.read_bytes, contract, InAll(stores), progress)
     computed, facts = run_pass(reader, contract, stores, open_joint, dtype)
@@ -120,14 +120,14 @@ def run_pass(
     stores: Sequence[FeatureStore],
     open_joint: Callable[[], Joint],
     dtype: str,
-) -> tuple[int, list[Noted]]:
-    """Bring the feature maps of the images that a reader reads into the stores.
+) -> tuple[int, list[EngineFacts]]:
+    """Compute the feature maps that the stores lack.
 
     Args:
         reader: of the images; afterwards it holds their digests.
         contract: how they are decoded and preprocessed.
         stores: one for each cut.
-        open_joint: called only if an image is not in every store yet.
+        open_joint: opens the engine; called only if a store lacks an image.
         dtype: how new maps are stored.
 
     Returns:
@@ -138,7 +138,7 @@ def run_pass(
         first = next(images, None)
         if first is None and not reader.digests:
             return 0, []
-        stored, computed = [store.noted() for store in stores], 0
+        stored, computed = [store.read_facts() for store in stores], 0
         facts = [each for each in stored if each is not None]
         if first is not None or len(facts) < len(stores):
             joint = open_joint()
@@ -146,13 +146,13 @@ def run_pass(
                 computed = _compute(joint, chain([first], images), stores, dtype, reader.hashes)
             facts = [_measure(joint.only(number), contract) for number in range(len(stores))]
             for store, each in zip(stores, facts, strict=True):
-                store.note(*each)
+                store.write_facts(*each)
     return computed, facts
 
 
 @dataclass(frozen=True)
 class InAll:
-    """The images that are in every one of some stores."""
+    """The images that every store holds."""
 
     stores: Sequence[FeatureStore]
 
@@ -167,7 +167,7 @@ def _compute(
     dtype: str,
     hashes: Mapping[str, int],
 ) -> int:
-    """Send images through the backbone into the stores; give how many they were."""
+    """Send images through the backbone into the stores; return their number."""
     computed = 0
     with contextlib.ExitStack() as open_writers:
         writers = [open_writers.enter_context(Writer(store, dtype)) for store in stores]
@@ -179,8 +179,8 @@ def _compute(
     return computed
 
 
-def _measure(engine: Engine, contract: Contract) -> Noted:
-    """Find out what later runs want to know of the engine, so that they need not open it."""
+def _measure(engine: Engine, contract: Contract) -> EngineFacts:
+    """Measure the engine, so that later runs need not open it."""
     images = probe_images(contract.height, contract.width)
     maps, seconds = {}, []
     for run in range(LATENCY_RUNS):
@@ -193,7 +193,7 @@ def _measure(engine: Engine, contract: Contract) -> Noted:
 
 
 def _collect(
-    index: ImageIndex, store: FeatureStore, reader: Reader, computed: int, noted: Noted
+    index: ImageIndex, store: FeatureStore, reader: Reader, computed: int, noted: EngineFacts
 ) -> Extraction:
     rows = np.array(sorted(reader.digests), dtype=np.int64)
     images = tuple(reader.digests[row] for row in rows)

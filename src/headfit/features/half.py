@@ -1,7 +1,8 @@
 """float32 to float16 and back: several times as fast as numpy, and equal to it in every bit.
 
-numpy casts one value at a time and branches on each, which feature maps, half of them zero, make
-unpredictable. Here the same rounding (to nearest, ties to even) is arithmetic on whole arrays.
+numpy casts one value at a time and branches on it; in feature maps, half of which are zero, the
+branches are unpredictable. Here the same rounding (to nearest, ties to even) is arithmetic on whole
+arrays.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ _REBIAS = np.int32((127 - 15) << 23)  # exponents are stored with 127 in float32
 
 
 def largest(values: np.ndarray) -> tuple[float, bool]:
-    """Look at all values once.
+    """Return the largest magnitude.
 
     Args:
         values: float32, contiguous, not empty.
 
     Returns:
-        The largest magnitude (inf or nan if a value is not finite), and whether a sign bit is set.
+        The largest magnitude (inf or nan if a value is not finite), and whether any sign bit is
+        set.
     """
     bits = values.reshape(-1).view(np.uint32)
     top = bits.max()  # floats without a sign are ordered as their bits are
@@ -35,12 +37,12 @@ def largest(values: np.ndarray) -> tuple[float, bool]:
 
 
 def to_float16(values: np.ndarray, out: np.ndarray, *, signed: bool) -> None:
-    """Write values into ``out``, rounded as ``values.astype(np.float16)`` does.
+    """Write values into ``out``, rounded as by ``values.astype(np.float16)``.
 
     Args:
         values: float32, contiguous, magnitudes up to 65,504.
         out: float16, contiguous, of the same shape.
-        signed: whether a value has its sign bit set, as :func:`largest` found.
+        signed: whether a value has its sign bit set, as :func:`largest` tells.
     """
     source, target = values.reshape(-1), out.reshape(-1).view(np.uint16)
     narrow = _narrow_signed if signed else _narrow
@@ -50,7 +52,7 @@ def to_float16(values: np.ndarray, out: np.ndarray, *, signed: bool) -> None:
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
-    """Give the bits of float16, int32 (n,), of float32 (n,) without a sign.
+    """Return the bits of float16, int32 (n,), of float32 (n,) without a sign.
 
     A normal number drops 13 of its 23 fraction bits: adding just under half of the last bit that
     stays, and that bit itself, rounds ties to even. A subnormal one is rounded by adding 0.5. Each

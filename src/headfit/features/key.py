@@ -1,4 +1,4 @@
-"""What a feature map depends on: change any of it and the map is another."""
+"""The key of a feature store: a digest of everything that its maps depend on."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def feature_key(
     calibration: str = "",
     cut: str = "",
 ) -> str:
-    """Digest everything but the image that changes a stored feature map.
+    """Digest everything but the image that a stored feature map depends on.
 
     Args:
         spec: the backbone.
         contract: size, resizing, decoder and preprocessing.
         weights: ``"imagenet"``, ``"random"`` or a path.
-        engine: the engine asked for; engines agree only to about 1e-5.
+        engine: the chosen engine; engines agree only to about 1e-5.
         dtype: how the maps are stored.
-        calibration: digest of what int8 was calibrated on; empty for float32.
+        calibration: digest of the images that int8 was calibrated on; empty for float32.
         cut: the layer that the backbone ends at; empty for its own end.
     """
     return digests.of_data(

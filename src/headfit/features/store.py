@@ -1,9 +1,9 @@
 """Feature maps on disk: appended in blocks, each whole and verified, read by memory map.
 
-A store is a folder. A block is ``NAME.npy``, rows of maps, and ``NAME.json``: of each image that a
-row belongs to its digest and its perceptual hash, and a digest of it all. The JSON is written last,
-so a block without one does not exist, and one that does not match it is removed. Several processes
-may append at once.
+A store is a folder of blocks. A block is ``NAME.npy``, one map a row, and ``NAME.json``: the digest
+and the perceptual hash of the image of each row, and a digest of everything. The JSON is written
+last, so a block without one does not exist; a block that does not match its JSON is removed.
+Several processes may append at once.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from headfit.util import digests, files
 
 DTYPES = ("float16", "float32")
 CHUNK_BYTES = 128 * 1024**2
-Noted = tuple[dict[str, Any], np.ndarray]
+EngineFacts = tuple[dict[str, Any], np.ndarray]
 
 
 class FeatureStore:
     """The feature maps of one backbone, contract and weights.
 
     Args:
-        folder: where the blocks lie; made on the first append.
+        folder: of the blocks; created by the first append.
 
     Attributes:
-        damaged: names of blocks that were found damaged: they are not used, and removed.
+        damaged: names of damaged blocks, which are removed, or left out if they cannot be.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,12 +54,12 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self._places)
 
-    def noted(self) -> Noted | None:
-        """Give what :meth:`note` was given; None for a new store or a damaged note."""
-        return noted_in(self.folder)
+    def read_facts(self) -> EngineFacts | None:
+        """Return what :meth:`write_facts` stored; None if there is nothing or it is damaged."""
+        return facts_in(self.folder)
 
-    def note(self, facts: dict[str, Any], probe: np.ndarray) -> None:
-        """Note facts about the engine, and its maps of the probe images, float32 (2, H, W, C)."""
+    def write_facts(self, facts: dict[str, Any], probe: np.ndarray) -> None:
+        """Store facts about the engine and its maps of the probe images, float32 (2, H, W, C)."""
         header, data = _npy(probe)
         digest = digests.of_parts((header, data))
         # named by its content, so that facts and maps of two processes cannot be mixed up
@@ -73,8 +73,8 @@ class FeatureStore:
 
         Args:
             images: digests of n images.
-            rows: their feature maps, float16 or float32 (n, H, W, C), finite; kept as they are.
-            hashes: their perceptual hashes, 64 bits each; without them, none can be asked for.
+            rows: their feature maps, float16 or float32 (n, H, W, C), finite; stored as they are.
+            hashes: their perceptual hashes, 64 bits each.
 
         Raises:
             WriteError: if the disk is full or read-only.
@@ -92,15 +92,15 @@ class FeatureStore:
         self._add(path, record)
 
     def hashes(self, images: Sequence[str]) -> np.ndarray:
-        """Give the perceptual hashes of these images, uint64 (n,).
+        """Return the perceptual hashes of images, uint64 (n,).
 
         Args:
-            images: digests of images that are in the store and were given with a hash.
+            images: digests of images that are in the store with a hash.
         """
         return np.array([self._hashes[image] for image in images], np.uint64)
 
     def maps(self, images: Sequence[str]) -> FeatureMaps:
-        """Give the maps of these images, in this order.
+        """Return the maps of images, in this order.
 
         Args:
             images: digests of images that are in the store.
@@ -111,12 +111,12 @@ class FeatureStore:
     def _open_block(self, record: Path) -> None:
         path = record.with_suffix(".npy")
         try:
-            noted = _whole(record)
-        except OSError:  # not to be read now, which says nothing about what it holds
+            content = _whole(record)
+        except OSError:  # it cannot be read now, which tells nothing about its content
             self.damaged.append(path.stem)
             return
-        if noted is not None:
-            self._add(path, noted)
+        if content is not None:
+            self._add(path, content)
             return
         self.damaged.append(path.stem)
         for file in (record, path):
@@ -133,7 +133,7 @@ class FeatureStore:
 
 
 def damage(folder: Path) -> list[str]:
-    """Name the blocks of a store that are not as they were written; nothing is removed."""
+    """List the damaged blocks of a store, without removing them."""
     damaged = []
     for record in sorted(folder.glob("block-*.json")):
         try:
@@ -141,7 +141,7 @@ def damage(folder: Path) -> list[str]:
         except OSError:
             whole = False
         damaged += [] if whole else [record.with_suffix(".npy").name]
-    if (folder / "facts.json").exists() and noted_in(folder) is None:
+    if (folder / "facts.json").exists() and facts_in(folder) is None:
         damaged.append("facts.json")
     return damaged
 
@@ -150,19 +150,19 @@ def _whole(record: Path) -> dict[str, Any] | None:
     """Read the record of a block; None if it does not match the block's rows.
 
     Raises:
-        OSError: if a file is there but cannot be read.
+        OSError: a file exists but cannot be read.
     """
     try:
-        noted: dict[str, Any] = json.loads(record.read_text("utf-8"))
-        # before numpy looks at it: a damaged header must not be believed
+        content: dict[str, Any] = json.loads(record.read_text("utf-8"))
+        # before numpy reads it: a damaged header must not be trusted
         rows = digests.of_file(record.with_suffix(".npy"))
-        return noted if _digest(noted, rows) == noted["digest"] else None
+        return content if _digest(content, rows) == content["digest"] else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def noted_in(folder: Path) -> Noted | None:
-    """Give what was noted in the store of a folder; None if nothing was, or it is damaged."""
+def facts_in(folder: Path) -> EngineFacts | None:
+    """Return the facts that a folder stores; None if there are none or they are damaged."""
     try:
         record = json.loads((folder / "facts.json").read_text("utf-8"))
         path = folder / f"probe-{record['probe']}.npy"
@@ -174,7 +174,7 @@ def noted_in(folder: Path) -> Noted | None:
 
 
 def _npy(array: np.ndarray) -> tuple[memoryview, memoryview]:
-    """Make the content of a ``.npy`` file: its header, and the array's own memory."""
+    """Return the content of a ``.npy`` file: its header, and the memory of the array."""
     array = np.ascontiguousarray(array)
     header = io.BytesIO()
     npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
@@ -190,19 +190,19 @@ def _write(path: Path, parts: Iterable[memoryview]) -> None:
 
 
 def _record(images: Sequence[str], hashes: Sequence[int] | None) -> dict[str, Any]:
-    # as text: JSON's readers elsewhere know no whole number above 2⁵³
+    # as text: other readers of JSON lose digits of whole numbers above 2⁵³
     texts = None if hashes is None else [f"{number:016x}" for number in hashes]
     return {"images": list(images), "hashes": texts}
 
 
 def _digest(record: dict[str, Any], rows: str) -> str:
-    """Digest a block: whose rows they are, and the digest of the rows' file."""
+    """Digest a block: the images of its rows, and the digest of the file of rows."""
     return digests.of_data([record["images"], record["hashes"], rows])
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """Feature maps of n images, in order, read from the store as they are needed.
+    """Feature maps of n images, in order, read from the store when they are needed.
 
     Attributes:
         blocks: the store's blocks, float16 or float32 (rows, H, W, C).
@@ -222,14 +222,14 @@ class FeatureMaps:
         return len(self.places)
 
     def subset(self, indices: np.ndarray) -> FeatureMaps:
-        """Give the maps of some images, in the order of ``indices``, int (m,)."""
+        """Return the maps of some images, in the order of ``indices``, int (m,)."""
         return FeatureMaps(self.blocks, self.places[indices])
 
     def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield all maps in order in pieces of at most 128 MB.
 
         Yields:
-            Which rows these are, and their maps, float32 (rows, H, W, C).
+            The rows of a piece and their maps, float32 (rows, H, W, C).
         """
         n, *shape = self.shape
         size = max(1, CHUNK_BYTES // (4 * math.prod(shape)))
@@ -238,7 +238,7 @@ class FeatureMaps:
             yield rows, self._read(rows, ())
 
     def position(self, row: int, column: int) -> np.ndarray:
-        """Give what all maps hold at one position, float32 (n, C)."""
+        """Return the features of all maps at one position, float32 (n, C)."""
         return self._read(slice(None), (row, column))
 
     def _read(self, rows: slice, at: tuple[int, ...]) -> np.ndarray:
@@ -247,13 +247,13 @@ class FeatureMaps:
         values = np.empty((len(blocks), *self.shape[1 + len(at) :]), np.float32)
         for block in np.unique(blocks):
             here = blocks == block
-            found = self.blocks[block][(places[here], *at)]
-            if found.dtype == np.float32:
-                values[here] = found
+            stored = self.blocks[block][(places[here], *at)]
+            if stored.dtype == np.float32:
+                values[here] = stored
             elif here.all():
-                to_float32(found, values)
+                to_float32(stored, values)
             else:
-                wide = np.empty(found.shape, np.float32)
-                to_float32(found, wide)
+                wide = np.empty(stored.shape, np.float32)
+                to_float32(stored, wide)
                 values[here] = wide
         return values

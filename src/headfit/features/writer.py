@@ -1,4 +1,4 @@
-"""Feature maps to the store, behind the engine: a thread narrows them and writes block by block."""
+"""Feature maps to the store, behind the engine: a thread rounds them and writes block by block."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ WAITING = 4  # such batches, at most: then the engine waits for the disk
 
 
 class Writer:
-    """Appends maps to a store in blocks of about 8 MB; a context, at whose end all is written.
+    """Appends maps to a store in blocks of about 8 MB; a context manager that ends with a write.
 
-    What was computed is kept, even if the engine fails or the user interrupts it.
+    Maps are stored even if the engine fails later or the user interrupts it.
 
     Args:
-        store: where the maps go.
-        dtype: ``"float16"``, where a value exceeds its range that block is float32; or
-            ``"float32"``.
+        store: of the maps.
+        dtype: ``"float16"`` (a block is float32 where a value exceeds 65,504) or ``"float32"``.
     """
 
     def __init__(self, store: FeatureStore, dtype: str) -> None:
@@ -34,7 +33,7 @@ class Writer:
         self._pool = ThreadPoolExecutor(1, "headfit-write")
         self._waiting: deque[Future[None]] = deque()
         self._batch: list[tuple[str, np.ndarray, int]] = []
-        # touched by the writing thread only
+        # used by the writing thread only
         self._images: list[str] = []
         self._hashes: list[int] = []
         self._rows = np.empty((0,), self._dtype)
@@ -58,7 +57,7 @@ class Writer:
             self._pool.shutdown(wait=True)
 
     def add(self, image: str, maps: np.ndarray, perceptual: int) -> None:
-        """Take the map of one image.
+        """Add the map of one image.
 
         Args:
             image: its digest.
@@ -66,8 +65,8 @@ class Writer:
             perceptual: its perceptual hash, 64 bits.
 
         Raises:
-            EngineError: if a value, of this map or an earlier one, is not finite.
-            WriteError: if the disk is full or read-only.
+            EngineError: a value of this map or an earlier one is not finite.
+            WriteError: the disk is full or read-only.
         """
         self._batch.append((image, maps, perceptual))
         if len(self._batch) == BATCH:
@@ -80,7 +79,7 @@ class Writer:
             self._waiting.popleft().result()
 
     def _take(self, batch: Sequence[tuple[str, np.ndarray, int]]) -> None:
-        if self._failed:  # said already, by the result of the batch before
+        if self._failed:  # reported already, by the result of the batch before
             return
         try:
             for image, maps, perceptual in batch:
@@ -90,10 +89,12 @@ class Writer:
             raise
 
     def _put(self, image: str, maps: np.ndarray, perceptual: int) -> None:
-        """Put one map, float32 (H, W, C), into the block, and write the block if it is full."""
+        """Add one map, float32 (H, W, C), to the block, and write the block if it is full."""
         top, signed = largest(maps)
         if not np.isfinite(top):
-            raise EngineError("The backbone gave values that are not finite; check its weights.")
+            raise EngineError(
+                "The backbone returned infinite or missing values. Check its weights."
+            )
         wide = top > FLOAT16_MAX
         if not self._images or (wide and self._rows.dtype == np.float16):
             self._write()

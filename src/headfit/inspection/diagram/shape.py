@@ -51,7 +51,7 @@ def _noted(spec: BackboneSpec, contract: Contract) -> MapShape | None:
                 key = feature_key(spec, contract, weights, engine="auto", dtype=dtype)
             except WeightsError:  # those of a package that is not installed
                 break
-            noted = FeatureStore(FEATURES.path(key)).noted()
+            noted = FeatureStore(FEATURES.path(key)).read_facts()
             if noted is not None:
                 height, width, channels = noted[0]["map_shape"]
                 return height, width, channels
