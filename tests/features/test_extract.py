@@ -235,7 +235,7 @@ def test_an_engine_without_finite_values_is_an_error(index, store):
         def maps(self, images):
             return np.full((len(images), *INFO.map_shape), np.nan, np.float32)
 
-    with pytest.raises(EngineError, match="not finite"):
+    with pytest.raises(EngineError, match="infinite or missing values"):
         pass_of(index, CONTRACT, store, Broken)
     assert len(FeatureStore(store.folder)) == 0
 
