@@ -160,14 +160,14 @@ def keras_end_to_end(folder: str, backbone: str, weights: str, out: str = "") ->
 
 def decoded(folder: str, backbone: str, out: str) -> Work:
     """Write the pixels that headfit makes of a folder's images, uint8 (n, h, w, 3)."""
-    from headfit.images.decode import decode, read_bytes
+    from headfit.images.decode import decode
     from headfit.images.index import ImageIndex
 
     index = ImageIndex.from_directory(folder)
     height, width, _ = shape_of(backbone)
 
     def work() -> int:
-        files = [read_bytes(index.path(number)) for number in range(len(index))]
+        files = [index.read_bytes(number) for number in range(len(index))]
         np.save(out, np.stack([decode(data, height, width) for data in files]))
         return len(files)
 

@@ -114,7 +114,7 @@ def in_order(folder: str, side: int) -> Timed:
 
     def images() -> Iterable[tuple[str, np.ndarray]]:
         for number in range(len(index)):
-            data = index.path(number).read_bytes()
+            data = index.read_bytes(number)
             yield digests.of_bytes(data), decode(data, side, side)
 
     return _counted(images)

@@ -120,13 +120,13 @@ def features(folder: str, backbone: str, weights: str, out: str) -> Work:
     """Write the maps of a folder's images, float32 (n, H, W, C), for the peers."""
     from contestants import contract_of, engine
 
-    from headfit.images.decode import decode, read_bytes
+    from headfit.images.decode import decode
     from headfit.images.index import ImageIndex
 
     index, contract = ImageIndex.from_directory(folder), contract_of(backbone)
 
     def work() -> int:
-        files = [read_bytes(index.path(number)) for number in range(len(index))]
+        files = [index.read_bytes(number) for number in range(len(index))]
         images = np.stack([decode(data, contract.height, contract.width) for data in files])
         np.save(out, np.concatenate(list(engine(backbone, weights)(images))))
         return len(files)

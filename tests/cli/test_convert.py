@@ -142,5 +142,5 @@ def test_what_is_there_already_and_classes_that_do_not_fit(tmp_path: Path, capsy
     photos: Any = write_folder(tmp_path / "photos", 1)
     (photos / "red").rename(photos / "green" / "inner")
     said = refused(path, capsys, "flatten", "--data", str(photos))
-    assert "has 2 class folders, the model tells 3 classes" in said
+    assert "has 2 class folders, the model has 3 classes" in said
     assert not list(tmp_path.glob("*-*.keras"))

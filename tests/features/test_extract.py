@@ -94,12 +94,12 @@ def never():
 
 
 def expected(index: ImageIndex) -> np.ndarray:
-    images = [decode(index.path(i).read_bytes(), SIDE, SIDE) for i in range(len(index))]
+    images = [decode(index.read_bytes(i), SIDE, SIDE) for i in range(len(index))]
     return Averages().maps(np.stack(images)).astype(np.float16).astype(np.float32)
 
 
 def hashes_of(index: ImageIndex) -> list[int]:
-    images = [decode(index.path(i).read_bytes(), SIDE, SIDE) for i in range(len(index))]
+    images = [decode(index.read_bytes(i), SIDE, SIDE) for i in range(len(index))]
     return [perceptual_hash(image) for image in images]
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_note_is_measured_anew(index, store):
 
 def test_float32_is_kept_to_the_bit(index, store):
     found = pass_of(index, CONTRACT, store, Averages, dtype="float32")
-    images = [decode(index.path(i).read_bytes(), SIDE, SIDE) for i in range(len(index))]
+    images = [decode(index.read_bytes(i), SIDE, SIDE) for i in range(len(index))]
     np.testing.assert_array_equal(maps_of(found), Averages().maps(np.stack(images)))
 
 
@@ -199,7 +199,7 @@ def test_unreadable_files_are_listed_with_the_reason(index, store, tmp_path):
 
 def test_no_readable_image_is_an_error_before_the_engine_is_opened(index, store):
     for i in range(len(index)):
-        index.path(i).write_bytes(b"no image")
+        index.source.root.joinpath(index.paths[i]).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"None of the 12 images .* cat/000\.png: not an image"):
         pass_of(index, CONTRACT, store, never)
 
@@ -256,7 +256,7 @@ def test_few_images_are_decoded_ahead(tmp_path, store):
             for tag, images in batches:
                 if not self.seen:
                     for i in range(READ_SO_FAR, len(index)):
-                        index.path(i).unlink()
+                        index.source.root.joinpath(index.paths[i]).unlink()
                 yield from super().run([(tag, images)])
 
     found = pass_of(index, CONTRACT, store, Deletes)
@@ -275,7 +275,7 @@ def test_a_real_backbone_gives_the_same_bits_in_flight_and_alone(tmp_path, store
     assert {block.dtype.name for block in found.maps.blocks} == {dtype}
     assert found.maps.shape == (16, 2, 2, 1024) and found.info.cosine > 0.9999
     for i, maps in enumerate(maps_of(found)):
-        image = decode(index.path(i).read_bytes(), 64, 64)
+        image = decode(index.read_bytes(i), 64, 64)
         ((_, alone),) = opened.run([(0, image[None])])
         np.testing.assert_array_equal(maps, alone[0].astype(dtype))
     again = pass_of(index, contract, FeatureStore(store.folder), never)

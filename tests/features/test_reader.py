@@ -44,7 +44,7 @@ def reader_of(index, tmp_path, progress=lambda *_: None) -> Reader:
 def test_images_come_in_order_whoever_reads_them(index, tmp_path, monkeypatch, seconds):
     monkeypatch.setattr(module, "THREAD_SECONDS", seconds)
     reader = reader_of(index, tmp_path)
-    data = [index.path(i).read_bytes() for i in range(len(index))]
+    data = [index.read_bytes(i) for i in range(len(index))]
     found = list(reader.images())
     assert [digest for digest, _ in found] == [digests.of_bytes(one) for one in data]
     expected = np.stack([decode(one, 24, 24) for one in data])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from headfit.errors import DataError, UsageError
-from headfit.images.decode import decode, read_bytes
+from headfit.images.decode import decode
 from headfit.images.index import ImageIndex, require_per_class
 from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import Skipped
@@ -47,7 +47,7 @@ def test_sub_folders_are_classes_in_a_fixed_order(tmp_path):
     assert set(index.splits) == {"train"}
     assert index.skipped == ()
     assert (len(index), index.counts()) == (5, {"Zebra": 1, "cat": 2, "dog": 2})
-    assert decode(read_bytes(index.path(4)), 2, 2)[0, 0].tolist() == [10, 20, 30]
+    assert decode(index.read_bytes(4), 2, 2)[0, 0].tolist() == [10, 20, 30]
 
 
 @pytest.mark.parametrize("validation", ["val", "valid", "Validation"])
@@ -111,7 +111,7 @@ def test_names_may_hold_any_character(tmp_path):
     ]
     index = ImageIndex.from_directory(make(tmp_path, *(f"{name}/{name}.png" for name in odd)))
     assert set(index.classes) == set(odd)
-    assert all(index.path(i).is_file() for i in range(len(index)))
+    assert all(index.read_bytes(row) for row in range(len(index)))
     page = index._repr_html_()
     assert "<script>" not in page
     assert page.encode("utf-8")

@@ -15,6 +15,7 @@ import browser
 import stored_run
 from headfit.errors import DataError
 from headfit.explain.colours import OPPOSES, SUPPORTS
+from headfit.images.sources.folder import FolderSource
 from headfit.report.looks import looks, strongest
 from headfit.report.page import render, write_report
 
@@ -73,9 +74,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("looks")
     photos: Path = stored_run.write_photos(root / "photos")
     found = {}
-    for name, folder in (("photos", photos), ("none", None)):
+    for name, source in (("photos", FolderSource(photos)), ("none", None)):
         path = root / f"{name}.html"
-        write_report(path, stored_run.results(), stored_run.predictions_csv(), folder)
+        write_report(path, stored_run.results(), stored_run.predictions_csv(), source)
         found[name] = path.as_uri()
     return found
 

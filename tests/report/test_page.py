@@ -10,6 +10,7 @@ import pytest
 import browser
 import stored_run
 from browser import find
+from headfit.images.sources.folder import FolderSource
 from headfit.report.page import write_report
 
 pytestmark = pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.MISSING)
@@ -20,7 +21,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("page")
     photos: Path = stored_run.write_photos(root / "photos")
     results, table = stored_run.results(), stored_run.predictions_csv()
-    write_report(root / "report.html", results, table, photos)
+    write_report(root / "report.html", results, table, FolderSource(photos))
     return (root / "report.html").as_uri()
 
 

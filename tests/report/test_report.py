@@ -13,6 +13,7 @@ import pytest
 import stored_run
 from headfit.cli.main import main
 from headfit.errors import DataError
+from headfit.images.sources.folder import FolderSource
 from headfit.report.page import write_report
 from headfit.report.predictions import read_predictions
 from headfit.report.thumbnails import thumbnails
@@ -118,7 +119,7 @@ def test_paths_never_lead_out_of_the_folder(tmp_path: Path) -> None:
     # another system's way out, which here is only a name
     (tmp_path / "photos" / "..\\out.jpg").write_bytes((tmp_path / "photos" / inside).read_bytes())
     paths += ["..\\out.jpg", "C:\\out.jpg", "\\\\host\\out.jpg"]
-    assert set(thumbnails(tmp_path / "photos", paths)) == {inside}
+    assert set(thumbnails(FolderSource(tmp_path / "photos"), paths)) == {inside}
 
 
 def test_a_page_that_would_tell_the_same_is_not_written_again(tmp_path: Path) -> None:

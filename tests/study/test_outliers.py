@@ -186,7 +186,7 @@ def test_photographs_of_another_kind_are_told_apart(tmp_path: Path) -> None:
     for name, folder in (("hands", HANDS), ("cells", write_sample("solar-cells", tmp_path / "c"))):
         index = ImageIndex.from_directory(folder)
         index = index.subset(np.sort(rng.permutation(len(index))[:600]))
-        files = (index.path(i).read_bytes() for i in range(len(index)))
+        files = (index.read_bytes(i) for i in range(len(index)))
         x[name] = channel_means(engine, (decode(data, 224, 224) for data in files))
         labels[name] = index.labels
     x["noise"] = channel_means(engine, rng.integers(0, 256, (20, 224, 224, 3), np.uint8))

@@ -11,6 +11,8 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.options import DATA, DEBUG, PATH, option
 from headfit.errors import DataError, UsageError
+from headfit.images.sources.folder import FolderSource
+from headfit.images.sources.stored import find_source
 
 EXAMPLES = """\b
 Examples:
@@ -38,7 +40,6 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
     from jinja2 import UndefinedError  # noqa: PLC0415  (heavy)
 
     from headfit.report.page import NAME, write_report  # noqa: PLC0415  (heavy)
-    from headfit.report.view import image_folder  # noqa: PLC0415
 
     if images is not None and not images.is_dir():
         raise UsageError.invalid("images", str(images), "the folder of the run's images")
@@ -46,7 +47,8 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
     table = run / "predictions.csv"
     try:
         predictions = table.read_text("utf-8") if table.is_file() else ""
-        folder = images or image_folder(results)
+        source = find_source(results["settings"].get("source"))
+        folder = FolderSource(images) if images else source
         write_report(run / NAME, results, predictions, folder, anew=True)
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error

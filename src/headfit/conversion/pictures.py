@@ -15,7 +15,7 @@ from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.fitting.metrics import accuracy, balanced_accuracy
-from headfit.images.index import TEST, ImageIndex
+from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES, Callback
 from headfit.util import digests
 from headfit.util.cache import FEATURES
@@ -101,9 +101,8 @@ def look(
         callback.on_message(
             f"Skipped files: {len(found.index.skipped)}; --json says which and why."
         )
-    test = np.array([split == TEST for split in found.index.splits], bool)
-    every = np.arange(len(found.index))
-    scored, trained = (every[test], every[~test]) if test.any() else (every, every)
+    scored, trained = found.index.test, found.index.training
+    scored = scored if len(scored) else trained
     return Pictures(found, order[found.index.labels], scored, trained)
 
 
@@ -117,8 +116,8 @@ def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.n
     if classes is None:
         if len(index.classes) != count:
             raise DataError(
-                f"'{index.root}' has {len(index.classes)} class folders, the model tells {count} "
-                f"classes; expected one folder for each class."
+                f"'{index.source.location}' has {len(index.classes)} class folders, the model has "
+                f"{count} classes. Expected one folder for each class."
             )
         return np.arange(count)
     unknown = sorted(set(index.classes) - set(classes))
@@ -127,8 +126,8 @@ def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.n
         parts = [f"{len(unknown)} unknown to it ({_some(unknown)})"] if unknown else []
         parts += [f"{len(absent)} of its classes absent ({_some(absent)})"] if absent else []
         raise DataError(
-            f"The class folders of '{index.root}' are not the model's {len(classes)} classes: "
-            f"{', '.join(parts)}. Name the folders as the classes are named."
+            f"The class folders of '{index.source.location}' are not the model's {len(classes)} "
+            f"classes: {', '.join(parts)}. Name the folders as the classes are named."
         )
     places = {name: number for number, name in enumerate(classes)}
     return np.array([places[name] for name in index.classes])

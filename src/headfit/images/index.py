@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
-from headfit.images.sources.source import TEST as TEST
-from headfit.images.sources.source import TRAIN, VALIDATION, ImageSource, Skipped, quote
+from headfit.images.sources.source import TEST, TRAIN, VALIDATION, ImageSource, Skipped, quote
 from headfit.images.targets import Targets
 from headfit.util import html as display
 
@@ -186,16 +184,6 @@ class ImageIndex:
         caption = f"{self.source.name}: {len(self):,} images, {len(self.skipped):,} skipped"
         rows = [(name, f"{count:,}") for name, count in self.counts().items()]
         return display.table(("class", "images"), rows, caption)
-
-    # TODO: callers open images by row; both go once none joins paths
-    @property
-    def root(self) -> Path:
-        """Folder that the paths are relative to."""
-        return Path(self.source.location)
-
-    def path(self, row: int) -> Path:
-        """File of an image."""
-        return self.root / self.paths[row]
 
 
 def require_per_class(index: ImageIndex, folds: int) -> None:

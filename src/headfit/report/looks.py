@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headfit.errors import DataError
 from headfit.explain.colours import bar, overlay, scale_of
+from headfit.images.sources.source import ImageSource
 from headfit.report.thumbnails import thumbnails
 
 SIDE = 160
@@ -81,12 +81,12 @@ class Looks:
     bar: str
 
 
-def looks(results: dict[str, Any], folder: Path | None) -> Looks | None:
+def looks(results: dict[str, Any], source: ImageSource | None) -> Looks | None:
     """Draw where the heads look.
 
     Args:
         results: as in ``results.json``.
-        folder: where the images lie; None if that is not known.
+        source: of the images; None if it is not known or gone.
 
     Returns:
         None if the results hold no explanation.
@@ -96,7 +96,7 @@ def looks(results: dict[str, Any], folder: Path | None) -> Looks | None:
         return None
     maps = [[_map(one["map"], each["path"]) for one in each["heads"].values()] for each in found]
     scale = scale_of(values for some in maps for values in some)
-    photos = thumbnails(folder, [each["path"] for each in found], SIDE)
+    photos = thumbnails(source, [each["path"] for each in found], SIDE)
     images = [
         Look(
             each["path"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headfit import __version__
+from headfit.images.sources.source import ImageSource
 from headfit.report import view
 from headfit.report.hover import printable
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
@@ -29,7 +30,7 @@ def write_report(
     path: Path,
     results: dict[str, Any],
     predictions: str,
-    folder: Path | None,
+    images: ImageSource | None,
     *,
     anew: bool = False,
 ) -> bool:
@@ -39,7 +40,7 @@ def write_report(
         path: the file.
         results: as in ``results.json``.
         predictions: the content of ``predictions.csv``; empty if there is none.
-        folder: the images, for small pictures; None or gone: names alone.
+        images: their source, for thumbnails; None to show names alone.
         anew: write it in any case.
 
     Returns:
@@ -49,18 +50,18 @@ def write_report(
         DataError: if the predictions are not those of the results.
         WriteError: if it cannot be written.
     """
-    there = folder is not None and folder.is_dir()
-    source = digests.of_data([FORMAT, __version__, _lasting(results), predictions, there])
+    parts = [FORMAT, __version__, _lasting(results), predictions, images is not None]
+    source = digests.of_data(parts)
     if not anew and _tells(path, source):
         return False
-    files.write_text(path, render(results, predictions, folder, source=source))
+    files.write_text(path, render(results, predictions, images, source=source))
     return True
 
 
 def render(
     results: dict[str, Any],
     predictions: str,
-    folder: Path | None,
+    images: ImageSource | None,
     *,
     source: str = "",
 ) -> str:
@@ -103,8 +104,8 @@ def render(
         cells=cells,
         wrong=wrong,
         has_predictions=bool(rows),
-        thumbnails=thumbnails(folder, view.pictured(results, wrong, cells)),
-        looks=looks(results, folder),
+        thumbnails=thumbnails(images, view.pictured(results, wrong, cells)),
+        looks=looks(results, images),
         listed=view.LISTED,
     )
 

@@ -6,12 +6,13 @@ import base64
 import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 from PIL import Image
 
 from headfit.errors import ImageError
-from headfit.images.decode import decode, read_bytes
+from headfit.images.decode import decode
+from headfit.images.sources.source import ImageSource
 
 SIDE = 96
 QUALITY = 70
@@ -19,22 +20,25 @@ MOST = 120
 """Pictures in a page; each takes about 4 kB and a few milliseconds."""
 
 
-def thumbnails(folder: Path | None, paths: Iterable[str], side: int = SIDE) -> dict[str, str]:
+def thumbnails(
+    source: ImageSource | None, paths: Iterable[str], side: int = SIDE
+) -> dict[str, str]:
     """Make data URIs of the first 120 images.
 
     Args:
-        folder: where the images lie; None if that is not known.
-        paths: below the folder; those that lead out of it, or cannot be read, are left out.
+        source: of the images; None if it is not known or gone.
+        paths: of images within the source; those that lead out of it, or cannot be read, are left
+            out.
         side: of the pictures, in pixels.
 
     Returns:
         path to ``data:image/jpeg;base64,…``.
     """
-    if folder is None or not folder.is_dir():
+    if source is None:
         return {}
     wanted = [path for path in dict.fromkeys(paths) if _inside(path)][:MOST]
     with ThreadPoolExecutor(2) as pool:
-        made = pool.map(lambda path: _thumbnail(folder / path, side), wanted)
+        made = pool.map(lambda path: _thumbnail(source, path, side), wanted)
         return {path: uri for path, uri in zip(wanted, made, strict=True) if uri}
 
 
@@ -44,9 +48,9 @@ def _inside(path: str) -> bool:
     return not any(kind.anchor or ".." in kind.parts for kind in kinds)
 
 
-def _thumbnail(file: Path, side: int) -> str:
+def _thumbnail(source: ImageSource, path: str, side: int) -> str:
     try:
-        pixels = decode(read_bytes(file), side, side)
+        pixels = decode(source.read_bytes(path), side, side)
     except ImageError:
         return ""
     stream = io.BytesIO()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from headfit.report.predictions import Prediction
@@ -114,15 +112,3 @@ def places(results: dict[str, Any]) -> list[dict[str, Any]]:
         key = (row["backbone"], row["cut"], row["input_size"])
         found.setdefault(key, {"subject": subject, "map_shape": tuple(row["map_shape"])})
     return list(found.values())[:1]
-
-
-def image_folder(results: dict[str, Any]) -> Path | None:
-    """Say where the images were, by the command that repeats the run; None if it does not say."""
-    try:
-        words = shlex.split(results["settings"]["command"])
-    except ValueError:
-        return None
-    if len(words) < 3 or words[1] != "compare" or words[2].startswith("-"):
-        return None
-    # on Windows the mere look at \\host\share asks that host
-    return None if words[2].startswith(("\\\\", "//")) else Path(words[2])

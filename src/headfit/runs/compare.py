@@ -16,7 +16,7 @@ from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.features.extract import Extraction
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
-from headfit.images.index import TEST, ImageIndex, require_per_class
+from headfit.images.index import ImageIndex, require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.estimate import Estimate
@@ -207,7 +207,7 @@ class _Run:
                 f"why."
             )
         require_per_class(first, self.options.min_folds)
-        rows = np.flatnonzero([split != TEST for split in first.splits])
+        rows = first.training
         return [
             CandidateBackbone(name, source, part, rows)
             for name, source, part in zip(source_names(sources), sources, parts, strict=True)

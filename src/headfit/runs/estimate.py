@@ -24,8 +24,7 @@ from headfit.fitting.threads import one_thread
 from headfit.heads.chain import Head
 from headfit.heads.layers.spatial_prior import TAUS
 from headfit.heads.pooling import MapShape
-from headfit.images.decode import read_bytes
-from headfit.images.index import TEST, ImageIndex
+from headfit.images.index import ImageIndex
 from headfit.progress import Callback
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.map_source import MapSource
@@ -101,7 +100,7 @@ class Estimate:
             return
         count = max(1, round(_missing(index, store) * len(index))) * passes
         rate = pass_rate(joint.engine, source.contract.height, source.contract.width)
-        training = len(index) - index.splits.count(TEST)
+        training = len(index.training)
         work = Workload(training, len(index.classes), self.options.max_folds, self.options)
         self._tell(self.heads, [part.map_shape for part in joint.parts], work, count, count / rate)
 
@@ -240,7 +239,7 @@ def _missing(index: ImageIndex, store: FeatureStore) -> float:
     missing = []
     for number in range(0, len(index), step):
         try:
-            missing.append(digests.of_bytes(read_bytes(index.path(number))) not in store)
+            missing.append(digests.of_bytes(index.read_bytes(number)) not in store)
         except ImageError:
             continue
     return sum(missing) / len(missing) if missing else 1.0

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from headfit.errors import DataError
+from headfit.errors import DataError, UsageError
 from headfit.features.extract import Extraction
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
-from headfit.images.groups import read_groups
-from headfit.images.index import TEST, ImageIndex
+from headfit.images.groups import groups_of, read_groups
+from headfit.images.index import ImageIndex
 from headfit.progress import Callback
 from headfit.runs.options import Options
 from headfit.study.protocol.duplicates import merge_groups, near_duplicates
@@ -39,11 +39,11 @@ class Grouping:
 
 @dataclass(frozen=True)
 class UserGroups:
-    """Groups that the user names with ``groups``.
+    """Groups that the user names, with ``groups`` or in the index.
 
     Attributes:
         numbers: the group of each training image, by its path.
-        source: the file or regular expression that they come from.
+        source: the file or regular expression that they come from; empty for the index.
         unmatched: how many images it does not match; each of them stands alone.
     """
 
@@ -58,11 +58,15 @@ class UserGroups:
         Raises:
             UsageError, DataError: if they cannot be read, or do not cover the training images.
         """
-        if options.groups is None:
+        trained = index.subset(index.training)
+        source = "" if options.groups is None else str(options.groups)
+        groups = groups_of(trained) if options.groups is None else read_groups(source, trained)
+        if groups is None:
             return None
-        trained = index.subset(np.array([split != TEST for split in index.splits], bool))
-        source = str(options.groups)
-        groups = read_groups(source, trained)
+        if source and index.groups is not None:
+            raise UsageError.invalid(
+                "groups", source, "left out: the index names the groups of its images already"
+            )
         numbers = dict(zip(trained.paths, groups.numbers.tolist(), strict=True))
         return cls(numbers, source, groups.unmatched)
 
@@ -100,7 +104,8 @@ def find_groups(
         count, alone = len(np.unique(own)), user_groups.unmatched
         facts["given"] = {"groups": count, "alone": alone}
         rest = f"; {_counted(alone, 'image stands', 'images stand')} alone" if alone else ""
-        callback.on_message(f"{count} groups from `groups={user_groups.source!r}`{rest}.")
+        origin = f"`groups={user_groups.source!r}`" if user_groups.source else "the image index"
+        callback.on_message(f"{count} groups from {origin}{rest}.")
         numbers = merge_groups(numbers, own)
     facts["groups"] = len(np.unique(numbers))
     return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)

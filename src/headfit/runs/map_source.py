@@ -14,7 +14,7 @@ from headfit.features.extract import Extraction, extract
 from headfit.features.key import feature_key
 from headfit.features.store import FeatureStore
 from headfit.images.contract import Contract
-from headfit.images.index import TEST, ImageIndex
+from headfit.images.index import ImageIndex
 from headfit.progress import Callback
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
@@ -114,7 +114,9 @@ class MapSource:
         """
         (extraction,) = maps_of([replace(self, calibration=None)], index)
         if list(extraction.digests) != digests:
-            raise DataError(f"Images in '{index.root}' changed during the run. Run it again.")
+            raise DataError(
+                f"Images in '{index.source.location}' changed during the run. Run it again."
+            )
         return extraction
 
 
@@ -220,6 +222,5 @@ def calibration(index: ImageIndex, options: Options) -> int8.Calibration | None:
     """
     if options.precision != INT8:
         return None
-    return int8.calibration(
-        [index.path(i) for i, split in enumerate(index.splits) if split != TEST]
-    )
+    paths = [index.paths[row] for row in index.training]
+    return int8.calibration(paths, index.source.read_bytes)

@@ -41,6 +41,7 @@ def settings(
     heads = list({fit.head.name: fit.head for each in backbones for fit in each.fits}.values())
     splits = problem.splits
     return {
+        "source": chosen.extraction.index.source.to_dict(),
         "protocol": options.protocol,
         "folds": splits.folds,
         "repeats": splits.repeats,
@@ -100,7 +101,7 @@ def command(
         "repeats": options.rounds,
         **{name: getattr(options, name) for name in REPEATED},
     }
-    return command_line("compare", str(backbones[0].extraction.index.root), settings)
+    return command_line("compare", backbones[0].extraction.index.source.argument, settings)
 
 
 def fingerprint(extraction: Extraction, contract: Contract) -> dict[str, str]:

@@ -22,7 +22,7 @@ from headfit.features.extract import Extraction
 from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
-from headfit.images.index import TEST, ImageIndex
+from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
@@ -148,7 +148,7 @@ class _Run:
         pairs = sorted(
             zip(measured, standing, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
         )
-        folder = os.fspath(images.root if isinstance(images, ImageIndex) else images)
+        folder = os.fspath(images.source.argument if isinstance(images, ImageIndex) else images)
         described = describe(pairs, self.failed)
         equal = [each for each, standing in pairs if standing.within_noise]
         return Ranking(
@@ -212,7 +212,7 @@ class _Run:
         start = time.perf_counter()
         (extraction,) = maps_of([source], index)
         _check_classes(extraction.index)
-        rows = _training_rows(extraction.index)
+        rows = extraction.index.training
         self.callback.on_progress(len(index), "leaving out each image in turn")
         left_out = leave_out(
             PooledFeatures(extraction.maps.subset(rows), (GAP,)).features(GAP, None),
@@ -267,13 +267,8 @@ class _Run:
         )
 
 
-def _training_rows(index: ImageIndex) -> np.ndarray:
-    """Give the numbers of the images that are not in the test split."""
-    return np.flatnonzero([split != TEST for split in index.splits])
-
-
 def _check_classes(index: ImageIndex) -> None:
-    counts = class_counts(index.subset(_training_rows(index)))
+    counts = class_counts(index.subset(index.training))
     few = [f"{name} ({count})" for name, count in counts.items() if count < MIN_IMAGES]
     if few:
         raise DataError(

@@ -11,7 +11,6 @@ from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.fitting.metrics import evaluate
 from headfit.fitting.problem import CrossValidation, Problem
-from headfit.images.index import TEST
 from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
 from headfit.runs.candidates import CandidateBackbone
@@ -176,7 +175,7 @@ def cut_of(backbone: CandidateBackbone) -> str | None:
 def score_test(backbone: CandidateBackbone, fitted: FittedHead) -> dict[str, Any] | None:
     """Score a head on the test split, which nothing has seen until now; None if there is none."""
     index = backbone.extraction.index
-    rows = np.flatnonzero([split == TEST for split in index.splits])
+    rows = index.test
     if not len(rows):
         return None
     labels = index.labels[rows]

@@ -10,7 +10,7 @@ from headfit.backbones.engines.engine import Tagged
 from headfit.errors import ImageError
 from headfit.heads.layers.flatten import FLATTEN
 from headfit.heads.layers.gap import GAP
-from headfit.images.decode import decode, read_bytes
+from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.progress import Progress
 from headfit.runs.example_images import FoldModels
@@ -88,8 +88,7 @@ def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def _decoded(source: MapSource, index: ImageIndex, number: int) -> np.ndarray:
-    path = index.path(number)
     try:
-        return decode(read_bytes(path), source.contract.height, source.contract.width)
+        return decode(index.read_bytes(number), source.contract.height, source.contract.width)
     except ImageError as error:
-        raise ImageError(f"'{path}' can no longer be read: {error}.") from None
+        raise ImageError(f"'{index.paths[number]}' can no longer be read: {error}.") from None

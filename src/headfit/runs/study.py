@@ -160,7 +160,7 @@ class Study:
         files.write_text(target / "predictions.csv", predictions)
         files.write_text(target / "suspects.csv", self.suspects)
         files.write_json(target / "results.json", self.results)
-        write_report(target / NAME, self.results, predictions, Path(self.index.root))
+        write_report(target / NAME, self.results, predictions, self.index.source)
         return target
 
     def predictions_csv(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,8 @@ from headfit.backbones.graphs.compiled import compile_graph
 from headfit.backbones.graphs.tuning import Contestant, gains, race, warm
 from headfit.errors import DataError, EngineError, ImageError, UsageError
 from headfit.images.contract import Contract
-from headfit.images.decode import read_bytes
+from headfit.images.decode import decode, read_bytes
+from headfit.images.read_ahead import PathLike, ReadAhead
 from headfit.util import child, digests
 
 METHOD = 1  # another number whenever the same images would give another graph
@@ -32,17 +33,14 @@ class QuantiseRequest(child.Request):
 
     Attributes:
         graph: the float32 ``graph.xml``; takes uint8 RGB (n, height, width, 3).
-        images: files to take the ranges of activations from.
-        height: of the input, in pixels.
-        width: of the input, in pixels.
+        pixels: the images that the ranges of activations are taken from, uint8 (n, height, width,
+            3) as ``.npy``.
         folder: where ``graph.xml`` and ``graph.bin`` go.
     """
 
     function = "headfit.backbones.graphs.quantise_child:write_int8"
     graph: str
-    images: list[str]
-    height: int
-    width: int
+    pixels: str
     folder: str
 
 
@@ -51,12 +49,14 @@ class Calibration:
     """The images that the ranges of 8-bit integers are taken from.
 
     Attributes:
-        paths: the files, in order.
+        paths: their names, in order.
         digests: of their contents.
+        read: returns the content of an image's file, by its name.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[PathLike, ...]
     digests: tuple[str, ...]
+    read: Callable[[Any], bytes] = field(default=read_bytes, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -77,29 +77,32 @@ def check_installed() -> None:
         )
 
 
-def calibration(paths: Sequence[Path]) -> Calibration:
-    """Choose up to 300 files, evenly spaced; those that cannot be read are passed over.
+def calibration(
+    paths: Sequence[PathLike], read: Callable[[Any], bytes] = read_bytes
+) -> Calibration:
+    """Choose up to 300 images, evenly spaced; those that cannot be read are passed over.
 
     Args:
-        paths: files that may be looked at, those to test on not among them.
+        paths: names of the images to choose from, without those of the test split.
+        read: returns the content of an image's file, by its name.
 
     Raises:
         DataError: if none of the chosen ones can be read.
     """
     count = min(MOST_IMAGES, len(paths))
     chosen = [paths[number * len(paths) // count] for number in range(count)]
-    found = {}
+    contents = {}
     for path in chosen:
         try:
-            found[path] = digests.of_bytes(read_bytes(path))
+            contents[path] = digests.of_bytes(read(path))
         except ImageError:
             continue  # the pass lists it among the skipped ones
-    if not found:
+    if not contents:
         raise DataError(
             f"--precision int8 is calibrated on your images, but none of the {count} that were "
             f"chosen can be read; the first: {paths[0]}."
         )
-    return Calibration(tuple(found), tuple(found.values()))
+    return Calibration(tuple(contents), tuple(contents.values()), read)
 
 
 def int8_graph(
@@ -120,18 +123,34 @@ def int8_graph(
 
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Quantising the graph to int8 with {len(images.paths)} of your images (once)")
-        paths = [str(path) for path in images.paths]
-        size = contract.height, contract.width
-        request = QuantiseRequest(str(graph.path), paths, *size, str(folder))
-        made = child.call(request, backend="jax")
+        pixels = folder / "calibration.npy"
+        count = _write_pixels(images, contract, pixels)
+        child.call(QuantiseRequest(str(graph.path), str(pixels), str(folder)), backend="jax")
+        pixels.unlink()
         return {
             **graph.facts,
             **_compare(graph.path, folder / "graph.xml", contract),
             "precision": INT8,
-            "calibrated_on": made["images"],
+            "calibrated_on": count,
         }
 
     return cached(key, build)
+
+
+def _write_pixels(images: Calibration, contract: Contract, path: Path) -> int:
+    """Write the images that can be decoded as an array; return their number.
+
+    Raises:
+        EngineError: if there are none.
+    """
+    decoded = ReadAhead(
+        images.paths, images.read, lambda data: decode(data, contract.height, contract.width)
+    )
+    pixels = [each for _, each in decoded if not isinstance(each, ImageError)]
+    if not pixels:
+        raise EngineError(f"none of the {len(images.paths)} images for calibration can be decoded")
+    np.save(path, np.stack(pixels))
+    return len(pixels)
 
 
 def _compare(exact: Path, rough: Path, contract: Contract) -> dict[str, float]:

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headfit.backbones.graphs.int8 import QuantiseRequest
-from headfit.errors import EngineError, ImageError
-from headfit.images.decode import decode, read_bytes
+from headfit.errors import EngineError
 
 
-def write_int8(request: QuantiseRequest) -> dict[str, Any]:
-    """Write a float32 graph in 8-bit integers as ``graph.xml`` and ``graph.bin``.
-
-    Returns:
-        ``images``, the number of files that could be decoded.
-
-    Raises:
-        EngineError: if that is none.
-    """
+def write_int8(request: QuantiseRequest) -> None:
+    """Write a float32 graph in 8-bit integers as ``graph.xml`` and ``graph.bin``."""
     import nncf  # noqa: PLC0415  (optional)
     import openvino as ov  # noqa: PLC0415
 
+    pixels = np.load(request.pixels, mmap_mode="r")
     model = ov.Core().read_model(request.graph)
     dynamic = model.input(0).partial_shape
-    model.reshape([1, request.height, request.width, 3])
+    model.reshape([1, *pixels.shape[1:]])
     _simplify(model)
-    pictures = _Pictures(request.images, request.height, request.width)
-    if not pictures.readable:
-        raise EngineError(
-            f"none of the {len(request.images)} images for calibration can be decoded"
-        )
     made = nncf.quantize(
         model,
-        nncf.Dataset(pictures),
+        nncf.Dataset([np.array(image[None]) for image in pixels]),
         # activations that go below zero (swish, linear bottlenecks) need a zero point
         preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(pictures.readable),
+        subset_size=len(pixels),
         # processors without VNNI add pairs of products in 16 bits, which overflow; the graph is to
         # be the same on all
         advanced_parameters=nncf.AdvancedQuantizationParameters(
@@ -48,7 +35,6 @@ def write_int8(request: QuantiseRequest) -> dict[str, Any]:
     )
     made.reshape(dynamic)
     ov.save_model(made, str(Path(request.folder) / "graph.xml"), compress_to_fp16=False)
-    return {"images": len(pictures.readable)}
 
 
 def _simplify(model: Any) -> None:
@@ -65,26 +51,3 @@ def _simplify(model: Any) -> None:
             "this OpenVINO has no transformations of the kind that headfit knows"
         ) from None
     apply_moc_transformations(model, cf=True)
-
-
-class _Pictures:
-    """Decodes files one at a time, as often as it is gone through."""
-
-    def __init__(self, paths: list[str], height: int, width: int) -> None:
-        self._shape = height, width
-        self.readable = [path for path in paths if self._decode(path) is not None]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for path in self.readable:
-            image = self._decode(path)
-            if image is not None:
-                yield image
-
-    def __len__(self) -> int:
-        return len(self.readable)
-
-    def _decode(self, path: str) -> np.ndarray | None:
-        try:
-            return decode(read_bytes(Path(path)), *self._shape)[None]
-        except ImageError:
-            return None

@@ -56,6 +56,11 @@ class FileSource:
         return str(self.root)
 
     @property
+    def argument(self) -> str:
+        """A placeholder: no command takes a list of files."""
+        return "FOLDER"
+
+    @property
     def name(self) -> str:
         """Name of that folder."""
         return self.root.name or str(self.root)

@@ -62,6 +62,11 @@ class FolderSource:
         return str(self.root)
 
     @property
+    def argument(self) -> str:
+        """Path of the folder."""
+        return str(self.root)
+
+    @property
     def name(self) -> str:
         """Name of the folder."""
         return self.root.name or str(self.root)

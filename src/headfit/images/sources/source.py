@@ -71,6 +71,10 @@ class ImageSource(Protocol):
     def name(self) -> str:
         """A short name that does not give away the rest of the disk."""
 
+    @property
+    def argument(self) -> str:
+        """What a command line takes for the source; a placeholder if it can take none."""
+
     def listing(self) -> Listing:
         """List the images.
 
