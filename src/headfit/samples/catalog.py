@@ -25,12 +25,8 @@ class Sample:
         name: the value of ``data``.
         title: what the images show and the question, on one line.
         licence: the terms of the images.
-<<<<<<< HEAD
-        notes: what a reader of the result should know.
+        notes: what to know when reading a result.
         published: published figures, in a few words; empty if there are none.
-=======
-        notes: what to know when reading a result, for instance published figures.
->>>>>>> 9c009fe (Plain English in images and samples)
     """
 
     name: str
