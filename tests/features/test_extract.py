@@ -21,6 +21,7 @@ from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.images.phash import perceptual_hash
 from headfit.images.read_ahead import READ_AHEAD
+from headfit.progress import Callback
 
 SIDE, CELL = 32, 8
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -32,6 +33,19 @@ def pass_of(index, contract, store, opening, *args, **kwargs):
     """The pass of one cut."""
     (found,) = extract(index, contract, [store], lambda: Joint.of(opening()), *args, **kwargs)
     return found
+
+
+class Counter(Callback):
+    """Gathers the numbers of images done and skipped; interrupts at one of them."""
+
+    def __init__(self, stop: int = -1) -> None:
+        self.reports: list[tuple[float, int]] = []
+        self.stop = stop
+
+    def on_progress(self, done: float, detail: str = "", skipped: int = 0) -> None:
+        self.reports.append((done, skipped))
+        if done == self.stop:
+            raise KeyboardInterrupt
 
 
 class Averages:
@@ -183,8 +197,8 @@ def test_unreadable_files_are_listed_with_the_reason(index, store, tmp_path):
     (tmp_path / "photos" / "cat" / "000.png").write_bytes(b"")
     (tmp_path / "photos" / "cat" / "003.png").write_bytes(photo(3)[:300])
     (tmp_path / "photos" / "dog" / "001.png").unlink()
-    told = []
-    found = pass_of(index, CONTRACT, store, Averages, lambda *numbers: told.append(numbers))
+    counter = Counter()
+    found = pass_of(index, CONTRACT, store, Averages, counter)
     assert {skipped.path: skipped.reason for skipped in found.index.skipped} == {
         "cat/000.png": "empty file",
         "cat/003.png": "truncated PNG",
@@ -193,24 +207,20 @@ def test_unreadable_files_are_listed_with_the_reason(index, store, tmp_path):
     assert (found.computed, len(found.index), len(found.maps)) == (9, 9, 9)
     assert found.index.counts() == {"cat": 4, "dog": 5}
     np.testing.assert_array_equal(maps_of(found), expected(found.index))
-    assert [done for done, _, _ in told] == list(range(1, 13))
-    assert told[-1] == (12, 12, 3)
+    assert [done for done, _ in counter.reports] == list(range(1, 13))
+    assert counter.reports[-1] == (12, 3)
 
 
 def test_no_readable_image_is_an_error_before_the_engine_is_opened(index, store):
     for i in range(len(index)):
         index.source.root.joinpath(index.paths[i]).write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"None of the 12 images .* cat/000\.png: not an image"):
+    with pytest.raises(DataError, match=r"None of the 12 images .* cat/000\.png: not a JPEG"):
         pass_of(index, CONTRACT, store, never)
 
 
 def test_an_interrupted_run_keeps_what_was_done_and_resumes(index, store):
-    def stop(done: int, total: int, skipped: int) -> None:
-        if done == 8:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        pass_of(index, CONTRACT, store, Averages, stop)
+        pass_of(index, CONTRACT, store, Averages, Counter(stop=8))
     assert len(FeatureStore(store.folder)) == 7
     found = pass_of(index, CONTRACT, FeatureStore(store.folder), Averages)
     assert (found.computed, found.cached) == (5, 7)

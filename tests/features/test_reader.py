@@ -35,9 +35,9 @@ def index(tmp_path):
     return ImageIndex.from_directory(tmp_path / "photos")
 
 
-def reader_of(index, tmp_path, progress=lambda *_: None) -> Reader:
+def reader_of(index, tmp_path) -> Reader:
     store = FeatureStore(tmp_path / "store")
-    return Reader(index.paths, index.read_bytes, CONTRACT, store, progress)
+    return Reader(index.paths, index.read_bytes, CONTRACT, store)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0003, 1000.0], ids=["threads", "both", "in turn"])
@@ -82,9 +82,9 @@ def test_files_that_take_long_are_read_by_threads(index, tmp_path, monkeypatch):
 
 
 def test_a_reader_that_is_closed_stops_reading_and_leaves_no_thread(index, tmp_path):
-    done = []
-    images = reader_of(index, tmp_path, lambda number, *_: done.append(number)).images()
+    reader = reader_of(index, tmp_path)
+    images = reader.images()
     next(images)
     images.close()
-    assert done == [1]
+    assert list(reader.digests) == [0]
     assert not [t for t in threading.enumerate() if t.name.startswith("headfit-decode")]

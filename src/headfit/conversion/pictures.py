@@ -95,7 +95,7 @@ def look(
         subject.contract,
         [store],
         lambda: Joint.of(subject.maps_runner),
-        lambda done, _, skipped: callback.on_progress(done, skipped=skipped),
+        callback,
     )
     if found.index.skipped:
         callback.on_message(

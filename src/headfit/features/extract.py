@@ -19,12 +19,13 @@ import numpy as np
 from headfit.backbones.engines.engine import Engine, EngineInfo, Joint
 from headfit.backbones.engines.probe import probe_images
 from headfit.errors import DataError
-from headfit.features.reader import Progress, Reader
+from headfit.features.reader import Reader
 from headfit.features.store import EngineFacts, FeatureMaps, FeatureStore
 from headfit.features.writer import Writer
 from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
 from headfit.images.sources.source import Skipped
+from headfit.progress import Callback
 
 LATENCY_RUNS = 3  # few, since each takes as long as an image of the pass
 
@@ -76,7 +77,7 @@ def extract(
     contract: Contract,
     stores: Sequence[FeatureStore],
     open_joint: Callable[[], Joint],
-    progress: Progress = lambda done, total, skipped: None,
+    callback: Callback | None = None,
     *,
     dtype: str = "float16",
 ) -> list[Extraction]:
@@ -89,7 +90,7 @@ def extract(
             one of them lacks goes through the backbone once for all.
         open_joint: opens the engine that returns the maps of the same cuts; called only if a store
             lacks an image.
-        progress: called after each image.
+        callback: is told the progress, in images.
         dtype: how new maps are stored, ``"float16"`` (a block is float32 where a value exceeds
             65,504) or ``"float32"``.
 
@@ -101,7 +102,7 @@ def extract(
         EngineError, WeightsError: the backbone cannot run.
         WriteError: a store cannot be written.
     """
-    reader = Reader(index.paths, index.read_bytes, contract, InAll(stores), progress)
+    reader = Reader(index.paths, index.read_bytes, contract, InAll(stores), callback)
     computed, facts = run_pass(reader, contract, stores, open_joint, dtype)
     if not reader.digests:
         raise DataError(

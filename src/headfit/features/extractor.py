@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from headfit.backbones.catalog import find
-from headfit.backbones.engines.engine import Joint, open_engine
+from headfit.backbones.engines.engine import ENGINES, Joint, open_engine
 from headfit.backbones.weights import IMAGENET, check_weights
 from headfit.errors import ImageError, UsageError
 from headfit.features.extract import InAll, run_pass
@@ -27,7 +27,6 @@ from headfit.images.index import ImageIndex
 from headfit.util.cache import FEATURES
 
 POOLINGS = ("gap", "flatten", "gmp", "avgmax")
-ENGINES = ("auto", "openvino", "keras")
 DTYPE = "float16"  # as `compare` stores maps, so that both share a store
 
 _log = logging.getLogger("headfit")

@@ -13,9 +13,8 @@ from headfit.images.decode import decode
 from headfit.images.phash import perceptual_hash
 from headfit.images.read_ahead import ReadAhead
 from headfit.images.sources.source import Skipped
+from headfit.progress import Callback
 from headfit.util import digests
-
-Progress = Callable[[int, int, int], None]  # images done, in all, skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Reader:
         read: returns the content of an image's file, by its row.
         contract: how they are decoded.
         stored: holds the digests of images that need not be decoded.
-        progress: called after each image.
+        callback: is told the progress.
 
     Attributes:
         digests: the digest of each image that could be read, by its row.
@@ -49,25 +48,25 @@ class Reader:
         read: Callable[[int], bytes],
         contract: Contract,
         stored: Container[str],
-        progress: Progress = lambda done, total, skipped: None,
+        callback: Callback | None = None,
     ) -> None:
         self.digests: dict[int, str] = {}
         self.skipped: list[Skipped] = []
         self.hashes: dict[str, int] = {}
         self._names, self._read = names, read
-        self._contract, self._stored, self._progress = contract, stored, progress
+        self._contract, self._stored = contract, stored
+        self._callback = callback or Callback()
 
     def images(self) -> Generator[tuple[str, np.ndarray]]:
         """Yield (digest, pixels uint8 (1, h, w, 3)) of images that are not stored, each once."""
-        total = len(self._names)
-        rows = iter(ReadAhead(range(total), self._read, self._decode))
+        rows = iter(ReadAhead(range(len(self._names)), self._read, self._decode))
         try:
             for row, read in rows:
                 if isinstance(read, ImageError):
                     self.skipped.append(Skipped(self._names[row], str(read)))
                 else:
                     self.digests[row] = read.digest
-                self._progress(row + 1, total, len(self.skipped))
+                self._callback.on_progress(row + 1, skipped=len(self.skipped))
                 if isinstance(read, ImageError) or read.pixels is None:
                     continue
                 if read.digest not in self.hashes:

@@ -159,7 +159,7 @@ def maps_of(
         first.contract,
         stores,
         opening,
-        lambda done, _, skipped: first.callback.on_progress(done, skipped=skipped),
+        first.callback,
         dtype=first.options.feature_dtype,
     )
 
