@@ -87,7 +87,7 @@ def test_published_figures_come_with_their_caveat():
     assert sample is find_sample("solar-cells")
     assert "82.4 %" in text
     assert "88.4 %" in text
-    assert "split and metric protocol differ" in text
+    assert "split and protocol differ" in text
     assert "NC-SA" in sample.licence
 
 
