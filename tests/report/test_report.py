@@ -152,12 +152,12 @@ def test_results_without_gap_where_and_curve_have_a_page_too(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
-        (None, 2, "cannot be read"),
-        ("{", 1, "not JSON"),
-        ("[" * 200_000, 1, "not JSON"),
+        (None, 2, "Cannot read"),
+        ("{", 1, "not valid JSON"),
+        ("[" * 200_000, 1, "not valid JSON"),
         ("[]", 1, "schema None"),
         ('{"schema": "headfit.results/2"}', 1, "schema 'headfit.results/2'"),
-        ('{"schema": "headfit.results/1"}', 1, "lacks what the page shows"),
+        ('{"schema": "headfit.results/1"}', 1, "lacks values that the page shows"),
     ],
 )
 def test_what_is_no_run_is_refused_in_one_line(
