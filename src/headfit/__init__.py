@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headfit.conversion.make import convert
+    from headfit.conversion.convert import convert
     from headfit.errors import (
         DataError,
         EngineError,
@@ -78,7 +78,7 @@ _HOME = {
     "Study": "headfit.runs.study",
     "Verdict": "headfit.study.comparison.verdict",
     "compare": "headfit.runs.compare",
-    "convert": "headfit.conversion.make",
+    "convert": "headfit.conversion.convert",
     "inspect": "headfit.inspection.inspect",
     "plot_explanation": "headfit.explain.plot",
     "rank": "headfit.runs.rank",

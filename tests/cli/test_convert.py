@@ -65,7 +65,7 @@ def test_a_table_for_people_and_nothing_overwritten(tmp_path: Path, capsys: Capt
     assert "of the squared norm of the weights is kept" in text
     written = out.read_bytes()
     assert main([*call, str(out)]) == 2
-    assert "exists, and nothing is overwritten" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert (path.read_bytes(), out.read_bytes()) == (before, written)
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["model.h5", "new", "small.keras"]
 
@@ -101,14 +101,14 @@ def arguments_of(folder: Path, extra: list[str]) -> list[str]:
     ("extra", "code", "words"),
     [
         (["--to", "gem"], 2, "--to must be one of gap, flatten, low_rank. Received: 'gem'"),
-        (["--to", "gap", "--rank", "2"], 2, "--rank goes with --to low_rank only"),
-        (["--to", "gap", "--shared"], 2, "--shared goes with --to low_rank only"),
+        (["--to", "gap", "--rank", "2"], 2, "--rank applies to --to low_rank only"),
+        (["--to", "gap", "--shared"], 2, "--shared applies to --to low_rank only"),
         (["--to", "gap", "--refit"], 2, "--refit needs images"),
         (["--to", "gap", "--preprocessing", "tf"], 2, "--preprocessing needs images"),
         (["--to", "gap", "--data", ".", "--preprocessing", "x"], 2, "must be one of none, tf"),
-        (["--to", "gap", "--out", "x.h5"], 2, "must end in .keras"),
-        (["--to", "gap", "--seed", "-1"], 2, "--seed -1"),
-        (["--to", "gap", "--out", "there.keras"], 2, "exists, and nothing is overwritten"),
+        (["--to", "gap", "--out", "x.h5"], 2, "--out must be a file name that ends in .keras"),
+        (["--to", "gap", "--seed", "-1"], 2, "--seed must be an integer from 0 to"),
+        (["--to", "gap", "--out", "there.keras"], 2, "exists already"),
         (["--to", "gap"], 1, "model.keras' cannot be read"),
         ([], 2, "--to"),
     ],

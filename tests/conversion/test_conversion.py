@@ -113,7 +113,7 @@ def test_weights_of_zero_and_ranks_that_cannot_be(decompose: Callable[..., Form]
     assert (found.rank, found.kept) == (1, 1.0)
     assert close(found.numbers(maps), np.tile(bias, (7, 1)))
     for rank in (0, 7):
-        with pytest.raises(UsageError, match=f"--rank {rank} cannot be: expected 1 to"):
+        with pytest.raises(UsageError, match=f"`rank` must be from 1 to .* Received: rank={rank}"):
             decompose(w, bias, rank)
 
 

@@ -122,12 +122,12 @@ def test_nothing_is_found_where_nothing_is_wrong(name: str, suffix: str, tmp_pat
 
 def test_flatten_on_an_undefined_shape(tmp_path: Path) -> None:
     open_size = keras.Sequential([backbone(side=None), layers.Flatten(name="flat")])
-    found = inspect(save(open_size, tmp_path))
+    found = inspect(save(open_size, tmp_path)).to_dict()
     assert codes(found) == ["flatten_on_undefined_shape"]
     assert "'flat' stands on a map of ?×?×6" in found["findings"][0]["message"]
     assert (found["input_size"], found["map_shape"]) == (224, [56, 56, 6])
     assert found["assumed"] == ["size", "classes"]
-    said = inspect(save(open_size, tmp_path), size=64, classes=5)
+    said = inspect(save(open_size, tmp_path), size=64, classes=5).to_dict()
     assert (said["map_shape"], said["assumed"]) == ([16, 16, 6], [])
     fixed = keras.Sequential([backbone(), layers.Flatten(), layers.Dense(K, "softmax")])
     assert of_file(str(save(fixed, tmp_path)), None, None)["findings"] == []

@@ -84,11 +84,11 @@ def command(model: Path, to: str, as_json: bool, debug: bool, **options: Any) ->
     from headfit.conversion import convert  # noqa: PLC0415  (heavy)
 
     with ConsoleCallback() as callback:
-        document = convert(model, to, callback=callback, **options)
+        conversion = convert(model, to, callbacks=callback, **options)
     if as_json:
-        print_json(document)
+        print_json(conversion.to_dict())
     else:
-        _show(output(), document)
+        _show(output(), conversion.to_dict())
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def command(
     Files are also searched for well-known mistakes. Nothing is downloaded, and no code in a file is
     run.
     """
-    document = inspect(model, size, classes, head)
+    document = inspect(model, size=size, classes=classes, head=head).to_dict()
     if as_json:
         print_json(document)
     else:

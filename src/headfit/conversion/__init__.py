@@ -1,7 +1,8 @@
-"""Give a trained model another top: ``gap``, ``flatten`` or ``low_rank`` in place of its own."""
+"""Give a trained model another top: ``gap``, ``flatten`` or ``low_rank`` instead of its own."""
 
 from __future__ import annotations
 
-from headfit.conversion.make import convert
+from headfit.conversion.conversion import Conversion
+from headfit.conversion.convert import convert
 
-__all__ = ["convert"]
+__all__ = ["Conversion", "convert"]

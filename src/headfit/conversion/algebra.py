@@ -100,7 +100,7 @@ def to_low_rank(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
         UsageError: if R is larger than P or C.
     """
     positions, channels, classes = w.shape
-    _check_rank(rank, min(positions, channels), "the lesser of positions and channels")
+    _check_rank(rank, min(positions, channels), "the smaller of positions and channels")
     step = max(1, AT_ONCE // (positions * channels))
     parts = [w[..., k : k + step].transpose(2, 0, 1) for k in range(0, classes, step)]
     energies = np.concatenate([_squares(part) for part in parts])
@@ -186,7 +186,7 @@ def _energy(w: np.ndarray) -> float:
 
 def _check_rank(rank: int | None, most: int, what: str) -> None:
     if rank is not None and not 1 <= rank <= most:
-        raise UsageError(f"--rank {rank} cannot be: expected 1 to {most}, {what}.")
+        raise UsageError(f"`rank` must be from 1 to {most}, {what}. Received: rank={rank}.")
 
 
 def _of_kernel(maps: Vectors, arrays: dict[str, np.ndarray]) -> Vectors:

@@ -1,4 +1,4 @@
-"""What a conversion does on images: accuracy before, after, and of a top fitted anew."""
+"""What a conversion does on images: accuracy before, after, and of a top fitted again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from headfit.conversion.algebra import Form, written_out
+from headfit.conversion.arguments import Arguments
 from headfit.conversion.pictures import Pictures, Scores, look, skipped
 from headfit.conversion.refit import Refit, of_maps, refit
-from headfit.conversion.request import Request
 from headfit.conversion.subject import Subject
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
@@ -21,20 +21,22 @@ from headfit.study.reliability.assessment import assess
 from headfit.study.reliability.model_reliability import ModelReliability
 
 PIXELS = (
-    "Pixels 0 to 255 went into the model as they are; if it expects them prepared outside, say how "
-    "with --preprocessing, or these accuracies mean nothing."
+    "The model was given pixels from 0 to 255. If it expects them scaled, set `preprocessing`, or "
+    "these accuracies mean nothing."
 )
 SEEN = (
-    "Before and after are of all images, some of which the model may have been trained on; "
-    "refitted is of models that had not seen the image: the difference is no fair comparison then."
+    "Before and after are measured on all images, and the model may have been trained on some of "
+    "them. Refitted is measured on images that its models have not seen, so do not compare the two."
 )
-SEEN_ONLY = "Before and after are of all images, some of which the model may have been trained on."
-ORDER = "The sorted folder names are taken for the classes in the order of the model's outputs."
+SEEN_ONLY = (
+    "Before and after are measured on all images. The model may have been trained on some of them."
+)
+ORDER = "The sorted folder names stand for the outputs of the model, in their order."
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """What the images say.
+class Measurement:
+    """What the images say about a conversion.
 
     Attributes:
         pictures: the images.
@@ -62,7 +64,7 @@ class Measured:
     remarks: list[str]
 
     def reliability(self, classes: Sequence[str], seed: int) -> ModelReliability | None:
-        """Find out how far the top that was fitted anew may be believed; None if there is none.
+        """Measure how reliable the top is that was fitted again; None if there is none.
 
         Args:
             classes: names of the model's classes.
@@ -99,49 +101,49 @@ class Measured:
 def measure(
     subject: Subject,
     form: Form,
-    request: Request,
+    arguments: Arguments,
     classes: Sequence[str] | None,
     callback: Callback,
-) -> Measured:
+) -> Measurement:
     """Measure a conversion on images.
 
     Args:
         subject: the model.
         form: its new top.
-        request: whose ``data`` is the folder.
+        arguments: of the conversion; ``data`` is the folder.
         classes: the model's, if it tells.
         callback: is told the progress.
 
     Raises:
         DataError: if the images do not fit the model, or a refit was asked for and cannot be.
     """
-    assert request.data is not None
-    pictures = look(subject, request.data, classes, callback)
+    assert arguments.data is not None
+    pictures = look(subject, arguments.data, classes, callback)
     rows = pictures.scored
     numbers = {"before": of_maps(subject.own, pictures, rows)}
     numbers["after"] = of_maps(form, pictures, rows)
     unfitted, fit = _why_not(subject), None
     if unfitted is None:
         try:
-            fit = refit(form, pictures, subject.facts["units"], request.seed, callback)
+            fit = refit(form, pictures, subject.facts["units"], arguments.seed, callback)
         except DataError as error:
             unfitted = str(error)
     if fit is not None:
         numbers["refitted"] = fit.numbers
-    elif request.refit:
-        raise DataError(f"--refit cannot be done: {unfitted}")
+    elif arguments.refit:
+        raise DataError(f"`refit=True` is not possible: {unfitted}")
     outputs = subject.outputs(numbers)
     scores = {
         name: pictures.scores(found, subject.facts["threshold"]) for name, found in outputs.items()
     }
     remarks = [ORDER] if classes is None else []
-    if classes is None and request.preprocessing is None:
+    if classes is None and arguments.preprocessing is None:
         remarks.append(PIXELS)
     if not pictures.apart:
         remarks.append(SEEN if fit else SEEN_ONLY)
-    return Measured(
+    return Measurement(
         pictures,
-        str(request.data),
+        str(arguments.data),
         scores["before"],
         scores["after"],
         fit,
@@ -163,8 +165,8 @@ def _fit_facts(fit: Refit | None, pictures: Pictures) -> dict[str, Any]:
 def _why_not(subject: Subject) -> str | None:
     if subject.facts["ending"] is None or subject.facts["units"] < 2:
         return (
-            "only a top whose new layer gives the classes, with softmax or without, is fitted anew "
-            "exactly; this one has layers behind it, or another activation."
+            "a top can be fitted again only if its dense layer gives the classes, with softmax or "
+            "without. This one is followed by other layers or has another activation."
         )
     return None
 

@@ -69,7 +69,7 @@ class Pictures:
 def look(
     subject: Subject, folder: Path, classes: Sequence[str] | None, callback: Callback
 ) -> Pictures:
-    """Bring the images of a folder to their feature maps.
+    """Compute the feature maps of the images in a folder.
 
     Args:
         subject: the model.
@@ -98,9 +98,7 @@ def look(
         callback,
     )
     if found.index.skipped:
-        callback.on_message(
-            f"Skipped files: {len(found.index.skipped)}; --json says which and why."
-        )
+        callback.on_message(f"{len(found.index.skipped)} files could not be read and were skipped.")
     scored, trained = found.index.test, found.index.training
     scored = scored if len(scored) else trained
     return Pictures(found, order[found.index.labels], scored, trained)

@@ -157,7 +157,7 @@ def _input_shape(
     height, width, channels = declared
     if size is not None and any(side not in {None, size} for side in (height, width)):
         raise UsageError(
-            f"--size {size} does not suit '{path}': it takes {height}×{width} pixels. Leave --size "
+            f"`size={size}` does not fit '{path}': it takes {height}×{width} pixels. Leave `size` "
             f"out."
         )
     side = size or OPEN_SIZE

@@ -1,7 +1,6 @@
 """Inspect a backbone or a saved model: what it is made of, and what other heads would cost.
 
-The network is built or loaded in a child process, so whoever asks needs no Keras; nothing is
-downloaded and nothing is kept.
+The network is built or loaded in a child process. Nothing is downloaded and nothing is stored.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from headfit.backbones.engines.interface import default_backend
 from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import MapShape
-from headfit.inspection.words import sentences
+from headfit.inspection.inspection import Inspection
 from headfit.util import child as worker
 
-SCHEMA = "headfit.inspection/1"
 FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes
 PUBLISHED_CLASSES = 1000
 ALTERNATIVES = (
@@ -29,40 +27,46 @@ _SUFFIXES = (".keras", ".h5", ".hdf5")
 
 def inspect(
     model: str | os.PathLike[str],
+    *,
     size: int | None = None,
     classes: int | None = None,
     head: str | None = None,
-) -> dict[str, Any]:
-    """Describe a backbone by name or a saved model, and each alternative head.
+) -> Inspection:
+    """Take a backbone or a saved model apart, and count what other heads would need.
 
     Args:
-        model: name of a backbone in any spelling, or a ``.keras`` or ``.h5`` file.
+        model: name of a backbone, or a ``.keras`` or ``.h5`` file.
         size: side of the square input in pixels; the network's own if None.
-        classes: K; if None what the model has; 1,000 for a name, and for a file without a layer
-            for classes.
-        head: a chain that takes the place of the usual alternatives; a backbone by name is also
-            described with it in place of the top that it was published with.
+        classes: number of classes; that of the model if None, or 1,000 for a backbone by name and
+            for a file without a classification layer.
+        head: a chain to compare with instead of the usual alternatives; a backbone by name is then
+            shown with it instead of the top that it was published with.
 
     Returns:
-        What ``headfit inspect --json`` prints; see docs/inspect.md.
+        What was found; ``to_dict()`` gives the JSON of docs/inspect.md.
 
     Raises:
         UnknownNameError: if there is no such backbone or head.
-        UsageError: if a size or number of classes cannot be, or there is no such file.
-        ModelFileError: if the file is no model that can be taken apart.
-        EngineError: if Keras cannot build it.
+        UsageError: if a number is out of range, or the file does not exist.
+        ModelFileError: if the file is not a model that can be taken apart.
+        EngineError: if Keras cannot build the network.
+
+    Example:
+
+    ```python
+    hf.inspect("VGG16", size=300, classes=10).parameters
+    ```
     """
-    if classes is not None and classes < 2:
-        raise UsageError(f"--classes {classes} is too small: it must be at least 2.")
-    if size is not None and size < 1:
-        raise UsageError(f"--size {size} is too small: it must be at least 1.")
+    for name, value, least in (("classes", classes, 2), ("size", size, 1)):
+        if value is not None and value < least:
+            raise UsageError.invalid(name, value, f"an integer of at least {least}")
     chosen = parse_head(head) if head is not None else None
     if _is_file(model):
         request = {"path": os.fspath(model), "size": size, "classes": classes}
         found = _of_file(request)
     else:
         found = _of_name(str(model), size, classes, chosen)
-    return _document(os.fspath(model), found, classes, chosen)
+    return _inspection(os.fspath(model), found, classes, chosen)
 
 
 def _of_file(request: dict[str, Any]) -> dict[str, Any]:
@@ -86,39 +90,36 @@ def _of_name(name: str, size: int | None, classes: int | None, head: Head | None
     return found | {"size_assumed": False, "findings": [], "unseen": []}
 
 
-def _document(
-    model: str, found: dict[str, Any], given: int | None, chosen: Head | None
-) -> dict[str, Any]:
-    height, width, _ = found["input_shape"]
-    classes = given or found["units"] or PUBLISHED_CLASSES
-    assumed = ["size"] * found["size_assumed"]
-    assumed += ["classes"] * (given is None and found["units"] is None)
-    shape: MapShape = tuple(found["map_shape"])
-    parts = found["parameters"]
+def _inspection(
+    model: str, facts: dict[str, Any], asked: int | None, chosen: Head | None
+) -> Inspection:
+    height, width, _ = facts["input_shape"]
+    classes = asked or facts["units"] or PUBLISHED_CLASSES
+    assumed = ["size"] * facts["size_assumed"]
+    assumed += ["classes"] * (asked is None and facts["units"] is None)
+    shape: MapShape = tuple(facts["map_shape"])
+    parts = facts["parameters"]
     heads = [chosen] if chosen else [parse_head(chain) for chain in ALTERNATIVES]
     others = [
         _alternative(each, shape, classes, parts["backbone"])
         for each in heads
         if chosen or min(shape[:2]) >= each.pooling.min_side
     ]
-    document = {
-        "schema": SCHEMA,
-        "model": model,
-        "backbone": found["backbone"],
-        "input_size": height if height == width else [height, width],
-        "classes": classes,
-        "assumed": assumed,
-        "map_shape": list(shape),
-        "parameters": parts,
-        "head_share": parts["head"] / parts["total"] if parts["total"] else 0.0,
-        "memory": found["memory"],
-        "multiply_adds": found["multiply_adds"],
-        "layers": found["layers"],
-        "alternatives": others,
-        "findings": found["findings"],
-        "unseen": found["unseen"],
-    }
-    return document | {"sentences": sentences(document)}
+    return Inspection(
+        model=model,
+        backbone=facts["backbone"],
+        input_size=height if height == width else (height, width),
+        classes=classes,
+        assumed=assumed,
+        map_shape=shape,
+        parameters=parts,
+        memory=facts["memory"],
+        multiply_adds=facts["multiply_adds"],
+        layers=facts["layers"],
+        alternatives=others,
+        findings=facts["findings"],
+        unseen=facts["unseen"],
+    )
 
 
 def _alternative(head: Head, shape: MapShape, classes: int, backbone: int) -> dict[str, Any]:
@@ -140,9 +141,9 @@ def _is_file(model: str | os.PathLike[str]) -> bool:
     if path.is_file():
         return True
     if path.suffix.lower() in _SUFFIXES or len(path.parts) > 1 or path.is_dir():
-        found = "is a folder" if path.is_dir() else "does not exist"
+        what = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(
-            f"'{path}' {found}. Expected a .keras or .h5 file, or the name of a backbone "
+            f"'{path}' {what}. Expected a .keras or .h5 file, or the name of a backbone "
             f"(headfit backbones lists them)."
         )
     return False
