@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from trained import Trained
+    from trained_model import Trained
 
 # before anything imports Keras
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -65,6 +65,6 @@ def uninterruptible() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A small model with thresholds, really trained: half a minute, once."""
-    from trained import train  # noqa: PLC0415  (imports headfit)
+    from trained_model import train  # noqa: PLC0415  (imports headfit)
 
     return train(tmp_path_factory.mktemp("trained"))

@@ -23,6 +23,6 @@ class Listener(hf.Callback):
     def on_message(self, message: str) -> None:
         self.lines.append(message)
 
-    def said(self, text: str) -> bool:
+    def has_line(self, text: str) -> bool:
         """Whether a line holds this text."""
         return any(text in line for line in self.lines)

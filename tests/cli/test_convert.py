@@ -17,7 +17,7 @@ from photos import write_folder
 from small_models import SIDE, K, backbone, classifier, dense, save
 
 if TYPE_CHECKING:
-    from trained import Trained
+    from trained_model import Trained
 
 Capture = pytest.CaptureFixture[str]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import explained
+import classifiers
 from headfit.cli.main import main
 from headfit.model.metadata import kept_path
 
@@ -21,10 +21,10 @@ HOSTILE = ("<script>", "../up", "[red]x", "top right")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model whose classes have hostile names, its images, and a broken one."""
     root = tmp_path_factory.mktemp("explain")
-    model = explained.corner_model("flatten")
-    explained.write(model, "flatten", root / "model.keras", HOSTILE)
-    explained.write(model, "flatten", root / "other.keras", (*HOSTILE[:3], "another"))
-    images, _ = explained.corner_images(1, seed=3)
+    model = classifiers.corner_model("flatten")
+    classifiers.write(model, "flatten", root / "model.keras", HOSTILE)
+    classifiers.write(model, "flatten", root / "other.keras", (*HOSTILE[:3], "another"))
+    images, _ = classifiers.corner_images(1, seed=3)
     (root / "photos").mkdir()
     for number, image in enumerate(images):
         Image.fromarray(image).save(root / "photos" / f"{number} [b]&;.png")
@@ -78,7 +78,7 @@ def test_a_head_that_was_kept_stands_beside_the_models_own(
     kept = kept_path(place, "gap")
     kept.parent.mkdir(exist_ok=True)
     if not kept.exists():
-        explained.write(explained.corner_model("gap"), "gap", kept, HOSTILE)
+        classifiers.write(classifiers.corner_model("gap"), "gap", kept, HOSTILE)
     arguments = [str(place / "model.keras"), str(place / "photos" / "0 [b]&;.png")]
     out = str(place / "kept")
     code, text, _ = _run(capsys, *arguments, "--compare", names, "--out", out, "--json")

@@ -12,11 +12,11 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 import pytest
 
-import explained
+import classifiers
 import photos
 from headfit.cli.main import main
 
-SIDE = explained.SIDE
+SIDE = classifiers.SIDE
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_a_classifier_with_code_is_refused(
 ) -> None:
     marker = tmp_path / "marker"
     path = code_in(backbone, marker, tmp_path / "model.keras")
-    sound = explained.random_classifier("gap", tmp_path / "sound.keras")
+    sound = classifiers.random_classifier("gap", tmp_path / "sound.keras")
     with zipfile.ZipFile(sound) as source, zipfile.ZipFile(path, "a") as target:
         target.writestr("headfit.json", source.read("headfit.json"))
     refused(command, path, folder, marker, capsys)
@@ -90,7 +90,7 @@ def test_a_custom_head_with_code_is_refused(
 ) -> None:
     marker = tmp_path / "marker"
     path = code_in(head, marker, tmp_path / "my_head.keras")
-    sound = explained.random_classifier("gap", tmp_path / "sound.keras")
+    sound = classifiers.random_classifier("gap", tmp_path / "sound.keras")
     command = f"compare FOLDER --backbone {sound} --heads gap,MODEL --out OUT"
     refused(command, path, folder, marker, capsys)
 

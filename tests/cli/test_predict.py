@@ -15,7 +15,7 @@ import pytest
 
 from headfit.cli.predict import _csv, _record, _show
 from headfit.model.prediction import Prediction
-from trained import Trained
+from trained_model import Trained
 
 KNOWN = Prediction("a.jpg", np.array([0.7, 0.3]), "", 0.6, ("cat", "dog"), False)
 STRANGE = Prediction("b.jpg", np.array([0.1, 0.9]), "", 0.8, ("dog",), True)

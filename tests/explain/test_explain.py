@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import explained
+import classifiers
 import headfit as hf
 from headfit.backbones.engines.probe import probe_images
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
@@ -20,19 +20,19 @@ from headfit.explain.explainer import HIRESCAM
 from headfit.explain.gallery import safe_name
 from headfit.model.maps import SavedMapModel
 
-IMAGES = probe_images(explained.SIDE, explained.SIDE)
+IMAGES = probe_images(classifiers.SIDE, classifiers.SIDE)
 
 
 @pytest.fixture(scope="module")
 def corners(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("corners") / "model.keras"
-    return explained.corner_classifier("flatten", path)
+    return classifiers.corner_classifier("flatten", path)
 
 
 @pytest.mark.parametrize("chain", ["gap-bn", "flatten", "low_rank", "attention"])
 def test_the_map_sums_to_the_logit_of_the_network_itself(chain: str, tmp_path: Path) -> None:
     explainer = hf.Classifier(
-        explained.random_classifier(chain, tmp_path / "model.keras")
+        classifiers.random_classifier(chain, tmp_path / "model.keras")
     ).explainer
     for target in (0, 2):
         for one in explainer.explain(IMAGES, target):
@@ -44,7 +44,7 @@ def test_the_map_sums_to_the_logit_of_the_network_itself(chain: str, tmp_path: P
 
 @pytest.mark.slow
 def test_a_hidden_layer_gets_hirescam_and_its_error(tmp_path: Path) -> None:
-    path = explained.random_classifier("flatten-8", tmp_path / "model.keras")
+    path = classifiers.random_classifier("flatten-8", tmp_path / "model.keras")
     found = hf.Classifier(path).explainer.explain(IMAGES)
     assert {one.method for one in found} == {HIRESCAM}
     for one in found:
@@ -74,7 +74,7 @@ def test_keras_itself_gives_the_same_where_openvino_cannot(
 
 
 def test_the_map_of_flatten_peaks_in_the_planted_corner(corners: Path) -> None:
-    images, labels = explained.corner_images(3, seed=5)
+    images, labels = classifiers.corner_images(3, seed=5)
     maps = hf.Classifier(corners).explain(images)
     assert maps.shape == (12, 8, 8)
     assert maps.dtype == np.float32
@@ -90,7 +90,7 @@ def test_the_map_of_flatten_peaks_in_the_planted_corner(corners: Path) -> None:
 
 def test_deletion_of_the_true_map_beats_random_and_its_negative_does_not(corners: Path) -> None:
     explainer = hf.Classifier(corners).explainer
-    images, labels = explained.corner_images(2, seed=7)
+    images, labels = classifiers.corner_images(2, seed=7)
     true, false = [], []
     for image, one, label in zip(images, explainer.explain(images), labels, strict=True):
         assert one.target == label
@@ -171,6 +171,6 @@ def test_a_plot_has_the_image_the_map_and_a_scale() -> None:
 
 @pytest.mark.parametrize("chain", ["netvlad-8", "simpool-8"])
 def test_a_head_whose_gradient_says_nothing_is_refused(chain: str, tmp_path: Path) -> None:
-    path = explained.random_classifier(chain, tmp_path / "model.keras")
+    path = classifiers.random_classifier(chain, tmp_path / "model.keras")
     with pytest.raises(ModelFileError, match="gradient × map is 0 everywhere"):
         hf.Classifier(path).explain(IMAGES)

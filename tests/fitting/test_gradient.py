@@ -25,7 +25,7 @@ from headfit.heads.layers.gap import GAP
 from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
-from stored import keep
+from stored_maps import store_maps
 
 N, K = 90, 3
 LABELS = np.arange(N) % K
@@ -42,7 +42,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> FeatureMaps:
     """Maps in another scale than descent wants, whose classes differ in every position."""
     rng = np.random.default_rng(0)
     values = 3 + 2 * rng.normal(size=(K, 1, 1, 6))[LABELS] + rng.normal(size=(N, 4, 4, 6))
-    return keep(tmp_path_factory.mktemp("maps"), 7 * np.maximum(values, 0))
+    return store_maps(tmp_path_factory.mktemp("maps"), 7 * np.maximum(values, 0))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def planted(folder: Path, where: bool) -> FeatureMaps:
     values[np.arange(N), spots[:, 0], spots[:, 1]] += bright
     if not where:  # on average over positions all classes look alike
         values[..., :3] -= values[..., :3].mean(axis=(1, 2), keepdims=True)
-    return keep(folder, values)
+    return store_maps(folder, values)
 
 
 @pytest.mark.parametrize(("chain", "where"), [("low_rank", True), ("attention", False)])

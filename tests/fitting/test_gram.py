@@ -7,7 +7,7 @@ from headfit.fitting.exact import gram as kernels
 from headfit.fitting.exact.gram import Kernels, positions
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers import FLATTEN, SPATIAL_PRIOR
-from stored import stored
+from stored_maps import random_maps
 
 
 def centred_gram(features: np.ndarray) -> np.ndarray:
@@ -17,7 +17,7 @@ def centred_gram(features: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("tau", [0.0, 0.4, 1.0])
 def test_two_gram_matrices_give_that_of_every_spatial_prior(tmp_path, tau):
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     features = SPATIAL_PRIOR.pool(values, tau or 1e-12)
     gram, mean = Kernels.of(maps).mixed(tau)
     np.testing.assert_allclose(np.tril(gram), centred_gram(features), atol=1e-4)
@@ -30,7 +30,7 @@ def test_two_gram_matrices_give_that_of_every_spatial_prior(tmp_path, tau):
 def test_coordinates_are_the_same_from_the_mixture_and_by_positions(tmp_path, monkeypatch, most):
     monkeypatch.setattr(kernels, "MOST_IMAGES", most)
     monkeypatch.setattr("headfit.fitting.pooled.NARROW", 10)
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     features = SPATIAL_PRIOR.pool(values, 0.7).astype(np.float64)
     found = PooledFeatures(maps, (FLATTEN, SPATIAL_PRIOR)).coordinates(SPATIAL_PRIOR, 0.7)
     wanted = centred_gram(features)
@@ -46,7 +46,7 @@ def test_gram_matrices_of_wide_features_are_centred_over_the_images_asked_for(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr("headfit.fitting.pooled.NARROW", 10)
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     some = np.array([0, 3, 7, 8, 15])
     grams = PooledFeatures(maps, (SPATIAL_PRIOR,)).grams(SPATIAL_PRIOR, (0.3, 0.9), some)
     for tau, gram in zip((0.3, 0.9), grams, strict=True):

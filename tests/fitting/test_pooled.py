@@ -8,7 +8,7 @@ from headfit.features.store import FeatureMaps
 from headfit.fitting import pooled as module
 from headfit.fitting.pooled import PooledFeatures, keys_of
 from headfit.heads.layers import AVGMAX, FLATTEN, GAP, GEM, GMP, SPATIAL_PYRAMID
-from stored import stored
+from stored_maps import random_maps
 
 ALL = (GAP, FLATTEN, GMP, AVGMAX, GEM, SPATIAL_PYRAMID)
 
@@ -27,7 +27,7 @@ class Counted(FeatureMaps):
 
 
 def test_one_reading_of_the_store_serves_all_narrow_poolings(tmp_path):
-    maps, _ = stored(tmp_path)
+    maps, _ = random_maps(tmp_path)
     poolings = (GAP, FLATTEN, GMP, AVGMAX)
     features = PooledFeatures(Counted(maps.blocks, maps.places), poolings)
     Counted.readings = 0
@@ -39,7 +39,7 @@ def test_one_reading_of_the_store_serves_all_narrow_poolings(tmp_path):
 
 def test_features_are_what_the_pooling_makes_of_the_maps(tmp_path, monkeypatch):
     monkeypatch.setattr("headfit.features.store.CHUNK_BYTES", 7 * 4 * 4 * 6 * 4)
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     features = PooledFeatures(maps, ALL)
     for pooling, shape in keys_of(ALL):
         found = features.features(pooling, shape)
@@ -48,7 +48,7 @@ def test_features_are_what_the_pooling_makes_of_the_maps(tmp_path, monkeypatch):
 
 
 def test_a_pooling_that_was_not_announced_is_computed_too(tmp_path):
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     np.testing.assert_array_equal(
         PooledFeatures(maps, (GAP,)).features(GMP, None), GMP.pool(values)
     )
@@ -57,7 +57,7 @@ def test_a_pooling_that_was_not_announced_is_computed_too(tmp_path):
 @pytest.mark.parametrize("narrow", [10, 2048])
 def test_flatten_has_the_same_coordinates_by_positions_and_in_memory(tmp_path, monkeypatch, narrow):
     monkeypatch.setattr(module, "NARROW", narrow)
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     features = PooledFeatures(maps, (FLATTEN,))
     coordinates = features.coordinates(FLATTEN, None)
     flat = values.reshape(20, -1).astype(np.float64)
@@ -73,7 +73,7 @@ def test_flatten_has_the_same_coordinates_by_positions_and_in_memory(tmp_path, m
 
 
 def test_a_pooling_that_the_maps_do_not_suit_does_not_stop_the_others(tmp_path):
-    maps, values = stored(tmp_path, (10, 3, 3, 5), lowest=-9.0)
+    maps, values = random_maps(tmp_path, (10, 3, 3, 5), lowest=-9.0)
     features = PooledFeatures(maps, ALL)
     assert features.lowest() == values.min() < 0
     np.testing.assert_allclose(features.features(GAP, None), GAP.pool(values), rtol=1e-6)
@@ -85,7 +85,7 @@ def test_a_pooling_that_the_maps_do_not_suit_does_not_stop_the_others(tmp_path):
 
 
 def test_coordinates_are_computed_once(tmp_path):
-    maps, _ = stored(tmp_path)
+    maps, _ = random_maps(tmp_path)
     features = PooledFeatures(maps, (GAP, GMP))
     first = features.coordinates(GAP, None)
     assert features.coordinates(GMP, None) is not first
@@ -93,7 +93,7 @@ def test_coordinates_are_computed_once(tmp_path):
 
 
 def test_what_has_not_been_asked_for_lately_is_forgotten(tmp_path, monkeypatch):
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     monkeypatch.setattr(module, "FEATURE_BYTES", 1)
     monkeypatch.setattr(module, "COORDINATE_BYTES", 1)
     features = PooledFeatures(maps, ALL)
@@ -108,7 +108,7 @@ def test_what_has_not_been_asked_for_lately_is_forgotten(tmp_path, monkeypatch):
 
 
 def test_coordinates_of_wide_features_come_back_from_the_maps(tmp_path):
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     coordinates = PooledFeatures(maps, ALL).coordinates(SPATIAL_PYRAMID, None)
     kernel = np.random.default_rng(0).normal(size=(coordinates.z.shape[1], 2))
     raw, bias = coordinates.to_features(kernel, np.zeros(2))
@@ -117,7 +117,7 @@ def test_coordinates_of_wide_features_come_back_from_the_maps(tmp_path):
 
 
 def test_the_gram_matrix_of_some_images_is_centred_over_them(tmp_path):
-    maps, values = stored(tmp_path)
+    maps, values = random_maps(tmp_path)
     some = np.array([1, 4, 5, 11, 19])
     found = PooledFeatures(maps, ALL).grams(GAP, [None], some)[0]
     pooled = GAP.pool(values)[some]

@@ -27,7 +27,7 @@ from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
 from photos import write_folder
-from stored import keep
+from stored_maps import store_maps
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 N, K = 120, 3
@@ -72,7 +72,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> FeatureMaps:
     """Maps whose classes differ in every position."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(K, 1, 1, 64))[LABELS] + 2 * rng.normal(size=(N, 4, 4, 64))
-    return keep(tmp_path_factory.mktemp("maps"), 7 * np.maximum(values, 0))
+    return store_maps(tmp_path_factory.mktemp("maps"), 7 * np.maximum(values, 0))
 
 
 def fitted(head: Head, maps: FeatureMaps, problem: Problem, **more: Any) -> CrossValidation:

@@ -21,7 +21,7 @@ from headfit.heads.chain import parse_head
 from headfit.heads.keras_layers import registered  # noqa: F401  (loading needs them)
 from headfit.model import assemble_child as assembly
 from headfit.study.protocol.splits import make_splits
-from stored import keep
+from stored_maps import store_maps
 
 K, N, SIDE = 3, 30, own_models.SIDE
 LABELS = np.arange(N) % K
@@ -47,7 +47,7 @@ def test_the_saved_model_says_what_the_trained_head_said(
     path, pixels, maps = backbone
     head = parse_head(chain)
     problem = Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0))
-    pooled = PooledFeatures(keep(tmp_path / "store", maps), (head.pooling,))
+    pooled = PooledFeatures(store_maps(tmp_path / "store", maps), (head.pooling,))
     fitted = Descent(head, pooled).refit(problem, SETTINGS)
     written = _write(path, fitted, tmp_path)
     model = keras.saving.load_model(written, safe_mode=True)

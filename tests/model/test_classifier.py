@@ -20,7 +20,7 @@ from headfit.study.reliability.outliers import fit_detector
 from headfit.study.reliability.temperature import scale
 from headfit.util.saved_model import ARRAYS
 from headfit.util.saved_model import RECORD as NAME
-from trained import SIZE, Trained
+from trained_model import SIZE, Trained
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,7 @@ from headfit.monitor.words import amount
 from headfit.progress import IMAGES
 from photos import write_folder
 
-GATED = Path(__file__).with_name("gated.py")
+GATED = Path(__file__).with_name("gates.py")
 HEADS = ("gap", "gmp", "avgmax")
 SMALL = ["--size", "64", "--quick", "--no-where", "--no-curve", "--folds", "3"]
 SMALL += ["--heads", ",".join(HEADS)]  # the graph is that of other tests of commands

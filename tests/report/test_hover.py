@@ -11,7 +11,7 @@ import browser
 import stored_run
 from browser import find
 from headfit.report.page import write_report
-from said import SPEAKING, expected
+from tooltips import SPEAKING, expected
 
 pytestmark = pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.MISSING)
 

@@ -15,7 +15,7 @@ from headfit.report import plots
 from headfit.report.hover import MOST
 from headfit.report.inline import picture
 from headfit.report.page import pictures, render
-from said import SPEAKING, expected, percents
+from tooltips import SPEAKING, expected, percents
 
 
 @pytest.fixture

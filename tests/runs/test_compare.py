@@ -229,7 +229,7 @@ def test_default_heads_that_do_not_suit_the_map_are_left_out_aloud(folder: Path)
     study = hf.compare(folder, callbacks=listener, **QUICK)
     heads = [candidate["head"] for candidate in study.results["candidates"]]
     assert heads == ["gap", "flatten", "gmp", "avgmax", "spatial_prior"]
-    assert listener.said("Left out: Head 'spp' needs a feature map of at least 4×4")
+    assert listener.has_line("Left out: Head 'spp' needs a feature map of at least 4×4")
 
 
 def test_a_misspelt_argument_is_pythons_own_error(tmp_path: Path) -> None:

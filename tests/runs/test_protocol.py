@@ -142,11 +142,11 @@ def test_the_estimated_time_is_told_before_images_pass_and_before_training(tmp_p
         first.lines.index(next(line for line in first.lines if line.startswith("Estimated time")))
         < 3
     )
-    assert first.said("15 images through the backbone")
+    assert first.has_line("15 images through the backbone")
     hf.compare(tmp_path, heads="gap,gmp", callbacks=second, **BARE)
-    assert second.said("Estimated time") and not second.said("images through the backbone")
+    assert second.has_line("Estimated time") and not second.has_line("images through the backbone")
     hf.compare(tmp_path, heads="gap,gmp", callbacks=third, **BARE)
-    assert not third.said("Estimated time")  # everything was stored: it takes none
+    assert not third.has_line("Estimated time")  # everything was stored: it takes none
 
 
 def test_folds_give_way_to_small_classes_unless_they_were_asked_for(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_folds_give_way_to_small_classes_unless_they_were_asked_for(tmp_path: Pa
     listener = Listener()
     study = hf.compare(tmp_path, heads="gap", callbacks=listener, **BARE)
     assert study.results["settings"]["folds"] == 4
-    assert listener.said("4 folds instead of 5: one class has only 4 images")
+    assert listener.has_line("4 folds instead of 5: one class has only 4 images")
     with pytest.raises(hf.DataError, match="at least 5"):
         hf.compare(tmp_path, heads="gap", folds=5, **BARE)
 
@@ -167,7 +167,7 @@ def test_near_duplicates_stay_in_one_fold_unless_they_are_to_be_ignored(tmp_path
                 image.save(tmp_path / name / f"again{number}.jpg", quality=80)
     listener = Listener()
     study = hf.compare(tmp_path, heads="gap", callbacks=listener, **BARE)
-    assert listener.said("12 images are near-duplicates of others, in 6 groups")
+    assert listener.has_line("12 images are near-duplicates of others, in 6 groups")
     assert study.results["groups"]["near_duplicates"] == {"groups": 6, "images": 12, "largest": 2}
     paths = list(study.index.paths)
     for name in CLASSES:
@@ -192,7 +192,7 @@ def test_the_users_groups_stay_in_one_fold(tmp_path: Path) -> None:
     study = hf.compare(
         tmp_path, heads="gap", groups=r"(\w+)/patient(\d+)", callbacks=listener, **BARE
     )
-    assert listener.said("18 groups from `groups=")
+    assert listener.has_line("18 groups from `groups=")
     people = np.array([path.partition("_")[0] for path in study.index.paths])
     for person in set(people):
         assert len(set(study.folds[0, people == person])) == 1
@@ -241,7 +241,7 @@ def test_backbones_are_compared_on_the_same_folds(tmp_path: Path) -> None:
     assert all(b["verdict"]["flatten"] for b in results["backbones"])
     assert results["images"]["computed"] + results["images"]["cached"] == 2 * 36
     assert any(c["pareto"]["parameters"] for c in results["candidates"])
-    assert listener.said("RANDOM")
+    assert listener.has_line("RANDOM")
     json.dumps(results, allow_nan=False)
     study.save(tmp_path / "run")
     classifier = hf.Classifier.load(tmp_path / "run" / "model.keras")
@@ -310,6 +310,6 @@ def test_a_backbone_that_cannot_run_now_costs_only_the_shift(
         patched.setattr("headfit.runs.map_source.open_engine", fails)
         study = hf.compare(tmp_path, callbacks=listener, **{**options, "where": True})
     assert study.results["where"]["shift"] is None
-    assert listener.said("The effect of moving the image was not measured: no engine today")
+    assert listener.has_line("The effect of moving the image was not measured: no engine today")
     again = hf.compare(tmp_path, **{**options, "where": True})
     assert again.results["where"]["shift"]["images"] == 16

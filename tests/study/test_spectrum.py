@@ -16,7 +16,7 @@ from headfit.study.position.permutation import position_use
 from headfit.study.position.shifts import ShiftCurve
 from headfit.study.position.spectrum import GRID, Spectrum, leading_prior, spectrum
 from headfit.study.protocol.splits import make_splits
-from stored import keep
+from stored_maps import store_maps
 
 LABELS = np.arange(120) % 2
 HEADS = {1.0: parse_head("gap"), 0.0: parse_head("flatten")}
@@ -42,7 +42,7 @@ def kind(request):
 
 @pytest.fixture
 def studied(kind, tmp_path):
-    pooled = PooledFeatures(keep(tmp_path, maps_of(kind)), (GAP, FLATTEN, SPATIAL_PRIOR))
+    pooled = PooledFeatures(store_maps(tmp_path, maps_of(kind)), (GAP, FLATTEN, SPATIAL_PRIOR))
     problem = Problem(LABELS, 2, make_splits(LABELS, folds=5, repeats=1, seed=0))
     found = {tau: Exact(head, pooled).cross_validate(problem) for tau, head in HEADS.items()}
     return pooled, problem, found
@@ -115,7 +115,9 @@ def test_the_mean_over_permutations_is_the_head_projected_on_gap(tmp_path):
     maps, kernels = rng.normal(size=(30, 3, 3, 4)), rng.normal(size=(2, 36, 3))
     labels = np.arange(30) % 3
     problem = Problem(labels, 3, make_splits(labels, folds=2, repeats=1, seed=0))
-    use = position_use(keep(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3)))
+    use = position_use(
+        store_maps(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3))
+    )
     for fold in range(2):
         held = problem.splits.assignment[0] == fold
         mean = maps[held].mean(axis=(1, 2))
@@ -129,7 +131,9 @@ def test_weights_that_are_the_same_everywhere_do_not_know_positions(tmp_path):
     kernels = np.tile(rng.normal(size=(2, 1, 4, 3)), (1, 9, 1, 1)).reshape(2, 36, 3)
     labels = np.arange(30) % 3
     problem = Problem(labels, 3, make_splits(labels, folds=2, repeats=1, seed=0))
-    use = position_use(keep(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3)))
+    use = position_use(
+        store_maps(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3))
+    )
     assert use.share == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(use.shuffled, use.plain)
     np.testing.assert_allclose(use.projected, use.plain)
@@ -140,9 +144,9 @@ def test_one_fixed_permutation_of_all_maps_changes_nothing(tmp_path):
     turned = maps.reshape(len(maps), 16, 6)[:, np.random.default_rng(1).permutation(16)]
     problem = Problem(LABELS, 2, make_splits(LABELS, folds=4, repeats=1, seed=0))
     found = [
-        Exact(HEADS[0.0], PooledFeatures(keep(tmp_path / name, values), (FLATTEN,))).cross_validate(
-            problem
-        )
+        Exact(
+            HEADS[0.0], PooledFeatures(store_maps(tmp_path / name, values), (FLATTEN,))
+        ).cross_validate(problem)
         for name, values in (("plain", maps), ("turned", turned.reshape(maps.shape)))
     ]
     np.testing.assert_allclose(found[0].probabilities, found[1].probabilities, atol=2e-3)

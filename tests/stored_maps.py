@@ -9,16 +9,16 @@ import numpy as np
 from headfit.features.store import FeatureMaps, FeatureStore
 
 
-def stored(
+def random_maps(
     folder: Path, shape: tuple[int, ...] = (20, 4, 4, 6), lowest: float = 0.0
 ) -> tuple[FeatureMaps, np.ndarray]:
     """Random maps in a store, and what they hold, float32."""
-    given = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    maps = keep(folder, np.maximum(given, lowest))
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    maps = store_maps(folder, np.maximum(values, lowest))
     return maps, np.concatenate([piece for _, piece in maps.chunks()])
 
 
-def keep(folder: Path, values: np.ndarray) -> FeatureMaps:
+def store_maps(folder: Path, values: np.ndarray) -> FeatureMaps:
     """Put these maps, (n, H, W, C), into a store."""
     store = FeatureStore(folder)
     images = [f"{len(store)}-{i}" for i in range(len(values))]

@@ -1,6 +1,6 @@
 """Run headfit in a process whose heads wait, one by one, until they may have their scores.
 
-``python gated.py GATES ARGUMENTS…``: after head n has its scores, the run goes on when the file
+``python gates.py GATES ARGUMENTS…``: after head n has its scores, the run goes on when the file
 ``GATES/n`` is there. All else is the program itself.
 """
 
