@@ -82,14 +82,7 @@ class CandidateBackbone:
         return suitable
 
     def fit(self, heads: list[Head], problem: Problem, callback: Callback, scored: Scored) -> None:
-        """Cross-validate these heads.
-
-        Args:
-            heads: those that suit the maps.
-            problem: labels and folds.
-            callback: is told how many heads are done, in fractions too.
-            scored: is called with each cross-validation and its scores.
-        """
+        """Cross-validate heads that suit the maps; ``scored`` is called after each."""
         poolings = tuple(dict.fromkeys(head.pooling for head in heads))
         self.pooled = PooledFeatures(self.pooled.maps, poolings)
         ledger = self.ledger(problem)

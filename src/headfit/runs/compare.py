@@ -21,9 +21,16 @@ from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups, folds_for
-from headfit.runs.images import Images, open_index
 from headfit.runs.int8_check import Int8Effect, int8_effect
-from headfit.runs.map_source import MapSource, calibration, group_by_pass, maps_of, source_names
+from headfit.runs.map_source import (
+    Images,
+    MapSource,
+    calibration,
+    group_by_pass,
+    maps_of,
+    open_index,
+    source_names,
+)
 from headfit.runs.options import HeadLike, Options
 from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep_models, reliability_of

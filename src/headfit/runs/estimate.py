@@ -87,15 +87,7 @@ class Estimate:
     def opened(
         self, source: MapSource, index: ImageIndex, passes: int, joint: Joint, store: FeatureStore
     ) -> None:
-        """Take note that an engine was opened.
-
-        Args:
-            source: whose engine it is.
-            index: the images.
-            passes: number of passes over the images, in all.
-            joint: the engine.
-            store: holds the images that need no pass.
-        """
+        """Take note that the engine of a source was opened, for the first of some passes."""
         if self.done:
             return
         count = max(1, round(_missing(index, store) * len(index))) * passes
@@ -107,13 +99,7 @@ class Estimate:
     def training(
         self, backbone: CandidateBackbone, heads: Sequence[Head], problem: Problem
     ) -> None:
-        """Take note that training begins.
-
-        Args:
-            backbone: the first one.
-            heads: those that suit its maps.
-            problem: labels and folds.
-        """
+        """Take note that the training of these heads begins."""
         ledger = backbone.ledger(problem)
         methods = {head: backbone.method(head, problem) for head in heads}
         missing = [h for h, method in methods.items() if ledger.cross_validation(method) is None]
@@ -174,15 +160,7 @@ def extras_seconds(heads: Sequence[Head], work: Workload) -> float:
 def sentence(
     each: dict[str, float], extras: float, work: Workload, passing: int, seconds: float
 ) -> str:
-    """Put the estimate into words.
-
-    Args:
-        each: seconds of each head.
-        extras: seconds of the measurements beside the scores.
-        work: what there is to train.
-        passing: how many images go through the backbone.
-        seconds: what that takes.
-    """
+    """Put the estimate into words; ``passing`` images go through the backbone in ``seconds``."""
     heads, protocol = sum(each.values()), PROTOCOLS["quick"]
     parts = [f"{passing:,} images through the backbone {_time(seconds)}"] if passing else []
     parts.append(f"{work.options.rounds} × {work.folds} folds {_time(heads)}")

@@ -42,15 +42,7 @@ def grid(
     cut: object,
     heads: Sequence[Head],
 ) -> list[GridPoint]:
-    """Read the arguments of a comparison, and make every point of its grid.
-
-    Args:
-        backbone: one or several; see :func:`headfit.compare` for this and the next four.
-        weights: one for all backbones, or one for each.
-        preprocessing: of own models.
-        size: one, several or None.
-        cut: one, several or None.
-        heads: those on several layers need a point of their own.
+    """Read arguments of :func:`headfit.compare`, and make every point of their grid.
 
     Raises:
         UsageError: names the argument, the value received and what is expected.

@@ -1,7 +1,8 @@
-"""Where a run gets its feature maps: from the store, or from the backbone in float32 or int8."""
+"""Where a run gets its images, and their feature maps: from the store or from the backbone."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.engines.engine import INT8, Engine, Joint, open_engine, open_joint
 from headfit.backbones.engines.interface import OWN_END
 from headfit.backbones.graphs import int8
-from headfit.errors import DataError
+from headfit.errors import DataError, UsageError
 from headfit.features.extract import Extraction, extract
 from headfit.features.key import feature_key
 from headfit.features.store import FeatureStore
@@ -21,6 +22,26 @@ from headfit.runs.options import Options
 from headfit.util.cache import FEATURES
 
 SEPARATOR = ":"
+Images = ImageIndex | str | os.PathLike[str]
+"""What a user gives: an index, or a folder to make one of."""
+
+
+def open_index(
+    images: Images, callback: Callback, check: Callable[[ImageIndex], None]
+) -> ImageIndex:
+    """Give the index of a folder, or the index itself; ``check`` raises if it does not suit.
+
+    Raises:
+        UsageError: if ``images`` is neither, or the folder does not exist.
+        DataError: if the folder holds no images, one class only, or too few.
+    """
+    if not images or not isinstance(images, ImageIndex | str | os.PathLike):
+        raise UsageError.invalid("images", images, "a folder or a headfit.ImageIndex")
+    callback.on_stage_begin("Looking for images", 1)
+    index = images if isinstance(images, ImageIndex) else ImageIndex.from_directory(images)
+    check(index)
+    callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
+    return index
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,6 @@ def learning(
 ) -> dict[str, Any] | None:
     """Measure scores against the number of images, for gap and flatten, and forecast more.
 
-    Args:
-        backbone: with its heads trained.
-        problem: labels and folds.
-        groups: int (n,), equal for images that belong together; None if there are none.
-        callback: is told the progress.
-
     Returns:
         Plain data with a ``sentence``; None if neither gap nor flatten was compared.
     """

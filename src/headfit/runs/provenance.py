@@ -30,14 +30,7 @@ def settings(
     chosen: CandidateBackbone,
     problem: Problem,
 ) -> dict[str, Any]:
-    """Give every setting of a run.
-
-    Args:
-        options: of the run.
-        backbones: all that were compared.
-        chosen: that of the recommended head.
-        problem: labels and folds.
-    """
+    """Give every setting of a run; ``chosen`` is the backbone of the recommended head."""
     heads = list({fit.head.name: fit.head for each in backbones for fit in each.fits}.values())
     splits = problem.splits
     return {

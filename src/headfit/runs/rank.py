@@ -28,8 +28,7 @@ from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
 from headfit.runs.grid import GridPoint, backbones_with_weights
 from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.images import Images, open_index
-from headfit.runs.map_source import MapSource, maps_of
+from headfit.runs.map_source import Images, MapSource, maps_of, open_index
 from headfit.runs.options import Options
 from headfit.runs.ranking import Ranking
 from headfit.study.ranking.results import Failed, RankedBackbone, class_counts, describe

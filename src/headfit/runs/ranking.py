@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.report.text.numbers import percent
 from headfit.report.text.ranking import label
-from headfit.runs.records import data_frame
+from headfit.report.text.table import data_frame
 from headfit.util import html
 
 if TYPE_CHECKING:

@@ -35,14 +35,7 @@ def reliability_of(
 def blueprint(
     backbone: CandidateBackbone, fitted: FittedHead, probe: np.ndarray, reliability: Reliability
 ) -> Blueprint:
-    """Gather what a classifier is made of.
-
-    Args:
-        backbone: that of the head.
-        fitted: the head, trained on all training images.
-        probe: the backbone's maps of the probe images, float32 (2, H, W, C).
-        reliability: of this head.
-    """
+    """Gather what a classifier is made of; ``probe`` are maps, float32 (2, H, W, C)."""
     source = backbone.source
     return Blueprint(
         source.spec.name,

@@ -18,8 +18,7 @@ from headfit.model.blueprint import Blueprint
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import kept_models, kept_path
 from headfit.report.page import NAME, write_report
-from headfit.report.text.table import COLUMNS, shown, table_rows
-from headfit.runs.records import data_frame
+from headfit.report.text.table import COLUMNS, data_frame, shown, table_rows
 from headfit.study.comparison.verdict import Verdict
 from headfit.util import files, html
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from headfit.errors import UsageError
 from headfit.report.text.numbers import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # what a person reads beside the name of a head; see :func:`shown`
 COLUMNS = (
@@ -22,6 +26,22 @@ def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Flatten ``results`` to a row for each candidate, best balanced accuracy first."""
     candidates = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
     return [_row(candidate) for candidate in candidates]
+
+
+def data_frame(records: list[dict[str, Any]], index: str) -> pd.DataFrame:
+    """Make a data frame of records; one of their keys becomes its index.
+
+    Raises:
+        UsageError: if pandas is not installed.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415  (optional)
+    except ImportError:
+        raise UsageError(
+            "to_pandas() needs pandas, which is not installed. Run: pip install 'headfit[pandas]', "
+            "or use table(), which gives a list of records."
+        ) from None
+    return pd.DataFrame(records).set_index(index)
 
 
 def shown(row: dict[str, Any]) -> list[str]:
