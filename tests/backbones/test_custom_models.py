@@ -112,8 +112,10 @@ def test_the_map_is_float32_and_ends_before_flatten(build_one, tmp_path):
 
 def test_a_model_that_headfit_wrote_is_a_backbone_again(tmp_path):
     path, written = save(models.functional(), tmp_path), tmp_path / "model.keras"
-    spec = _spec(path)
-    np.savez(tmp_path / "head.npz", **{"0": np.zeros((6, 3)), "1": np.zeros(3)})
+    spec, shapes = _spec(path), {"kernel": (6, 3), "bias": 3}
+    np.savez(
+        tmp_path / "head.npz", **{f"head_softmax/{name}": np.zeros(s) for name, s in shapes.items()}
+    )
     head = {"head": "gap", "shape": None, "classes": 3, "head_weights": tmp_path / "head.npz"}
     contract = replace(spec, preprocessing=TORCH).contract().to_dict()
     assembly.write_model(spec.place, "imagenet", contract, path=str(written), scale=1.0, **head)

@@ -16,7 +16,7 @@ from headfit.conversion import algebra, child
 from headfit.conversion.algebra import Form, to_flatten, to_gap, to_low_rank, to_shared, written_out
 from headfit.conversion.record import _chain
 from headfit.errors import ModelFileError, UsageError
-from headfit.heads.keras_layers.spatial_prior import SpatialShrinkage
+from headfit.layers import SpatialShrinkage
 from small_models import SIDE, K, backbone, save
 
 PIXELS = {"scale": [1.0, 1.0, 1.0], "offset": [0.0, 0.0, 0.0], "bgr": False}

@@ -32,7 +32,7 @@ def _case(name: str, seed: int = 0) -> tuple[Case, np.ndarray]:
         vectors = np.asarray(pooling.forward(np, flat, arrays))
     else:
         vectors = pooling.pool(maps.astype(np.float32), shape)
-        arrays = [np.array(shape)] if pooling.own else []
+        arrays = [np.array(shape)] if pooling.trainable else []
     if vectors.shape[1] == K and not pooling.width((H, W, C)):
         return _made(flat, np.zeros((N, 0)), targets, arrays, shape), vectors[range(N), targets]
     matrix = rng.normal(size=(vectors.shape[1], K))

@@ -109,7 +109,7 @@ def test_several_heads_keep_their_order_and_lose_duplicates():
 
 @pytest.mark.parametrize("nothing", ["", " , ", []])
 def test_no_head_at_all_is_refused(nothing):
-    with pytest.raises(UsageError, match="No head is named"):
+    with pytest.raises(UsageError, match="`heads` must name at least one head"):
         parse_heads(nothing)
 
 

@@ -15,8 +15,8 @@ from keras import layers
 from headfit.cli.main import main
 from headfit.errors import UnknownNameError, UsageError
 from headfit.heads.chain import parse_head, parse_heads
-from headfit.heads.custom import build_child as own_build
-from headfit.heads.custom.store import Opened
+from headfit.heads.custom.build_child import compile_head
+from headfit.heads.custom.store import CompiledHead, CompileRequest
 from photos import write_folder
 
 pytestmark = [
@@ -72,12 +72,13 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield folder
 
 
-def build(folder: Path, place: str | None = None, file: str | None = None, seed: int = 0) -> Opened:
-    """Open a head in this process."""
+def build(
+    folder: Path, place: str | None = None, file: str | None = None, seed: int = 0
+) -> CompiledHead:
+    """Compile a head in this process."""
     folder.mkdir(exist_ok=True)
-    given = {"name": place or file, "place": place, "file": file, "map_shape": list(SHAPE)}
-    own_build.open_own(**given, seed=seed, folder=str(folder))
-    return Opened.kept(folder)
+    compile_head(CompileRequest(str(place or file), place, file, SHAPE, seed, str(folder)))
+    return CompiledHead.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -108,20 +109,20 @@ def test_python_gives_callables_each_under_a_name_of_its_own() -> None:
     assert [head.name for head in heads] == ["gap", "lambda", "flat"]
     with pytest.raises(UsageError, match="Two different heads are called 'lambda'"):
         parse_heads([lambda x: x, lambda x: x])
-    with pytest.raises(UsageError, match="holds 3"):
+    with pytest.raises(UsageError, match="Received: 3"):
         parse_heads(["gap", 3])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("same_map", ["(None, 3, 4, 5)", "3×4×5", "expected (None, d)"]),
-        ("number", ["gives a builtins.int", "expected a Keras tensor"]),
+        ("same_map", ["(None, 3, 4, 5)", "3×4×5", "Expected (None, d)"]),
+        ("number", ["returns a builtins.int", "Expected a Keras tensor"]),
         ("broken", ["failed (some_heads.py, line 18)", "NameError", "'missing'"]),
-        ("elsewhere", ["does not come from the feature map"]),
-        ("probabilities", ["ends in a softmax layer", "Leave it out"]),
+        ("elsewhere", ["does not depend on the feature map alone"]),
+        ("probabilities", ["ends in a softmax layer", "Remove it"]),
         ("hidden_code", ["safe mode", "Lambda"]),
-        ("seven", ["'seven'", "is a int and cannot be called"]),
+        ("seven", ["'seven'", "must be a function. Received: int"]),
     ],
 )
 def test_a_function_that_cannot_be_a_head_is_one_clear_line(
@@ -130,16 +131,16 @@ def test_a_function_that_cannot_be_a_head_is_one_clear_line(
     with pytest.raises(UsageError) as caught:
         build(tmp_path, place=f"some_heads:{name}")
     message = str(caught.value)
-    assert message.startswith(f"--heads some_heads:{name}") and "\n" not in message
+    assert message.startswith(f"Head 'some_heads:{name}'") and "\n" not in message
     assert all(word in message for word in words), message
 
 
 def test_a_module_that_fails_and_a_model_for_other_maps_are_named(
     here: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"sick_heads:head failed .*nothing_of_the_kind"):
+    with pytest.raises(UsageError, match=r"sick_heads:head' failed .*nothing_of_the_kind"):
         build(tmp_path, place="sick_heads:head")
-    with pytest.raises(UsageError, match=r"six.keras is for inputs of shape \(3, 4, 6\)"):
+    with pytest.raises(UsageError, match=r"six.keras' takes inputs of shape \(3, 4, 6\)"):
         build(tmp_path, file="six.keras")
 
 
@@ -150,9 +151,9 @@ def test_the_command_line_says_it_before_any_image_is_looked_at(
     photos = write_folder(tmp_path / "photos", 4)
     small = ["--size", "48", "--weights", "random", "--quick", "--folds", "3"]
     assert main(["compare", str(photos), "--heads", "some_heads:same_map", *small]) == 2
-    said = capsys.readouterr().err
-    assert "--heads some_heads:same_map gives a tensor of shape (None, 2, 2, 1280)" in said
-    assert "images went through" not in said
+    err = capsys.readouterr().err
+    assert "Head 'some_heads:same_map' returns a tensor of shape (None, 2, 2, 1280)" in err
+    assert "images went through" not in err
 
 
 def test_what_is_known_of_a_head(here: Path, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_what_is_known_of_a_head(here: Path, tmp_path: Path) -> None:
 def test_an_edited_function_is_another_head_and_a_comment_is_no_edit(
     here: Path, tmp_path: Path
 ) -> None:
-    def built(body: str) -> Opened:
+    def built(body: str) -> CompiledHead:
         (here / "edited.py").write_text(f"from some_heads import layers, wide\n{body}")
         importlib.invalidate_caches()
         sys.modules.pop("edited", None)

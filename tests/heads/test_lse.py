@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from headfit.errors import UsageError
 from headfit.heads.chain import parse_head
-from headfit.heads.keras_layers.registered import LogSumExp
+from headfit.heads.keras_layers.registry import append_pooling
 from headfit.heads.layers.lse import LEAST_R, LSE
 from headfit.heads.pooling import find_pooling
 from headfit.heads.presets import DEFAULT_HEADS
+from headfit.layers import LogSumExp
 
 # Keras' own variables do not know numpy 2's copy argument yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -77,7 +78,7 @@ def test_the_layer_is_the_pooling(first, shape, seed, r):
     expected = LSE.pool(maps, r)
     layer = LogSumExp(r, "channels_first" if first else "channels_last")
     out = layer(maps.transpose(0, 3, 1, 2) if first else maps)
-    assert layer.count_params() == LSE.own_parameters(shape[1:]) == 1
+    assert layer.count_params() == LSE.parameters(shape[1:]) == 1
     np.testing.assert_allclose(keras.ops.convert_to_numpy(out), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -103,7 +104,7 @@ def test_a_trained_sharpness_is_saved_and_gives_the_same(order, tmp_path):
 def test_it_learns_its_sharpness():
     maps = signed_maps((16, 5, 5, 4), 0)
     x = keras.Input(maps.shape[1:])
-    model = keras.Model(x, LSE.layer(x, 1.0))
+    model = keras.Model(x, append_pooling(LSE, x, 1.0))
     model.compile(keras.optimizers.Adam(0.05), "mse")
     model.fit(maps, LSE.pool(maps, 2), epochs=200, batch_size=16, verbose=0)
     assert abs(float(model.get_weights()[0]) - 2) < 0.05
@@ -126,7 +127,9 @@ def test_it_is_registered_under_the_package_name_and_no_default():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(UsageError, match="LogSumExp needs r0 > 0, got 0"):
+    with pytest.raises(UsageError, match=r"`r0` must be a positive number\. Received: r0=0"):
         LogSumExp(0)
-    with pytest.raises(UsageError, match="shape parameter of 'lse' is -1; it must be > 0"):
+    with pytest.raises(
+        UsageError, match="`shape` must be a positive number, the shape parameter of head 'lse'"
+    ):
         LSE.pool(signed_maps((1, 4, 4, 1), 0), -1)

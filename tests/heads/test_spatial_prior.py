@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headfit.errors import UsageError
-from headfit.heads.keras_layers.registered import SpatialShrinkage
+from headfit.heads.keras_layers.registry import append_pooling
 from headfit.heads.pooling import find_pooling
+from headfit.layers import SpatialShrinkage
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 PRIOR, FLATTEN, GAP = map(find_pooling, ("spatial_prior", "flatten", "gap"))
@@ -49,7 +50,7 @@ def test_half_precision_averages_in_float32(dtype):
 
 def test_a_saved_model_keeps_tau(tmp_path):
     x = keras.Input((4, 5, 3))
-    model = keras.Model(x, PRIOR.layer(x, 0.25))
+    model = keras.Model(x, append_pooling(PRIOR, x, 0.25))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     assert again.get_layer("head_pool").tau == 0.25
@@ -57,7 +58,9 @@ def test_a_saved_model_keeps_tau(tmp_path):
 
 
 def test_a_tau_out_of_range_is_refused():
-    with pytest.raises(UsageError, match=r"τ of 'spatial_prior' is 1\.5"):
+    with pytest.raises(
+        UsageError, match=r"`shape` must be at most 1, .* 'spatial_prior'\. Received: shape=1\.5"
+    ):
         PRIOR.pool(maps_of((1, 2, 2, 1)), 1.5)
-    with pytest.raises(UsageError, match="0 <= tau <= 1"):
+    with pytest.raises(UsageError, match="`tau` must be a number from 0 to 1"):
         SpatialShrinkage(-0.1)

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
+from headfit import layers
 from headfit.errors import UsageError
 from headfit.heads.chain import parse_head
 from headfit.heads.init.low_rank_start import FLATTEN_PENALTIES, truncated_flatten
 from headfit.heads.init.ridge_start import SCALES
-from headfit.heads.keras_layers import registered
+from headfit.heads.keras_layers.registry import append_pooling
 from headfit.heads.layers.attention import ATTENTION
 from headfit.heads.layers.covariance import COVARIANCE, newton_schulz
 from headfit.heads.layers.low_rank import LOW_RANK
@@ -24,7 +25,7 @@ from headfit.heads.layers.netvlad import NETVLAD
 from headfit.heads.layers.simpool import SIMPOOL
 from headfit.heads.pooling import find_pooling, pooling_names
 from headfit.heads.presets import DEFAULT_HEADS
-from headfit.heads.trained import TrainedPooling
+from headfit.heads.trained import Sample, TrainedPooling
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 ALL = [p for p in map(find_pooling, pooling_names()) if isinstance(p, TrainedPooling)]
@@ -43,6 +44,11 @@ def maps_of(shape, seed=0):
 
 def flat(maps):
     return maps.reshape(len(maps), -1, maps.shape[-1])
+
+
+def sample_of(maps):
+    """Images without labels, for poolings that do not look at these."""
+    return Sample(maps.astype(np.float32), np.zeros(len(maps), int))
 
 
 def weights_of(pooling, shape, seed=0):
@@ -73,11 +79,11 @@ def test_numpy_jax_and_keras_agree(pooling):
     for order in ("channels_last", "channels_first"):
         given = maps if order == "channels_last" else maps.transpose(0, 3, 1, 2)
         x = keras.Input(given.shape[1:])
-        model = keras.Model(x, pooling.layer(x, data_format=order, classes=CLASSES))
+        model = keras.Model(x, append_pooling(pooling, x, data_format=order, classes=CLASSES))
         layer = model.get_layer("head_pool")
         wanted = pooling.weights(SHAPE, CLASSES)
         assert [v.name for v in layer.weights] == [weight.name for weight in wanted]
-        assert model.count_params() == pooling.own_parameters(SHAPE, CLASSES)
+        assert model.count_params() == pooling.parameters(SHAPE, CLASSES)
         model.set_weights(weights)
         assert model.output_shape == (None, found.shape[1])
         np.testing.assert_allclose(model.predict_on_batch(given), found, **close)
@@ -86,7 +92,7 @@ def test_numpy_jax_and_keras_agree(pooling):
 @each_pooling
 def test_a_keras_layer_starts_where_the_pooling_does(pooling):
     x = keras.Input(SHAPE)
-    model = keras.Model(x, pooling.layer(x, classes=CLASSES))
+    model = keras.Model(x, append_pooling(pooling, x, classes=CLASSES))
     for found, wanted in zip(model.get_weights(), pooling.initial(SHAPE, CLASSES, 0), strict=True):
         assert wanted.dtype == np.float32
         np.testing.assert_array_equal(found, wanted)
@@ -94,8 +100,8 @@ def test_a_keras_layer_starts_where_the_pooling_does(pooling):
 
 @each_pooling
 def test_first_weights_depend_on_the_seed_and_on_nothing_else(pooling):
-    maps, labels = flat(maps_of((12, *SHAPE))), np.arange(12) % CLASSES
-    first, second, other = (pooling.initial(SHAPE, CLASSES, s, maps, labels) for s in (5, 5, 6))
+    sample = Sample(flat(maps_of((12, *SHAPE))), np.arange(12) % CLASSES)
+    first, second, other = (pooling.initial(SHAPE, CLASSES, s, sample) for s in (5, 5, 6))
     for a, b, weight in zip(first, second, pooling.weights(SHAPE, CLASSES), strict=True):
         assert a.shape == weight.shape and np.array_equal(a, b)
     drawn = pooling not in (ATTENTION, MULTI_QUERY)
@@ -219,7 +225,7 @@ def test_covariance_starts_from_the_directions_of_the_images():
     rng = np.random.default_rng(0)
     directions = np.linalg.qr(rng.normal(size=(40, 20)))[0] * np.linspace(9, 1, 20)
     maps = rng.normal(size=(50, 16, 20)) @ directions.T + 30 * rng.normal(size=(50, 1, 40))
-    (found,) = COVARIANCE.initial((4, 4, 40), None, 0, maps.astype(np.float32))
+    (found,) = COVARIANCE.initial((4, 4, 40), None, 0, sample_of(maps))
     np.testing.assert_allclose(found.T @ found, np.eye(15), atol=1e-5)
     within = (maps - maps.mean(axis=1, keepdims=True)).reshape(-1, 40)
     most = np.linalg.svd(within, compute_uv=False)[:15] ** 2
@@ -235,13 +241,13 @@ def test_covariance_keeps_no_more_directions_than_there_are(shape, size):
 
 
 def test_covariance_refuses_too_few_positions():
-    message = "'covariance' needs a feature map of at least 9 positions, this one has 2×4"
+    message = "'covariance' needs a feature map of at least 9 positions. Received: 2×4"
     with pytest.raises(UsageError, match=message):
         parse_head("covariance").parameters((2, 4, 8), 3)
     with pytest.raises(UsageError, match=message):
         parse_head("covariance").build(keras.Input((2, 4, 8)), 3)
     with pytest.raises(UsageError, match="CovariancePooling needs a feature map of a fixed size"):
-        registered.CovariancePooling()(keras.Input((None, None, 8)))
+        layers.CovariancePooling()(keras.Input((None, None, 8)))
 
 
 @quick
@@ -263,7 +269,7 @@ def test_netvlad_starts_from_the_centres_of_the_images():
     kinds = np.eye(10)[:8] + 0.2
     maps = kinds[rng.integers(8, size=(30, 24))] * rng.uniform(1, 5, (30, 24, 1))
     maps += rng.normal(0, 0.01, maps.shape)
-    assign, bias, centres = NETVLAD.initial((4, 6, 10), None, 0, maps.astype(np.float32))
+    assign, bias, centres = NETVLAD.initial((4, 6, 10), None, 0, sample_of(maps))
     wanted = kinds / np.linalg.norm(kinds, axis=1, keepdims=True)
     order = np.argmax(centres, axis=1)
     assert sorted(order) == list(range(8))
@@ -275,7 +281,7 @@ def test_netvlad_starts_from_the_centres_of_the_images():
 
 def test_netvlad_starts_from_less_than_its_centres():
     same = np.ones((1, 2, 5), np.float32)
-    start = NETVLAD.initial((1, 2, 5), None, 0, same)
+    start = NETVLAD.initial((1, 2, 5), None, 0, sample_of(same))
     assert all(np.isfinite(array).all() for array in start)
     assert np.isfinite(NETVLAD.forward(np, same, start)).all()
 
@@ -284,14 +290,14 @@ def test_low_rank_starts_as_a_classifier_of_averages():
     rng, labels = np.random.default_rng(0), np.arange(240) % CLASSES
     means = 0.7 * rng.normal(size=(CLASSES, 16))[labels]
     maps = (means[:, None] + rng.normal(size=(240, 24, 16))).astype(np.float32)
-    start = LOW_RANK.initial(SHAPE, CLASSES, 0, maps[:120], labels[:120])
+    start = LOW_RANK.initial(SHAPE, CLASSES, 0, Sample(maps[:120], labels[:120]))
     assert np.all(start[0][:, 0] == 1) and not start[1][:, 1].any()
     logits = LOW_RANK.forward(np, maps[120:], start)
     given = np.log(softmax(logits))[np.arange(120), labels[120:]]
     assert np.mean(logits.argmax(axis=1) == labels[120:]) > 0.95
     assert -given.mean() < 0.2
     for few in (1, 2, 5):
-        start = LOW_RANK.initial(SHAPE, CLASSES, 0, maps[:few], labels[:few])
+        start = LOW_RANK.initial(SHAPE, CLASSES, 0, Sample(maps[:few], labels[:few]))
         assert all(np.isfinite(array).all() for array in start)
 
 
@@ -300,7 +306,7 @@ def test_low_rank_starts_near_flatten_where_the_place_tells_the_class():
     maps = rng.uniform(0, 0.5, (240, 24, 16)).astype(np.float32)
     maps[np.arange(240), 6 * labels, 3] += 1  # one thing, in as many places as there are classes
     maps -= maps[:120].mean(axis=(0, 1))
-    places, channels = LOW_RANK.initial(SHAPE, CLASSES, 0, maps[:120], labels[:120])
+    places, channels = LOW_RANK.initial(SHAPE, CLASSES, 0, Sample(maps[:120], labels[:120]))
     logits = LOW_RANK.forward(np, maps[120:], [places, channels])
     assert np.mean(logits.argmax(axis=1) == labels[120:]) > 0.95
     for k in range(CLASSES):
@@ -347,30 +353,33 @@ def test_a_start_of_full_rank_is_ridge_regression_on_whole_maps(shape, seed):
 
 
 def test_a_readout_asks_for_the_classes():
-    for ask in (LOW_RANK.weights, LOW_RANK.own_parameters):
-        with pytest.raises(UsageError, match="'low_rank' needs the number of classes"):
+    for ask in (LOW_RANK.weights, LOW_RANK.parameters):
+        with pytest.raises(UsageError, match="the number of classes, which head 'low_rank' needs"):
             ask(SHAPE)
-    with pytest.raises(UsageError, match="'low_rank' needs the number of classes"):
-        LOW_RANK.layer(keras.Input(SHAPE))
+    with pytest.raises(UsageError, match="the number of classes, which head 'low_rank' needs"):
+        append_pooling(LOW_RANK, keras.Input(SHAPE))
     assert LOW_RANK.width(SHAPE) == 0
 
 
 @each_pooling
 def test_without_weights_there_is_nothing_to_pool(pooling):
-    message = f"'{pooling.name}' has weights of its own"
+    message = f"'{pooling.name}' has trainable weights"
     with pytest.raises(UsageError, match=message):
         pooling.pool(maps_of((2, *SHAPE)))
-    with pytest.raises(UsageError, match=rf"'{pooling.name}' has no shape parameter, 2 was given"):
-        pooling.layer(keras.Input(SHAPE), 2, classes=CLASSES)
+    with pytest.raises(UsageError, match=f"'{pooling.name}' has no shape parameter"):
+        append_pooling(pooling, keras.Input(SHAPE), 2, classes=CLASSES)
 
 
 @each_pooling
 def test_half_precision_sums_in_float32(pooling):
     maps = 10 * maps_of((2, *SHAPE)).astype(np.float16)
     x = keras.Input(SHAPE, dtype="float16")
-    layer = pooling._keras_layer("head_pool", "channels_last", CLASSES)
-    layer.dtype_policy = keras.dtype_policies.get("mixed_float16")
-    model = keras.Model(x, layer(x))
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = keras.Model(x, append_pooling(pooling, x, classes=CLASSES))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    layer = model.get_layer("head_pool")
     model.set_weights(weights_of(pooling, SHAPE))
     found = model.predict_on_batch(maps)
     assert found.dtype == np.float16
@@ -380,22 +389,15 @@ def test_half_precision_sums_in_float32(pooling):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_layers_are_registered_under_the_package_name():
-    for pooling in ALL:
-        layer = type(pooling._keras_layer("head_pool", "channels_last", CLASSES))
-        assert getattr(registered, layer.__name__) is layer
-        assert keras.saving.get_registered_object(f"headfit>{layer.__name__}") is layer
-
-
 @pytest.mark.parametrize(
     ("layer", "arguments", "message"),
     [
-        (registered.MultiQueryPooling, {"queries": 0}, "queries >= 1, got 0"),
-        (registered.CovariancePooling, {"most": 0}, "most >= 1, got 0"),
-        (registered.NetVLAD, {"clusters": 1}, "clusters >= 2, got 1"),
-        (registered.LowRankReadout, {"classes": 3, "rank": 0}, "rank >= 1, got 3 and 0"),
+        (layers.MultiQueryPooling, {"queries": 0}, "`queries` .* at least 1"),
+        (layers.CovariancePooling, {"most": 0}, "`most` .* at least 1"),
+        (layers.NetVLAD, {"clusters": 1}, "`clusters` .* at least 2"),
+        (layers.LowRankReadout, {"classes": 3, "rank": 0}, "`rank` .* at least 1"),
     ],
 )
 def test_wrong_arguments_are_refused(layer, arguments, message):
-    with pytest.raises(UsageError, match=f"{layer.__name__} needs .*{message}"):
+    with pytest.raises(UsageError, match=message):
         layer(**arguments)

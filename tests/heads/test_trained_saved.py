@@ -9,18 +9,18 @@ import keras
 import numpy as np
 import pytest
 
-from headfit.heads.keras_layers import registered
+from headfit import layers
 from headfit.util import child as worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 # none as it is by default, since what is saved must not come back as a default
 LAYERS = {
-    "attention": registered.AttentionPooling(),
-    "multi_query": registered.MultiQueryPooling(queries=4),
-    "simpool": registered.SimPooling(seed=3),
-    "covariance": registered.CovariancePooling(most=6),
-    "netvlad": registered.NetVLAD(clusters=3),
-    "low_rank": registered.LowRankReadout(classes=5, rank=3),
+    "attention": layers.AttentionPooling(),
+    "multi_query": layers.MultiQueryPooling(queries=4),
+    "simpool": layers.SimPooling(seed=3),
+    "covariance": layers.CovariancePooling(most=6),
+    "netvlad": layers.NetVLAD(clusters=3),
+    "low_rank": layers.LowRankReadout(classes=5, rank=3),
 }
 
 

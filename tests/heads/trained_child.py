@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import openvino as ov
 
-import headfit.heads.keras_layers.registered  # noqa: F401  (tells Keras of headfit's layers)
+import headfit.layers  # noqa: F401  (registers headfit's layers with Keras)
 from headfit.backbones.graphs import graph_child as graph
 from headfit.images.contract import Contract
 

@@ -184,7 +184,8 @@ def test_augmentation_and_an_oblong_image(tmp_path: Path) -> None:
 def test_a_model_that_headfit_wrote(tmp_path: Path) -> None:
     spec, path = find("efficientnet_lite0"), tmp_path / "model.keras"
     kernel, bias = np.zeros((1280, K), np.float32), np.zeros(K, np.float32)
-    np.savez(tmp_path / "head.npz", **{"0": kernel, "1": bias})
+    arrays = {"head_softmax/kernel": kernel, "head_softmax/bias": bias}
+    np.savez(tmp_path / "head.npz", **arrays)
     contract = spec.contract(64).to_dict()
     weights = str(tmp_path / "head.npz")
     assembly.write_model(spec.name, "random", contract, "lse", None, 1.0, K, weights, str(path))

@@ -18,7 +18,6 @@ from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
-from headfit.heads.keras_layers import registered  # noqa: F401  (loading needs them)
 from headfit.model import assemble_child as assembly
 from headfit.study.protocol.splits import make_splits
 from stored_maps import store_maps
@@ -68,13 +67,12 @@ def test_weights_for_another_head_are_refused(
 ) -> None:
     weights = [np.zeros((6, K)), np.zeros(K), np.zeros(K)]
     fitted = FittedHead(parse_head("gap"), None, tuple(weights))
-    with pytest.raises(ValueError, match="takes 2 arrays, 3 were given"):
+    with pytest.raises(ValueError, match=r"has 2 arrays\. Received: 3"):
         _write(backbone[0], fitted, tmp_path)
 
 
 def _write(backbone: Path, fitted: FittedHead, folder: Path) -> Path:
-    arrays = {str(number): weight for number, weight in enumerate(fitted.weights)}
-    np.savez(folder / "head.npz", **arrays)
+    np.savez(folder / "head.npz", **fitted.head.name_weights(fitted.weights))
     spec = BackboneSpec("mine", IDENTITY, SIDE, 8, channels_first=False, place=str(backbone))
     path = folder / "model.keras"
     assembly.write_model(

@@ -14,8 +14,7 @@ from keras import layers
 
 from headfit.backbones.graphs.trace import Tensor
 from headfit.conversion.top import Top
-from headfit.heads.keras_layers.biased_softmax import BiasedSoftmax
-from headfit.heads.keras_layers.low_rank import LowRankReadout
+from headfit.layers import BiasedSoftmax, LowRankReadout
 
 Arrays = dict[str, np.ndarray]
 Change = Callable[[Tensor], Tensor]

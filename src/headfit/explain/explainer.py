@@ -16,7 +16,7 @@ from headfit.explain.affine import is_affine, joined
 from headfit.explain.contributions import Case, Floats, Rule, rule_of
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import Head, parse_head
-from headfit.heads.custom.pooling import is_own
+from headfit.heads.custom.pooling import is_custom
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
 
@@ -223,7 +223,7 @@ class Explainer:
     @cached_property
     def _chain(self) -> Head | None:
         """The head; None for a custom one, whose formula the file does not hold."""
-        return None if is_own(self.head) else parse_head(self.head)
+        return None if is_custom(self.head) else parse_head(self.head)
 
     @cached_property
     def _rule(self) -> tuple[str, Rule] | None:

@@ -1,8 +1,9 @@
-"""What may stand between the pooling and the final softmax layer."""
+"""The layers that may follow the pooling, before the softmax layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu", "selu", "linear")
 
@@ -12,9 +13,12 @@ class Dense:
     """A fully connected layer with a bias.
 
     Attributes:
-        units: its width.
-        activation: the Keras name of its activation, one of ``ACTIVATIONS``.
+        units: number of outputs.
+        activation: the Keras name of the activation, one of ``ACTIVATIONS``.
     """
+
+    kind: ClassVar[str] = "dense"
+    variables: ClassVar[tuple[str, ...]] = ("kernel", "bias")
 
     units: int
     activation: str = "relu"
@@ -22,24 +26,31 @@ class Dense:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Inverted dropout while training, nothing afterwards.
+    """Inverted dropout in training, the identity afterwards.
 
     Attributes:
-        rate: the share of features that is set to zero, 0 <= rate < 1.
+        rate: fraction of features set to zero, 0 <= rate < 1.
     """
+
+    kind: ClassVar[str] = "dropout"
+    variables: ClassVar[tuple[str, ...]] = ()
 
     rate: float
 
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """γ (x − mean) / √(variance + ε) + β, feature by feature; γ and β are trained.
+    """γ (x − mean) / √(variance + ε) + β for each feature; γ and β are trained.
 
-    Mean and variance are those of the batch while training, of the training images afterwards.
+    Mean and variance are those of the batch in training, of the training images afterwards.
     """
+
+    kind: ClassVar[str] = "bn"
+    variables: ClassVar[tuple[str, ...]] = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 BATCH_NORM_EPSILON = 1e-3
 """ε of Keras' BatchNormalization; fastai, on PyTorch, has 1e-5."""
 
 Step = Dense | Dropout | BatchNorm
+"""``kind`` is its name in a layer name, ``variables`` names its arrays as Keras does."""

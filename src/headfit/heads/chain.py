@@ -1,10 +1,10 @@
-"""A head written as a chain, ``gap-1024-dropout0.5-512:gelu``, and the head that it stands for.
+"""A head and its text form, a chain such as ``gap-1024-dropout0.5-512:gelu``.
 
-    head   = chain | own
+    head   = chain | custom
     chain  = preset | pooling ("-" step)*
     step   = units [":" activation]  |  "dropout" rate  |  "bn"
 
-The softmax layer over the classes is implied; a layer is ReLU unless said.
+The softmax layer over the classes is implied; the default activation is ReLU.
 """
 
 from __future__ import annotations
@@ -27,27 +27,37 @@ from headfit.heads.body import (
     Dropout,
     Step,
 )
-from headfit.heads.custom.pooling import find_own, is_own, is_saved
-from headfit.heads.pooling import MapShape, Pooling, Tensor, find_pooling, pooling_names
+from headfit.heads.custom.pooling import find_custom, is_custom, is_file
+from headfit.heads.pooling import MapShape, Pooling, find_pooling, pooling_names
 from headfit.heads.presets import PRESETS
 from headfit.heads.trained import TrainedPooling
 
 MAX_UNITS = 65536
-_KINDS = {Dense: "dense", BatchNorm: "bn", Dropout: "dropout"}
+POOL, SOFTMAX = "head_pool", "head_softmax"
+Tensor = Any
+"""A Keras tensor; Keras carries no types."""
 _DENSE = re.compile(r"([0-9]{1,9})(?::([a-z_]+))?")
 _DROPOUT = re.compile(r"dropout([0-9]+\.?[0-9]*|\.[0-9]+)")
 
 
 @dataclass(frozen=True)
 class Head:
-    """A pooling, what follows it, and a softmax layer over the classes.
+    """A pooling, the layers that follow it, and a softmax layer over the classes.
 
     Attributes:
         pooling: what turns the map into a vector.
         body: the layers between the vector and the softmax layer.
 
     Raises:
-        UsageError: if layers follow a pooling whose output already is one logit for each class.
+        UsageError: if layers follow a readout, a pooling whose output is one logit for each class.
+
+    Example:
+
+    >>> head = parse_head("gap-1024:gelu-dropout0.5")
+    >>> head.linear, head.position_aware
+    (False, False)
+    >>> head.parameters((7, 7, 512), classes=10)
+    535562
     """
 
     pooling: Pooling
@@ -56,13 +66,13 @@ class Head:
     def __post_init__(self) -> None:
         if self.readout and self.body:
             raise UsageError(
-                f"Head '{self.name}': '{self.pooling.name}' gives one number for each class, and "
-                f"no layer can follow it. Use '{self.pooling.name}' alone."
+                f"Head '{self.name}': no layer can follow '{self.pooling.name}', whose output is "
+                f"one number for each class. Use '{self.pooling.name}' alone."
             )
 
     @property
     def name(self) -> str:
-        """The canonical spelling, which ``parse_head`` reads back."""
+        """The canonical chain, which ``parse_head`` reads back."""
         return "-".join([self.pooling.name, *map(_spell, self.body)])
 
     def __str__(self) -> str:
@@ -70,69 +80,108 @@ class Head:
 
     @property
     def linear(self) -> bool:
-        """Whether only the softmax layer is trained, so that its fit is convex, solved exactly."""
+        """Whether only the softmax layer is trained: a convex problem, which is solved exactly."""
         return not self.body and self.trained is None
 
     @property
     def trained(self) -> TrainedPooling | None:
-        """The pooling if it has weights of its own, which are trained with the rest."""
+        """The pooling if it has weights, which are trained with the rest; None otherwise."""
         return self.pooling if isinstance(self.pooling, TrainedPooling) else None
 
     @property
     def readout(self) -> bool:
-        """Whether the pooling gives the logits but for their bias."""
+        """Whether the pooling gives the logits without their bias."""
         return self.trained is not None and self.trained.readout
 
     @property
     def hidden(self) -> bool:
-        """Whether layers with matrices come before the softmax layer."""
+        """Whether there are matrices before the softmax layer."""
         if self.trained is not None and self.trained.hidden:
             return True
         return any(isinstance(step, Dense) for step in self.body)
 
     @property
     def identity(self) -> str | list[str]:
-        """What tells its fits from those of other heads, plain data: most often its name."""
+        """What distinguishes its fits from those of other heads, JSON data; mostly its name."""
         if self.trained is None or self.trained.identity == self.trained.name:
             return self.name
         return [self.name, *self.trained.identity]
 
     def on(self, map_shape: MapShape, seed: int) -> Head:
-        """Give the same for maps of one shape, which a head of the user's own is opened for.
+        """Give this head prepared for maps of one shape: a custom head is compiled for it.
 
         Args:
             map_shape: height, width and channels of the feature map.
-            seed: of the weights that its training starts from.
+            seed: of the initial weights.
 
         Raises:
-            UsageError: if a head of the user's own fails on such maps.
+            UsageError: if a custom head fails on such maps.
         """
         pooling = self.pooling if self.trained is None else self.trained.on(map_shape, seed)
         return self if pooling is self.pooling else replace(self, pooling=pooling)
 
     @property
     def position_aware(self) -> bool:
-        """Whether the head can tell where in the map a feature lies."""
+        """Whether the output depends on where in the map a feature is."""
         return self.pooling.position_aware
 
-    def parameters(self, map_shape: MapShape, classes: int, bias: bool = True) -> int:
-        """Count the trainable numbers, as Keras does.
+    @property
+    def layers(self) -> dict[str, Step]:
+        """The layers of the body by name: ``head_dense_1``, ``head_bn_1``, ``head_dropout_1``, …"""
+        numbers: Counter[str] = Counter()
+        named: dict[str, Step] = {}
+        for step in self.body:
+            numbers[step.kind] += 1
+            named[f"head_{step.kind}_{numbers[step.kind]}"] = step
+        return named
 
-        Of a batch normalisation these are γ and β; its mean and variance are not trained.
+    @property
+    def variables(self) -> dict[str, tuple[str, ...]]:
+        """Names of the arrays of each layer, both in the order of the weights.
+
+        The shape parameter of a pooling is not among them: it is set when the layer is made.
+
+        Example:
+
+        >>> parse_head("gap-64").variables
+        {'head_dense_1': ('kernel', 'bias'), 'head_softmax': ('kernel', 'bias')}
+        """
+        pooling = {POOL: self.trained.variables} if self.trained else {}
+        body = {name: step.variables for name, step in self.layers.items() if step.variables}
+        return pooling | body | {SOFTMAX: ("bias",) if self.readout else Dense.variables}
+
+    def name_weights(self, weights: Iterable[Any]) -> dict[str, Any]:
+        """Give the arrays of a fit by their names, ``layer/variable`` as in a saved model.
+
+        Args:
+            weights: the arrays of each layer in turn.
+
+        Raises:
+            ValueError: if their number is wrong.
+        """
+        names = [f"{layer}/{each}" for layer, own in self.variables.items() for each in own]
+        arrays = list(weights)
+        if len(arrays) != len(names):
+            raise ValueError(
+                f"Head '{self.name}' has {len(names)} arrays. Received: {len(arrays)}."
+            )
+        return dict(zip(names, arrays, strict=True))
+
+    def parameters(self, map_shape: MapShape, classes: int, bias: bool = True) -> int:
+        """Count the trainable parameters, as Keras does.
+
+        For batch normalisation these are γ and β; mean and variance are not trained.
 
         Args:
             map_shape: height, width and channels of the feature map.
             classes: at least 2.
-            bias: False leaves out the bias of the softmax layer only.
+            bias: False leaves out the bias of the softmax layer.
 
         Raises:
             UsageError: if the map or the number of classes does not suit the head.
         """
         _check_classes(classes)
-        if self.trained is None:
-            total = self.pooling.own_parameters(map_shape)
-        else:
-            total = self.trained.own_parameters(map_shape, classes)
+        total = self.pooling.parameters(map_shape, classes)
         width = self.pooling.width(map_shape)
         for step in self.body:
             if isinstance(step, Dense):
@@ -151,36 +200,39 @@ class Head:
     ) -> Tensor:
         """Append the head to a Keras graph.
 
-        Layers are called ``head_pool``, ``head_dense_1``, ``head_bn_1``, ``head_dropout_1``, …,
-        ``head_softmax``.
+        The layers are called ``head_pool``, ``head_dense_1``, …, ``head_softmax``.
 
         Args:
             x: Keras tensor, the feature map.
             classes: K, at least 2.
-            shape: what the pooling's shape parameter starts from; its default if None.
+            shape: initial value of the pooling's shape parameter; its default if None.
             data_format: order of the axes of ``x``; Keras' setting if None.
-            scale: what the maps are multiplied by, in a layer ``head_scale`` unless it is 1.
+            scale: factor of the maps, in a layer ``head_scale`` unless it is 1.
 
         Returns:
             Keras tensor (batch, K), the probabilities, float32 under mixed precision too.
 
         Raises:
             UsageError: if the map, the classes or the shape parameter does not suit the head.
+
+        Example:
+
+        >>> import keras
+        >>> maps = keras.Input((7, 7, 512))
+        >>> model = keras.Model(maps, parse_head("gap-64").build(maps, classes=10))
         """
         from keras import layers  # noqa: PLC0415  (heavy)
+
+        from headfit.heads.keras_layers import BiasedSoftmax  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.registry import append_pooling  # noqa: PLC0415
 
         _check_classes(classes)
         if scale != 1.0:
             x = layers.Rescaling(scale, name="head_scale")(x)
-        if self.trained is None:
-            x = self.pooling.layer(x, shape, "head_pool", data_format)
-        else:
-            x = self.trained.layer(x, shape, "head_pool", data_format, classes)
-        numbers: Counter[str] = Counter()
-        for step in self.body:
-            kind = _KINDS[type(step)]
-            numbers[kind] += 1
-            name = f"head_{kind}_{numbers[kind]}"
+        x = append_pooling(
+            self.pooling, x, shape, name=POOL, data_format=data_format, classes=classes
+        )
+        for name, step in self.layers.items():
             if isinstance(step, Dense):
                 layer = layers.Dense(step.units, step.activation, name=name)
             elif isinstance(step, BatchNorm):
@@ -188,29 +240,32 @@ class Head:
             else:
                 layer = layers.Dropout(step.rate, name=name)
             x = layer(x)
-        # Half precision would round the probabilities of many classes to nothing.
+        # half precision would round the probabilities of many classes to 0
         if self.readout:
-            from headfit.heads.keras_layers.biased_softmax import BiasedSoftmax  # noqa: PLC0415
-
-            return BiasedSoftmax(dtype="float32", name="head_softmax")(x)
-        return layers.Dense(classes, "softmax", dtype="float32", name="head_softmax")(x)
+            return BiasedSoftmax(dtype="float32", name=SOFTMAX)(x)
+        return layers.Dense(classes, "softmax", dtype="float32", name=SOFTMAX)(x)
 
 
 def parse_head(text: str | Callable[..., Any]) -> Head:
-    """Read a chain, the name of a preset, or a head of the user's own.
+    """Parse a chain, the name of a preset, or a custom head.
 
     Args:
-        text: for instance ``"gap-1024:gelu-dropout0.5"``; case and outer blanks do not matter. Or
-            see :mod:`headfit.heads.custom.pooling`.
+        text: for example ``"gap-1024:gelu-dropout0.5"``, ignoring case and surrounding spaces; for
+            custom heads see :mod:`headfit.heads.custom.pooling`.
 
     Raises:
-        UnknownNameError: if it starts with no pooling that exists.
-        UsageError: if a step cannot be read, or a head of the user's own is not there.
+        UnknownNameError: if it starts with an unknown pooling.
+        UsageError: if a step is invalid, or a custom head does not exist.
+
+    Example:
+
+    >>> parse_head("GAP-512:relu").name
+    'gap-512'
     """
     if not isinstance(text, str):
-        return Head(find_own(text))
-    if is_own(text.strip()):
-        return Head(find_own(text.strip()))
+        return Head(find_custom(text))
+    if is_custom(text.strip()):
+        return Head(find_custom(text.strip()))
     chain = text.strip().lower()
     first, *steps = PRESETS.get(chain, chain).split("-")
     if first not in pooling_names():
@@ -221,49 +276,56 @@ def parse_head(text: str | Callable[..., Any]) -> Head:
 def parse_heads(
     text: str | Callable[..., Any] | Iterable[str | Callable[..., Any]],
 ) -> list[Head]:
-    """Read several heads: chains, separated by commas or in several strings; callables.
+    """Parse several heads: chains, separated by commas or in several strings, and callables.
 
-    A head that is there twice, in whatever spelling, is kept where it comes first.
+    Repeated heads, in whatever spelling, are listed once.
 
     Raises:
-        UsageError: if there is none, one cannot be read, or two are called the same.
+        UsageError: if there is none, one is invalid, or two different ones have the same name.
+
+    Example:
+
+    >>> [head.name for head in parse_heads("gap, flatten-256:relu, GAP")]
+    ['gap', 'flatten-256']
     """
-    given = [text] if isinstance(text, str) or callable(text) else text
-    parts = [part for item in given for part in _split(item)]
+    items = [text] if isinstance(text, str) or callable(text) else text
+    parts = [part for item in items for part in _split(item)]
     if not parts:
-        raise UsageError("No head is named. Expected at least one, for example 'gap,flatten'.")
+        raise UsageError("`heads` must name at least one head, for example 'gap,flatten'.")
     heads = list(dict.fromkeys(map(parse_head, parts)))
     names = [head.name for head in heads]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"Two different heads are called '{twice[0]}'. Rename one's function.")
+        raise UsageError(
+            f"Two different heads are called '{twice[0]}'. Rename the function of one of them."
+        )
     return heads
 
 
 def _split(item: str | Callable[..., Any]) -> list[str | Callable[..., Any]]:
-    if not isinstance(item, str) or is_saved(item):  # a path may hold a comma
+    if not isinstance(item, str) or is_file(item):  # a path may contain a comma
         return [item]
     return [part for part in item.split(",") if part.strip()]
 
 
 def _parse_step(step: str, chain: str) -> Step:
-    if step == _KINDS[BatchNorm]:
+    if step == BatchNorm.kind:
         return BatchNorm()
-    if (found := _DROPOUT.fullmatch(step)) and (rate := float(found[1])) < 1:
+    if (match := _DROPOUT.fullmatch(step)) and (rate := float(match[1])) < 1:
         return Dropout(rate)
-    if found := _DENSE.fullmatch(step):
-        units, activation = int(found[1]), found[2] or "relu"
+    if match := _DENSE.fullmatch(step):
+        units, activation = int(match[1]), match[2] or "relu"
         if 1 <= units <= MAX_UNITS and activation in ACTIVATIONS:
             return Dense(units, activation)
     raise UsageError(
-        f"Head '{chain}': step '{step}' is neither a layer, <units>[:activation] with 1 to "
-        f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}, nor dropout<rate> with "
-        f"0 <= rate < 1, nor bn. For example 'gap-dropout0.5-512:gelu'."
+        f"Head '{chain}': step '{step}' is invalid. A step is <units>[:activation] with 1 to "
+        f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}; or dropout<rate> with "
+        f"0 <= rate < 1; or bn. For example 'gap-dropout0.5-512:gelu'."
     )
 
 
 def _spell(step: Step) -> str:
     if isinstance(step, BatchNorm):
-        return _KINDS[BatchNorm]
+        return BatchNorm.kind
     if isinstance(step, Dropout):
         return "dropout" + np.format_float_positional(step.rate, trim="-")
     return str(step.units) if step.activation == "relu" else f"{step.units}:{step.activation}"
@@ -271,4 +333,4 @@ def _spell(step: Step) -> str:
 
 def _check_classes(classes: int) -> None:
     if classes < 2:
-        raise UsageError(f"A head needs at least 2 classes, got {classes}.")
+        raise UsageError.invalid("classes", classes, "an integer of at least 2")

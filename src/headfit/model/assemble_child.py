@@ -15,7 +15,7 @@ from keras import layers
 from headfit.backbones.catalog import find
 from headfit.backbones.cut import build_cut
 from headfit.heads.chain import Head, parse_head
-from headfit.heads.custom.pooling import kept_own
+from headfit.heads.custom.pooling import read_custom
 from headfit.images.contract import Contract
 
 
@@ -30,7 +30,7 @@ def write_model(
     head_weights: str,
     path: str,
     cut: str = "",
-    own: str = "",
+    custom: str = "",
 ) -> dict[str, Any]:
     """Write a classifier as a ``.keras`` file.
 
@@ -42,10 +42,10 @@ def write_model(
         shape: value of the pooling's shape parameter.
         scale: what the head multiplies its maps by.
         classes: K.
-        head_weights: an ``.npz`` with ``0``, ``1``, …: the arrays of the head's layers in turn.
+        head_weights: an ``.npz`` of the head's arrays, by ``layer/variable``.
         path: where to write; ends in ``.keras``.
         cut: the layer that the backbone ends at; empty for its own end.
-        own: the folder of a head of the user's own; empty for a chain.
+        custom: the folder of a custom head; empty for a chain.
 
     Returns:
         ``parameters`` of the whole model.
@@ -55,11 +55,11 @@ def write_model(
     frozen = build_cut(find(backbone), record.height, weights, [cut])
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
     maps = frozen(_preprocess(images, record), training=False)
-    chain = Head(kept_own(head, Path(own))) if own else parse_head(head)
+    chain = Head(read_custom(head, Path(custom))) if custom else parse_head(head)
     outputs = chain.build(maps, classes, shape, "channels_last", scale)
     model = keras.Model(images, outputs, name="headfit_classifier")
     with np.load(head_weights, allow_pickle=False) as arrays:
-        _assign(model, chain, [arrays[str(number)] for number in range(len(arrays.files))])
+        _assign(model, chain, dict(arrays))
     model.save(path)
     return {"parameters": int(model.count_params())}
 
@@ -79,15 +79,9 @@ def _preprocess(images: Any, contract: Contract) -> Any:
     return result
 
 
-def _assign(model: keras.Model, head: Head, weights: list[np.ndarray]) -> None:
-    """Give each layer of the head its arrays, in their order."""
-    # a pooling with nothing but a shape parameter has been built with it
-    given = {"head_pool"} if head.trained is None else set()
-    at = 0
-    for layer in model.layers:
-        if layer.name.startswith("head_") and layer.name not in given:
-            count = len(layer.weights)
-            layer.set_weights(weights[at : at + count])
-            at += count
-    if at != len(weights):
-        raise ValueError(f"Head '{head.name}' takes {at} arrays, {len(weights)} were given.")
+def _assign(model: keras.Model, head: Head, arrays: dict[str, np.ndarray]) -> None:
+    """Give each layer of the head its arrays; a shape parameter was set when it was built."""
+    for layer, names in head.variables.items():
+        model.get_layer(layer).set_weights([arrays.pop(f"{layer}/{name}") for name in names])
+    if arrays:
+        raise ValueError(f"Head '{head.name}' has no variables {', '.join(arrays)}.")

@@ -18,7 +18,7 @@ from headfit.backbones.weights import weights_identity
 from headfit.errors import EngineError
 from headfit.fitting.fitted import FittedHead
 from headfit.heads.chain import Head
-from headfit.heads.custom.pooling import OwnPooling
+from headfit.heads.custom.pooling import CustomPooling
 from headfit.images.contract import Contract
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
@@ -111,8 +111,8 @@ class Blueprint:
 
     def _write(self, path: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
-            arrays = {str(i): weight for i, weight in enumerate(self.fitted.weights)}
-            np.savez(Path(folder) / "head.npz", **arrays)  # type: ignore[arg-type]
+            arrays = self.fitted.head.name_weights(self.fitted.weights)
+            np.savez(Path(folder) / "head.npz", **arrays)
             request = {
                 "backbone": self._found_by,
                 "weights": self.weights,
@@ -124,7 +124,7 @@ class Blueprint:
                 "head_weights": str(Path(folder) / "head.npz"),
                 "path": str(path),
                 "cut": self.cut,
-                "own": _own_folder(self.fitted.head),
+                "custom": _custom_folder(self.fitted.head),
             }
             _assemble(request)
         probe = tuple(tuple(map(float, row)) for row in self.probe)
@@ -135,9 +135,9 @@ class Blueprint:
         record.append_to(path)
 
 
-def _own_folder(head: Head) -> str:
-    """Say where a head of the user's own lies; empty for a chain."""
-    return str(head.pooling.bound.folder) if isinstance(head.pooling, OwnPooling) else ""
+def _custom_folder(head: Head) -> str:
+    """Give the folder of a custom head; empty for a chain."""
+    return str(head.pooling.bound.folder) if isinstance(head.pooling, CustomPooling) else ""
 
 
 def _assemble(request: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-import headfit.heads.keras_layers.registered  # noqa: F401  (tells Keras of headfit's layers)
+import headfit.layers  # noqa: F401  (registers headfit's layers with Keras)
 from headfit.errors import EngineError, ModelFileError
 from headfit.util import saved_model
 

@@ -19,14 +19,14 @@ from headfit.fitting.descent.adamw import Data, State, Steps, adamw
 from headfit.fitting.descent.network import Array, Design, Floats, after, centre
 from headfit.fitting.descent.sources import Ints, Maps, MapSource, Source
 from headfit.fitting.descent.sources import source_of as known_source_of
-from headfit.heads.custom.pooling import OwnPooling
-from headfit.heads.custom.store import SETTLED_TOGETHER, Opened
+from headfit.heads.custom.pooling import CustomPooling
+from headfit.heads.custom.store import SETTLED_TOGETHER, CompiledHead
 
 
 def source_of(design: Design, images: Floats | Maps) -> Source:
     """Give the source for vectors, float32 (n, d), or for maps."""
     found = known_source_of(design, images)
-    if isinstance(design.pooling, OwnPooling) and isinstance(found, MapSource):
+    if isinstance(design.pooling, CustomPooling) and isinstance(found, MapSource):
         return OwnSource(design, found.maps)
     return found
 
@@ -151,6 +151,6 @@ def _run(
     return _opened(design).program(name)(list(own), maps, jax.random.key_data(key))
 
 
-def _opened(design: Design) -> Opened:
-    assert isinstance(design.pooling, OwnPooling)
+def _opened(design: Design) -> CompiledHead:
+    assert isinstance(design.pooling, CustomPooling)
     return design.pooling.bound

@@ -11,6 +11,7 @@ from headfit.fitting.descent.network import Design, Floats, initial_weights
 from headfit.fitting.descent.sources import TOGETHER, Maps
 from headfit.heads.body import Dropout
 from headfit.heads.init.ridge_start import ridge_start
+from headfit.heads.trained import Sample
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer]
@@ -72,7 +73,7 @@ def _with_pooling(
     rows = np.sort(rng.permutation(rows)[:most])
     maps = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
     maps = np.asarray(maps, np.float32).reshape(len(rows), height * width, channels)
-    own = pooling.initial(map_shape, classes, seed, maps, labels[rows])
+    own = pooling.initial(map_shape, classes, seed, Sample(maps, labels[rows]))
     if not design.centred:
         return [*own, *shared]
     vectors = np.concatenate(

@@ -1,1 +1,1 @@
-"""The user's own heads: a function from a Keras tensor to a Keras tensor, or a saved model."""
+"""Custom heads: a function from a Keras tensor to a Keras tensor, or a saved model."""

@@ -1,15 +1,16 @@
-"""A head of the user's own: a function from a Keras tensor to a Keras tensor, or a saved model.
+"""A custom head: a function from a Keras tensor to a Keras tensor, or a saved Keras model.
 
-    own  = module ":" function  |  file ".keras"  |  a callable, in Python
+    custom = module ":" function  |  file ".keras"  |  a callable, in Python
 
-It is given the feature map (batch, H, W, C), channels last, and gives a vector for each image,
-(batch, d); the softmax layer over the classes follows. What is known of it depends on the map:
-:mod:`headfit.heads.custom.store` finds it out in a child process, so nothing here imports Keras.
+It receives the feature map (batch, H, W, C), channels last, and returns a vector for each image,
+(batch, d); the softmax layer over the classes follows. Its properties depend on the map:
+:mod:`headfit.heads.custom.store` determines them in a child process, so nothing here imports Keras.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +18,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from headfit.heads.custom import lookup as own_find
-from headfit.heads.custom import store as own_open
-from headfit.heads.custom.store import Opened, Origin
-from headfit.heads.pooling import Floats, MapShape, Tensor, Vectors, pooling_names
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight
+from headfit.heads.custom.origin import Origin, from_callable, from_file, from_place
+from headfit.heads.custom.store import CompiledHead, compile_head
+from headfit.heads.pooling import Floats, MapShape, Vectors, pooling_names
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, Weight
 
 SUFFIX = ".keras"
 TOGETHER = 64
@@ -31,178 +31,172 @@ _Key = tuple[MapShape, int]
 
 
 @dataclass(frozen=True)
-class OwnPooling(TrainedPooling):
+class CustomPooling(TrainedPooling):
     """Whatever the user's head does with a map.
 
     Attributes:
         origin: where it comes from.
-        opened: what is known of it for maps of one shape; None until :meth:`on`.
+        compiled: the head for maps of one shape; None until :meth:`on`.
     """
 
     data_start: ClassVar[bool] = True
 
     origin: Origin = NOWHERE
-    opened: Opened | None = None
-    _known: dict[_Key, Opened] = field(default_factory=dict, compare=False, repr=False)
+    compiled: CompiledHead | None = None
+    _cache: dict[_Key, CompiledHead] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, origin: Origin, opened: Opened | None = None) -> OwnPooling:
-        """Make one of what is known of it."""
-        aware = opened is not None and opened.position_aware
-        return cls(origin.name, "your own", "yours", aware, origin=origin, opened=opened)
+    def of(cls, origin: Origin, compiled: CompiledHead | None = None) -> CustomPooling:
+        """Make the pooling of a head, compiled or not."""
+        aware = compiled is not None and compiled.position_aware
+        return cls(origin.name, "your own", "yours", aware, origin=origin, compiled=compiled)
 
-    def on(self, map_shape: MapShape, seed: int) -> OwnPooling:
-        """Give the same for maps of one shape; see :meth:`TrainedPooling.on`."""
-        opened = self._facts(map_shape, seed)
-        return replace(self, opened=opened, position_aware=opened.position_aware)
+    def on(self, map_shape: MapShape, seed: int) -> CustomPooling:
+        """Compile it for maps of one shape; see :meth:`TrainedPooling.on`."""
+        compiled = self.compiled_for(map_shape, seed)
+        return replace(self, compiled=compiled, position_aware=compiled.position_aware)
 
     @property
     def identity(self) -> str | list[str]:
-        """What tells its fits from those of others, whatever its name."""
-        return self.name if self.opened is None else [self.name, self.opened.digest]
+        """What distinguishes its fits from those of others, whatever its name."""
+        return self.name if self.compiled is None else [self.name, self.compiled.digest]
 
     @property
     def scaled(self) -> bool:
-        """Whether it is given scaled maps; the weights of a saved model are meant for raw ones."""
+        """Whether its maps are scaled; the weights of a saved model are meant for raw maps."""
         return self.origin.file is None
 
     @property
     def hidden(self) -> bool:
         """Whether it has matrices to train."""
-        return self.opened is not None and any(w.decay for w in self.opened.arrays)
+        return self.compiled is not None and any(w.decay for w in self.compiled.arrays)
 
     @property
     def probed(self) -> bool:
-        """Matrices at random are to be trained together with the layer after them."""
+        """Random matrices are to be trained together with the next layer."""
         return not self.hidden
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the arrays; layers of one name in several models within it are numbered."""
+        times: Counter[str] = Counter()
+        names = []
+        for array in self.bound.arrays:
+            times[array.name] += 1
+            number = times[array.name]
+            names.append(array.name if number == 1 else f"{array.name}_{number}")
+        return tuple(names)
+
+    @property
+    def bound(self) -> CompiledHead:
+        """The compiled head.
+
+        Raises:
+            ValueError: if it has not been compiled for maps of one shape.
+        """
+        if self.compiled is None:
+            raise ValueError(f"Head '{self.name}' has no map shape yet: call 'on' first.")
+        return self.compiled
+
+    def compiled_for(self, map_shape: MapShape, seed: int | None = None) -> CompiledHead:
+        """Give the head compiled for maps of one shape.
+
+        Args:
+            map_shape: height, width and channels.
+            seed: of the initial weights; any if None.
+
+        Raises:
+            UsageError: if it cannot be built for such maps.
+        """
+        if self.compiled is not None and self.compiled.suits(map_shape, seed):
+            return self.compiled
+        height, width, channels = map_shape
+        key = (height, width, channels), seed or 0
+        if key not in self._cache:
+            self._cache[key] = compile_head(self.origin, *key)
+        return self._cache[key]
 
     def settles(self, map_shape: MapShape) -> bool:
         """Whether some layer needs the statistics of the training images."""
-        return bool(self._facts(map_shape).settled)
+        return bool(self.compiled_for(map_shape).settled)
 
-    def own_parameters(self, map_shape: MapShape, classes: int | None = None) -> int:
-        """Count the trainable numbers; frozen layers and statistics are none."""
-        return sum(w.size for w in self._facts(map_shape).arrays if w.trained)
+    def weights(self, map_shape: MapShape, classes: int | None = None) -> tuple[Weight, ...]:
+        """List the arrays; frozen ones and statistics are not trained."""
+        return self.compiled_for(map_shape).arrays
 
     def initial(
-        self,
-        map_shape: MapShape,
-        classes: int | None,
-        seed: int,
-        maps: Vectors | None = None,
-        labels: Labels | None = None,
+        self, map_shape: MapShape, classes: int | None, seed: int, sample: Sample | None = None
     ) -> list[Vectors]:
-        """Give what training starts from: what Keras drew, or the weights in the file.
+        """Give the initial weights: what Keras drew, or the weights in the file.
 
-        With maps, statistics over the batch are those of the maps; see :class:`TrainedPooling`.
+        With a sample, batch statistics are those of its maps; see :class:`TrainedPooling`.
         """
-        opened = self._facts(map_shape, seed)
-        if maps is None or not len(maps):
-            return opened.start()
-        return opened.settled_start(maps.reshape(-1, *map_shape))
+        compiled = self.compiled_for(map_shape, seed)
+        if sample is None:
+            return compiled.start()
+        return compiled.settled_start(sample.maps.reshape(-1, *map_shape))
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
-        """Pool maps (n, P, C) with JAX, in inference."""
-        opened, count = self.bound, len(maps)
+        """Pool maps (n, P, C) with JAX, in inference mode."""
+        compiled, count = self.bound, len(maps)
         if xp is np:  # of few sizes, since JAX compiles for each
             maps = np.resize(maps, (-(-count // TOGETHER) * TOGETHER, *maps.shape[1:]))
-        maps = maps.reshape(-1, *opened.map_shape)
-        pooled, _ = opened.program("infer")(list(weights), maps, np.zeros(2, np.uint32))
+        maps = maps.reshape(-1, *compiled.map_shape)
+        pooled, _ = compiled.program("infer")(list(weights), maps, np.zeros(2, np.uint32))
         return pooled[:count]
 
     @property
-    def bound(self) -> Opened:
-        """What is known of it.
-
-        Raises:
-            ValueError: if it has not been asked for maps of one shape.
-        """
-        if self.opened is None:
-            raise ValueError(f"Head '{self.name}' is for maps of any shape: ask 'on' first.")
-        return self.opened
-
-    def layer(
-        self,
-        x: Tensor,
-        shape: float | None = None,
-        name: str = "head_pool",
-        data_format: str | None = None,
-        classes: int | None = None,
-    ) -> Tensor:
-        """Append it to a Keras graph, as a model in the model; see :meth:`Pooling.layer`."""
-        from keras import layers  # noqa: PLC0415  (heavy)
-
-        from headfit.heads.custom.build_child import load_kept  # noqa: PLC0415  (imports Keras)
-
-        self._value(shape)
-        order = self._axes(x, data_format)
-        if order == "channels_first":
-            x = layers.Permute((2, 3, 1), name=f"{name}_channels_last")(x)
-        opened = self._facts((x.shape[1], x.shape[2], x.shape[3]))
-        return load_kept(opened, name)(x)
-
-    @property
     def fixed_size(self) -> bool:
-        """Nothing says that it works at other sizes."""
+        """True: it may not work at other sizes."""
         return True
 
-    def _facts(self, map_shape: MapShape, seed: int | None = None) -> Opened:
-        if self.opened is not None and self.opened.suits(map_shape, seed):
-            return self.opened
-        height, width, channels = map_shape
-        key = (height, width, channels), seed or 0
-        if key not in self._known:
-            self._known[key] = own_open.open_own(self.origin, *key)
-        return self._known[key]
-
     def _width(self, map_shape: MapShape) -> int:
-        return self._facts(map_shape).width
+        return self.compiled_for(map_shape).width
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
-        return self._facts(map_shape).arrays
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
+        raise NotImplementedError  # weights, its only caller, reads the compiled head
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
-        raise NotImplementedError  # initial, its only caller, knows the start
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        raise NotImplementedError  # layer, its only caller, loads the model
+        raise NotImplementedError  # initial, its only caller, reads the compiled head
 
 
-def is_saved(text: str) -> bool:
-    """Tell the path of a saved model, which may hold a comma, from several heads."""
+def is_file(text: str) -> bool:
+    """Whether a text is the path of a saved model, which may contain a comma."""
     return Path(text).suffix.lower() == SUFFIX and Path(text).is_file()
 
 
-def is_own(text: str) -> bool:
-    """Tell a head of the user's own from a chain."""
+def is_custom(text: str) -> bool:
+    """Whether a text names a custom head, not a chain.
+
+    Example:
+
+    >>> is_custom("my_heads:corners"), is_custom("gap-512:gelu")
+    (True, False)
+    """
     if Path(text).suffix.lower() == SUFFIX:
         return True
-    found = _FUNCTION.fullmatch(text)
-    return found is not None and found[1] not in pooling_names()
+    match = _FUNCTION.fullmatch(text)
+    return match is not None and match[1] not in pooling_names()
 
 
-def find_own(given: str | Callable[..., Any]) -> OwnPooling:
-    """Find a head of the user's own, without running any of its code.
+def find_custom(head: str | Callable[..., Any]) -> CustomPooling:
+    """Find a custom head, without running any of its code.
 
     Args:
-        given: a text for which :func:`is_own` holds, or a callable.
+        head: a text for which :func:`is_custom` holds, or a callable.
 
     Raises:
         UsageError: if there is no such file, module or function.
     """
-    if not isinstance(given, str):
-        return OwnPooling.of(own_find.of_callable(given))
-    if Path(given).suffix.lower() == SUFFIX:
-        return OwnPooling.of(own_find.of_file(given))
-    return OwnPooling.of(own_find.of_place(given))
+    if not isinstance(head, str):
+        return CustomPooling.of(from_callable(head))
+    if Path(head).suffix.lower() == SUFFIX:
+        return CustomPooling.of(from_file(head))
+    return CustomPooling.of(from_place(head))
 
 
-def kept_own(name: str, folder: Path) -> OwnPooling:
-    """Give a head that was opened before, by the folder in which all of it lies."""
-    return OwnPooling.of(Origin(name), Opened.kept(folder))
+def read_custom(name: str, folder: Path) -> CustomPooling:
+    """Give a head that was compiled before, from the folder that holds it."""
+    return CustomPooling.of(Origin(name), CompiledHead.read(folder))

@@ -17,7 +17,7 @@ import numpy as np
 from jax import export
 
 from headfit.errors import UsageError
-from headfit.heads.custom import calls as own_call
+from headfit.heads.custom.calls import failure
 from headfit.heads.custom.store import Program
 from headfit.heads.pooling import MapShape
 from headfit.heads.trained import Weight
@@ -27,24 +27,24 @@ from headfit.util.cache import HEADS
 PACKAGES = ("keras", "jax")
 
 
-# where in the source an operation comes from, and in which layer of what name
+# locations in the source, and names of layers
 _PLACES = re.compile(r"(?m)^#loc.*\n| loc\(#?\w*\)")
 
 
 class Programs:
-    """The programs of one head; each is as :data:`headfit.heads.custom.store.Program` says.
+    """The programs of one head, each a :data:`headfit.heads.custom.store.Program`.
 
-    ``train`` drops out and normalises by the batch as Keras does in training; ``infer`` does
-    neither; ``settle``, of heads with a BatchNormalization that is trained, is training without
-    dropout, whose moved statistics are those of the batch alone.
+    ``train`` applies dropout and normalises by the batch as Keras does in training; ``infer`` does
+    neither; ``settle``, of heads with a trained BatchNormalization, is training without dropout,
+    and its updated statistics are those of the batch alone.
 
     Args:
-        name: how the user calls the head.
-        model: it, from maps to vectors.
-        map_shape: of the maps.
+        name: how the user wrote the head.
+        model: from maps to vectors.
+        map_shape: height, width and channels of the maps.
 
     Raises:
-        UsageError: if it holds other arrays than of floating point, or cannot be traced.
+        UsageError: if an array is not of floating point, or the model cannot be traced.
     """
 
     def __init__(self, name: str, model: keras.Model, map_shape: MapShape) -> None:
@@ -55,29 +55,29 @@ class Programs:
         odd = [v.path for v in model.weights if not str(v.dtype).startswith(("float", "bfloat"))]
         if odd:
             raise UsageError(
-                f"--heads {name}: the array '{odd[0]}' holds no floating-point numbers, and cannot "
-                f"be trained with the rest."
+                f"Head '{name}': the array '{odd[0]}' must have a floating-point dtype to be "
+                f"trained with the rest."
             )
         self.norms = [
             layer
-            for layer in model._flatten_layers()  # the only way that finds those within layers
+            for layer in model._flatten_layers()  # the only way to find nested layers
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
         self._exported = self._export()
 
     def write(self, folder: Path) -> None:
-        """Write each as ``<name>.bin``."""
+        """Write each program as ``<name>.bin``."""
         for name, exported in self._exported.items():
             data = exported.serialize(vjp_order=1 if name == "train" else 0)
             (folder / f"{name}.bin").write_bytes(bytes(data))
 
     def start(self) -> dict[str, np.ndarray]:
-        """Give the weights as they are, float32."""
-        found = [np.asarray(v.value, np.float32) for v in self.model.weights]
-        return {str(number): array for number, array in enumerate(found)}
+        """Give the current weights, float32, by number: their names may repeat."""
+        arrays = [np.asarray(v.value, np.float32) for v in self.model.weights]
+        return {str(number): array for number, array in enumerate(arrays)}
 
     def facts(self, modules: list[str]) -> dict[str, Any]:
-        """Give what has to be known of the head, plain data.
+        """Give the properties of the head, JSON data.
 
         Args:
             modules: what has to be imported to load it.
@@ -109,11 +109,11 @@ class Programs:
         }
 
     def _export(self) -> dict[str, export.Exported]:
-        found = {"train": self._traced(training=True), "infer": self._traced(training=False)}
+        programs = {"train": self._traced(training=True), "infer": self._traced(training=False)}
         if self.norms:
             with self._batch_statistics_only():
-                found["settle"] = self._traced(training=True)
-        return found
+                programs["settle"] = self._traced(training=True)
+        return programs
 
     def _traced(self, training: bool) -> export.Exported:
         (count,) = export.symbolic_shape("n")
@@ -127,7 +127,7 @@ class Programs:
         try:
             return export.export(jax.jit(program))(weights, maps, seed)
         except Exception as error:
-            raise own_call.failed(self.name, error, "cannot be compiled by JAX") from None
+            raise failure(self.name, error, "cannot be compiled by JAX") from None
 
     def _call(
         self, weights: list[Any], maps: Any, seed: Any, training: bool
@@ -141,17 +141,17 @@ class Programs:
         states = [
             self._cast(v, held[self._at[id(v)]])
             if id(v) in self._at
-            # the state of a layer's random numbers
+            # the random state of a layer
             else jax.random.bits(jax.random.fold_in(key, number), v.shape, jnp.uint32)
             for number, v in enumerate(others)
         ]
         learned = [self._cast(v, held[self._at[id(v)]]) for v in self.model.trainable_variables]
         vectors, moved = self.model.stateless_call(learned, states, maps, training=training)
-        found = list(held)
+        arrays = list(held)
         for variable, state in zip(others, moved, strict=True):
             if id(variable) in self._at:
-                found[self._at[id(variable)]] = state.astype(jnp.float32)
-        return vectors.astype(jnp.float32), found
+                arrays[self._at[id(variable)]] = state.astype(jnp.float32)
+        return vectors.astype(jnp.float32), arrays
 
     @staticmethod
     def _cast(variable: Any, array: Any) -> Any:
@@ -177,11 +177,11 @@ class Programs:
                 norm.momentum = momentum
 
     def _position_aware(self) -> bool:
-        """Whether positions that change places change the output, whatever the first weights."""
+        """Whether swapping positions changes the output, whatever the initial weights are."""
         rng = np.random.default_rng(0)
         height, width, channels = self.map_shape
         maps = rng.uniform(0, 1, (4, height * width, channels)).astype(np.float32)
-        # a prior of zeros over positions would hide what it can learn; no variance turns negative
+        # zeros would hide a dependence on position that can be learnt; variances stay positive
         weights = [
             np.asarray(
                 a * rng.uniform(0.8, 1.2, a.shape) + rng.uniform(0, 0.1, a.shape), np.float32
@@ -199,5 +199,5 @@ class Programs:
 
 
 def _text(program: export.Exported) -> str:
-    """Give a program as text, of what it computes alone."""
+    """Give a program as text without its source locations."""
     return _PLACES.sub("", program.mlir_module())

@@ -1,8 +1,8 @@
-"""What is known of a head of the user's own for maps of one shape, and where all of it is kept.
+"""A custom head compiled for maps of one shape, and the folder that holds it.
 
-A child process builds it with Keras and gives two programs, compiled from then on by JAX alone: one
-for training, which can be differentiated, and one for inference. They lie under the digest of what
-they compute and of the first weights, so a function that was edited is another head.
+A child process builds it with Keras and compiles two programs, which JAX then runs without Keras:
+one for training, which can be differentiated, and one for inference. The folder is named by a
+digest of what they compute and of the initial weights, so an edited function is another head.
 """
 
 from __future__ import annotations
@@ -18,50 +18,54 @@ from typing import Any
 
 import numpy as np
 
+from headfit.heads.custom.origin import Origin
 from headfit.heads.pooling import MapShape, Vectors
 from headfit.heads.trained import Weight
-from headfit.util import child as worker
-from headfit.util import files
+from headfit.util import child, files
 from headfit.util.cache import HEADS
 
-FACTS, START, MODEL, GIVEN = "facts.json", "start.npz", "model.keras", "given.keras"
-BUILD = "headfit.heads.custom.build_child:open_own"
-SETTLED_TOGETHER = 128  # maps that statistics are taken of together
+FACTS, START, MODEL, RECEIVED = "facts.json", "start.npz", "model.keras", "received.keras"
+SETTLED_TOGETHER = 128  # maps whose statistics are computed together
 BACKEND = "jax"  # what the programs are made of
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where a head comes from: one of a place, a file and a callable.
+class CompileRequest(child.Request):
+    """Build and compile a custom head in a child process.
 
     Attributes:
-        name: how the user calls it.
-        place: ``module:function``.
-        file: path of a saved Keras model.
-        function: what no other process can import.
+        name: how the user wrote it.
+        place: ``module:function``, or None.
+        file: a saved Keras model, or None.
+        map_shape: height, width and channels.
+        seed: of the weights that Keras draws.
+        folder: where programs, initial weights, model and facts are written.
     """
 
+    function = "headfit.heads.custom.build_child:compile_head"
+
     name: str
-    place: str | None = None
-    file: str | None = None
-    function: Callable[..., Any] | None = None
+    place: str | None
+    file: str | None
+    map_shape: Sequence[int]
+    seed: int
+    folder: str
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A head for maps of one shape.
+class CompiledHead:
+    """A custom head for maps of one shape.
 
     Attributes:
         map_shape: height, width and channels.
-        seed: that its first weights were drawn with; None if any seed gives the same.
-        digest: of what it computes and of its first weights.
-        width: features that come out.
+        seed: of its initial weights; None if they do not depend on the seed.
+        digest: of what it computes and of its initial weights.
+        width: number of output features.
         arrays: its arrays, in the order of Keras' ``get_weights()``.
-        settled: which of them are the mean and variance of a normalisation over the batch, in
-            pairs.
-        position_aware: whether its output changes when positions change places.
-        modules: what has to be imported before its layers are known.
-        folder: where its programs, first weights and model lie.
+        settled: which of them are mean and variance of a batch normalisation, in pairs.
+        position_aware: whether its output changes when positions are swapped.
+        modules: what has to be imported before its layers are registered.
+        folder: holds its programs, initial weights and model.
     """
 
     map_shape: MapShape
@@ -75,8 +79,8 @@ class Opened:
     folder: Path
 
     @classmethod
-    def kept(cls, folder: Path) -> Opened:
-        """Read what lies in a folder."""
+    def read(cls, folder: Path) -> CompiledHead:
+        """Read the facts in a folder."""
         facts = json.loads((folder / FACTS).read_text("utf-8"))
         height, width, channels = facts["map_shape"]
         return cls(
@@ -92,25 +96,25 @@ class Opened:
         )
 
     def suits(self, map_shape: MapShape, seed: int | None) -> bool:
-        """Whether it is for these maps, and these first weights if a seed is given."""
+        """Whether it is for these maps, and for this seed unless that is None."""
         return tuple(map_shape) == self.map_shape and (
             seed is None or self.seed is None or seed == self.seed
         )
 
     def start(self) -> list[Vectors]:
-        """Give the first weights, float32."""
+        """Give the initial weights, float32."""
         with np.load(self.folder / START, allow_pickle=False) as arrays:
             return [arrays[str(number)] for number in range(len(self.arrays))]
 
     def put(
         self, arrays: list[Any], moved: Sequence[Sequence[Any]], counts: Sequence[float]
     ) -> None:
-        """Put statistics in place.
+        """Replace the statistics among the arrays, in place.
 
         Args:
-            arrays: of the head; those of statistics are replaced.
-            moved: what ``"settle"`` gave for pieces of the images.
-            counts: images of each piece.
+            arrays: of the head.
+            moved: the results of the program ``"settle"`` for parts of the images.
+            counts: number of images in each part.
         """
         shares = np.array(counts) / sum(counts) if sum(counts) else np.ones(len(moved)) / len(moved)
         for at, spread_at in self.settled:
@@ -122,16 +126,16 @@ class Opened:
             arrays[spread_at] = (shares @ (variances + (means - mean) ** 2)).astype(np.float32)
 
     def settled_start(self, maps: Vectors) -> list[Vectors]:
-        """Give the first weights with the statistics of some maps, float32 (n, H, W, C)."""
-        found = self.start()
+        """Give the initial weights with the statistics of maps, float32 (n, H, W, C)."""
+        arrays = self.start()
         if not self.settled:
-            return found
+            return arrays
         order = np.random.default_rng(0).permutation(len(maps))
-        pieces = np.array_split(order, -(-len(maps) // SETTLED_TOGETHER))
+        parts = np.array_split(order, -(-len(maps) // SETTLED_TOGETHER))
         run, seed = self.program("settle"), np.zeros(2, np.uint32)
-        moved = [run(found, maps[np.resize(p, len(pieces[0]))], seed)[1] for p in pieces]
-        self.put(found, moved, [len(piece) for piece in pieces])
-        return found
+        moved = [run(arrays, maps[np.resize(p, len(parts[0]))], seed)[1] for p in parts]
+        self.put(arrays, moved, [len(part) for part in parts])
+        return arrays
 
     def program(self, name: str) -> Program:
         """Give a program: ``"train"``, ``"infer"``, or ``"settle"`` if there is one."""
@@ -140,7 +144,7 @@ class Opened:
 
 Program = Callable[[Sequence[Any], Any, Any], tuple[Any, list[Any]]]
 """From arrays, maps float32 (n, H, W, C) and a seed, uint32 (2,), to vectors float32 (n, width) and
-the arrays with what is not trained moved on."""
+the arrays with updated statistics."""
 
 
 @cache
@@ -151,45 +155,40 @@ def _program(path: Path) -> Program:
     return call
 
 
-def open_own(origin: Origin, map_shape: MapShape, seed: int) -> Opened:
-    """Build a head for maps of one shape.
+def compile_head(origin: Origin, map_shape: MapShape, seed: int) -> CompiledHead:
+    """Build and compile a head for maps of one shape.
 
     Args:
         origin: where it comes from. A callable is called in this process, after
-            ``keras.utils.set_random_seed(seed)``; the states of Python's and numpy's random
-            numbers are put back.
+            ``keras.utils.set_random_seed(seed)``; the random states of Python and numpy are
+            restored.
         map_shape: height, width and channels.
-        seed: of the first weights, unless they are given.
+        seed: of the initial weights, unless the head sets them.
 
     Raises:
-        UsageError: if it cannot be built, or does not give a vector for each image.
+        UsageError: if it cannot be built, or does not return a vector for each image.
         EngineError: if the child process dies.
-        WriteError: if it cannot be kept.
+        WriteError: if the result cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
-        given = origin.file
+        file = origin.file
         if origin.function is not None:
-            given = str(Path(folder) / GIVEN)
-            _save(origin, map_shape, seed, given)
-        request = {
-            "name": origin.name,
-            "place": origin.place,
-            "file": given,
-            "map_shape": list(map_shape),
-            "seed": seed,
-            "folder": folder,
-        }
-        digest = worker.call(BUILD, request, backend=BACKEND)["digest"]
+            from headfit.heads.custom.calls import save_called  # noqa: PLC0415  (imports Keras)
+
+            file = str(Path(folder) / RECEIVED)
+            save_called(origin.name, origin.function, map_shape, seed, file)
+        request = CompileRequest(
+            name=origin.name,
+            place=origin.place,
+            file=file,
+            map_shape=map_shape,
+            seed=seed,
+            folder=folder,
+        )
+        digest = child.call(request, backend=BACKEND)["digest"]
         if HEADS.find(digest) is None:
-            with HEADS.new_folder(digest) as made:
+            with HEADS.new_folder(digest) as target:
                 for each in Path(folder).iterdir():
-                    if each.name != GIVEN:
-                        shutil.copyfile(each, made / each.name)
-    return Opened.kept(HEADS.path(digest))
-
-
-def _save(origin: Origin, map_shape: MapShape, seed: int, path: str) -> None:
-    """Build what only this process can, and save it for the child."""
-    from headfit.heads.custom.calls import save_called  # noqa: PLC0415  (imports Keras)
-
-    save_called(origin, map_shape, seed, path)
+                    if each.name != RECEIVED:
+                        shutil.copyfile(each, target / each.name)
+    return CompiledHead.read(HEADS.path(digest))

@@ -1,4 +1,4 @@
-"""Covariance pooling as a Keras layer; the formula and its source are in ``covariance.py``."""
+"""Covariance pooling as a Keras layer; see ``heads/layers/covariance.py`` for its source."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from typing import Any
 
 import keras
 
-from headfit.errors import UsageError
 from headfit.heads.keras_layers.trained import TrainedLayer
 from headfit.heads.layers.covariance import COVARIANCE
 
 
 @keras.saving.register_keras_serializable("headfit")
 class CovariancePooling(TrainedLayer):
-    """The upper triangle of Cov_p(R F_p)^½.
+    """Covariance pooling: the upper triangle of Cov_p(R F_p)^½.
 
-    Input (batch, H, W, C) or (batch, C, H, W), output (batch, d(d+1)/2),
-    dC parameters.
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, d(d+1)/2), dC parameters.
 
     Args:
-        most: d at most; the least of it, HW − 1 and C is taken.
+        most: upper limit of d, which is at most HW − 1 and C too.
         data_format: order of the axes; Keras' setting if None.
         seed: of R.
         **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> CovariancePooling()(keras.Input((7, 7, 512))).shape
+    (None, 1176)
     """
 
     def __init__(
@@ -33,11 +37,4 @@ class CovariancePooling(TrainedLayer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        if most < 1:
-            raise UsageError(f"CovariancePooling needs most >= 1, got {most}.")
-        super().__init__(replace(COVARIANCE, most=most), 0, data_format, seed, **kwargs)
-        self.most = most
-
-    def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs to build the layer again."""
-        return {**super().get_config(), "most": self.most}
+        super().__init__(replace(COVARIANCE, most=most), data_format, seed, **kwargs)

@@ -1,4 +1,4 @@
-"""Generalised-mean pooling as a Keras layer; the formula and its source are in ``gem.py``."""
+"""Generalised-mean pooling as a Keras layer; see ``heads/layers/gem.py`` for its source."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from headfit.heads.layers.gem import EPSILON, LEAST_P
 
 @keras.saving.register_keras_serializable("headfit")
 class GeM(SpatialLayer):
-    """(mean_p max(F_p, ε)^p)^(1/p) with a trainable scalar p.
+    """Generalised mean: (mean_p max(F_p, ε)^p)^(1/p) with a trainable scalar p.
 
-    Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), 1 parameter. Unlike the numpy
-    reference it cannot look at the values while the graph is built, so it clamps negative ones.
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), 1 parameter. The numpy reference
+    rejects negative values; a graph cannot, so here they are clamped.
 
     Args:
-        p0: what p starts from, > 0.
-        epsilon: the floor under the features, > 0.
+        p0: initial value of p, > 0.
+        epsilon: lower limit of the features, > 0.
         data_format: order of the axes; Keras' setting if None.
         **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> GeM(p0=2.0)(keras.Input((7, 7, 512))).shape
+    (None, 512)
     """
 
     def __init__(
@@ -34,8 +40,9 @@ class GeM(SpatialLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
-        if not (p0 > 0 and epsilon > 0):
-            raise UsageError(f"GeM needs p0 > 0 and epsilon > 0, got {p0:g} and {epsilon:g}.")
+        for argument, value in (("p0", p0), ("epsilon", epsilon)):
+            if not value > 0:
+                raise UsageError.invalid(argument, value, "a positive number")
         self.p0, self.epsilon = float(p0), float(epsilon)
 
     def build(self, input_shape: Any) -> None:
@@ -55,5 +62,5 @@ class GeM(SpatialLayer):
         return ops.cast(ops.squeeze(m, axes) * ops.power(mean, 1 / p), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs to build the layer again."""
+        """Give the arguments of the constructor."""
         return {**super().get_config(), "p0": self.p0, "epsilon": self.epsilon}

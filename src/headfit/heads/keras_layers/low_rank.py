@@ -1,4 +1,4 @@
-"""The low-rank readout as a Keras layer; the formula and its source are in ``low_rank.py``."""
+"""The low-rank readout as a Keras layer; see ``heads/layers/low_rank.py`` for its source."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from headfit.heads.layers.low_rank import LOW_RANK
 
 @keras.saving.register_keras_serializable("headfit")
 class LowRankReadout(TrainedLayer):
-    """mean_p Σ_r A_krp ⟨F_p, B_kr⟩ for each class k.
+    """Low-rank readout: mean_p Σ_r A_krp ⟨F_p, B_kr⟩ for each class k.
 
-    Input (batch, H, W, C) or (batch, C, H, W), output (batch, K),
-    Kr(HW + C) parameters.
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, K), Kr(HW + C) parameters.
 
     Args:
         classes: K, at least 1.
@@ -25,6 +24,12 @@ class LowRankReadout(TrainedLayer):
         data_format: order of the axes; Keras' setting if None.
         seed: of A.
         **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> LowRankReadout(10)(keras.Input((7, 7, 512))).shape
+    (None, 10)
     """
 
     def __init__(
@@ -35,13 +40,6 @@ class LowRankReadout(TrainedLayer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        if rank < 1 or classes < 1:
-            raise UsageError(
-                f"LowRankReadout needs classes >= 1 and rank >= 1, got {classes} and {rank}."
-            )
-        super().__init__(replace(LOW_RANK, rank=rank), classes, data_format, seed, **kwargs)
-        self.rank = rank
-
-    def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs to build the layer again."""
-        return {**super().get_config(), "classes": self.classes, "rank": self.rank}
+        if classes < 1:
+            raise UsageError.invalid("classes", classes, "an integer of at least 1")
+        super().__init__(replace(LOW_RANK, rank=rank), data_format, seed, classes=classes, **kwargs)

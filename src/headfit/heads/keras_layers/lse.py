@@ -1,4 +1,4 @@
-"""Log-sum-exp pooling as a Keras layer; the formula and its source are in ``lse.py``."""
+"""Log-sum-exp pooling as a Keras layer; see ``heads/layers/lse.py`` for its source."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from headfit.heads.layers.lse import LEAST_R
 
 @keras.saving.register_keras_serializable("headfit")
 class LogSumExp(SpatialLayer):
-    """r⁻¹ log mean_p exp(r F_p) with a trainable scalar r.
+    """Log-sum-exp: r⁻¹ log mean_p exp(r F_p) with a trainable scalar r.
 
     Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), 1 parameter.
 
     Args:
-        r0: what r starts from, > 0.
+        r0: initial value of r, > 0.
         data_format: order of the axes; Keras' setting if None.
         **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> LogSumExp(r0=0.3)(keras.Input((7, 7, 512))).shape
+    (None, 512)
     """
 
     def __init__(self, r0: float = 1.0, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
         if not r0 > 0:
-            raise UsageError(f"LogSumExp needs r0 > 0, got {r0:g}.")
+            raise UsageError.invalid("r0", r0, "a positive number")
         self.r0 = float(r0)
 
     def build(self, input_shape: Any) -> None:
@@ -48,5 +54,5 @@ class LogSumExp(SpatialLayer):
         return ops.cast(ops.squeeze(m, axes) + ops.log1p(mean) / r, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs to build the layer again."""
+        """Give the arguments of the constructor."""
         return {**super().get_config(), "r0": self.r0}

@@ -1,4 +1,4 @@
-"""NetVLAD as a Keras layer; the formula and its source are in ``netvlad.py``."""
+"""NetVLAD as a Keras layer; see ``heads/layers/netvlad.py`` for its source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from headfit.errors import UsageError
 from headfit.heads.keras_layers.trained import TrainedLayer
 from headfit.heads.layers.netvlad import NETVLAD
 
@@ -16,14 +15,19 @@ from headfit.heads.layers.netvlad import NETVLAD
 class NetVLAD(TrainedLayer):
     """Normalised concat_m Σ_p a_pm (f_p − c_m), f = F/‖F‖, a_p = softmax_m(⟨w_m, f_p⟩ + b_m).
 
-    Input (batch, H, W, C) or (batch, C, H, W), output (batch, MC),
-    2MC + M parameters.
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, MC), 2MC + M parameters.
 
     Args:
         clusters: M, at least 2.
         data_format: order of the axes; Keras' setting if None.
         seed: of the centres.
         **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> NetVLAD()(keras.Input((7, 7, 512))).shape
+    (None, 4096)
     """
 
     def __init__(
@@ -33,11 +37,4 @@ class NetVLAD(TrainedLayer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        if clusters < 2:
-            raise UsageError(f"NetVLAD needs clusters >= 2, got {clusters}.")
-        super().__init__(replace(NETVLAD, clusters=clusters), 0, data_format, seed, **kwargs)
-        self.clusters = clusters
-
-    def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs to build the layer again."""
-        return {**super().get_config(), "clusters": self.clusters}
+        super().__init__(replace(NETVLAD, clusters=clusters), data_format, seed, **kwargs)

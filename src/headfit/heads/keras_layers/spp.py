@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling as a Keras layer; the formula and its source are in ``spp.py``."""
+"""Spatial pyramid pooling as a Keras layer; see ``heads/layers/spp.py`` for its source."""
 
 from __future__ import annotations
 
@@ -14,20 +14,27 @@ from headfit.heads.layers.spp import CELLS, LEVELS, cell_matrix
 
 @keras.saving.register_keras_serializable("headfit")
 class SPP(SpatialLayer):
-    """The averages of 1×1, 2×2 and 4×4 cells, concatenated.
+    """Spatial pyramid: the averages of 1×1, 2×2 and 4×4 cells, concatenated.
 
     Input (batch, H, W, C) or (batch, C, H, W) with H and W fixed and at least 4, output
     (batch, 21C) in the same order for both; no parameters.
+
+    Example:
+
+    >>> import keras
+    >>> SPP()(keras.Input((7, 7, 512))).shape
+    (None, 10752)
     """
 
     per_channel = CELLS
 
     def build(self, input_shape: Any) -> None:
-        """Look at the map's size; there are no weights."""
+        """Check the size of the map; there are no weights."""
         height, width, _ = self.map_shape(input_shape)
         if not (height and width) or min(height, width) < max(LEVELS):
             raise UsageError(
-                f"SPP needs a feature map of a fixed size of at least 4×4, got {height}×{width}."
+                f"SPP needs a feature map of a fixed size of at least 4×4. Received: "
+                f"{height}×{width}."
             )
 
     def call(self, inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the Keras layers of poolings with weights of their own share; each formula is elsewhere."""
+"""Base of the Keras layers of poolings with weights; the formulas are in ``heads/layers``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class TrainedLayer(SpatialLayer):
 
     Args:
         pooling: which one.
-        classes: K of a readout, else 0.
         data_format: order of the axes; Keras' setting if None.
-        seed: of the weights that it starts from.
+        seed: of the initial weights.
+        classes: K of a readout, else 0.
         **kwargs: of ``keras.layers.Layer``.
     """
 
     def __init__(
         self,
         pooling: TrainedPooling,
-        classes: int = 0,
         data_format: str | None = None,
         seed: int = 0,
+        classes: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
@@ -43,9 +43,10 @@ class TrainedLayer(SpatialLayer):
         height, width, channels = self.map_shape(input_shape)
         if self.pooling.fixed_size and not (height and width):
             raise UsageError(
-                f"{type(self).__name__} needs a feature map of a fixed size, got {height}×{width}."
+                f"{type(self).__name__} needs a feature map of a fixed size. Received: "
+                f"{height}×{width}."
             )
-        # without a fixed size the weights do not depend on it
+        # if the size may vary, the weights do not depend on it
         least = self.pooling.min_side
         shape, classes = (height or least, width or least, channels), self.classes or None
         starts = self.pooling.initial(shape, classes, self.seed)
@@ -79,5 +80,6 @@ class TrainedLayer(SpatialLayer):
         return input_shape[0], self.classes or features
 
     def get_config(self) -> dict[str, Any]:
-        """Give what the constructor needs to build the layer again."""
-        return {**super().get_config(), "seed": self.seed}
+        """Give the arguments of the constructor."""
+        config = {**super().get_config(), "seed": self.seed, **self.pooling.hyperparameters}
+        return {**config, "classes": self.classes} if self.pooling.readout else config

@@ -1,8 +1,4 @@
-"""Headfit's own poolings, one a file; importing the package registers them.
-
-``<name>.py`` holds the formula in numpy and how it enters a Keras graph; ``<name>_layer.py`` its
-Keras layer where Keras has none. The latter are imported on use, all at once by ``registered``.
-"""
+"""headfit's poolings, one formula a file in numpy; importing the package registers them all."""
 
 from __future__ import annotations
 
@@ -22,6 +18,24 @@ from headfit.heads.layers.simpool import SIMPOOL
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR
 from headfit.heads.layers.spp import SPATIAL_PYRAMID
 from headfit.heads.pooling import register
+
+__all__ = [
+    "ATTENTION",
+    "AVGMAX",
+    "COVARIANCE",
+    "FLATTEN",
+    "GAP",
+    "GEM",
+    "GMP",
+    "LOW_RANK",
+    "LSE",
+    "MULTI_LAYER",
+    "MULTI_QUERY",
+    "NETVLAD",
+    "SIMPOOL",
+    "SPATIAL_PRIOR",
+    "SPATIAL_PYRAMID",
+]
 
 _POOLINGS = (
     *(GAP, FLATTEN, GMP, AVGMAX, GEM, LSE, SPATIAL_PYRAMID, SPATIAL_PRIOR),

@@ -13,20 +13,21 @@ log-loss on 400 hands showing 10 digits, MobileNet, learning rate 3e-3: 0.33 wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+from headfit.heads.pooling import Floats, MapShape
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
 
 @dataclass(frozen=True)
 class Attention(TrainedPooling):
     """The mean over all positions, weighted by how well each matches the query."""
 
+    arrays: ClassVar[Mapping[str, bool]] = {"query": True}
     shifts: ClassVar[bool] = True
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
@@ -38,24 +39,13 @@ class Attention(TrainedPooling):
     def _width(self, map_shape: MapShape) -> int:
         return map_shape[2]
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
-        return (Weight("query", (map_shape[2],)),)
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
+        return [(map_shape[2],)]
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
         return [np.zeros(shape, np.float32) for shape in shapes]
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.keras_layers.attention import (  # noqa: PLC0415  (imports Keras)
-            AttentionPooling,
-        )
-
-        return AttentionPooling(data_format, name=name)
 
 
 ATTENTION = Attention("attention", "Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/C)", "Ilse 2018")

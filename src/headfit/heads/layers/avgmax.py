@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import MapShape, Pooling, Vectors
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,6 @@ class AvgMax(Pooling):
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
         halves = maps.mean(axis=(1, 2), dtype=np.float32), maps.max(axis=(1, 2))
         return np.concatenate(halves, axis=1)
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from keras import layers  # noqa: PLC0415  (heavy)
-
-        average = layers.GlobalAveragePooling2D(data_format, name=f"{name}_avg")(x)
-        maximum = layers.GlobalMaxPooling2D(data_format, name=f"{name}_max")(x)
-        return layers.Concatenate(name=name)([average, maximum])
 
 
 AVGMAX = AvgMax("avgmax", "concat(mean_p F_p, max_p F_p)", "fastai's AdaptiveConcatPool2d")

@@ -15,7 +15,7 @@ regression on what comes out at first has a held-out log-loss of 0.14 and 0.41 (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,8 +23,8 @@ import numpy as np
 
 from headfit.errors import UsageError
 from headfit.heads.init.principal import principal_directions
-from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight
+from headfit.heads.pooling import Floats, MapShape
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling
 
 LEAST_POSITIONS = 9  # below, a covariance of rank 7 or less says little
 STEPS = 5
@@ -40,8 +40,13 @@ class Covariance(TrainedPooling):
         most: d at most, at least 1.
     """
 
+    arrays: ClassVar[Mapping[str, bool]] = {"reduce": False}
     data_start: ClassVar[bool] = True
     most: int = 64
+
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise UsageError.invalid("most", self.most, "an integer of at least 1")
 
     @property
     def fixed_size(self) -> bool:
@@ -58,9 +63,8 @@ class Covariance(TrainedPooling):
         height, width, _ = map_shape
         if height * width < LEAST_POSITIONS:
             raise UsageError(
-                f"Head '{self.name}' needs a feature map of at least {LEAST_POSITIONS} positions, "
-                f"this one has {height}×{width}. Use larger images or another head, for instance "
-                f"'gap'."
+                f"Head '{self.name}' needs a feature map of at least {LEAST_POSITIONS} positions. "
+                f"Received: {height}×{width}. Use larger images or another head, for example 'gap'."
             )
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
@@ -85,29 +89,19 @@ class Covariance(TrainedPooling):
         height, width, channels = map_shape
         return min(self.most, height * width - 1, channels)
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
-        return (Weight("reduce", (map_shape[2], self._size(map_shape)), decay=False),)
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
+        return [(map_shape[2], self._size(map_shape))]
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
         ((channels, size),) = shapes
-        if maps is None:
+        if sample is None:
             return [np.linalg.qr(rng.standard_normal((channels, size)))[0]]
+        maps = sample.maps
         points = (maps - maps.mean(axis=1, keepdims=True)).reshape(-1, channels)
         chosen = np.sort(rng.permutation(len(points))[:MOST])
         return [principal_directions(points[chosen], size, rng)]
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.keras_layers.covariance import (  # noqa: PLC0415  (imports Keras)
-            CovariancePooling,
-        )
-
-        return CovariancePooling(self.most, data_format, name=name)
 
 
 def newton_schulz(xp: Any, matrices: Array, size: int, steps: int = STEPS) -> Array:

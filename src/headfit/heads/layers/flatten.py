@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import MapShape, Pooling, Vectors
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,6 @@ class Flatten(Pooling):
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
         return maps.reshape(len(maps), -1)
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from keras import layers  # noqa: PLC0415  (heavy)
-
-        # Keras' Flatten turns channels-first maps around, so the order is the same for both.
-        return layers.Flatten(data_format, name=name)(x)
 
 
 FLATTEN = Flatten(

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import MapShape, Pooling, Vectors
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,6 @@ class Gap(Pooling):
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
         return cast(Vectors, maps.mean(axis=(1, 2), dtype=np.float32))
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from keras import layers  # noqa: PLC0415  (heavy)
-
-        return layers.GlobalAveragePooling2D(data_format, name=name)(x)
 
 
 GAP = Gap("gap", "mean_p F_p", "Lin, Chen, Yan 2014")

@@ -14,7 +14,7 @@ from typing import cast
 
 import numpy as np
 
-from headfit.heads.pooling import ShapedPooling, Tensor, Vectors
+from headfit.heads.pooling import ShapedPooling, Vectors
 
 EPSILON = 1e-6
 LEAST_P = 1e-3  # below, 1/p is of no use in float32
@@ -36,11 +36,6 @@ class Gem(ShapedPooling):
             raised = _power(powers, p)
             mean = raised.mean(axis=(1, 2), dtype=np.float32)
             yield cast(Vectors, largest[:, 0, 0] * mean ** np.float32(1 / p))
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.keras_layers.gem import GeM  # noqa: PLC0415  (imports Keras)
-
-        return GeM(shape, EPSILON, data_format, name=name)(x)
 
 
 def _power(powers: dict[int, Vectors], p: float) -> Vectors:

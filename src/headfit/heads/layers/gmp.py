@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import MapShape, Pooling, Vectors
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,6 @@ class Gmp(Pooling):
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
         return cast(Vectors, maps.max(axis=(1, 2)))
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from keras import layers  # noqa: PLC0415  (heavy)
-
-        return layers.GlobalMaxPooling2D(data_format, name=name)(x)
 
 
 GMP = Gmp("gmp", "max_p F_p", "the counterpart of gap, Lin, Chen, Yan 2014")

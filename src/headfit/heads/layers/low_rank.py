@@ -15,16 +15,17 @@ brought balanced accuracy from 92.2 to 95.4 %, against 94.8 % of flatten.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from headfit.errors import UsageError
 from headfit.heads.init.low_rank_start import truncated_flatten
 from headfit.heads.init.ridge_start import held_out_ridge, quarter
-from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight
+from headfit.heads.pooling import Floats, MapShape
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling
 
 NOISE = 0.1
 
@@ -37,10 +38,15 @@ class LowRank(TrainedPooling):
         rank: r, at least 1.
     """
 
+    arrays: ClassVar[Mapping[str, bool]] = {"places": False, "channels": True}
     readout: ClassVar[bool] = True
     data_start: ClassVar[bool] = True
     shifts: ClassVar[bool] = True
     rank: int = 4
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise UsageError.invalid("rank", self.rank, "an integer of at least 1")
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
         """Give logits (n, K) of maps (n, P, C) with A (K, r, P) and B (K, r, C)."""
@@ -54,22 +60,18 @@ class LowRank(TrainedPooling):
     def _width(self, map_shape: MapShape) -> int:
         return 0
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
         height, width, channels = map_shape
-        places = Weight("places", (classes, self.rank, height * width), decay=False)
-        return places, Weight("channels", (classes, self.rank, channels))
+        return (classes, self.rank, height * width), (classes, self.rank, channels)
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
         places, channels = rng.normal(0, NOISE, shapes[0]), np.zeros(shapes[1])
         places[:, 0] = 1
-        if maps is None or labels is None:
+        if sample is None:
             return places, channels
+        maps, labels = sample.maps, sample.labels
         classes, split = len(channels), quarter(len(maps), rng)
         averages, loss = held_out_ridge(maps.mean(axis=1), labels, classes, split)
         channels[:, 0] = averages.T
@@ -77,11 +79,6 @@ class LowRank(TrainedPooling):
             return places, channels
         *patterns, other = truncated_flatten(maps, labels, classes, self.rank, split)
         return patterns if other < loss else (places, channels)
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.keras_layers.low_rank import LowRankReadout  # noqa: PLC0415
-
-        return LowRankReadout(classes, self.rank, data_format, name=name)
 
 
 LOW_RANK = LowRank(

@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from headfit.heads.pooling import ShapedPooling, Tensor, Vectors
+from headfit.heads.pooling import ShapedPooling, Vectors
 
 # below, it is the average, and a Keras backend whose expm1 is exp − 1 would lose digits
 LEAST_R = 1e-3
@@ -50,11 +50,6 @@ class Lse(ShapedPooling):
             else:
                 mean = np.exp(scaled, out=scaled).mean(axis=(1, 2), dtype=np.float32)
                 yield cast(Vectors, largest + np.log(mean) / r)
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.keras_layers.lse import LogSumExp  # noqa: PLC0415  (imports Keras)
-
-        return LogSumExp(shape, data_format, name=name)(x)
 
 
 LSE = Lse(

@@ -14,14 +14,15 @@ both, 1.1 without).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+from headfit.errors import UsageError
+from headfit.heads.pooling import Floats, MapShape
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,13 @@ class MultiQuery(TrainedPooling):
         queries: how many at most, at least 1.
     """
 
+    arrays: ClassVar[Mapping[str, bool]] = {"queries": True, "values": True}
     shifts: ClassVar[bool] = True
     queries: int = 8
+
+    def __post_init__(self) -> None:
+        if self.queries < 1:
+            raise UsageError.invalid("queries", self.queries, "an integer of at least 1")
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
         """Pool maps (n, P, C) with queries (M, C) and V (C, C), input by output, to (n, C)."""
@@ -43,33 +49,21 @@ class MultiQuery(TrainedPooling):
         shares = softmax(xp, xp.matmul(maps, keys), axis=1)
         pooled = xp.matmul(xp.transpose(shares, (0, 2, 1)), maps)
         slices = xp.reshape(values * channels**-0.5, (channels, count, channels // count))
-        found = xp.einsum("nmc,cms->nms", pooled, slices)
-        return xp.reshape(found, (-1, channels))
+        return xp.reshape(xp.einsum("nmc,cms->nms", pooled, slices), (-1, channels))
 
     def _width(self, map_shape: MapShape) -> int:
         return map_shape[2]
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
         channels = map_shape[2]
         count = max(m for m in range(1, min(self.queries, channels) + 1) if channels % m == 0)
-        return Weight("queries", (count, channels)), Weight("values", (channels, channels))
+        return (count, channels), (channels, channels)
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
         queries, (channels, _) = shapes
         return np.zeros(queries, np.float32), np.eye(channels) * channels**0.5
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.keras_layers.multi_query import (  # noqa: PLC0415  (imports Keras)
-            MultiQueryPooling,
-        )
-
-        return MultiQueryPooling(self.queries, data_format, name=name)
 
 
 MULTI_QUERY = MultiQuery(

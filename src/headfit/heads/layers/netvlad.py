@@ -13,15 +13,16 @@ that a feature has mean square 1, the size that gradient descent on the next lay
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from headfit.errors import UsageError
 from headfit.heads.init.kmeans import centres, squared_distances
-from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+from headfit.heads.pooling import Floats, MapShape
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
 EPSILON = 1e-12  # beside squared lengths
 MOST = 4096  # positions that k-means looks at
@@ -37,8 +38,14 @@ class NetVlad(TrainedPooling):
         clusters: M, at least 2.
     """
 
+    # weight decay would draw the centres towards 0
+    arrays: ClassVar[Mapping[str, bool]] = {"assign": False, "bias": False, "centres": False}
     data_start: ClassVar[bool] = True
     clusters: int = 8
+
+    def __post_init__(self) -> None:
+        if self.clusters < 2:
+            raise UsageError.invalid("clusters", self.clusters, "an integer of at least 2")
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
         """Pool maps (n, P, C) with w (C, M), b (M,) and c (M, C) to (n, MC)."""
@@ -54,37 +61,26 @@ class NetVlad(TrainedPooling):
     def _width(self, map_shape: MapShape) -> int:
         return self.clusters * map_shape[2]
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
         count, channels = self.clusters, map_shape[2]
-        shapes = {"assign": (channels, count), "bias": (count,), "centres": (count, channels)}
-        # drawn towards 0 they would be no centres any more
-        return tuple(Weight(name, shape, decay=False) for name, shape in shapes.items())
+        return (channels, count), (count,), (count, channels)
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
         count, channels = shapes[2]
-        if maps is None:
+        if sample is None:
             points = np.abs(rng.standard_normal((32 * count, channels)))
         else:
-            points = maps.reshape(-1, channels)
+            points = sample.maps.reshape(-1, channels)
             chosen = rng.permutation(len(points))[:MOST]
             points = points[np.sort(chosen)].astype(np.float64)
         points = _unit(np, points, axis=1)
-        found = centres(points, count, rng)
-        nearest = np.sort(squared_distances(points, found), axis=1)
+        middles = centres(points, count, rng)
+        nearest = np.sort(squared_distances(points, middles), axis=1)
         gap = max(float(np.mean(nearest[:, 1] - nearest[:, 0])), LEAST_GAP)
         sharpness = math.log(RATIO) / gap
-        return 2 * sharpness * found.T, -sharpness * np.sum(found**2, axis=1), found
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.keras_layers.netvlad import NetVLAD  # noqa: PLC0415  (imports Keras)
-
-        return NetVLAD(self.clusters, data_format, name=name)
+        return 2 * sharpness * middles.T, -sharpness * np.sum(middles**2, axis=1), middles
 
 
 def _unit(xp: Any, vectors: Array, axis: int) -> Array:

@@ -17,14 +17,14 @@ W_k's reach is once more 1/√C: see ``attention.py`` (held-out log-loss there: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from headfit.heads.pooling import Floats, MapShape, Vectors
-from headfit.heads.trained import Array, Labels, TrainedPooling, Weight, softmax
+from headfit.heads.pooling import Floats, MapShape
+from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
 EPSILON = 1e-6  # beside the variance over the channels, as in the source
 
@@ -32,6 +32,13 @@ EPSILON = 1e-6  # beside the variance over the channels, as in the source
 @dataclass(frozen=True)
 class SimPool(TrainedPooling):
     """The mean over all positions, weighted by how each relates to the plain mean."""
+
+    arrays: ClassVar[Mapping[str, bool]] = {
+        "query": True,
+        "key": True,
+        "gain": False,
+        "offset": False,
+    }
 
     def forward(self, xp: Any, maps: Array, weights: Sequence[Array]) -> Array:
         """Pool maps (n, P, C) with W_q, W_k (C, C), output by input, g and b (C,) to (n, C)."""
@@ -49,26 +56,16 @@ class SimPool(TrainedPooling):
     def _width(self, map_shape: MapShape) -> int:
         return map_shape[2]
 
-    def _weights(self, map_shape: MapShape, classes: int) -> tuple[Weight, ...]:
-        square = map_shape[2], map_shape[2]
-        gain, offset = (Weight(name, square[:1], decay=False) for name in ("gain", "offset"))
-        return Weight("query", square), Weight("key", square), gain, offset
+    def _shapes(self, map_shape: MapShape, classes: int) -> Shapes:
+        channels = map_shape[2]
+        return (channels, channels), (channels, channels), (channels,), (channels,)
 
     def _initial(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        rng: np.random.Generator,
-        maps: Vectors | None,
-        labels: Labels | None,
+        self, shapes: Shapes, rng: np.random.Generator, sample: Sample | None
     ) -> Sequence[Floats]:
         square, key, gain, offset = shapes
         query = rng.standard_normal(square, dtype=np.float32)
         return query, np.zeros(key), np.ones(gain), np.zeros(offset)
-
-    def _keras_layer(self, name: str, data_format: str, classes: int) -> Any:
-        from headfit.heads.keras_layers.simpool import SimPooling  # noqa: PLC0415  (imports Keras)
-
-        return SimPooling(data_format, name=name)
 
 
 SIMPOOL = SimPool(

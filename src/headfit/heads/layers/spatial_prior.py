@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headfit.errors import UsageError
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import MapShape, Pooling, Vectors
 
 TAUS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
 
@@ -26,12 +26,13 @@ class SpatialPrior(Pooling):
 
     def tau(self, shape: float | None) -> float:
         """Give τ, which is the shape parameter."""
-        return self._value(shape)
+        return self.shape_or_default(shape)
 
-    def _value(self, shape: float | None) -> float:
-        value = super()._value(shape)
+    def shape_or_default(self, shape: float | None) -> float:
+        """Give τ; see :meth:`Pooling.shape_or_default`."""
+        value = super().shape_or_default(shape)
         if value > 1:
-            raise UsageError(f"The τ of '{self.name}' is {value:g}; it must be > 0 and <= 1.")
+            raise UsageError.invalid("shape", value, f"at most 1, the τ of head '{self.name}'")
         return value
 
     def _width(self, map_shape: MapShape) -> int:
@@ -42,13 +43,6 @@ class SpatialPrior(Pooling):
         found = maps * share
         found += (1 - share) * maps.mean(axis=(1, 2), keepdims=True)
         return found.reshape(len(maps), -1)
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.keras_layers.spatial_prior import (  # noqa: PLC0415  (imports Keras)
-            SpatialShrinkage,
-        )
-
-        return SpatialShrinkage(shape, data_format, name=name)(x)
 
 
 SPATIAL_PRIOR = SpatialPrior(

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from headfit.heads.pooling import MapShape, Pooling, Tensor, Vectors
+from headfit.heads.pooling import MapShape, Pooling, Vectors
 
 LEVELS = (1, 2, 4)
 CELLS = sum(b * b for b in LEVELS)
@@ -62,11 +62,6 @@ class SpatialPyramid(Pooling):
         for number, (rows, columns) in enumerate(cells(height, width)):
             np.mean(maps[:, rows, columns], axis=(1, 2), out=averages[:, number])
         return averages.reshape(n, CELLS * channels)
-
-    def _layer(self, x: Tensor, shape: float, name: str, data_format: str) -> Tensor:
-        from headfit.heads.keras_layers.spp import SPP  # noqa: PLC0415  (imports Keras)
-
-        return SPP(data_format, name=name)(x)
 
 
 SPATIAL_PYRAMID = SpatialPyramid(

@@ -73,8 +73,7 @@ class Ledger:
         if entry is None:
             return None
         arrays, facts = entry
-        weights = tuple(arrays[str(number)] for number in range(len(arrays)))
-        return FittedHead(method.head, facts["shape"], weights, facts["scale"])
+        return FittedHead(method.head, facts["shape"], tuple(arrays.values()), facts["scale"])
 
     def store_fitted(self, method: Method, settings: Settings, fitted: FittedHead) -> None:
         """Store a fitted head.
@@ -82,7 +81,7 @@ class Ledger:
         Raises:
             WriteError: if it cannot be written.
         """
-        arrays = {str(number): weight for number, weight in enumerate(fitted.weights)}
+        arrays = fitted.head.name_weights(fitted.weights)
         path = self._path("fitted", method.identity, settings)
         _write(path, arrays, {"shape": fitted.shape, "scale": fitted.scale})
 

@@ -1,0 +1,46 @@
+"""headfit's own Keras layers, for models of your own and for loading saved ones.
+
+Importing this module registers every layer with Keras, so that a classifier opens in plain Keras:
+
+    import headfit.layers
+    import keras
+
+    model = keras.models.load_model("headfit-run/model.keras")
+
+Import it before Keras: if no backend is configured and TensorFlow, Keras' default, is not
+installed, it selects JAX, which is installed with headfit.
+"""
+
+from __future__ import annotations
+
+from headfit.heads.backend import select_backend
+
+select_backend()  # before Keras is imported
+
+from headfit.heads.keras_layers import (  # noqa: E402
+    SPP,
+    AttentionPooling,
+    BiasedSoftmax,
+    CovariancePooling,
+    GeM,
+    LogSumExp,
+    LowRankReadout,
+    MultiQueryPooling,
+    NetVLAD,
+    SimPooling,
+    SpatialShrinkage,
+)
+
+__all__ = [
+    "SPP",
+    "AttentionPooling",
+    "BiasedSoftmax",
+    "CovariancePooling",
+    "GeM",
+    "LogSumExp",
+    "LowRankReadout",
+    "MultiQueryPooling",
+    "NetVLAD",
+    "SimPooling",
+    "SpatialShrinkage",
+]
