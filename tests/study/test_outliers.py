@@ -17,6 +17,7 @@ from headfit.images.index import ImageIndex
 from headfit.samples.catalog import write_sample
 from headfit.study.reliability import outliers
 from headfit.study.reliability.outliers import OutlierDetector, fit_detector
+from headfit.util.subspace import leading_directions
 
 SHARED = Path(__file__).parent.parent.parent.parent / "shared"
 HANDS = SHARED / "data" / "sign-language-digits"
@@ -115,7 +116,7 @@ def test_same_seed_same_detector() -> None:
 def test_directions_are_those_of_a_full_decomposition() -> None:
     x, _ = features(0, 300)
     z = x - x.mean(axis=0)
-    found = outliers.leading_directions(z, 5, seed=0)
+    found = leading_directions(z, 5, np.random.default_rng(0), np.float32).T
     np.testing.assert_allclose(found @ found.T, np.eye(5), atol=1e-5)
     expected = PCA(5).fit(z).components_
     np.testing.assert_allclose(np.abs(np.vecdot(found, expected)), 1, atol=1e-4)

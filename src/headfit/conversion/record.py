@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from headfit.conversion.algebra import Form
+from headfit.heads.body import BatchNorm, Dense
+from headfit.heads.chain import parse_body
+from headfit.heads.custom.pooling import is_custom
+from headfit.heads.layers import LOW_RANK
 from headfit.model.metadata import DAMAGE, ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.util.saved_model import RECORD
@@ -52,8 +56,9 @@ def new_record(
 
 def _chain(head: str, kind: str) -> str:
     """Spell the new head: the new pooling, and the layers that are left."""
-    steps = head.split("-")[1:]
-    before = next((i for i, step in enumerate(steps) if step[0].isdigit()), len(steps))
-    folded = [step for step in steps[:before] if step != "bn" and kind != "low_rank"]
+    # the old pooling may be a low rank that all classes share, which no chain names
+    steps = () if is_custom(head) else parse_body(head.split("-")[1:], head)
+    dense = next((i for i, step in enumerate(steps) if isinstance(step, Dense)), len(steps))
+    before = [s for s in steps[:dense] if not isinstance(s, BatchNorm) and kind != LOW_RANK.name]
     name = SHARED_NAME if kind == "shared" else kind
-    return "-".join([name, *folded, *steps[before:]])
+    return "-".join([name, *map(str, before), *map(str, steps[dense:])])

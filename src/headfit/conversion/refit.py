@@ -18,7 +18,8 @@ from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem, Splits
 from headfit.fitting.softmax import softmax
-from headfit.heads.chain import parse_head
+from headfit.heads.chain import Head
+from headfit.heads.layers import FLATTEN, GAP
 from headfit.progress import Callback, Progress
 from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
@@ -70,7 +71,7 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     folds = folds_for(labels, groups, options, callback)
     splits = make_splits(labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers)
     problem = Problem(labels, classes, splits, quick=True, seed=seed)
-    head = parse_head("gap" if form.kind == "gap" else "flatten")
+    head = Head(GAP if form.kind == GAP.name else FLATTEN)
     maps = pictures.maps(pictures.trained)
     method = Exact(head, PooledFeatures(maps, (head.pooling,)))
     callback.on_stage_begin("Fitting the new top", 1)

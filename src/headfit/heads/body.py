@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu", "selu", "linear")
 
 
@@ -23,6 +25,10 @@ class Dense:
     units: int
     activation: str = "relu"
 
+    def __str__(self) -> str:
+        """Give its part of a chain."""
+        return str(self.units) if self.activation == "relu" else f"{self.units}:{self.activation}"
+
 
 @dataclass(frozen=True)
 class Dropout:
@@ -37,6 +43,10 @@ class Dropout:
 
     rate: float
 
+    def __str__(self) -> str:
+        """Give its part of a chain."""
+        return "dropout" + np.format_float_positional(self.rate, trim="-")
+
 
 @dataclass(frozen=True)
 class BatchNorm:
@@ -48,9 +58,13 @@ class BatchNorm:
     kind: ClassVar[str] = "bn"
     variables: ClassVar[tuple[str, ...]] = ("gamma", "beta", "moving_mean", "moving_variance")
 
+    def __str__(self) -> str:
+        """Give its part of a chain."""
+        return self.kind
+
 
 BATCH_NORM_EPSILON = 1e-3
 """ε of Keras' BatchNormalization; fastai, on PyTorch, has 1e-5."""
 
 Step = Dense | Dropout | BatchNorm
-"""``kind`` is its name in a layer name, ``variables`` names its arrays as Keras does."""
+"""``kind`` is part of a layer name; ``variables`` are the names of its arrays in Keras."""

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 import headfit.heads.layers  # noqa: F401  (registers the poolings)
 from headfit.errors import UnknownNameError, UsageError
 from headfit.heads.body import (
@@ -73,7 +71,7 @@ class Head:
     @property
     def name(self) -> str:
         """The canonical chain, which ``parse_head`` reads back."""
-        return "-".join([self.pooling.name, *map(_spell, self.body)])
+        return "-".join([self.pooling.name, *map(str, self.body)])
 
     def __str__(self) -> str:
         return self.name
@@ -270,7 +268,20 @@ def parse_head(text: str | Callable[..., Any]) -> Head:
     first, *steps = PRESETS.get(chain, chain).split("-")
     if first not in pooling_names():
         raise UnknownNameError("head", first, [*pooling_names(), *PRESETS])
-    return Head(find_pooling(first), tuple(_parse_step(step, chain) for step in steps))
+    return Head(find_pooling(first), parse_body(steps, chain))
+
+
+def parse_body(steps: Iterable[str], chain: str) -> tuple[Step, ...]:
+    """Parse what follows the pooling.
+
+    Args:
+        steps: the parts of the chain after the pooling.
+        chain: the whole chain, for messages.
+
+    Raises:
+        UsageError: if a step is invalid.
+    """
+    return tuple(_parse_step(step, chain) for step in steps)
 
 
 def parse_heads(
@@ -321,14 +332,6 @@ def _parse_step(step: str, chain: str) -> Step:
         f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}; or dropout<rate> with "
         f"0 <= rate < 1; or bn. For example 'gap-dropout0.5-512:gelu'."
     )
-
-
-def _spell(step: Step) -> str:
-    if isinstance(step, BatchNorm):
-        return BatchNorm.kind
-    if isinstance(step, Dropout):
-        return "dropout" + np.format_float_positional(step.rate, trim="-")
-    return str(step.units) if step.activation == "relu" else f"{step.units}:{step.activation}"
 
 
 def _check_classes(classes: int) -> None:

@@ -1,7 +1,8 @@
-"""A small k-means, for weights that start from centres."""
+"""k-means, for weights that start from centres."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,40 +14,46 @@ ROUNDS = 20
 
 
 def centres(points: Points, count: int, rng: np.random.Generator) -> Points:
-    """Find centres of points: k-means++ seeding, then Lloyd's rounds.
+    """Find centres of points: k-means++ seeds, then 20 rounds of Lloyd's algorithm.
 
     Args:
-        points: float (n, d), n at least 1; fewer than ``count`` different ones give equal centres.
-        count: how many, at least 1.
-        rng: for the seeding.
+        points: float64 (n, d), n at least 1; with fewer than ``count`` distinct points some centres
+            are equal.
+        count: number of centres, at least 1.
+        rng: draws the seeds.
 
     Returns:
-        float (count, d).
+        float64 (count, d).
+
+    Example:
+
+    >>> points = np.array([[0.0, 0.0], [0.0, 1.0], [9.0, 9.0], [9.0, 8.0]])
+    >>> sorted(centres(points, 2, np.random.default_rng(0)).tolist())
+    [[0.0, 0.5], [9.0, 8.5]]
     """
-    found = _seeds(points, count, rng)
-    previous = None
-    for _ in range(ROUNDS):
-        nearest = squared_distances(points, found).argmin(axis=1)
-        if previous is not None and np.array_equal(nearest, previous):
-            break
-        previous = nearest
-        members = nearest == np.arange(count)[:, None]
-        sizes = members.sum(axis=1, keepdims=True)
+    from scipy.cluster.vq import kmeans2  # noqa: PLC0415  (heavy)
+
+    seeds = _seeds(points, count, rng)
+    with warnings.catch_warnings():
         # a centre that lost all its points stays where it is
-        found = np.where(sizes > 0, members @ points / np.maximum(sizes, 1), found)
-    return found
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        means: Points = kmeans2(points, seeds, ROUNDS, minit="matrix", check_finite=False)[0]
+    return means
 
 
-def squared_distances(points: Points, found: Points) -> Points:
+def squared_distances(points: Points, others: Points) -> Points:
     """Give ‖x − c‖², float (n, count), none negative."""
-    products = points @ found.T
-    lengths = np.sum(points**2, axis=1)[:, None] + np.sum(found**2, axis=1)
+    products = points @ others.T
+    lengths = np.sum(points**2, axis=1)[:, None] + np.sum(others**2, axis=1)
     distances: Points = np.maximum(lengths - 2 * products, 0)
     return distances
 
 
 def _seeds(points: Points, count: int, rng: np.random.Generator) -> Points:
-    """Draw points, each with a chance proportional to the squared distance from those drawn."""
+    """Draw points, each with a probability proportional to the squared distance from those drawn.
+
+    By hand: scipy draws from a generator of its own, scikit-learn the best of several candidates.
+    """
     chosen = [int(rng.integers(len(points)))]
     while len(chosen) < count:
         distances = squared_distances(points, points[chosen]).min(axis=1)

@@ -22,9 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from headfit.errors import UsageError
-from headfit.heads.init.principal import principal_directions
 from headfit.heads.pooling import Floats, MapShape
 from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling
+from headfit.util.subspace import leading_directions
 
 LEAST_POSITIONS = 9  # below, a covariance of rank 7 or less says little
 STEPS = 5
@@ -101,7 +101,7 @@ class Covariance(TrainedPooling):
         maps = sample.maps
         points = (maps - maps.mean(axis=1, keepdims=True)).reshape(-1, channels)
         chosen = np.sort(rng.permutation(len(points))[:MOST])
-        return [principal_directions(points[chosen], size, rng)]
+        return [leading_directions(points[chosen], size, rng)]
 
 
 def newton_schulz(xp: Any, matrices: Array, size: int, steps: int = STEPS) -> Array:

@@ -16,7 +16,8 @@ from headfit.fitting.exact.method import Exact
 from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
-from headfit.heads.chain import Head, parse_head
+from headfit.heads.chain import Head
+from headfit.heads.layers import GAP
 from headfit.study.comparison.compare import corrected_interval
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import cross_validate
@@ -106,7 +107,7 @@ def choose_head(
     if recommended in scored:
         return scored[recommended][1]
     if not scored:
-        return parse_head("gap")
+        return Head(GAP)
     return max(scored.values(), key=lambda pair: pair[0])[1]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.metrics import Floats, Ints
+from headfit.util.subspace import leading_directions
 
 # Chosen by these figures: AUROC / outliers missed, both in per cent, at the threshold that 95 %
 # of the training images pass, held-out scores; 1,000 images each, five folds. "far": the worst of
@@ -50,7 +51,6 @@ from headfit.fitting.metrics import Floats, Ints
 METHOD = "mahalanobis"
 SHARE = 0.95  # of the training images that are no outliers
 RANK = 32
-EXTRA, PASSES = 8, 4  # of the search for the leading directions
 MOST_FOLDS = 5  # detectors that are fitted for the threshold
 TINY = 1e-12
 
@@ -147,7 +147,8 @@ def _fit(x: np.ndarray, labels: Ints, seed: int) -> OutlierDetector:
     """Fit on normalised features, float32 (n, C), with a threshold of 1."""
     mean = x.mean(axis=0)
     z = x - mean
-    directions = leading_directions(z, min(RANK, max(1, len(x) // 4), x.shape[1]), seed)
+    rank, rng = min(RANK, max(1, len(x) // 4), x.shape[1]), np.random.default_rng(seed)
+    directions = leading_directions(z, rank, rng, np.float32).T
     along = z @ directions.T
     present, own = np.unique(labels, return_inverse=True)
     centres = np.stack([along[own == k].mean(axis=0) for k in range(len(present))])
@@ -156,28 +157,6 @@ def _fit(x: np.ndarray, labels: Ints, seed: int) -> OutlierDetector:
     spread = np.sqrt(np.maximum(variances, TINY) * len(variances)).astype(np.float32)
     rest = float(np.mean(np.vecdot(z, z) - np.vecdot(along, along), dtype=np.float64))
     return OutlierDetector(mean, axes.T @ directions, spread, centres @ axes, max(rest, TINY), 1.0)
-
-
-def leading_directions(z: np.ndarray, rank: int, seed: int) -> np.ndarray:
-    """Find the leading principal directions by subspace iteration.
-
-    Args:
-        z: float32 (n, C), centred.
-        rank: how many, at most C.
-        seed: of the subspace to start from.
-
-    Returns:
-        float32 (rank, C), orthonormal, the leading one first.
-    """
-    width = min(rank + EXTRA, z.shape[1])
-    start = np.random.default_rng(seed).standard_normal((z.shape[1], width), np.float32)
-    basis = np.linalg.qr(start).Q
-    for _ in range(PASSES):
-        basis = np.linalg.qr(z.T @ (z @ basis)).Q
-    along = z @ basis
-    _, turn = np.linalg.eigh(along.T @ along)
-    result: np.ndarray = (basis @ turn[:, ::-1][:, :rank]).T
-    return result
 
 
 def shrunk_covariance(r: Floats) -> Floats:
