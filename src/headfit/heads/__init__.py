@@ -1,1 +1,1 @@
-"""What turns a feature map into class probabilities."""
+"""Heads: from a feature map to class probabilities."""

@@ -1,4 +1,4 @@
-"""Well-known tops under a name, as chains without their final softmax layer."""
+"""Presets: well-known tops as chains, without their final softmax layer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Preset:
-    """A chain that has a name of its own.
+    """A chain with a name.
 
     Attributes:
-        name: what stands for the chain.
-        chain: the chain in its canonical spelling.
-        source: whose top it is.
+        name: how it is written in place of the chain.
+        chain: the canonical chain.
+        source: the network or library that it comes from.
     """
 
     name: str
@@ -42,17 +42,17 @@ _ALL = (
         "fastai",
         "avgmax-bn-dropout0.25-512-bn-dropout0.5",
         "fastai's create_head: both poolings, a layer of 512, batch normalisation and dropout "
-        "before each layer; its two dense layers have no bias, these have",
+        "before each layer; its two dense layers have no bias, these do",
     ),
     Preset(
         "mobilenet-question",
         "gap-1024-1024-512",
-        "a common top for a frozen MobileNet; with 3 classes 5,854,403 parameters in all",
+        "a common top for a frozen MobileNet; 5,854,403 parameters in total with 3 classes",
     ),
     Preset(
         "vgg16-question",
         "flatten",
-        "a common top for a frozen VGG16; at 224 pixels 25,089 parameters for each class",
+        "a common top for a frozen VGG16; 25,089 parameters for each class at 224 pixels",
     ),
 )
 

@@ -1,1 +1,1 @@
-"""Weights that training starts from."""
+"""Initial weights that depend on training images."""

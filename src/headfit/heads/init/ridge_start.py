@@ -1,4 +1,4 @@
-"""Weights of a quick linear classifier, from which training may start."""
+"""Initial weights from a quick linear classifier, by ridge regression."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
 
-PENALTIES = (0.01, 0.1, 1.0, 10.0)  # times the mean squared length of a feature vector
-SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # a regression's output is no logit yet
-HELD = 4  # one image of so many chooses among them
+PENALTIES = (0.01, 0.1, 1.0, 10.0)  # relative to the mean squared length of a feature vector
+SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # factors that turn outputs of a regression into logits
+HELD = 4  # one image in so many is held out to choose among them
 
 
 def ridge_start(features: Matrix, labels: Labels, classes: int, rng: np.random.Generator) -> Matrix:
     """Fit ridge regression on the classes, without an intercept.
 
-    The penalty, and what the outputs are multiplied by to serve as logits, are those with the least
-    log-loss on a quarter of the images, held out; then all images are used.
+    The penalty, and the factor that turns outputs into logits, are those with the smallest log-loss
+    on a held-out quarter of the images; the final fit uses all images.
 
     Args:
         features: float (n, d), n at least 1.
@@ -29,6 +29,14 @@ def ridge_start(features: Matrix, labels: Labels, classes: int, rng: np.random.G
 
     Returns:
         float64 (d, K).
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> features = rng.standard_normal((40, 3)) + labels[:, None]
+    >>> ridge_start(features, labels, 2, rng).shape
+    (3, 2)
     """
     return held_out_ridge(features, labels, classes, quarter(len(features), rng))[0]
 
@@ -36,24 +44,24 @@ def ridge_start(features: Matrix, labels: Labels, classes: int, rng: np.random.G
 def held_out_ridge(
     features: Matrix, labels: Labels, classes: int, split: tuple[Labels, Labels]
 ) -> tuple[Matrix, float]:
-    """Likewise with a given quarter.
+    """Do the same with a split that is given.
 
     Args:
         features: float (n, d).
         labels: int (n,).
         classes: K.
-        split: the rows that choose, and the rest; see :func:`quarter`.
+        split: the held-out rows, and the rest; see :func:`quarter`.
 
     Returns:
-        float64 (d, K), and the log-loss that they were chosen by, ∞ if no row chooses.
+        float64 (d, K), and the log-loss on the held-out rows, ∞ if there are none.
     """
-    x, (held, kept) = np.asarray(features, np.float64), split
+    x, (held, rest) = np.asarray(features, np.float64), split
     targets = targets_of(labels, classes)
     if not len(held):
         return _ridge(x, targets, 1.0), np.inf
     best, least = (PENALTIES[0], SCALES[0]), np.inf
     for penalty in PENALTIES:
-        scale, loss = best_scale(x[held] @ _ridge(x[kept], targets[kept], penalty), labels[held])
+        scale, loss = best_scale(x[held] @ _ridge(x[rest], targets[rest], penalty), labels[held])
         if loss < least:
             best, least = (penalty, scale), loss
     penalty, scale = best
@@ -61,49 +69,49 @@ def held_out_ridge(
 
 
 def quarter(n: int, rng: np.random.Generator) -> tuple[Labels, Labels]:
-    """Draw the rows that choose, a quarter of n, and give the rest after them."""
-    held, kept = np.split(rng.permutation(n), [n // HELD])
-    return held, kept
+    """Draw a quarter of n rows to hold out, and give them and the rest."""
+    held, rest = np.split(rng.permutation(n), [n // HELD])
+    return held, rest
 
 
 def targets_of(labels: Labels, classes: int) -> Matrix:
-    """Give what a regression on the classes is to give, float64 (n, K), rows summing to 0."""
-    found: Matrix = np.eye(classes)[labels] - 1 / classes
-    return found
+    """Give the targets of a regression on the classes, float64 (n, K), rows summing to 0."""
+    targets: Matrix = np.eye(classes)[labels] - 1 / classes
+    return targets
 
 
 def best_scale(outputs: Matrix, labels: Labels) -> tuple[float, float]:
-    """Find what outputs (n, K) are multiplied by to be logits, and the log-loss of these."""
+    """Find the factor that turns outputs (n, K) into logits, and the log-loss of these."""
     losses = [_log_loss(outputs * scale, labels) for scale in SCALES]
     best = int(np.argmin(losses))
     return SCALES[best], losses[best]
 
 
 def _ridge(x: Matrix, targets: Matrix, penalty: float) -> Matrix:
-    """Solve in whichever of images and features there are fewer."""
+    """Solve for the images or for the features, whichever are fewer."""
     n, d = x.shape
     if n <= d:
-        found: Matrix = x.T @ dual(x @ x.T, targets, penalty)
+        weights: Matrix = x.T @ dual(x @ x.T, targets, penalty)
     else:
         strength = penalty * max(float(np.mean(np.sum(x**2, axis=1))), 1e-12)
-        found = np.linalg.solve(x.T @ x + strength * np.eye(d), x.T @ targets)
-    return found
+        weights = np.linalg.solve(x.T @ x + strength * np.eye(d), x.T @ targets)
+    return weights
 
 
 def dual(gram: Matrix, targets: Matrix, penalty: float) -> Matrix:
-    """Solve ridge regression for how much each image counts, float64 (n, K).
+    """Solve ridge regression in its dual form: the coefficient of each image, float64 (n, K).
 
     Args:
         gram: float64 (n, n), inner products of the images.
         targets: float64 (n, K).
-        penalty: times the mean squared length of an image.
+        penalty: relative to the mean squared length of an image.
     """
     strength = penalty * max(float(np.trace(gram)) / len(gram), 1e-12)
-    found: Matrix = np.linalg.solve(gram + strength * np.eye(len(gram)), targets)
-    return found
+    coefficients: Matrix = np.linalg.solve(gram + strength * np.eye(len(gram)), targets)
+    return coefficients
 
 
 def _log_loss(logits: Matrix, labels: Labels) -> float:
     shifted = logits - logits.max(axis=1, keepdims=True)
-    given = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
-    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - given))
+    true = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - true))

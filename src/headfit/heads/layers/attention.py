@@ -1,14 +1,15 @@
-"""Attention pooling: one trained query says how much each position counts.
+"""Attention pooling: one trained query weights the positions.
 
-v = Σ_p a_p F_p with a = softmax_p(⟨q, F_p⟩/C), float (n, H, W, C) → (n, C); the query q has C
-trainable numbers, so K classes cost C + CK weights and K biases. Source: the attention pooling of
-Ilse 2018, with the scaled product of Vaswani 2017 in place of their small network: features of a
-pretrained backbone are compared with q as they are. q starts at 0, which is gap exactly, and weight
-decay draws it back there.
+v = Σ_p a_p F_p with a = softmax_p(⟨q, F_p⟩/C), float (n, H, W, C) → (n, C). The query q has C
+trainable numbers, so a head for K classes has C + CK weights and K biases. Source: the attention
+pooling of Ilse 2018, with the scaled product of Vaswani 2017 instead of their small network: the
+features of a pretrained backbone are compared with q directly. q starts at 0, which is exactly gap,
+and weight decay draws it back there.
 
-The product is divided by C where √C is usual. A step of Adam moves all C numbers of q by about the
-same; with √C a few steps decide which position counts, before anything is learnt of what. Held-out
-log-loss on 400 hands showing 10 digits, MobileNet, learning rate 3e-3: 0.33 with C, 0.43 with √C.
+The product is divided by C, not by the usual √C. A step of Adam changes all C numbers of q by about
+the same amount, so with √C a few steps decide which position counts, before anything is learnt.
+Held-out log-loss on 400 hands showing 10 digits, MobileNet, learning rate 3e-3: 0.33 with C, 0.43
+with √C.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
 @dataclass(frozen=True)
 class Attention(TrainedPooling):
-    """The mean over all positions, weighted by how well each matches the query."""
+    """The average over all positions, weighted by how well each matches the query."""
 
     arrays: ClassVar[Mapping[str, bool]] = {"query": True}
     shifts: ClassVar[bool] = True

@@ -1,7 +1,8 @@
 """Average and maximum side by side, in plain Keras layers.
 
-v = concat(mean_p F_p, max_p F_p), float (n, H, W, C) → (n, 2C); nothing trainable, so K classes
-cost 2CK weights and K biases. Source: fastai's AdaptiveConcatPool2d; the average comes first here.
+v = concat(mean_p F_p, max_p F_p), float (n, H, W, C) → (n, 2C); no trainable parameters, so a head
+for K classes has 2CK weights and K biases. Source: fastai's AdaptiveConcatPool2d, which puts the
+maximum first.
 """
 
 from __future__ import annotations

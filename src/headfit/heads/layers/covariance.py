@@ -1,16 +1,17 @@
-"""Covariance pooling (iSQRT-COV): which features occur together, in place of how much of each.
+"""Covariance pooling (iSQRT-COV): which features occur together, instead of how much of each.
 
-v = upper triangle of Σ^½, Σ the covariance over the positions of R F_p, float (n, H, W, C) →
-(n, d(d+1)/2). R is d×C, so K classes cost dC + d(d+1)/2·K weights and K biases. Source: Li 2018;
-their 1×1 convolution, here R, has a batch normalisation and a ReLU after it, which are left out.
+v = upper triangle of Σ^½, Σ the covariance over the positions of R F_p, float (n, H, W, C) → (n,
+d(d+1)/2). R is d×C, so a head for K classes has dC + d(d+1)/2·K weights and K biases. Source: Li
+2018; their 1×1 convolution, here R, is followed by batch normalisation and ReLU, omitted here.
 
-The root is that of 5 Newton–Schulz steps on Σ/tr Σ, times √tr Σ: products of matrices only, and
-large eigenvalues are converged while the smallest, which are noise, stay damped. P positions have a
-covariance of rank P − 1 at most, so d is 64, or P − 1 or C where these are less.
+The root is that of 5 Newton–Schulz steps on Σ/tr Σ, times √tr Σ. It needs matrix products only;
+large eigenvalues converge, while the smallest, which are noise, stay damped. The covariance of P
+positions has a rank of at most P − 1, so d is 64, or P − 1 or C if these are smaller.
 
-R starts at the d principal directions within the maps of the training images, each map's mean taken
-out; without images at random orthogonal ones. On 400 hands showing 10 digits, MobileNet, ridge
-regression on what comes out at first has a held-out log-loss of 0.14 and 0.41 (gap: 0.37).
+R starts at the d principal directions within the maps of the training images, the mean of each map
+subtracted; without images, at random orthogonal directions. On 400 hands showing 10 digits,
+MobileNet, ridge regression on the initial output has a held-out log-loss of 0.14 and 0.41 (gap:
+0.37).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from headfit.heads.pooling import Floats, MapShape
 from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling
 from headfit.util.subspace import leading_directions
 
-LEAST_POSITIONS = 9  # below, a covariance of rank 7 or less says little
+LEAST_POSITIONS = 9  # with fewer, the covariance has rank 7 or less
 STEPS = 5
-MOST = 4096  # positions that the principal directions are found on
-EPSILON = 1e-8  # beside the trace: a map without any variation has the root 0
+MOST = 4096  # positions from which the principal directions are computed
+EPSILON = 1e-8  # added to the trace: a constant map has the root 0
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Covariance(TrainedPooling):
     """The root of the covariance between d mixtures of the channels.
 
     Attributes:
-        most: d at most, at least 1.
+        most: upper limit of d, at least 1.
     """
 
     arrays: ClassVar[Mapping[str, bool]] = {"reduce": False}
@@ -105,10 +106,9 @@ class Covariance(TrainedPooling):
 
 
 def newton_schulz(xp: Any, matrices: Array, size: int, steps: int = STEPS) -> Array:
-    """Approach the roots of positive semidefinite matrices, whose eigenvalues are at most 1.
+    """Approximate the square roots of positive semidefinite matrices with eigenvalues up to 1.
 
-    Y ← Y(3I − ZY)/2 and Z ← (3I − ZY)Z/2 from Y = A, Z = I: Y → A^½, the sooner the larger the
-    eigenvalues are.
+    Y ← Y(3I − ZY)/2 and Z ← (3I − ZY)Z/2 from Y = A, Z = I: Y → A^½, faster for larger eigenvalues.
 
     Args:
         xp: the library of the arrays.
@@ -119,7 +119,7 @@ def newton_schulz(xp: Any, matrices: Array, size: int, steps: int = STEPS) -> Ar
     Returns:
         float (n, d, d).
     """
-    # after the tensor: an array of numpy in front of a Keras tensor would want its values
+    # second in sums: numpy would ask a Keras tensor after it for its values
     identity = 1.5 * np.eye(size, dtype=np.float32)
     turn = -0.5 * matrices + identity
     root, inverse = xp.matmul(matrices, turn), turn

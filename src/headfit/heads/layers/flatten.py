@@ -1,7 +1,8 @@
-"""Flatten: every feature at every position, nothing summed.
+"""Flatten: every feature at every position.
 
-v = all F_p in row-major order (H, then W, then C), float (n, H, W, C) → (n, HWC); nothing
-trainable, so K classes cost HWCK weights and K biases. Source: the tops of AlexNet and VGG.
+v = all F_p in row-major order (H, then W, then C), float (n, H, W, C) → (n, HWC); no trainable
+parameters, so a head for K classes has HWCK weights and K biases. Source: the tops of AlexNet and
+VGG.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Flatten(Pooling):
     """The whole map as one vector."""
 
     def tau(self, shape: float | None) -> float:
-        """Give 0: nothing draws positions together."""
+        """Give 0: no prior draws positions together."""
         return 0.0
 
     def _width(self, map_shape: MapShape) -> int:

@@ -1,7 +1,7 @@
-"""Global average pooling: what is on the image, not where.
+"""Global average pooling: what is in the image, not where.
 
-v = mean_p F_p, float (n, H, W, C) → (n, C); nothing trainable, so K classes cost CK weights and
-K biases. Source: Lin, Chen, Yan 2014.
+v = mean_p F_p, float (n, H, W, C) → (n, C); no trainable parameters, so a head for K classes has CK
+weights and K biases. Source: Lin, Chen, Yan 2014.
 """
 
 from __future__ import annotations

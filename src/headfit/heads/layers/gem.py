@@ -1,9 +1,9 @@
 """Generalised-mean pooling: between the average (p = 1) and the maximum (p → ∞).
 
-v = (mean_p max(F_p, ε)^p)^(1/p), float (n, H, W, C) → (n, C); one trainable number, the
-exponent p, so K classes cost CK + 1 weights and K biases. Source: Radenović 2018, p₀ = 3, ε = 1e-6.
+v = (mean_p max(F_p, ε)^p)^(1/p), float (n, H, W, C) → (n, C); one trainable number, the exponent p,
+so a head for K classes has CK + 1 weights and K biases. Source: Radenović 2018, p₀ = 3, ε = 1e-6.
 
-The clamp at ε would destroy negative features, so signed maps are refused.
+Clamping at ε would destroy negative features, so maps with negative values are rejected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from headfit.heads.pooling import ShapedPooling, Vectors
 
 EPSILON = 1e-6
-LEAST_P = 1e-3  # below, 1/p is of no use in float32
+LEAST_P = 1e-3  # with less, 1/p is useless in float32
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Gem(ShapedPooling):
 
 
 def _power(powers: dict[int, Vectors], p: float) -> Vectors:
-    """x^p; whole exponents by multiplication, which is many times faster than a general power.
+    """Give x^p; integer exponents by multiplication, many times faster than a general power.
 
     Args:
-        powers: x^1 and what was computed already; what is on the way to x^p is added.
+        powers: x^1 and powers computed before; intermediate powers are added.
         p: > 0.
     """
     if p > 8 or not p.is_integer():

@@ -1,7 +1,7 @@
-"""Global max pooling: how strongly a feature answers anywhere.
+"""Global max pooling: the strongest response of each feature, wherever it is.
 
-v = max_p F_p, float (n, H, W, C) → (n, C); nothing trainable, so K classes cost CK weights and
-K biases. The counterpart of gap, of Lin, Chen, Yan 2014.
+v = max_p F_p, float (n, H, W, C) → (n, C); no trainable parameters, so a head for K classes has CK
+weights and K biases. The counterpart of gap, Lin, Chen, Yan 2014.
 """
 
 from __future__ import annotations

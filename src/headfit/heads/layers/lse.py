@@ -1,11 +1,11 @@
 """Log-sum-exp pooling: between the average (r → 0) and the maximum (r → ∞).
 
 v = r⁻¹ log mean_p exp(r F_p), float (n, H, W, C) → (n, C); one trainable number, the sharpness r,
-so K classes cost CK + 1 weights and K biases. Source: Pinheiro & Collobert 2015, who pool class
-scores with it; here it pools features, and r is in units of one over a feature.
+so a head for K classes has CK + 1 weights and K biases. Source: Pinheiro & Collobert 2015, who pool
+class scores; here it pools features, and the unit of r is one over that of a feature.
 
 For a channel whose values span Δ over P positions, mean ≤ v ≤ mean + rΔ²/8 (Hoeffding's lemma) and
-max − log(P)/r ≤ v ≤ max. Unlike gem it takes maps of either sign.
+max − log(P)/r ≤ v ≤ max. Unlike gem it accepts negative features.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from headfit.heads.pooling import ShapedPooling, Vectors
 
-# below, it is the average, and a Keras backend whose expm1 is exp − 1 would lose digits
+# with less, it is the average, and a Keras backend whose expm1 is exp − 1 would lose digits
 LEAST_R = 1e-3
-# where r times all differences are below, the mean is so close to 1 that it would lose digits
+# with r times all differences below this, the mean is so close to 1 that digits would be lost
 CLOSE = 0.5
 
 # Out-of-fold log-loss, 5 folds, of r = 0.1, 0.3, 1, 3 (gap; gmp):
@@ -44,7 +44,7 @@ class Lse(ShapedPooling):
             r = np.float32(max(shape, LEAST_R))
             scaled = below * r
             if r * span < CLOSE:
-                # its distance from 1 keeps its digits, five times as slowly
+                # the distance of the mean from 1 keeps its digits, five times as slowly
                 mean = np.expm1(scaled, out=scaled).mean(axis=(1, 2), dtype=np.float32)
                 yield cast(Vectors, largest + np.log1p(mean) / r)
             else:

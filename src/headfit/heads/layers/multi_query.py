@@ -1,15 +1,16 @@
-"""Multi-query attention: every query pools a slice of the features of its own.
+"""Multi-query attention: each query pools its own slice of the features.
 
 v = concat_m (V Σ_p a_mp F_p)_{slice m}/√C with a_m = softmax_p(⟨q_m, F_p⟩/C), float (n, H, W, C) →
-(n, C). M queries of C numbers and the C×C matrix V, so K classes cost C² + MC + CK weights and K
-biases. Source: efficient probing, Psomas 2025 (arXiv 2506.10178), with one head and no bias.
+(n, C). There are M queries of C numbers and the C×C matrix V, so a head for K classes has C² + MC +
+CK weights and K biases. Source: efficient probing, Psomas 2025 (arXiv 2506.10178), with one head
+and no bias.
 
 The source computes V F_p at every position, PC² multiplications an image; pooling first and
-multiplying by V once gives the same for C². M is 8, or the largest divisor of C below it, since the
-slices have C/M features each. The source's queries start from noise and its V at random; here the
-queries start at 0 and V/√C at the identity, which together are gap exactly. For C in place of √C
-see ``attention.py``; V is divided by √C for the same reason (held-out log-loss there: 0.37 with
-both, 1.1 without).
+multiplying by V once gives the same for C². M is 8, or the largest divisor of C below it, since
+each slice has C/M features. In the source the queries start from noise and V at random; here the
+queries start at 0 and V/√C at the identity, which together are exactly gap. ``attention.py`` says
+why the product is divided by C, not √C; V is divided by √C for the same reason (held-out log-loss
+there: 0.37 with both, 1.1 without).
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
 @dataclass(frozen=True)
 class MultiQuery(TrainedPooling):
-    """Slices of features, each averaged with weights of its own.
+    """Slices of features, each averaged with its own weights.
 
     Attributes:
-        queries: how many at most, at least 1.
+        queries: upper limit of M, at least 1.
     """
 
     arrays: ClassVar[Mapping[str, bool]] = {"queries": True, "values": True}

@@ -1,13 +1,15 @@
 """NetVLAD: how the positions lie around M centres.
 
-V_m = Σ_p a_pm (f_p − c_m) with f_p = F_p/‖F_p‖ and a_p = softmax_m(⟨w_m, f_p⟩ + b_m); every V_m is
-brought to length 1 and so is their concatenation, float (n, H, W, C) → (n, MC). w, c and b have
-2MC + M numbers, so K classes cost 2MC + M + MCK weights and K biases. Source: Arandjelović 2016.
+V_m = Σ_p a_pm (f_p − c_m) with f_p = F_p/‖F_p‖ and a_p = softmax_m(⟨w_m, f_p⟩ + b_m); each V_m is
+normalised to length 1 and so is their concatenation, float (n, H, W, C) → (n, MC). w, c and b have
+2MC + M numbers, so a head for K classes has 2MC + M + MCK weights and K biases. Source:
+Arandjelović 2016.
 
-It starts as there: c from k-means on the positions of the training images, w_m = 2αc_m and
-b_m = −α‖c_m‖², with α such that a position's nearest centre has about 100 times the share of the
-next. Two things differ: M is 8, not 64, for small data, and the output is multiplied by √(MC), so
-that a feature has mean square 1, the size that gradient descent on the next layer wants.
+The initial weights are those of the source: c from k-means on the positions of the training images,
+w_m = 2αc_m and b_m = −α‖c_m‖², with α such that the nearest centre of a position has about 100
+times the share of the next. Two things differ: M is 8, not 64, for small data, and the output is
+multiplied by √(MC), so that a feature has mean square 1, which suits gradient descent on the next
+layer.
 """
 
 from __future__ import annotations
@@ -24,15 +26,15 @@ from headfit.heads.init.kmeans import centres, squared_distances
 from headfit.heads.pooling import Floats, MapShape
 from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
-EPSILON = 1e-12  # beside squared lengths
-MOST = 4096  # positions that k-means looks at
-RATIO = 100.0  # of the shares of the nearest centre and the next
-LEAST_GAP = 1e-3  # of squared distances, where two centres fall together
+EPSILON = 1e-12  # added to squared lengths
+MOST = 4096  # positions used by k-means
+RATIO = 100.0  # share of the nearest centre over that of the next
+LEAST_GAP = 1e-3  # of squared distances, if two centres coincide
 
 
 @dataclass(frozen=True)
 class NetVlad(TrainedPooling):
-    """Residuals to M centres, each position's shared out softly.
+    """Residuals to M centres, to which each position is assigned softly.
 
     Attributes:
         clusters: M, at least 2.

@@ -1,18 +1,18 @@
-"""SimPool: attention whose query is the image's own average.
+"""SimPool: attention whose query is the average of the image.
 
-v = Σ_p a_p N_p with N = LN(F), normalised over the channels at each position, times g plus b, and
-a = softmax_p(⟨W_q F̄, W_k N_p⟩/C²) with F̄ = mean_p F_p; float (n, H, W, C) → (n, C). W_q and W_k
-are C×C, g and b have C numbers each, so K classes cost 2C² + 2C + CK weights and K biases. Source:
-Psomas 2023, as in the authors' code, which normalises keys and values alike.
+v = Σ_p a_p N_p with N = LN(F), normalised over the channels at each position, times g plus b, and a
+= softmax_p(⟨W_q F̄, W_k N_p⟩/C²) with F̄ = mean_p F_p; float (n, H, W, C) → (n, C). W_q and W_k are
+C×C, g and b have C numbers each, so a head for K classes has 2C² + 2C + CK weights and K biases.
+Source: Psomas 2023, as in the authors' code, which normalises keys and values alike.
 
-Left out is the exponent γ on the values: it needs values without negative ones, and the source
-subtracts the minimum over the whole batch, which would make an image's scores depend on those
-beside it. The keys are never formed: ⟨W_q F̄, W_k N_p⟩ = ⟨W_kᵀ W_q F̄, N_p⟩, 2C² multiplications an
-image instead of PC². W_k starts at 0, so that all positions count alike at first.
+The exponent γ on the values is omitted: it needs non-negative values, and the source subtracts the
+minimum over the whole batch, so that the scores of an image would depend on its neighbours. The
+keys are never computed: ⟨W_q F̄, W_k N_p⟩ = ⟨W_kᵀ W_q F̄, N_p⟩, 2C² multiplications an image
+instead of PC². W_k starts at 0, so that all positions count alike at first.
 
-The source's product has 1/√C and numbers of about 1/√C in W_q and W_k. Here these are about 1 and
-W_k's reach is once more 1/√C: see ``attention.py`` (held-out log-loss there: 0.32, and 0.99 with
-√C).
+In the source the product has 1/√C and the numbers in W_q and W_k are about 1/√C. Here these are
+about 1 and the reach of W_k has another 1/√C: see ``attention.py`` (held-out log-loss there: 0.32,
+and 0.99 with √C).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from headfit.heads.pooling import Floats, MapShape
 from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
-EPSILON = 1e-6  # beside the variance over the channels, as in the source
+EPSILON = 1e-6  # added to the variance over the channels, as in the source
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class SimPool(TrainedPooling):
         query, key, gain, offset = weights
         centred = maps - xp.mean(maps, axis=2, keepdims=True)
         variance = xp.mean(xp.square(centred), axis=2, keepdims=True)
-        # a product, since OpenVINO fails to fuse the quotient
+        # a product: OpenVINO does not fuse a quotient
         normal = centred * (1 / xp.sqrt(variance + EPSILON))
-        asked = xp.matmul(xp.mean(maps, axis=1), xp.transpose(query))
-        # b adds the same to every position's score, which the softmax does not see
-        wanted = xp.matmul(asked, key) * (gain * maps.shape[-1] ** -2.0)
-        shares = softmax(xp, xp.einsum("npc,nc->np", normal, wanted), axis=1)
+        queries = xp.matmul(xp.mean(maps, axis=1), xp.transpose(query))
+        # b adds the same to the score of every position, which does not change the softmax
+        directions = xp.matmul(queries, key) * (gain * maps.shape[-1] ** -2.0)
+        shares = softmax(xp, xp.einsum("npc,nc->np", normal, directions), axis=1)
         return xp.einsum("np,npc->nc", shares, normal) * gain + offset
 
     def _width(self, map_shape: MapShape) -> int:

@@ -1,10 +1,10 @@
-"""Spatial prior: between the average (τ = 1) and Flatten (τ = 0), without a feature more or less.
+"""Spatial prior: between the average (τ = 1) and Flatten (τ = 0), with the features of Flatten.
 
-v_p = F̄ + √(1−τ)(F_p − F̄) with F̄ = mean_p F_p, float (n, H, W, C) → (n, HWC); nothing trainable,
-so K classes cost HWCK weights and K biases. ⟨v, v'⟩ = (1−τ) Σ_p⟨F_p, F'_p⟩ + τP⟨F̄, F̄'⟩ for P
-positions: the kernel P·K_τ, which an L2-penalised linear model on v has. Seen from its weights the
-penalty is a Gaussian prior under which those of two positions are the more alike the larger τ is;
-the separate weights of Flatten and the one weight of gap are its ends.
+v_p = F̄ + √(1−τ)(F_p − F̄) with F̄ = mean_p F_p, float (n, H, W, C) → (n, HWC); no trainable
+parameters, so a head for K classes has HWCK weights and K biases. ⟨v, v'⟩ = (1−τ) Σ_p⟨F_p, F'_p⟩ +
+τP⟨F̄, F̄'⟩ for P positions: the kernel P·K_τ, which an L2-penalised linear model on v has. In terms
+of its weights the penalty is a Gaussian prior under which the weights of two positions are the more
+alike the larger τ is; the separate weights of Flatten and the single weight of gap are its ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TAUS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
 
 @dataclass(frozen=True)
 class SpatialPrior(Pooling):
-    """The whole map, each position drawn towards the mean over all of them."""
+    """The whole map, each position drawn towards the mean over all positions."""
 
     def tau(self, shape: float | None) -> float:
         """Give τ, which is the shape parameter."""
@@ -40,9 +40,9 @@ class SpatialPrior(Pooling):
 
     def _pool(self, maps: Vectors, shape: float) -> Vectors:
         share = np.float32(math.sqrt(1 - shape))
-        found = maps * share
-        found += (1 - share) * maps.mean(axis=(1, 2), keepdims=True)
-        return found.reshape(len(maps), -1)
+        shrunk = maps * share
+        shrunk += (1 - share) * maps.mean(axis=(1, 2), keepdims=True)
+        return shrunk.reshape(len(maps), -1)
 
 
 SPATIAL_PRIOR = SpatialPrior(

@@ -1,12 +1,12 @@
 """Spatial pyramid pooling: averages over the map, its quarters and its sixteenths.
 
-v = concat over b = 1, 2, 4 of the b×b cell averages, float (n, H, W, C) → (n, 21C): first the
-1×1 cell, then the 2×2 row by row, then the 4×4, the C features of a cell side by side. Nothing
-trainable, so K classes cost 21CK weights and K biases. Source: He 2014; averages here, so that
-its first C features are gap.
+v = concat over b = 1, 2, 4 of the b×b cell averages, float (n, H, W, C) → (n, 21C): first the 1×1
+cell, then the 2×2 row by row, then the 4×4, the C features of a cell side by side. There are no
+trainable parameters, so a head for K classes has 21CK weights and K biases. Source: He 2014, with
+averages instead of maxima, so that its first C features are gap.
 
-Cell i of b along a side of length H spans ⌊iH/b⌋ to ⌈(i+1)H/b⌉: cells of a side that b does not
-divide share a row, none is empty.
+Cell i of b along a side of length H spans ⌊iH/b⌋ to ⌈(i+1)H/b⌉: if b does not divide the side,
+cells share a row, and none is empty.
 """
 
 from __future__ import annotations
