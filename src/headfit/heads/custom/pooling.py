@@ -81,7 +81,9 @@ class CustomPooling(TrainedPooling):
         """Names of the arrays; layers of one name in several models within it are numbered."""
         times: Counter[str] = Counter()
         names = []
-        for array in self.bound.arrays:
+        # they are the same for maps of every shape
+        compiled = self.compiled or next(iter(self._cache.values()), None) or self.bound
+        for array in compiled.arrays:
             times[array.name] += 1
             number = times[array.name]
             names.append(array.name if number == 1 else f"{array.name}_{number}")
