@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headfit import layers
     from headfit.conversion.convert import convert
     from headfit.errors import (
         DataError,
@@ -60,6 +61,7 @@ __all__ = [
     "compare",
     "convert",
     "inspect",
+    "layers",
     "plot_explanation",
     "rank",
 ]
@@ -80,6 +82,7 @@ _HOME = {
     "compare": "headfit.runs.compare",
     "convert": "headfit.conversion.convert",
     "inspect": "headfit.inspection.inspect",
+    "layers": "headfit.layers",
     "plot_explanation": "headfit.explain.plot",
     "rank": "headfit.runs.rank",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
