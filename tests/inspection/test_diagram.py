@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from headfit.features.key import feature_key
 from headfit.features.store import FeatureStore
 from headfit.heads.chain import parse_head
 from headfit.inspection.diagram.counts import MAX_CHANNELS, MAX_CLASSES, MAX_SIDE, count
+from headfit.inspection.diagram.diagram import diagram
 from headfit.inspection.diagram.drawing import draw
 from headfit.inspection.diagram.palette import DARK, LIGHT, Palette, heat
 from headfit.inspection.diagram.panels import scale_of
@@ -237,12 +240,12 @@ def test_the_channels_shown_are_those_of_highest_mean() -> None:
 @pytest.mark.parametrize(
     ("shape", "classes", "word"),
     [
-        ((0, 7, 8), 2, "0×7"),
-        ((7, MAX_SIDE + 1, 8), 2, "7×4097"),
-        ((7, 7, 0), 2, "0 channels"),
+        ((0, 7, 8), 2, "1 to 4,096 positions a side"),
+        ((7, MAX_SIDE + 1, 8), 2, "map_shape"),
+        ((7, 7, 0), 2, "channels"),
         ((7, 7, MAX_CHANNELS + 1), 2, "channels"),
-        ((7, 7, 8), 1, "--classes 1"),
-        ((7, 7, 8), MAX_CLASSES + 1, "--classes 1000001"),
+        ((7, 7, 8), 1, "classes=1"),
+        ((7, 7, 8), MAX_CLASSES + 1, "classes=1000001"),
     ],
 )
 def test_impossible_numbers_are_refused(
@@ -290,3 +293,30 @@ def test_the_shape_of_a_backbone_is_read_from_the_network(
     said: list[str] = []
     assert backbone_map_shape(spec, spec.contract(size), said.append) == shape
     assert len(said) == 1
+
+
+def test_the_function_gives_the_numbers_and_a_drawing_for_notebooks(tmp_path: Path) -> None:
+    drawn = diagram(map_shape=(7, 7, 1280), classes=3)
+    assert (drawn.backbone, drawn.input_size, drawn.path) == (None, None, None)
+    assert drawn.counts.flatten.parameters == 188_163
+    assert drawn._repr_svg_() == draw(drawn.counts)
+    saved = drawn.save(tmp_path / "a.svg")
+    assert saved.path == tmp_path / "a.svg"
+    assert saved.path.read_text("utf-8") == drawn.svg
+    assert saved.to_dict()["file"] == str(saved.path)
+    assert diagram(map_shape=(7, 7, 1280), classes=3, out=tmp_path / "b.svg").svg == drawn.svg
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"weights": "random"}, "`weights` must be given only together with `image`"),
+        ({"map_shape": (7, 7, 8), "backbone": "VGG16"}, "`backbone` must be left out"),
+        ({"map_shape": (7, 7, 8), "out": "a.pdf"}, "`out` must be a file that ends in"),
+    ],
+)
+def test_arguments_that_do_not_fit_together_are_named(
+    arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        diagram(**arguments)

@@ -104,5 +104,5 @@ def test_the_font_has_what_a_diagram_says(name: str) -> None:
 
 
 def test_what_cannot_be_drawn_is_an_error_of_headfit() -> None:
-    with pytest.raises(EngineError, match=r"as PNG by resvg .* Name an \.svg file"):
+    with pytest.raises(EngineError, match=r"as PNG by resvg .* Write an \.svg file"):
         as_png("<svg")

@@ -100,7 +100,7 @@ def test_names_stay_text(study: hf.Study) -> None:
     study.results["candidates"][1]["name"] = "<script>alert(1)</script>"
     page = read(study)
     assert any("<script>alert(1)</script>" in row[0] for row in page.rows)
-    assert display.escape("a\udcff&") == "a\\udcff&amp;"
+    assert display.escape("a\udcff\x07&") == "a\ufffd\ufffd&amp;"
 
 
 def test_a_verdict_says_its_sentence_and_is_short_as_text(study: hf.Study) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from headfit.cli.command import OUTPUT, Command
-from headfit.cli.console import tell
+from headfit.cli.console import ConsoleCallback
 from headfit.cli.options import (
     CLASSES,
     DATA,
@@ -67,7 +67,7 @@ OPTIONS = stack(
 def command(
     backbone: str | None,
     size: int | None,
-    shape: tuple[int, int, int] | None,
+    map_shape: tuple[int, int, int] | None,
     classes: int,
     image: Path | None,
     weights: str | None,
@@ -77,12 +77,22 @@ def command(
     debug: bool,
 ) -> None:
     """Draw, to scale, what Flatten and global average pooling make of a feature map."""
-    from headfit.inspection.diagram.make import Request, make_diagram  # noqa: PLC0415  (heavy)
+    from headfit.inspection.diagram.diagram import diagram  # noqa: PLC0415  (heavy)
 
-    request = Request(backbone, size, shape, classes, image, weights, dark)
-    facts = make_diagram(request, out, tell)
+    with ConsoleCallback() as callback:
+        drawn = diagram(
+            backbone,
+            size=size,
+            map_shape=map_shape,
+            classes=classes,
+            image=image,
+            weights=weights,
+            dark=dark,
+            out=out,
+            callback=callback,
+        )
     if as_json:
-        print_json(facts)
+        print_json(drawn.to_dict())
         return
-    click.echo(facts["sentence"])
+    click.echo(str(drawn))
     click.echo(f"Written: {out}")

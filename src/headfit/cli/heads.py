@@ -24,10 +24,10 @@ Examples:
 @map_option(default="7,7,1280", help="Shape of the feature map: height, width, channels.")
 @CLASSES
 @REPORTING
-def command(shape: tuple[int, int, int], classes: int, as_json: bool, debug: bool) -> None:
+def command(map_shape: tuple[int, int, int], classes: int, as_json: bool, debug: bool) -> None:
     """List heads with their formula and parameter count on a feature map."""
-    records = [_record(name, name, shape, classes) for name in pooling_names()]
-    records += [_record(p.name, p.chain, shape, classes) for p in RECORDS.values()]
+    records = [_record(name, name, map_shape, classes) for name in pooling_names()]
+    records += [_record(p.name, p.chain, map_shape, classes) for p in RECORDS.values()]
     if as_json:
         print_json(records)
         return

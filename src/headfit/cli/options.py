@@ -67,14 +67,14 @@ def read_map_shape(text: str) -> tuple[int, int, int]:
     """Read ``"7,7,1280"``."""
     parts = text.split(",")
     if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise UsageError.invalid("shape", text, "three positive integers, such as 7,7,1280")
+        raise UsageError.invalid("map_shape", text, "three positive integers, such as 7,7,1280")
     height, width, channels = map(int, parts)
     return height, width, channels
 
 
 def map_option(**attributes: Any) -> Decorator:
     """Make ``--map``; attributes as for :func:`option`."""
-    return option(MODEL, "--map", "shape", type=read_map_shape, metavar="H,W,C", **attributes)
+    return option(MODEL, "--map", "map_shape", type=read_map_shape, metavar="H,W,C", **attributes)
 
 
 def out_option(default: str, words: str = "Folder for the results.") -> Decorator:

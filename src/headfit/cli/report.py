@@ -49,7 +49,7 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
         predictions = table.read_text("utf-8") if table.is_file() else ""
         source = find_source(results["settings"].get("source"))
         folder = FolderSource(images) if images else source
-        write_report(run / NAME, results, predictions, folder, anew=True)
+        write_report(run / NAME, results, predictions, folder, force=True)
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:

@@ -10,8 +10,7 @@ from typing import Any
 from headfit import __version__
 from headfit.errors import DataError
 from headfit.monitor.words import CANNOT_SHOW, MALFORMED
-from headfit.report.hover import printable
-from headfit.report.text.numbers import percent
+from headfit.report.templates import environment
 
 REFRESH = 5
 """Seconds after which a browser without JavaScript loads the page again."""
@@ -33,15 +32,7 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
 
     style = _text("headfit.report", "style.css") + _text("headfit.monitor", "live.css")
     script = _text("headfit.monitor", "live.js")
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    template = environment.from_string(_text("headfit.monitor", "live.html.j2"))
+    template = environment().from_string(_text("headfit.monitor", "live.html.j2"))
     try:
         page = template.render(
             now=progress,

@@ -6,11 +6,11 @@ JavaScript, ``hover.js`` shows it at once, also on focus, and links marks to tab
 
 from __future__ import annotations
 
-import html
 import re
 from typing import TYPE_CHECKING
 
-from headfit.report.marks import Mark, Marks
+from headfit.report.marks import AxesMarks, Mark
+from headfit.util.html import escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,22 +20,16 @@ MOST = 200
 """Marks of one plot that speak; of more, the first."""
 _PAD, _LEAST, _RING = 5.0, 16.0, 6.0  # points; the page shows one as about 1.5 px
 _GID = "of-"
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def printable(text: str) -> str:
-    """Replace what cannot stand in a page."""
-    return _CONTROL.sub("\ufffd", text)
-
-
-def name_artists(marks: Marks) -> None:
+def name_artists(marks: AxesMarks) -> None:
     """Give what is drawn of a head an id that SVG keeps; before it is drawn."""
     for number, (_, artist) in enumerate(marks.drawn):
         artist.set_gid(f"{_GID}{number}")
 
 
 def with_marks(
-    svg: str, key: str, figure: Figure, axes: Axes, marks: Marks, heads: set[str]
+    svg: str, key: str, figure: Figure, axes: Axes, marks: AxesMarks, heads: set[str]
 ) -> str:
     """Lay marks over a drawing.
 
@@ -71,7 +65,7 @@ def _element(mark: Mark, figure: Figure, axes: Axes, heads: set[str]) -> str:
     links = _attribute("head", mark.head if mark.head in heads else "")
     links += _attribute("class", mark.label)
     return (
-        f'<g class="mark" role="img"{links}><title>{_escaped(mark.text)}</title>'
+        f'<g class="mark" role="img"{links}><title>{escape(mark.text)}</title>'
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="4"/>'
         f'<circle cx="{xs[0]:.1f}" cy="{ys[0]:.1f}" r="{_RING:g}"/></g>'
     )
@@ -84,8 +78,4 @@ def _span(values: list[float]) -> tuple[float, float]:
 
 
 def _attribute(name: str, value: str) -> str:
-    return f' data-{name}="{_escaped(value)}"' if value else ""
-
-
-def _escaped(text: str) -> str:
-    return html.escape(printable(text))
+    return f' data-{name}="{escape(value)}"' if value else ""

@@ -1,7 +1,7 @@
-"""What a plot knows of its marks: what each says, where it lies, and which head it belongs to.
+"""The marks of a plot: the text of each, where it lies, and which head it belongs to.
 
-Kept on the axes beside what is drawn, where matplotlib does not look: a plot in a notebook is as it
-would be without. The page alone reads it, and makes tooltips of it.
+They are attached to the axes, where matplotlib does not look, so a plot in a notebook is unchanged.
+Only the page reads them, to make tooltips.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-_KEPT = "headfit_marks"
+_ATTRIBUTE = "headfit_marks"
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Mark:
     """One datum of a plot.
 
     Attributes:
-        text: its name and numbers, as the results have them; any characters.
+        text: its name and numbers, as in the results; any characters.
         spots: where it lies, in data coordinates: the value, then the ends of its interval if any.
-        head: the candidate it is of; empty if of none.
-        label: the class it is of; empty if of none.
+        head: the candidate that it belongs to; empty if none.
+        label: the class that it belongs to; empty if none.
     """
 
     text: str
@@ -35,30 +35,30 @@ class Mark:
 
 
 @dataclass
-class Marks:
-    """The marks of axes, and what else is drawn of a head: (name, artist)."""
+class AxesMarks:
+    """The marks of some axes, and what else is drawn for a head: (name, artist)."""
 
     data: list[Mark] = field(default_factory=list)
     drawn: list[tuple[str, Artist]] = field(default_factory=list)
 
 
 def say(ax: Axes, text: str, *spots: tuple[float, float], head: str = "", label: str = "") -> None:
-    """Note what a datum says; see :class:`Mark`."""
-    _kept(ax).data.append(Mark(text, spots, head, label))
+    """Attach a mark; see :class:`Mark`."""
+    _attached(ax).data.append(Mark(text, spots, head, label))
 
 
 def belongs(ax: Axes, head: str, artists: Iterable[Artist]) -> None:
-    """Note that these are drawn of a head, so that they fade where it is filtered out."""
-    _kept(ax).drawn.extend((head, artist) for artist in artists)
+    """Attach artists to a head, so that they fade when it is filtered out."""
+    _attached(ax).drawn.extend((head, artist) for artist in artists)
 
 
-def marks_of(ax: Axes) -> Marks:
-    """Give what was noted of axes; nothing if nothing was."""
-    found: Marks = getattr(ax, _KEPT, None) or Marks()
-    return found
+def marks_of(ax: Axes) -> AxesMarks:
+    """Give the marks attached to axes; empty ones if there are none."""
+    marks: AxesMarks = getattr(ax, _ATTRIBUTE, None) or AxesMarks()
+    return marks
 
 
-def _kept(ax: Axes) -> Marks:
-    found = marks_of(ax)
-    setattr(ax, _KEPT, found)
-    return found
+def _attached(ax: Axes) -> AxesMarks:
+    marks = marks_of(ax)
+    setattr(ax, _ATTRIBUTE, marks)
+    return marks

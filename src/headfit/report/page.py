@@ -10,11 +10,12 @@ from typing import Any
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
 from headfit.report import view
-from headfit.report.hover import printable
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.looks import looks
 from headfit.report.predictions import read_predictions
-from headfit.report.text.numbers import percent
+from headfit.report.templates import environment
+from headfit.report.text import reliability
+from headfit.report.text.verdict import evidence, headline
 from headfit.report.thumbnails import thumbnails
 from headfit.util import digests, files
 
@@ -22,7 +23,7 @@ NAME = "report.html"
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "hover.js")
 FORMAT = 3
-# two runs with one seed differ in these alone; a page for either tells the same
+# two runs with the same seed differ only in these, and need no new page
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 
 
@@ -32,16 +33,16 @@ def write_report(
     predictions: str,
     images: ImageSource | None,
     *,
-    anew: bool = False,
+    force: bool = False,
 ) -> bool:
-    """Write the page, whole or not at all; not again if it already tells the same.
+    """Write the page, whole or not at all; an up-to-date page is left alone.
 
     Args:
         path: the file.
         results: as in ``results.json``.
         predictions: the content of ``predictions.csv``; empty if there is none.
-        images: their source, for thumbnails; None to show names alone.
-        anew: write it in any case.
+        images: source of the images, for thumbnails; None to show only names.
+        force: write it in any case.
 
     Returns:
         Whether it was written.
@@ -52,7 +53,7 @@ def write_report(
     """
     parts = [FORMAT, __version__, _lasting(results), predictions, images is not None]
     source = digests.of_data(parts)
-    if not anew and _tells(path, source):
+    if not force and _tells(path, source):
         return False
     files.write_text(path, render(results, predictions, images, source=source))
     return True
@@ -66,28 +67,22 @@ def render(
     source: str = "",
 ) -> str:
     """Give the page as HTML; see :func:`write_report`."""
-    import jinja2  # noqa: PLC0415  (heavy)
-
     classes = [row["name"] for row in results["reliability"]["classes"]]
     rows = read_predictions(predictions, classes) if predictions else []
     wrong = view.wrong(rows)
     cells = view.cells(results, rows)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
     script = "".join((HERE / name).read_text("utf-8") for name in SCRIPTS)
     style = (HERE / "style.css").read_text("utf-8")
     for name, dark in (("LIGHT", False), ("DARK", True)):
         style = style.replace(f"/* {name} DEPICTION */", f"{depiction_colours(dark)};")
-    return environment.get_template("template.html.j2").render(
+    template = environment().from_string((HERE / "template.html.j2").read_text("utf-8"))
+    return template.render(
         results=results,
         verdict=results["verdict"],
+        headline=headline(results["verdict"]),
+        evidence=evidence(results["verdict"]),
+        trust=reliability.prediction_sets(results["reliability"]),
+        test=reliability.on_test_split(results["test"]) if results["test"] else "",
         source=source,
         version=__version__,
         style=style,
@@ -141,10 +136,3 @@ def _tells(path: Path, source: str) -> bool:
             return f'content="{source}"'.encode() in stream.read(2000)
     except OSError:
         return False
-
-
-def _printable(value: Any) -> Any:
-    # names of files may hold what a page cannot; Markup must stay what it is
-    if type(value) is not str:
-        return value
-    return printable(value)

@@ -7,18 +7,30 @@ characters a class or a file has in its name, they are only text.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 _LEFT, _RIGHT = ' style="text-align: left"', ' style="text-align: right"'
+_IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _LINE = ' style="white-space: nowrap"'
 
 
-def escape(text: object) -> str:
-    """Make text fit for a page: no markup, and no half characters, which no page can hold.
+def printable(text: str) -> str:
+    """Replace what neither HTML nor SVG can hold by U+FFFD.
 
-    A file name that is not UTF-8 has such halves (lone surrogates).
+    Those are control characters, and the lone surrogates of a file name that is not UTF-8.
     """
-    return html.escape(str(text).encode("utf-8", "backslashreplace").decode("utf-8"))
+    return _IMPOSSIBLE.sub("\ufffd", text)
+
+
+def escape(text: object, *, quote: bool = True) -> str:
+    """Make text safe in a page or a drawing: printable, and without markup.
+
+    Args:
+        text: anything that ``str`` makes text.
+        quote: whether quotation marks are replaced too, as attributes need it.
+    """
+    return html.escape(printable(str(text)), quote)
 
 
 def paragraph(text: object) -> str:

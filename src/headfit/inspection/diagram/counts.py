@@ -70,17 +70,11 @@ def count(map_shape: MapShape, classes: int) -> Counts:
     """
     height, width, channels = map_shape
     if min(height, width) < 1 or max(height, width) > MAX_SIDE:
-        raise UsageError(
-            f"A feature map of {height}×{width} positions cannot be drawn; expected sides of 1 to "
-            f"{MAX_SIDE}, as in --map 7,7,1280."
-        )
+        raise UsageError.invalid("map_shape", map_shape, f"1 to {MAX_SIDE:,} positions a side")
     if not 1 <= channels <= MAX_CHANNELS:
-        raise UsageError(
-            f"A feature map of {channels} channels cannot be drawn; expected 1 to "
-            f"{MAX_CHANNELS:,}, as in --map 7,7,1280."
-        )
+        raise UsageError.invalid("map_shape", map_shape, f"1 to {MAX_CHANNELS:,} channels")
     if not 2 <= classes <= MAX_CLASSES:
-        raise UsageError(f"--classes {classes} cannot be drawn; expected 2 to {MAX_CLASSES:,}.")
+        raise UsageError.invalid("classes", classes, f"from 2 to {MAX_CLASSES:,}")
     sides = {}
     for name in ("flatten", "gap"):
         head = parse_head(name)

@@ -10,15 +10,15 @@ class Palette:
     """Colours of a diagram, ``#rrggbb``.
 
     Attributes:
-        paper: what lies behind everything.
-        panel: what lies behind each of the two heads.
+        paper: background of the page.
+        panel: background of each of the two heads.
         line: thin lines.
-        text: text, and rings around what is tiny.
-        soft: text that matters less.
+        text: text, and rings around tiny squares.
+        soft: secondary text.
         map: one slice of the feature map.
         flatten: Flatten's vector and weights.
         flatten_soft: every other piece of its vector.
-        gap: those of global average pooling.
+        gap: vector and weights of global average pooling.
     """
 
     paper: str
@@ -32,28 +32,19 @@ class Palette:
     gap: str
 
 
-LIGHT = Palette(
-    paper="#ffffff",
-    panel="#f5f6f8",
-    line="#5b6470",
-    text="#15181d",
-    soft="#4a525d",
-    map="#dfe5ec",
-    flatten="#d55e00",
-    flatten_soft="#f3b98c",
-    gap="#0072b2",
-)
-DARK = Palette(
-    paper="#14171c",
-    panel="#1f242c",
-    line="#98a2b0",
-    text="#f2f4f7",
-    soft="#b9c1cc",
-    map="#39424f",
-    flatten="#e69f00",
-    flatten_soft="#8a5f00",
-    gap="#56b4e9",
-)
+# on a light and on a dark page
+_COLOURS = {
+    "paper": ("#ffffff", "#14171c"),
+    "panel": ("#f5f6f8", "#1f242c"),
+    "line": ("#5b6470", "#98a2b0"),
+    "text": ("#15181d", "#f2f4f7"),
+    "soft": ("#4a525d", "#b9c1cc"),
+    "map": ("#dfe5ec", "#39424f"),
+    "flatten": ("#d55e00", "#e69f00"),
+    "flatten_soft": ("#f3b98c", "#8a5f00"),
+    "gap": ("#0072b2", "#56b4e9"),
+}
+LIGHT, DARK = (Palette(**{name: pair[dark] for name, pair in _COLOURS.items()}) for dark in (0, 1))
 
 _VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 

@@ -36,5 +36,5 @@ def as_png(svg: str) -> bytes:
     except ValueError as error:
         raise EngineError(
             f"The diagram cannot be drawn as PNG by resvg {resvg_py.__resvg_version__}: {error}. "
-            f"Name an .svg file with --out."
+            f"Write an .svg file instead."
         ) from error

@@ -1,8 +1,9 @@
-"""Which shape the feature map of a backbone has, found out without Keras in this process."""
+"""The shape of a backbone's feature map, without Keras in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.weights import IMAGENET, RANDOM
@@ -11,20 +12,32 @@ from headfit.features.key import feature_key
 from headfit.features.store import DTYPES, FeatureStore
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
-from headfit.util import child as worker
+from headfit.util import child
 from headfit.util.cache import FEATURES
 
-BUILDER = "headfit.inspection.diagram.built:map_shape"
+
+@dataclass(frozen=True)
+class MapShapeRequest(child.Request):
+    """Asks a child process for the shape of a feature map.
+
+    Attributes:
+        backbone: its name, or the reference of a model of the user's.
+        size: side of the input in pixels.
+    """
+
+    function = "headfit.inspection.diagram.map_shape_child:map_shape"
+    backbone: str
+    size: int
 
 
 def backbone_map_shape(
     spec: BackboneSpec, contract: Contract, tell: Callable[[str], None]
 ) -> MapShape:
-    """Give the shape of a backbone's feature map.
+    """Give the shape of a backbone's feature map, (H, W, C).
 
-    From the feature store if a run noted it there; else the network is built, with random weights,
-    in a child process. Weights do not change the shape, so none are needed, but for an own
-    model, which brings its own.
+    It comes from the feature store if a run has been there; else the network is built in a child
+    process, with random weights, since they do not change the shape (a model of the user's brings
+    its own).
 
     Args:
         spec: the backbone.
@@ -34,22 +47,21 @@ def backbone_map_shape(
     Raises:
         EngineError: if it cannot be built.
     """
-    known = _noted(spec, contract)
-    if known is not None:
-        return known
-    tell(f"Building {spec.name} at {contract.width} px to see the shape of its feature map")
-    request = {"name": spec.reference, "size": contract.width}
-    # Keras builds the fastest on this backend
-    height, width, channels = worker.call(BUILDER, request, backend="openvino")["map_shape"]
+    stored = _stored(spec, contract)
+    if stored is not None:
+        return stored
+    tell(f"Building {spec.name} at {contract.width} px to read the shape of its feature map")
+    request = MapShapeRequest(spec.reference, contract.width)
+    height, width, channels = child.call(request, backend=child.FAST_BACKEND)["map_shape"]
     return height, width, channels
 
 
-def _noted(spec: BackboneSpec, contract: Contract) -> MapShape | None:
+def _stored(spec: BackboneSpec, contract: Contract) -> MapShape | None:
     for weights in (IMAGENET,) if spec.own else (IMAGENET, RANDOM):
         for dtype in DTYPES:
             try:
                 key = feature_key(spec, contract, weights, engine="auto", dtype=dtype)
-            except WeightsError:  # those of a package that is not installed
+            except WeightsError:  # their package is not installed
                 break
             noted = FeatureStore(FEATURES.path(key)).read_facts()
             if noted is not None:

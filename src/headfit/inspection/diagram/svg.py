@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
+
+from headfit.util import html
 
 FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 LINE_HEIGHT = 1.35  # of the font size
-_IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Canvas:
@@ -37,7 +37,7 @@ class Canvas:
         style = {"font_weight": "600"} if bold else {}
         place = {"text_anchor": anchor} if anchor != "start" else {}
         given = _attributes({"x": x, "y": y, "font_size": size, "fill": fill, **style, **place})
-        self._parts.append(f"<text{given}>{escape(printable(text))}</text>")
+        self._parts.append(f"<text{given}>{_text(text)}</text>")
 
     def put(self, other: Canvas) -> None:
         """Add what another canvas holds."""
@@ -83,15 +83,14 @@ class Canvas:
         )
         head = [
             f"<svg{root}>",
-            f'<title id="title">{escape(printable(title))}</title>',
-            f'<desc id="desc">{escape(printable(description))}</desc>',
+            f'<title id="title">{_text(title)}</title>',
+            f'<desc id="desc">{_text(description)}</desc>',
         ]
         return "\n".join([*head, *self._parts, "</svg>"]) + "\n"
 
 
-def printable(text: str) -> str:
-    """Replace what XML cannot hold, and lone surrogates of odd file names."""
-    return " ".join(_IMPOSSIBLE.sub("\ufffd", text).split())
+def _text(text: str) -> str:
+    return html.escape(" ".join(text.split()), quote=False)
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
@@ -105,7 +104,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 def wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
     """Break text into lines that fit; a word that is too long is torn."""
     lines = [""]
-    for word in printable(text).split():
+    for word in html.printable(text).split():
         rest = word
         if text_width(f"{lines[-1]} {rest}".strip(), size, bold) <= width:
             lines[-1] = f"{lines[-1]} {rest}".strip()

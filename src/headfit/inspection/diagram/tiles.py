@@ -1,4 +1,4 @@
-"""Real feature maps of one photograph: the channels that answer the most."""
+"""Real feature maps of one photograph: the channels with the highest mean."""
 
 from __future__ import annotations
 
@@ -90,17 +90,17 @@ def photo_tiles(
     from headfit.backbones.engines.engine import open_engine  # noqa: PLC0415  (heavy)
 
     if not path.is_file():
-        raise UsageError(f"--image '{path}' is no file; expected one photograph.")
+        raise UsageError.invalid("image", str(path), "an existing image file")
     try:
         pixels = decode(read_bytes(path), contract.height, contract.width)
     except ImageError as error:
-        raise DataError(f"--image '{path}' cannot be read: {error}.") from error
+        raise DataError(f"The photograph '{path}' cannot be read: {error}.") from error
     engine = open_engine(spec, contract, weights, tell=tell)
     ((_, maps),) = engine.run([(None, pixels[None])])
     if not np.isfinite(maps).all():
         raise EngineError(
-            f"The feature map of --image '{path}' through {spec.name} with {weights} weights holds "
-            f"NaN or infinity; expected finite numbers. Use other --weights."
+            f"The feature map of '{path}' through {spec.name} with {weights} weights holds NaN or "
+            f"infinity; expected finite numbers. Use other `weights`."
         )
     return choose(path, pixels, weights, np.asarray(maps[0], np.float32))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
-from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes
+from headfit.report.plots.style import GREEN, finish, ink, needed, new_axes, within_percent
+from headfit.report.text import titles
 from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: if the results are of a version that did not keep the bins.
     """
     found = results["reliability"]
-    bins = needed(found.get("bins"), "bins of the reliability diagram", "run compare anew")
+    bins = needed(found.get("bins"), "bins of the reliability diagram", "run compare again")
     ax = new_axes(ax, 3.4)
     ax.plot([0, 100], [0, 100], color=ink(), lw=0.8, ls=":")
     accuracy = [100 * each["accuracy"] for each in bins]
@@ -49,15 +50,8 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             f"({percent(each['low'])} to {percent(each['high'])}), {each['images']:,.6g} images"
         )
         say(ax, said, *((x, 100 * each[key]) for key in ("accuracy", "low", "high")))
-    ax.set_xlim(0, 102)
-    ax.set_ylim(0, 102)
-    off = sum(e["images"] * (e["confidence"] - e["accuracy"]) for e in bins)
-    word = "too sure of itself" if off > 0 else "less sure than it could be"
-    sure = found["temperature"]
-    title = (
-        f"{results['verdict']['recommended']} is on the whole {word}: calibration error "
-        f"{percent(sure['ece_before'])} %, and {percent(sure['ece_after'])} % at temperature "
-        f"{sure['value']:.2f}"
-    )
+    ax.set_xlim(0, 100)
+    ax.set_ylim(0, 100)
+    within_percent(ax)
     x = "probability of the prediction in %; dotted: ideal"
-    return finish(ax, title, x, "share that is right in %")
+    return finish(ax, titles.calibration(results), x, "share that is right in %")

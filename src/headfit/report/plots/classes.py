@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
-from headfit.report.plots.style import BLUE, GREEN, ORANGE, finish, new_axes, plain
+from headfit.report.plots.style import BLUE, GREEN, ORANGE, finish, new_axes, plain, within_percent
+from headfit.report.text import titles
 from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
@@ -37,11 +38,5 @@ def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(shown)), [plain(row["name"], 24) for row in shown])
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small", frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.22))
-    worst, best = rows[0], rows[-1]
-    title = (
-        f"{worst['name']} is recognised worst (F1 {percent(worst['f1'])} %), {best['name']} best "
-        f"({percent(best['f1'])} %)"
-    )
-    if len(rows) > MOST:
-        title += f"; the {MOST} weakest of {len(rows)} classes"
-    return finish(ax, title, "%")
+    within_percent(ax, "x")
+    return finish(ax, titles.classes(rows, len(shown)), "%")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headfit.report.plots.style import finish, new_axes, plain
+from headfit.report.text import titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,12 +40,5 @@ def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         places = range(len(names))
         ax.set_xticks(places, names, rotation=90, fontsize="small")
         ax.set_yticks(places, names, fontsize="small")
-    wrong = counts - np.diag(counts.diagonal())
-    title = f"All {counts.sum():,} images are predicted as labelled"
-    if wrong.any():
-        row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
-        title = (
-            f"{wrong.sum():,} of {counts.sum():,} images are taken for another class, most often "
-            f"{names[row]} for {names[column]} ({wrong[row, column]})".replace(r"\$", "$")
-        )
+    title = titles.confusion(counts, [row["name"] for row in found["classes"]])
     return finish(ax, title, "predicted", "labelled")

@@ -14,8 +14,9 @@ from headfit.report.plots.style import (
     marker,
     new_axes,
     plain,
-    with_interval,
+    within_percent,
 )
+from headfit.report.text import numbers, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,8 +73,8 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.set_xticks(ticks, [_short(tick) for tick in ticks])
     ax.minorticks_off()
     ax.margins(x=0.15)
-    names = f"{front[0][2]} alone" if len(front) == 1 else f"{len(front)} of {len(rows)}"
-    title = f"No other does better with fewer parameters: {names} (filled, on the line)"
+    within_percent(ax, "y")
+    title = titles.cost(results, [name for _, _, name in front])
     what = "whole model" if several else "head"
     return finish(ax, title, f"parameters of the {what}, log scale", SCORE)
 
@@ -81,9 +82,9 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
 def _say(ax: Axes, row: dict[str, Any], count: str) -> None:
     score, parameters, name = row["balanced_accuracy"], row["parameters"][count], row["name"]
     what = "the whole model" if count == "total" else "the head"
-    said = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {with_interval(score)}"
+    said = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {numbers.score(score)}"
     if row["pareto"]["parameters"]:
-        said += "; no other does better with fewer"
+        said += "; no other has a better mean with fewer"
     below, above = errors(score)
     at = 100 * score["mean"]
     say(ax, said, (parameters, at), (parameters, at - below), (parameters, at + above), head=name)

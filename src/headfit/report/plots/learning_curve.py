@@ -14,10 +14,9 @@ from headfit.report.plots.style import (
     marker,
     needed,
     new_axes,
-    points,
-    with_interval,
+    within_percent,
 )
-from headfit.report.text.numbers import percent
+from headfit.report.text import numbers, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,25 +49,9 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.grid(axis="y", alpha=0.3)
     ax.legend(fontsize="small", frameon=False, loc="lower right")
-    gains = [
-        f"{points(head['gain']['mean'])} points for {head['name']}"
-        for head in found["heads"]
-        if head["gain"]
-    ]
-    more = next((h["gain"]["more_images"] for h in found["heads"] if h["gain"]), None)
-    title = (
-        f"About {more:,} more images would bring {' and '.join(gains)}"
-        if gains
-        else _seen(found["heads"][0])
-    )
-    return finish(ax, title, "images trained on, log scale; dotted: now", SCORE)
-
-
-def _seen(head: dict[str, Any]) -> str:
-    first, last = head["points"][0], head["points"][-1]
-    return (
-        f"From {first['images']:,} to {last['images']:,} images {head['name']} goes from "
-        f"{percent(first['mean'])} % to {percent(last['mean'])} %; nothing can be forecast"
+    within_percent(ax, "y")
+    return finish(
+        ax, titles.learning_curve(results), "images trained on, log scale; dotted: now", SCORE
     )
 
 
@@ -89,6 +72,6 @@ def _line(
     )
     belongs(ax, link, [*line, band])
     for row in rows:
-        said = f"{head}{kind}: {row['images']:,} images, balanced accuracy {with_interval(row)}"
+        said = f"{head}{kind}: {row['images']:,} images, balanced accuracy {numbers.score(row)}"
         # intervals of several heads lie upon each other
         say(ax, said, (row["images"], 100 * row["mean"]), head=link)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import say
 from headfit.report.plots.style import BLUE, GREEN, GREY, ORANGE, finish, new_axes, plain
+from headfit.report.text import titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,11 +52,7 @@ def maps(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.legend(fontsize="small", frameon=False)
     least = min(shapes, key=_positions)
     most = max(shapes, key=_positions)
-    title = (
-        f"The feature map goes from {_text(least)} to {_text(most)}"
-        if least != most
-        else f"The feature map is {_text(least)}"
-    )
+    title = titles.maps(_text(least), _text(most))
     return finish(ax, title, "side of the input in pixels", "positions of the map, log scale")
 
 

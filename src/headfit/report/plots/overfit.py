@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import belongs, say
-from headfit.report.plots.style import colour, errors, finish, ink, new_axes, plain, points, ranked
+from headfit.report.plots.style import colour, errors, finish, ink, new_axes, plain, ranked
+from headfit.report.text import titles
+from headfit.report.text.numbers import point_range, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +43,7 @@ def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     for place, row in reversed(list(enumerate(rows))):
         _say(ax, row, place)
     ax.axvline(0, color=ink(), lw=0.8)
-    most, least = rows[0], rows[-1]
-    title = (
-        f"{most['name']} overfits most, by {100 * (most['overfit_gap']['mean'] or 0):.1f} points; "
-        f"{least['name']} least, by {100 * (least['overfit_gap']['mean'] or 0):.1f}"
-    )
-    finish(ax, title, "training − held-out accuracy in points")
+    finish(ax, titles.overfit(rows), "training − held-out accuracy in points")
     # beside long names there is little room
     ax.set_xlabel(ax.get_xlabel(), loc="right")
     return ax
@@ -56,7 +53,7 @@ def _say(ax: Axes, row: dict[str, Any], place: int) -> None:
     gap, name = row["overfit_gap"], row["name"]
     at = 100 * (gap["mean"] or 0)
     below, above = errors(gap)
-    said = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'])} points"
+    said = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'], signed=True)}"
     if gap["mean"] is not None and gap["low"] is not None and gap["high"] is not None:
-        said += f" ({points(gap['low'])} to {points(gap['high'])})"
+        said += f" ({point_range(gap)})"
     say(ax, said, (at, place), (0, place), (at - below, place), (at + above, place), head=name)

@@ -18,7 +18,7 @@ from headfit.report.plots.style import (
     needed,
     new_axes,
 )
-from headfit.report.text.numbers import percent
+from headfit.report.text import titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,12 +59,7 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=ink(), lw=0.8, ls=":")
     ax.set_yticks([])
     ax.set_ylim(0)
-    better, same = found["p_better"], found["p_rope"]
-    worse = max(0.0, 1 - better - same)
-    title = (
-        f"Flatten is better with probability {percent(better)} %, as good as gap (within "
-        f"±{100 * rope:g} points) with {percent(same)} %, worse with {percent(worse)} %"
-    )
+    title = titles.posterior(results)
     return finish(ax, title, "flatten − gap in points of balanced accuracy; band: ROPE", "density")
 
 

@@ -14,9 +14,9 @@ from headfit.report.plots.style import (
     new_axes,
     plain,
     ranked,
-    with_interval,
+    within_percent,
 )
-from headfit.report.text.numbers import percent
+from headfit.report.text import numbers, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,21 +50,13 @@ def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         score = row["balanced_accuracy"]
         below, above = errors(score)
         at, name = 100 * score["mean"], row["name"]
-        said = f"{name}: balanced accuracy {with_interval(score)}"
+        said = f"{name}: balanced accuracy {numbers.score(score)}"
         say(ax, said, (at, place), (at - below, place), (at + above, place), head=name)
     for row, label in zip(rows, ax.get_yticklabels(), strict=True):
         belongs(ax, row["name"], [label])
     ax.grid(axis="x", alpha=0.3)
-    best = rows[-1]
-    shown = {row["name"]: percent(row["balanced_accuracy"]["mean"]) for row in rows}
-    first = [row["name"] for row in rows if shown[row["name"]] == shown[best["name"]]]
-    who = f"{best['name']} scores" if len(first) == 1 else f"{len(first)} heads score"
-    title = f"{who} highest, {shown[best['name']]} %"
-    if chosen not in first:
-        title += f"; {chosen}, recommended, has {shown[chosen]} %"
-    elif len(first) > 1:
-        title += f"; of them {chosen} is recommended"
-    finish(ax, title, f"{SCORE}, 95 % interval")
+    within_percent(ax, "x")
+    finish(ax, titles.scores(results), f"{SCORE}, 95 % interval")
     # beside long names there is little room
     ax.set_xlabel(ax.get_xlabel(), loc="right")
     return ax

@@ -14,9 +14,9 @@ from headfit.report.plots.style import (
     finish,
     needed,
     new_axes,
-    with_interval,
+    within_percent,
 )
-from headfit.report.text.numbers import percent
+from headfit.report.text import numbers, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     for x, row, head in zip(places, rows, heads, strict=True):
         said = (
             f"τ = {row['tau']:g}{head and f', {head}'}: balanced accuracy "
-            f"{with_interval(scores[x])}, log-loss {row['log_loss']['mean']:.3f}"
+            f"{numbers.score(scores[x])}, log-loss {row['log_loss']['mean']:.3f}"
         )
         link = {"gap": gap, "flatten": flatten}.get(head, "")
         say(ax, said, (x, means[x]), (x, low[x]), (x, high[x]), head=link)
@@ -59,11 +59,7 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     names[0], names[-1] = f"{names[0]}\ngap", f"{names[-1]}\nflatten"
     ax.set_xticks(places, names)
     ax.grid(axis="y", alpha=0.3)
-    best = found["best"]
-    at = next(row for row in rows if row["tau"] == best)
-    ends = {1.0: "at gap", 0.0: "at flatten"}
-    title = (
-        f"Log-loss is least {ends.get(best, f'between, at τ = {best:g}')}, where balanced accuracy "
-        f"is {percent(at['balanced_accuracy']['mean'])} %"
+    within_percent(ax, "y")
+    return finish(
+        ax, titles.spectrum(results), "τ, how alike the weights of all positions must be", SCORE
     )
-    return finish(ax, title, "τ, how alike the weights of all positions must be", SCORE)

@@ -10,7 +10,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
-from headfit.report.text.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +38,20 @@ def finish(ax: Axes, title: str, x: str = "", y: str = "") -> Axes:
     ax.set_ylabel(y)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def within_percent(ax: Axes, *directions: str) -> None:
+    """End axes that show per cent at 0 and 100; marks that lie on the edge stay whole.
+
+    Args:
+        ax: the axes, with everything drawn.
+        directions: ``"x"``, ``"y"`` or both.
+    """
+    for direction in directions:
+        low, high = getattr(ax, f"get_{direction}lim")()
+        getattr(ax, f"set_{direction}lim")(max(0.0, low), min(100.0, high))
+    for artist in (*ax.lines, *ax.collections):
+        artist.set_clip_on(False)
 
 
 def ink() -> str:
@@ -77,18 +90,6 @@ def needed(value: Any, what: str, remedy: str) -> Any:
     if not value:
         raise UsageError(f"These results hold no {what}; {remedy}.")
     return value
-
-
-def with_interval(score: dict[str, Any]) -> str:
-    """Write a score as ``94.8 % (92.1 to 96.3)``; its interval only if it is known."""
-    if score["low"] is None or score["high"] is None:
-        return f"{percent(score['mean'])} %"
-    return f"{percent(score['mean'])} % ({percent(score['low'])} to {percent(score['high'])})"
-
-
-def points(value: float) -> str:
-    """Write a difference of fractions in points, with its sign."""
-    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def ranked(results: dict[str, Any]) -> list[dict[str, Any]]:

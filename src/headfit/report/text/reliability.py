@@ -23,6 +23,20 @@ def trust(reliability: Mapping[str, Any]) -> str:
     )
 
 
+def prediction_sets(reliability: Mapping[str, Any]) -> str:
+    """Say what share of images prediction sets cover, and how large the sets are.
+
+    Args:
+        reliability: the ``reliability`` object of ``results.json``.
+    """
+    sets = reliability["conformal"]
+    return (
+        f"Prediction sets that aim at {percent(sets['level'], 0)} % contain the true class of "
+        f"{percent(sets['coverage'])} % of images and hold {sets['mean_size']:.2f} classes on "
+        f"average."
+    )
+
+
 def suspects(count: int) -> str:
     """Say how many labels look wrong, as a clause."""
     if not count:

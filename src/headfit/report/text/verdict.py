@@ -41,6 +41,31 @@ def headline(verdict: Mapping[str, Any]) -> str:
     return _HEADLINES[verdict["flatten"]]
 
 
+def evidence(verdict: Mapping[str, Any]) -> str:
+    """Give the numbers behind the answer; empty if flatten and gap were not compared.
+
+    Args:
+        verdict: the ``verdict`` object of ``results.json``.
+    """
+    difference = verdict["difference"]
+    if not difference or difference["low"] is None:
+        return ""
+    text = (
+        f"Flatten differs from gap by {points(difference['mean'], signed=True)} of balanced "
+        f"accuracy ({point_range(difference)}), {p_value(verdict['holm_p_value'])} after Holm's "
+        f"correction for comparing several heads."
+    )
+    if verdict["minimal_detectable"]:
+        text += (
+            f" With these images, a true difference of {points(verdict['minimal_detectable'])} "
+            f"would be detected four times out of five."
+        )
+    loss = verdict.get("secondary", {}).get("log_loss")
+    if loss and loss["p_value"] is not None and loss["p_value"] < SECONDARY_ALPHA:
+        text += f" {_log_loss(loss)}"
+    return text
+
+
 def advice(conclusion: Conclusion) -> str:
     """Say which head to use and what to expect of it."""
     heads, chosen, verdict = conclusion.heads, conclusion.chosen, conclusion.verdict
@@ -158,10 +183,14 @@ def secondary(contrast: Contrast) -> str:
     loss = contrast.secondary.get("log_loss")
     if loss is None or not loss.p_value < SECONDARY_ALPHA:
         return ""
-    word = "lower" if loss.mean < 0 else "higher"
-    low, high = sorted((abs(loss.low), abs(loss.high)))
+    return f" {_log_loss({'mean': loss.mean, 'low': loss.low, 'high': loss.high})}"
+
+
+def _log_loss(loss: Mapping[str, float]) -> str:
+    word = "lower" if loss["mean"] < 0 else "higher"
+    low, high = sorted((abs(loss["low"]), abs(loss["high"])))
     return (
-        f" A hint, not a test: flatten's log-loss is {abs(loss.mean):.3f} {word} "
+        f"A hint, not a test: flatten's log-loss is {abs(loss['mean']):.3f} {word} "
         f"({low:.3f} to {high:.3f})."
     )
 

@@ -178,6 +178,29 @@ def paired_se(scores: Floats, folds: int) -> Floats:
     return spread * _inflation(scores.shape[1], folds)
 
 
+def as_good_as_best(scores: Floats, folds: int, alpha: float = 0.05) -> npt.NDArray[np.bool_]:
+    """Tell which heads cannot be told from the best by the corrected test, with Holm's correction.
+
+    Args:
+        scores: float64 (heads, repeats·folds), higher is better.
+        folds: k of the cross-validation.
+        alpha: level of the tests together.
+
+    Returns:
+        bool (heads,), True for the best itself. Heads apart by the same amount in every fold leave
+        the noise unknown, and are not told apart.
+    """
+    means, errors = scores.mean(axis=1), paired_se(scores, folds)
+    best = int(means.argmax())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (means[best] - means) / errors[best]
+    p_values = np.where(errors[best] > ROUNDING, 2 * stdtr(scores.shape[1] - 1, -t), 1.0)
+    others = np.arange(len(scores)) != best
+    alike = np.ones(len(scores), bool)
+    alike[others] = holm(p_values[others]) >= alpha
+    return alike
+
+
 def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
     """The head with fewest parameters among those with d̄(best − h) <= SE(best − h).
 

