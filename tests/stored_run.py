@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.report.predictions import Prediction, read_predictions
+from headfit.report.predictions import HeldOutPrediction, read_predictions
 from photos import write_photo
 
 STORED = Path(__file__).parent / "data" / "report"
@@ -27,7 +27,7 @@ def predictions_csv() -> str:
     return (STORED / "predictions.csv").read_text("utf-8")
 
 
-def predictions() -> list[Prediction]:
+def predictions() -> list[HeldOutPrediction]:
     return read_predictions(predictions_csv(), list(results()["images"]["classes"]))
 
 

@@ -40,7 +40,7 @@ def test_costs_come_by_size_and_tell_whom_no_other_beats(results: dict[str, Any]
     assert [text.partition(":")[0] for text in found] == ["gap", "gmp", "flatten", "gap-16"]
     assert found[2] == (
         f"flatten: {flatten['parameters']['head']:,} parameters of the head, balanced accuracy "
-        f"{percents(flatten['balanced_accuracy'])}; no other does better with fewer"
+        f"{percents(flatten['balanced_accuracy'])}; no other has a better mean with fewer"
     )
     assert [text.endswith("fewer") for text in found] == [
         c["pareto"]["parameters"]

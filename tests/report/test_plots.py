@@ -74,10 +74,10 @@ def test_the_posterior_shows_the_whole_rope(results: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "absent", "remedy"),
     [
-        ("spectrum", ("where",), "--no-where"),
-        ("learning_curve", ("learning_curve",), "--no-curve"),
-        ("posterior", ("verdict", "difference"), "--heads"),
-        ("calibration", ("reliability", "bins"), "anew"),
+        ("spectrum", ("where",), "where=True"),
+        ("learning_curve", ("learning_curve",), "curve=True"),
+        ("posterior", ("verdict", "difference"), "in `heads`"),
+        ("calibration", ("reliability", "bins"), "again"),
     ],
 )
 def test_what_was_not_measured_is_refused_with_a_remedy(
@@ -127,3 +127,62 @@ def test_a_name_that_looks_like_markup_is_drawn_as_it_is(results: Any) -> None:
     drawn = picture("classes", plots.classes, results)
     assert f">{name}<" in drawn.svg
     assert 'id="classes-' in drawn.svg
+
+
+def title(axes: Any) -> str:
+    return " ".join(axes.get_title(loc="left").split())
+
+
+@pytest.mark.parametrize("name", ["scores", "cost", "spectrum", "learning_curve"])
+def test_no_axis_passes_a_hundred_per_cent(name: str, results: Any) -> None:
+    axes = getattr(plots, name)(results)
+    limits = axes.get_xlim() if name == "scores" else axes.get_ylim()
+    assert 0 <= limits[0] < limits[1] <= 100
+    perfect = plots.classes(results)
+    assert perfect.get_xlim()[1] <= 100
+    assert plots.calibration(results).get_xlim() == plots.calibration(results).get_ylim()
+
+
+def test_no_head_is_called_best_within_the_noise(results: Any) -> None:
+    assert title(plots.scores(results)).startswith("No head is ahead beyond the noise; gap is")
+    first = results["candidates"][0]["balanced_accuracy"]
+    first["folds"] = [0.99, 1.0, 0.98]
+    for row in results["candidates"][1:]:
+        row["balanced_accuracy"] |= {"mean": 0.5, "folds": [0.5, 0.51, 0.48]}
+    first["mean"] = 0.99
+    assert title(plots.scores(results)) == "gap scores highest beyond the noise: 99.0 %"
+
+
+@pytest.mark.parametrize(
+    ("recalls", "start"),
+    [
+        ((0.989, 0.989), "No class stands out beyond the noise: recall is 98.9 to 98.9 %"),
+        ((0.9, 0.95), "No class stands out beyond the noise"),
+        ((0.5, 0.99), "cat is recognised worst (recall 50.0 %), dog best (99.0 %)"),
+    ],
+)
+def test_classes_differ_only_beyond_the_noise(
+    recalls: tuple[float, float], start: str, results: Any
+) -> None:
+    results["reliability"]["classes"] = [
+        {"name": name, "images": 90, "recall": recall, "precision": recall, "f1": recall}
+        for name, recall in zip(("cat", "dog"), recalls, strict=True)
+    ]
+    assert title(plots.classes(results)).startswith(start)
+
+
+def test_a_head_overfits_most_only_if_intervals_are_apart(results: Any) -> None:
+    assert "no difference is beyond the noise" in title(plots.overfit(results))
+    gaps = [row["overfit_gap"] for row in results["candidates"]]
+    for gap, mean in zip(gaps, (0.4, 0.1, 0.1, 0.1), strict=True):
+        gap |= {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}
+    assert title(plots.overfit(results)).startswith("gap overfits most, by 40.0 points; ")
+
+
+def test_calibration_is_called_off_only_beyond_the_noise(results: Any) -> None:
+    for each in results["reliability"]["bins"]:
+        each["confidence"] = each["accuracy"]
+    assert "as sure as it is right" in title(plots.calibration(results))
+    for each in results["reliability"]["bins"]:
+        each |= {"accuracy": 0.5, "confidence": 0.95}
+    assert "too sure of itself" in title(plots.calibration(results))

@@ -75,10 +75,14 @@ class Measurement:
         pictures, rows = self.pictures, self.pictures.trained
         averages = PooledFeatures(pictures.maps(rows), (GAP,)).features(GAP, None)
         paths = [pictures.found.index.paths[row] for row in rows]
-        splits = self.refit.splits.assignment
-        found = self.refit.probabilities[None]
         return assess(
-            found, pictures.labels[rows], splits, classes, paths, averages, seed
+            probabilities=self.refit.probabilities[None],
+            labels=pictures.labels[rows],
+            splits=self.refit.splits.assignment,
+            classes=classes,
+            paths=paths,
+            features=averages,
+            seed=seed,
         ).for_model()
 
     def to_dict(self) -> dict[str, Any]:

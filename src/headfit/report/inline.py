@@ -77,8 +77,8 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
         heads = {row["name"] for row in results["candidates"]}
         svg = with_marks(_tidy(stream.getvalue(), key), key, figure, axes, marks, heads)
-    said = " against ".join(part for part in (axes.get_ylabel(), axes.get_xlabel()) if part)
-    return Picture(key, title, said, svg, bool(marks.data))
+    label = " against ".join(part for part in (axes.get_ylabel(), axes.get_xlabel()) if part)
+    return Picture(key, title, label, svg, bool(marks.data))
 
 
 def depiction(map_shape: MapShape, classes: int, subject: str) -> str:

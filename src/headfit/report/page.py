@@ -10,8 +10,8 @@ from typing import Any
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
 from headfit.report import view
+from headfit.report.heat_maps import heat_maps
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
-from headfit.report.looks import looks
 from headfit.report.predictions import read_predictions
 from headfit.report.templates import environment
 from headfit.report.text import reliability
@@ -100,7 +100,7 @@ def render(
         wrong=wrong,
         has_predictions=bool(rows),
         thumbnails=thumbnails(images, view.pictured(results, wrong, cells)),
-        looks=looks(results, images),
+        looks=heat_maps(results, images),
         listed=view.LISTED,
     )
 

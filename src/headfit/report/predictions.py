@@ -11,7 +11,7 @@ from headfit.errors import DataError
 
 
 @dataclass(frozen=True)
-class Prediction:
+class HeldOutPrediction:
     """One training image, predicted by the model that did not see it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Prediction:
         return self.label == self.predicted
 
 
-def read_predictions(text: str, classes: Sequence[str]) -> list[Prediction]:
+def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPrediction]:
     """Read the content of ``predictions.csv``.
 
     Args:
@@ -50,7 +50,7 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[Prediction]:
         path, label, predicted = (names.index(name) for name in ("path", "label", "predicted"))
         place = {name: predicted + 1 + number for number, name in enumerate(classes)}
         return [
-            Prediction(
+            HeldOutPrediction(
                 row[path],
                 row[label],
                 row[predicted],

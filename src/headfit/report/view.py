@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headfit.report.predictions import Prediction
+from headfit.report.predictions import HeldOutPrediction
 
 MATRIX = 30
 """Classes up to which the page has a confusion matrix; above, only the commonest confusions."""
@@ -39,35 +39,37 @@ def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def wrong(predictions: Sequence[Prediction]) -> list[Prediction]:
+def wrong(predictions: Sequence[HeldOutPrediction]) -> list[HeldOutPrediction]:
     """Give the images that are predicted wrong with most confidence."""
-    found = [each for each in predictions if not each.right]
-    return sorted(found, key=lambda each: (-each.p_predicted, each.path))[:WRONG]
+    errors = [each for each in predictions if not each.right]
+    return sorted(errors, key=lambda each: (-each.p_predicted, each.path))[:WRONG]
 
 
 def matrix(results: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Give the confusion matrix by rows; None with too many classes for a page."""
-    found = results["reliability"]
-    names = [row["name"] for row in found["classes"]]
+    reliability = results["reliability"]
+    names = [row["name"] for row in reliability["classes"]]
     if len(names) > MATRIX:
         return None
     return [
         {"name": name, "cells": [(c, c / max(sum(row), 1)) for c in row]}
-        for name, row in zip(names, found["confusion"], strict=True)
+        for name, row in zip(names, reliability["confusion"], strict=True)
     ]
 
 
-def cells(results: dict[str, Any], predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+def cells(
+    results: dict[str, Any], predictions: Sequence[HeldOutPrediction]
+) -> list[dict[str, Any]]:
     """Give the images of each cell of the confusion matrix, the largest confusions first.
 
     At most 100 cells, and 50 images of each: those of which the head is surest.
     """
     names = [row["name"] for row in results["reliability"]["classes"]]
     place = {name: number for number, name in enumerate(names)}
-    found: dict[tuple[str, str], list[Prediction]] = {}
+    members: dict[tuple[str, str], list[HeldOutPrediction]] = {}
     for each in predictions:
-        found.setdefault((each.label, each.predicted), []).append(each)
-    order = sorted(found, key=lambda key: (key[0] == key[1], -len(found[key]), key))
+        members.setdefault((each.label, each.predicted), []).append(each)
+    order = sorted(members, key=lambda key: (key[0] == key[1], -len(members[key]), key))
     # with few classes each number in the matrix leads somewhere
     most = len(order) if len(names) <= MATRIX else CELLS
     return [
@@ -75,8 +77,8 @@ def cells(results: dict[str, Any], predictions: Sequence[Prediction]) -> list[di
             "id": f"cell-{place[label]}-{place[predicted]}",
             "label": label,
             "predicted": predicted,
-            "count": len(found[label, predicted]),
-            "images": sorted(found[label, predicted], key=lambda e: (-e.p_predicted, e.path))[
+            "count": len(members[label, predicted]),
+            "images": sorted(members[label, predicted], key=lambda e: (-e.p_predicted, e.path))[
                 :PER_CELL
             ],
         }
@@ -85,13 +87,13 @@ def cells(results: dict[str, Any], predictions: Sequence[Prediction]) -> list[di
 
 
 def pictured(
-    results: dict[str, Any], wrong: Sequence[Prediction], found: Sequence[dict[str, Any]]
+    results: dict[str, Any], wrong: Sequence[HeldOutPrediction], cells: Sequence[dict[str, Any]]
 ) -> list[str]:
     """List the images to show, the most important first."""
     paths = [each.path for each in wrong]
     paths += [each["path"] for each in results["reliability"]["suspects"]]
     for depth in range(PER_CELL):
-        for cell in found:
+        for cell in cells:
             if cell["label"] != cell["predicted"] and depth < len(cell["images"]):
                 paths.append(cell["images"][depth].path)
     return paths
@@ -102,13 +104,13 @@ def places(results: dict[str, Any]) -> list[dict[str, Any]]:
     chosen = results["verdict"]["recommended"]
     home = next(row for row in results["candidates"] if row["name"] == chosen)
     rest = (row for row in results["candidates"] if row is not home)
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    maps: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in (home, *rest):
         # a head on several layers has a map of one position, which depicts nothing
-        if row["map_shape"][0] * row["map_shape"][1] == 1 and found:
+        if row["map_shape"][0] * row["map_shape"][1] == 1 and maps:
             continue
         cut = f" to {row['cut']}" if row["cut"] else ""
         subject = f"{row['backbone']}{cut} at {row['input_size']} px"
         key = (row["backbone"], row["cut"], row["input_size"])
-        found.setdefault(key, {"subject": subject, "map_shape": tuple(row["map_shape"])})
-    return list(found.values())[:1]
+        maps.setdefault(key, {"subject": subject, "map_shape": tuple(row["map_shape"])})
+    return list(maps.values())[:1]

@@ -22,13 +22,13 @@ def reliability_of(
     """Measure how reliable a head is, on its out-of-fold predictions."""
     index = backbone.extraction.index.subset(backbone.rows)
     return assess(
-        fit.probabilities,
-        problem.labels,
-        problem.splits.assignment,
-        index.classes,
-        index.paths,
-        backbone.averages(),
-        problem.seed,
+        probabilities=fit.probabilities,
+        labels=problem.labels,
+        splits=problem.splits.assignment,
+        classes=index.classes,
+        paths=index.paths,
+        features=backbone.averages(),
+        seed=problem.seed,
     )
 
 

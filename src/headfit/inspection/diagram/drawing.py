@@ -39,14 +39,14 @@ def draw(counts: Counts, subject: str = "", tiles: Tiles | None = None, dark: bo
     each = (
         "its one position" if counts.positions == 1 else f"each of {counts.positions:,} positions"
     )
-    said = (
+    words = (
         f"Feature map {shape}",
         f"Every slice is a channel, {channels:,} in all. It says how strongly one feature answers "
         f"at {each}: {counts.flatten.features:,} numbers for every image.",
     )
     room = INNER + MARGIN - TEXT_LEFT
-    beside = body.paragraph(TEXT_LEFT, y + 8, room, said[0], size=18, fill=colours.text, bold=True)
-    beside = body.paragraph(TEXT_LEFT, beside + 4, room, said[1], size=15, fill=colours.text)
+    beside = body.paragraph(TEXT_LEFT, y + 8, room, words[0], size=18, fill=colours.text, bold=True)
+    beside = body.paragraph(TEXT_LEFT, beside + 4, room, words[1], size=15, fill=colours.text)
     y = max(below, beside) + 14
     if tiles:
         y = draw_photo(body, colours, tiles, MARGIN, y, INNER) + 14
@@ -91,7 +91,7 @@ def compared(counts: Counts) -> str:
 def described(counts: Counts, tiles: Tiles | None) -> str:
     """Say in words what can be seen, for those who do not see it."""
     height, width, channels = counts.map_shape
-    said = (
+    text = (
         f"A feature map of {height:,} by {width:,} positions and {channels:,} channels. "
         f"Flatten makes a vector of {counts.flatten.features:,} numbers of it; its softmax layer "
         f"over {counts.classes:,} classes has {counts.flatten.parameters:,} parameters. Global "
@@ -100,11 +100,11 @@ def described(counts: Counts, tiles: Tiles | None) -> str:
     )
     if tiles:
         listed = ", ".join(f"{channel:,}" for channel in tiles.channels)
-        said += (
+        text += (
             f" Heat maps show channels {listed} of the photograph {shortened(tiles.path.name)}, "
             f"with {weights_name(tiles.weights)} weights."
         )
-    return said
+    return text
 
 
 def _scale_said(counts: Counts) -> str:

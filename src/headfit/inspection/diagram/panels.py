@@ -50,8 +50,8 @@ def draw_panels(canvas: Canvas, colours: Palette, counts: Counts, x: float, top:
     lefts = (x + INSET, x + WIDTH + GAP + INSET)
     panels = _Panels(canvas, colours, counts, lefts)
     y = panels.rows(top + INSET, ("Flatten", "Global average pooling"), 18, bold=True)
-    said = ("lays all numbers in a row", "averages each channel")
-    y = panels.rows(y + 4, said, BODY)
+    text = ("lays all numbers in a row", "averages each channel")
+    y = panels.rows(y + 4, text, BODY)
     y = panels.rows(y, _made(counts), BODY)
     _strips(canvas, colours, counts, scale, lefts, y + 12)
     y = panels.rows(y + 12 + STRIP + 6, _vectors(counts, scale), SMALL, soft=True)
@@ -105,12 +105,12 @@ def _vectors(counts: Counts, scale: Scale) -> tuple[str, str]:
     few = _numbers(counts.gap.features)
     if positions == 1:
         return few, f"{few}: the same as there"
-    said = f"{_numbers(features)}, {counts.gap.features:,} for each of {positions:,} positions"
+    text = f"{_numbers(features)}, {counts.gap.features:,} for each of {positions:,} positions"
     if scale.cut:
         times = positions * scale.vector / INNER
         shown = f"{times:,.1f}" if times < 10 else f"{times:,.0f}"
-        said += f". Cut: in full it would be {shown} times as long"
-    return said, f"{few}, to the same scale"
+        text += f". Cut: in full it would be {shown} times as long"
+    return text, f"{few}, to the same scale"
 
 
 def _numbers(count: int) -> str:
@@ -198,6 +198,6 @@ def _square(
     )
     corner = {"x": left + radius - side / 2, "y": middle - side / 2}
     canvas.shape("rect", width=side, height=side, fill=tint, **corner)
-    said = "in the ring, to scale" if side >= 0.5 else "in the ring: too small to see at this scale"
+    text = "in the ring, to scale" if side >= 0.5 else "in the ring: too small to see at this scale"
     place = left + 2 * radius + 8
-    canvas.text(place, middle + 5, said, size=SMALL, fill=colours.soft)
+    canvas.text(place, middle + 5, text, size=SMALL, fill=colours.soft)

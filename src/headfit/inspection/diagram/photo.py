@@ -20,12 +20,12 @@ def draw_photo(
     canvas: Canvas, colours: Palette, tiles: Tiles, x: float, top: float, width: float
 ) -> float:
     """Draw the photograph and the channels, and give the y below them."""
-    said = (
+    caption = (
         f"{shortened(tiles.path.name)} and {len(tiles.channels)} of its {tiles.map_shape[2]:,} "
         f"channels, those of highest mean, with {weights_name(tiles.weights)} weights. Each runs "
         f"from dark, its lowest value, to bright, its highest. gap keeps the mean."
     )
-    y = canvas.paragraph(x, top, width, said, size=14, fill=colours.soft) + 8
+    y = canvas.paragraph(x, top, width, caption, size=14, fill=colours.soft) + 8
     href = tiles.thumbnail()
     canvas.shape("image", x=x, y=y, width=THUMBNAIL, height=THUMBNAIL, href=href)
     canvas.text(x, y + THUMBNAIL + 16, "as the network", size=12, fill=colours.soft)
@@ -89,5 +89,5 @@ def _levels(values: np.ndarray) -> np.ndarray:
     low, high = wide.min(), wide.max()
     if high == low:
         return np.zeros(values.shape, int)
-    found: np.ndarray = np.rint((wide - low) / (high - low) * (LEVELS - 1)).astype(int)
-    return found
+    levels: np.ndarray = np.rint((wide - low) / (high - low) * (LEVELS - 1)).astype(int)
+    return levels

@@ -36,8 +36,10 @@ class Canvas:
         """Add one line of text; y is its base line, ``anchor`` start, middle or end."""
         style = {"font_weight": "600"} if bold else {}
         place = {"text_anchor": anchor} if anchor != "start" else {}
-        given = _attributes({"x": x, "y": y, "font_size": size, "fill": fill, **style, **place})
-        self._parts.append(f"<text{given}>{_text(text)}</text>")
+        attributes = _attributes(
+            {"x": x, "y": y, "font_size": size, "fill": fill, **style, **place}
+        )
+        self._parts.append(f"<text{attributes}>{_text(text)}</text>")
 
     def put(self, other: Canvas) -> None:
         """Add what another canvas holds."""

@@ -25,8 +25,8 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     Raises:
         UsageError: if the results are of a version that did not keep the bins.
     """
-    found = results["reliability"]
-    bins = needed(found.get("bins"), "bins of the reliability diagram", "run compare again")
+    reliability = results["reliability"]
+    bins = needed(reliability.get("bins"), "bins of the reliability diagram", "run compare again")
     ax = new_axes(ax, 3.4)
     ax.plot([0, 100], [0, 100], color=ink(), lw=0.8, ls=":")
     accuracy = [100 * each["accuracy"] for each in bins]
@@ -45,11 +45,11 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     )
     for each in bins:
         x = 100 * each["confidence"]
-        said = (
+        text = (
             f"probability {percent(each['confidence'])} %: {percent(each['accuracy'])} % right "
             f"({percent(each['low'])} to {percent(each['high'])}), {each['images']:,.6g} images"
         )
-        say(ax, said, *((x, 100 * each[key]) for key in ("accuracy", "low", "high")))
+        say(ax, text, *((x, 100 * each[key]) for key in ("accuracy", "low", "high")))
     ax.set_xlim(0, 100)
     ax.set_ylim(0, 100)
     within_percent(ax)

@@ -27,14 +27,14 @@ def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     shown = rows[:MOST][::-1]
     ax = new_axes(ax, 1.5 + 0.24 * len(shown))
     for kind, shade, sign in KINDS:
-        known = [(100 * r[kind], y) for y, r in enumerate(shown) if r[kind] is not None]
-        ax.plot([x for x, _ in known], [y for _, y in known], sign, color=shade, label=kind, ms=5)
+        marks = [(100 * r[kind], y) for y, r in enumerate(shown) if r[kind] is not None]
+        ax.plot([x for x, _ in marks], [y for _, y in marks], sign, color=shade, label=kind, ms=5)
     for y, row in reversed(list(enumerate(shown))):
-        said = ", ".join(f"{kind} {percent(row[kind])} %" for kind, _, _ in KINDS)
-        found = [(100 * row[kind], y) for kind in ("f1", "recall", "precision") if row[kind]]
+        text = ", ".join(f"{kind} {percent(row[kind])} %" for kind, _, _ in KINDS)
+        spots = [(100 * row[kind], y) for kind in ("f1", "recall", "precision") if row[kind]]
         name = row["name"]
-        said = f"{name}: {said.replace('f1', 'F1')}; {row['images']:,} images"
-        say(ax, said, *(found or [(0, y)]), label=name)
+        text = f"{name}: {text.replace('f1', 'F1')}; {row['images']:,} images"
+        say(ax, text, *(spots or [(0, y)]), label=name)
     ax.set_yticks(range(len(shown)), [plain(row["name"], 24) for row in shown])
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small", frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.22))

@@ -23,9 +23,9 @@ def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
     """
-    found = results["reliability"]
-    counts = np.array(found["confusion"])
-    names = [plain(row["name"], 16) for row in found["classes"]]
+    reliability = results["reliability"]
+    counts = np.array(reliability["confusion"])
+    names = [plain(row["name"], 16) for row in reliability["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax = new_axes(ax, 4.2)
     ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
@@ -40,5 +40,5 @@ def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         places = range(len(names))
         ax.set_xticks(places, names, rotation=90, fontsize="small")
         ax.set_yticks(places, names, fontsize="small")
-    title = titles.confusion(counts, [row["name"] for row in found["classes"]])
+    title = titles.confusion(counts, [row["name"] for row in reliability["classes"]])
     return finish(ax, title, "predicted", "labelled")

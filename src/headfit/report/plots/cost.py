@@ -82,12 +82,12 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
 def _say(ax: Axes, row: dict[str, Any], count: str) -> None:
     score, parameters, name = row["balanced_accuracy"], row["parameters"][count], row["name"]
     what = "the whole model" if count == "total" else "the head"
-    said = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {numbers.score(score)}"
+    text = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {numbers.score(score)}"
     if row["pareto"]["parameters"]:
-        said += "; no other has a better mean with fewer"
+        text += "; no other has a better mean with fewer"
     below, above = errors(score)
     at = 100 * score["mean"]
-    say(ax, said, (parameters, at), (parameters, at - below), (parameters, at + above), head=name)
+    say(ax, text, (parameters, at), (parameters, at - below), (parameters, at + above), head=name)
 
 
 def _ticks(counts: list[int]) -> list[float]:

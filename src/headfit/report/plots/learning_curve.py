@@ -32,19 +32,19 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     Raises:
         UsageError: if the run did not measure it.
     """
-    found = needed(results["learning_curve"], "learning curve", "compare without --no-curve")
+    curve = needed(results["learning_curve"], "learning curve", "run compare with `curve=True`")
     ax = new_axes(ax)
-    for head in found["heads"]:
+    for head in curve["heads"]:
         name = head["name"]
         link = beside(results, name)
         _line(ax, head["points"], name, link, marker=marker(name), ms=4)
         if head["forecast"]:
             _line(ax, head["forecast"], name, link, ", forecast", ls="--")
-    ax.axvline(found["training_images"], color=ink(), lw=0.8, ls=":")
+    ax.axvline(curve["training_images"], color=ink(), lw=0.8, ls=":")
     ax.set_xscale("log")
-    seen = [point["images"] for head in found["heads"] for point in head["points"]]
-    seen += [p["images"] for head in found["heads"] for p in head["forecast"] or []]
-    ticks = sorted({min(seen), found["training_images"], max(seen)})
+    seen = [point["images"] for head in curve["heads"] for point in head["points"]]
+    seen += [p["images"] for head in curve["heads"] for p in head["forecast"] or []]
+    ticks = sorted({min(seen), curve["training_images"], max(seen)})
     ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     ax.minorticks_off()
     ax.grid(axis="y", alpha=0.3)
@@ -61,17 +61,17 @@ def _line(
     x = [row["images"] for row in rows]
     shade = colour(head)
     line = ax.plot(x, [100 * row["mean"] for row in rows], color=shade, label=head + kind, **style)
-    known = [row for row in rows if row["low"] is not None]
+    bounded = [row for row in rows if row["low"] is not None]
     band = ax.fill_between(
-        [row["images"] for row in known],
-        [100 * row["low"] for row in known],
-        [100 * row["high"] for row in known],
+        [row["images"] for row in bounded],
+        [100 * row["low"] for row in bounded],
+        [100 * row["high"] for row in bounded],
         color=shade,
         alpha=0.15,
         lw=0,
     )
     belongs(ax, link, [*line, band])
     for row in rows:
-        said = f"{head}{kind}: {row['images']:,} images, balanced accuracy {numbers.score(row)}"
+        text = f"{head}{kind}: {row['images']:,} images, balanced accuracy {numbers.score(row)}"
         # intervals of several heads lie upon each other
-        say(ax, said, (row["images"], 100 * row["mean"]), head=link)
+        say(ax, text, (row["images"], 100 * row["mean"]), head=link)

@@ -18,7 +18,7 @@ def maps(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     """Draw the positions of the feature map against the input size, a line for each depth.
 
     Args:
-        results: as in ``results.json``; most is seen with several ``--size`` or ``--cut``.
+        results: as in ``results.json``; best of a run with several sizes or cuts.
         ax: axes to draw into; new ones if None.
     """
     ax = new_axes(ax)
@@ -27,20 +27,20 @@ def maps(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         key = each["backbone"], each["cut"] or "its end"
         lines.setdefault(key, []).append((each["input_size"], each["map_shape"]))
     several = len({backbone for backbone, _ in lines}) > 1
-    for number, ((backbone, cut), found) in enumerate(lines.items()):
-        found.sort()
+    for number, ((backbone, cut), points) in enumerate(lines.items()):
+        points.sort()
         name = f"{backbone}, {cut}" if several else cut
         ax.plot(
-            [size for size, _ in found],
-            [shape[0] * shape[1] for _, shape in found],
+            [size for size, _ in points],
+            [shape[0] * shape[1] for _, shape in points],
             color=SHADES[number % len(SHADES)],
             marker=MARKERS[number % len(MARKERS)],
-            label=f"{plain(name, 40)}: {found[0][1][2]:,} channels",
+            label=f"{plain(name, 40)}: {points[0][1][2]:,} channels",
         )
-        for size, shape in found:
+        for size, shape in points:
             positions = shape[0] * shape[1]
-            said = f"{backbone}, {cut}, {size} px: {_text(shape)}, {positions:,} positions"
-            say(ax, said, (size, positions))
+            text = f"{backbone}, {cut}, {size} px: {_text(shape)}, {positions:,} positions"
+            say(ax, text, (size, positions))
     sizes = sorted({each["input_size"] for each in results["backbones"]})
     ax.set_xticks(sizes)
     ax.set_yscale("log")

@@ -53,7 +53,7 @@ def _say(ax: Axes, row: dict[str, Any], place: int) -> None:
     gap, name = row["overfit_gap"], row["name"]
     at = 100 * (gap["mean"] or 0)
     below, above = errors(gap)
-    said = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'], signed=True)}"
+    text = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'], signed=True)}"
     if gap["mean"] is not None and gap["low"] is not None and gap["high"] is not None:
-        said += f" ({point_range(gap)})"
-    say(ax, said, (at, place), (0, place), (at - below, place), (at + above, place), head=name)
+        text += f" ({point_range(gap)})"
+    say(ax, text, (at, place), (0, place), (at - below, place), (at + above, place), head=name)

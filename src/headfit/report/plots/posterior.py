@@ -23,7 +23,7 @@ from headfit.report.text import titles
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-RUN_BOTH = "compare with both gap and flatten among --heads"
+RUN_BOTH = "run compare with both gap and flatten in `heads`"
 
 
 def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
@@ -39,12 +39,12 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     Raises:
         UsageError: if gap and flatten were not compared, or did not vary between folds.
     """
-    found = needed(results["verdict"]["difference"], "difference of flatten and gap", RUN_BOTH)
+    difference = needed(results["verdict"]["difference"], "difference of flatten and gap", RUN_BOTH)
     df = len(results["candidates"][0]["balanced_accuracy"]["folds"]) - 1
     spread = needed(
         has_noise(results), "spread of the difference between folds", "nothing can be drawn"
     )
-    mean, rope = found["mean"], results["settings"]["rope"]
+    mean, rope = difference["mean"], results["settings"]["rope"]
     se = spread / float(stdtrit(df, 0.975))
     ax = new_axes(ax)
     # the ROPE is seen whole, wherever the posterior lies
@@ -65,10 +65,10 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
 
 def has_noise(results: dict[str, Any]) -> float | None:
     """Give how far the difference's interval reaches; None if there is no posterior to draw."""
-    found = results["verdict"]["difference"]
-    if not found or found["low"] is None or found["high"] is None:
+    difference = results["verdict"]["difference"]
+    if not difference or difference["low"] is None or difference["high"] is None:
         return None
-    return float(found["high"] - found["mean"]) or None
+    return float(difference["high"] - difference["mean"]) or None
 
 
 def _density(t: np.ndarray, df: int) -> np.ndarray:

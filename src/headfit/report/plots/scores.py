@@ -50,8 +50,8 @@ def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         score = row["balanced_accuracy"]
         below, above = errors(score)
         at, name = 100 * score["mean"], row["name"]
-        said = f"{name}: balanced accuracy {numbers.score(score)}"
-        say(ax, said, (at, place), (at - below, place), (at + above, place), head=name)
+        text = f"{name}: balanced accuracy {numbers.score(score)}"
+        say(ax, text, (at, place), (at - below, place), (at + above, place), head=name)
     for row, label in zip(rows, ax.get_yticklabels(), strict=True):
         belongs(ax, row["name"], [label])
     ax.grid(axis="x", alpha=0.3)

@@ -217,9 +217,9 @@ def _difference(difference: Difference) -> str:
 
 
 def _above_gap(contrast: Contrast) -> str:
-    found = contrast.difference
-    ends = point_range({"low": found.low, "high": found.high}, signed=False)
-    return f"scores {points(found.mean)} above gap ({ends}){_tested(contrast)}"
+    difference = contrast.difference
+    ends = point_range({"low": difference.low, "high": difference.high}, signed=False)
+    return f"scores {points(difference.mean)} above gap ({ends}){_tested(contrast)}"
 
 
 def _tested(contrast: Contrast) -> str:

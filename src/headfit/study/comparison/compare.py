@@ -124,14 +124,14 @@ def corrected_interval(
     Returns:
         mean, low, high; nan where no value, or fewer than two, are left.
     """
-    known = values[~np.isnan(values)]
-    if len(known) == 0:
+    scores = values[~np.isnan(values)]
+    if len(scores) == 0:
         return math.nan, math.nan, math.nan
-    mean = float(np.mean(known))
-    if len(known) < 2:
+    mean = float(np.mean(scores))
+    if len(scores) < 2:
         return mean, math.nan, math.nan
-    se = float(np.std(known, ddof=1)) * _inflation(len(known), folds)
-    reach = float(stdtrit(len(known) - 1, (1 + confidence) / 2)) * se
+    se = float(np.std(scores, ddof=1)) * _inflation(len(scores), folds)
+    reach = float(stdtrit(len(scores) - 1, (1 + confidence) / 2)) * se
     low = mean - reach if lower is None else max(lower, mean - reach)
     high = mean + reach if upper is None else min(upper, mean + reach)
     return mean, low, high
@@ -142,11 +142,11 @@ def holm(p_values: Floats) -> Floats:
 
     A nan counts as one of the m, largest of all, and stays nan.
     """
-    known = np.where(np.isnan(p_values), 1.0, p_values)
-    order = np.argsort(known, kind="stable")
-    factors = np.arange(len(known), 0, -1)
-    adjusted = np.empty(len(known))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * known[order]))
+    filled = np.where(np.isnan(p_values), 1.0, p_values)
+    order = np.argsort(filled, kind="stable")
+    factors = np.arange(len(filled), 0, -1)
+    adjusted = np.empty(len(filled))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * filled[order]))
     return np.where(np.isnan(p_values), np.nan, adjusted)
 
 

@@ -17,18 +17,18 @@ _UNBOUNDED = {"log_loss"}
 _UPPER = {"brier": 2.0}
 
 
-def fold_metrics(found: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
+def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
     """Score each held-out fold: metric name to float64 (repeats · folds,)."""
     rows = []
     for repeat, assignment in enumerate(problem.splits.assignment):
         for fold in range(problem.splits.folds):
             held = assignment == fold
-            rows.append(evaluate(found.probabilities[repeat, held], problem.labels[held]))
+            rows.append(evaluate(fit.probabilities[repeat, held], problem.labels[held]))
     return {name: np.array([row[name] for row in rows]) for name in METRICS}
 
 
 def candidate(
-    found: CrossValidation,
+    fit: CrossValidation,
     metrics: dict[str, np.ndarray],
     problem: Problem,
     *,
@@ -42,17 +42,17 @@ def candidate(
 ) -> dict[str, Any]:
     """Describe one backbone with one head; see ``candidates`` in the interface."""
     folds = problem.splits.folds
-    head = found.head.parameters(map_shape, problem.classes)
-    gap = found.train_scores - metrics["balanced_accuracy"]
+    head = fit.head.parameters(map_shape, problem.classes)
+    gap = fit.train_scores - metrics["balanced_accuracy"]
     return {
         "name": name,
-        "head": found.head.name,
+        "head": fit.head.name,
         "backbone": backbone,
         "input_size": input_size,
         "cut": cut,
         "map_shape": list(map_shape),
-        "linear": found.head.linear,
-        "position_aware": found.head.position_aware,
+        "linear": fit.head.linear,
+        "position_aware": fit.head.position_aware,
         "parameters": {
             "head": head,
             "backbone": backbone_parameters,
@@ -60,11 +60,11 @@ def candidate(
         },
         **{metric: score(values, folds, metric) for metric, values in metrics.items()},
         "overfit_gap": score(gap, folds, "overfit_gap"),
-        "train_seconds": round(found.seconds, 3),
+        "train_seconds": round(fit.seconds, 3),
         "latency_ms": None if latency_ms is None else round(latency_ms, 3),
-        "choices": found.choices,
-        "final": found.final,
-        "warnings": found.warnings,
+        "choices": fit.choices,
+        "final": fit.final,
+        "warnings": fit.warnings,
     }
 
 

@@ -71,11 +71,11 @@ class Verdict:
             "advice": self.advice,
             "recommended": self.recommended,
             "difference": None if gap is None else _plain(gap, names),
-            "holm_p_value": _known(self.holm_p),
+            "holm_p_value": _or_none(self.holm_p),
             "secondary": {name: _plain(d, tested) for name, d in self.secondary.items()},
             "minimal_detectable": self.minimal_detectable,
             "images_needed": self.images_needed,
-            "expected_score": dict(zip(names[:3], map(_known, self.expected_score), strict=True)),
+            "expected_score": dict(zip(names[:3], map(_or_none, self.expected_score), strict=True)),
         }
 
     def __repr__(self) -> str:
@@ -158,9 +158,9 @@ def conclude(
     return Conclusion(verdict, heads, chosen, family, place, contrast)
 
 
-def _plain(found: Difference, names: Sequence[str]) -> dict[str, float | None]:
-    return {name: _known(getattr(found, name)) for name in names}
+def _plain(difference: Difference, names: Sequence[str]) -> dict[str, float | None]:
+    return {name: _or_none(getattr(difference, name)) for name in names}
 
 
-def _known(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

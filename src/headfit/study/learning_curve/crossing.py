@@ -62,5 +62,5 @@ def _changes(apart: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     left, right = apart[rows, at], apart[rows, at + 1]
     rise = np.where(right != left, right - left, 1.0)
     logs = np.log(sizes)
-    found = np.exp(logs[at] - left / rise * (logs[at + 1] - logs[at]))
-    return np.where(changed.sum(axis=1) == 1, found, np.nan), below[:, 0]
+    places = np.exp(logs[at] - left / rise * (logs[at + 1] - logs[at]))
+    return np.where(changed.sum(axis=1) == 1, places, np.nan), below[:, 0]

@@ -125,7 +125,7 @@ class LearningCurve:
 
     def crossings(self) -> list[tuple[HeadCurve, HeadCurve, Crossing]]:
         """List where curves of heads that were not refused cross: the worse one there first."""
-        found = []
+        crossings = []
         for one, other in combinations(self.heads, 2):
             if one.forecast is None or other.forecast is None:
                 continue
@@ -134,8 +134,8 @@ class LearningCurve:
             if place:
                 # who was better before is worse after
                 pair = (one, other) if place.first_before else (other, one)
-                found.append((*pair, place))
-        return found
+                crossings.append((*pair, place))
+        return crossings
 
     def more(self) -> int:
         """Give the number of images whose effect is told: as many again, if 4N allows; 0: none."""
@@ -171,7 +171,7 @@ class LearningCurve:
             head.measured.errors.T,
             strict=True,
         )
-        found: dict[str, Any] = {
+        data: dict[str, Any] = {
             "name": head.name,
             "penalty": head.penalty,
             "shape": head.shape,
@@ -185,15 +185,15 @@ class LearningCurve:
         }
         if forecast:
             sizes = [s for s in (n, n * 3 // 2, 2 * n, 3 * n) if s < forecast.limit]
-            found["law"] = {name: i._asdict() for name, i in forecast.parameters().items()}
-            found["forecast"] = [
+            data["law"] = {name: i._asdict() for name, i in forecast.parameters().items()}
+            data["forecast"] = [
                 {"images": size, **_score(forecast.error(size))}
                 for size in (*sizes, forecast.limit)
             ]
         if forecast and self.more():
             gain = forecast.gain(n, n + self.more())
-            found["gain"] = {"more_images": self.more(), **gain._asdict()}
-        return found
+            data["gain"] = {"more_images": self.more(), **gain._asdict()}
+        return data
 
 
 def learning_curve(

@@ -131,20 +131,20 @@ class _Score:
     def differences(self, best: int, seed: int) -> list[Interval]:
         """Intervals of each mean minus the best, which hold for all together."""
         factor = self._widening(seed)
-        found = []
+        intervals = []
         for m, variance in enumerate(self._variances()[best].tolist()):
             mean = float(self.means[m] - self.means[best])
             half = 0.0 if m == best else factor * float(np.sqrt(variance + self.single))
-            found.append((mean, mean - half, mean + half))
-        return found
+            intervals.append((mean, mean - half, mean + half))
+        return intervals
 
     def _variances(self) -> Floats:
         """Of all differences, (M, M)."""
-        own = self.covariance.diagonal()
-        found: Floats = (own[:, None] + own - 2 * self.covariance).clip(0)
+        variances = self.covariance.diagonal()
+        differences: Floats = (variances[:, None] + variances - 2 * self.covariance).clip(0)
         # rounding of two backbones that are right and wrong on the same images
-        found[found < 1e-12 * own.max(initial=0)] = 0
-        return found
+        differences[differences < 1e-12 * variances.max(initial=0)] = 0
+        return differences
 
     def _widening(self, seed: int) -> float:
         """How many standard errors the greatest of all differences stays below, 19 times of 20."""

@@ -16,7 +16,7 @@ from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.study.reliability.outliers import OutlierDetector, fit_detector
 from headfit.study.reliability.per_class import ClassReport, confusion_matrix, report_classes
 from headfit.study.reliability.suspects import Suspect, find_suspects, suspects_csv
-from headfit.study.reliability.temperature import Calibration, calibrate
+from headfit.study.reliability.temperature import TemperatureScaling, calibrate
 
 SUSPECTS_IN_RESULTS = 20
 
@@ -35,7 +35,7 @@ class Reliability:
         bins: of the reliability diagram, see :func:`calibration_bins`.
     """
 
-    calibration: Calibration
+    calibration: TemperatureScaling
     conformal: Conformal
     detector: OutlierDetector
     classes: list[ClassReport]
@@ -68,6 +68,7 @@ class Reliability:
 
 
 def assess(
+    *,
     probabilities: Floats,
     labels: Ints,
     splits: Ints,

@@ -32,12 +32,12 @@ def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]
     bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
     edges = np.sort(confidence)[np.arange(1, bins) * confidence.size // bins]
     member = np.searchsorted(edges, confidence, side="right")
-    found = []
+    rows = []
     for number in np.unique(member):
         inside = member == number
         images, share = float(inside.sum()) / repeats, float(hits[inside].mean())
         low, high = wilson(share, images)
-        found.append(
+        rows.append(
             {
                 "images": images,
                 "confidence": float(confidence[inside].mean()),
@@ -46,7 +46,7 @@ def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]
                 "high": high,
             }
         )
-    return found
+    return rows
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:

@@ -150,9 +150,9 @@ def _fit(x: np.ndarray, labels: Ints, seed: int) -> OutlierDetector:
     rank, rng = min(RANK, max(1, len(x) // 4), x.shape[1]), np.random.default_rng(seed)
     directions = leading_directions(z, rank, rng, np.float32).T
     along = z @ directions.T
-    present, own = np.unique(labels, return_inverse=True)
-    centres = np.stack([along[own == k].mean(axis=0) for k in range(len(present))])
-    variances, axes = np.linalg.eigh(shrunk_covariance((along - centres[own]).astype(np.float64)))
+    present, rows = np.unique(labels, return_inverse=True)
+    centres = np.stack([along[rows == k].mean(axis=0) for k in range(len(present))])
+    variances, axes = np.linalg.eigh(shrunk_covariance((along - centres[rows]).astype(np.float64)))
     axes = axes.astype(np.float32)
     spread = np.sqrt(np.maximum(variances, TINY) * len(variances)).astype(np.float32)
     rest = float(np.mean(np.vecdot(z, z) - np.vecdot(along, along), dtype=np.float64))

@@ -59,24 +59,24 @@ def find_suspects(
     """
     rows = np.arange(len(labels))
     images = np.bincount(labels, minlength=len(classes))
-    own = probabilities[rows, labels]
+    labelled = probabilities[rows, labels]
     with np.errstate(invalid="ignore"):  # a class without images: nothing reaches its threshold
-        thresholds = np.bincount(labels, weights=own, minlength=len(classes)) / images
+        thresholds = np.bincount(labels, weights=labelled, minlength=len(classes)) / images
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
     best = reached.argmax(axis=1)
-    margins = probabilities[rows, best] - own
-    found = np.flatnonzero((reached[rows, best] >= 0) & (best != labels))
-    found = found[np.argsort(-margins[found], kind="stable")]
+    margins = probabilities[rows, best] - labelled
+    order = np.flatnonzero((reached[rows, best] >= 0) & (best != labels))
+    order = order[np.argsort(-margins[order], kind="stable")]
     return [
         Suspect(
             paths[i],
             classes[int(labels[i])],
             classes[int(best[i])],
-            float(own[i]),
+            float(labelled[i]),
             float(probabilities[i, best[i]]),
             float(margins[i]),
         )
-        for i in found.tolist()
+        for i in order.tolist()
     ]
 
 

@@ -27,7 +27,7 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
-class Calibration:
+class TemperatureScaling:
     """A temperature and what it does to images that took no part in its choice.
 
     Attributes:
@@ -65,7 +65,7 @@ def fit_temperature(probabilities: Floats, labels: Ints) -> float:
     return 1 / _fit(_logarithms(probabilities), labels, 1.0)
 
 
-def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> Calibration:
+def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> TemperatureScaling:
     """Fit the temperature, and find out how much it helps.
 
     Honestly: the predictions of a fold are scaled by the temperature of the other folds of its
@@ -81,27 +81,27 @@ def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> Calibration:
     logs = _logarithms(probabilities)
     repeats = len(logs)
     start = _fit(np.concatenate(logs), np.tile(labels, repeats), 1.0)
-    for raw, fold, given in zip(logs, folds, probabilities, strict=True):
+    for raw, fold, original in zip(logs, folds, probabilities, strict=True):
         scaled = np.empty_like(raw)
         for number in np.unique(fold):
             held = fold == number
             scaled[held] = _scaled(raw[held], _fit(raw[~held], labels[~held], start))
-        before.append((ece(given, labels), log_loss(given, labels)))
+        before.append((ece(original, labels), log_loss(original, labels)))
         after.append((ece(scaled, labels), log_loss(scaled, labels)))
     (ece_before, loss_before), (ece_after, loss_after) = np.mean([before, after], axis=1).tolist()
-    return Calibration(1 / start, ece_before, ece_after, loss_before, loss_after)
+    return TemperatureScaling(1 / start, ece_before, ece_after, loss_before, loss_after)
 
 
 def _fit(logs: Floats, labels: Ints, beta: float) -> float:
     """Find β = 1/T; a better start takes fewer steps and leads to the same end."""
     # scipy.optimize.brentq finds the same to 3e-15, in 13 evaluations instead of about 4: twice the
     # time, and other last digits in every result
-    given = logs[np.arange(len(labels)), labels]
+    labelled = logs[np.arange(len(labels)), labels]
     low, high = 1 / HIGHEST, 1 / LOWEST
     for _ in range(STEPS):
         p = _scaled(logs, beta)
         mean = np.vecdot(p, logs)
-        slope = float(np.mean(mean - given))
+        slope = float(np.mean(mean - labelled))
         if abs(slope) < FLAT:
             return beta
         p *= logs

@@ -15,8 +15,12 @@ import browser
 import stored_run
 from headfit.errors import DataError
 from headfit.explain.colours import OPPOSES, SUPPORTS
+<<<<<<< HEAD:tests/report/test_looks.py
 from headfit.images.sources.folder import FolderSource
 from headfit.report.looks import looks, strongest
+=======
+from headfit.report.heat_maps import heat_maps, strongest
+>>>>>>> 5ea10fa (Names of the field in report, study and diagram; heat maps instead of looks; one class a name):tests/report/test_heat_maps.py
 from headfit.report.page import render, write_report
 
 
@@ -27,7 +31,7 @@ def opened(uri: str) -> np.ndarray:
 
 def test_a_map_has_a_pixel_for_each_position_in_the_colour_of_its_sign() -> None:
     results = stored_run.results()
-    found = looks(results, None)
+    found = heat_maps(results, None)
     assert found is not None
     for look, stored in zip(found.images, results["where"]["looks"], strict=True):
         for head, one in zip(look.heads, stored["heads"].values(), strict=True):
@@ -57,7 +61,7 @@ def test_a_map_that_is_none_is_refused(rows: Any) -> None:
     results = stored_run.results()
     results["where"]["looks"][0]["heads"]["gap"]["map"] = rows
     with pytest.raises(DataError, match=r"a map of '.*' is no table of numbers"):
-        looks(results, None)
+        heat_maps(results, None)
 
 
 def test_a_run_without_them_has_no_such_section() -> None:

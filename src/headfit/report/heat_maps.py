@@ -1,4 +1,4 @@
-"""Where the heads look: small heat maps that the page lays over the pictures."""
+"""Where gap and flatten look: small heat maps that the page lays over the images."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ROWS, COLUMNS = ("upper ", "", "lower "), ("left", "middle", "right")
 
 
 @dataclass(frozen=True)
-class HeadLook:
+class HeadMap:
     """One head on one image.
 
     Attributes:
         name: of the head.
         uri: the heat map, ``data:image/png``, a pixel for each position.
-        said: what the map shows, for who cannot see it.
+        strongest: where the map supports the class most, for screen readers.
         predicted: its class for the image.
         p_predicted: probability of that.
         right: whether it is the label.
@@ -37,7 +37,7 @@ class HeadLook:
 
     name: str
     uri: str
-    said: str
+    strongest: str
     predicted: str
     p_predicted: float
     right: bool
@@ -46,7 +46,7 @@ class HeadLook:
 
 
 @dataclass(frozen=True)
-class Look:
+class ComparedImage:
     """One image and its heat maps.
 
     Attributes:
@@ -63,11 +63,11 @@ class Look:
     label: str
     target: str
     photo: str
-    heads: tuple[HeadLook, ...]
+    heads: tuple[HeadMap, ...]
 
 
 @dataclass(frozen=True)
-class Looks:
+class HeatMaps:
     """All of them, in one colour scale.
 
     Attributes:
@@ -76,51 +76,54 @@ class Looks:
         bar: the scale as a picture, ``data:image/png``.
     """
 
-    images: tuple[Look, ...]
+    images: tuple[ComparedImage, ...]
     scale: float
     bar: str
 
 
-def looks(results: dict[str, Any], source: ImageSource | None) -> Looks | None:
-    """Draw where the heads look.
+def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps | None:
+    """Draw the heat maps of gap and flatten on the images that results hold them for.
 
     Args:
         results: as in ``results.json``.
-        source: of the images; None if it is not known or gone.
+        source: source of the images; None if it is unknown or gone.
 
     Returns:
-        None if the results hold no explanation.
+        None if the results hold no heat maps.
+
+    Raises:
+        DataError: a map is no table of numbers.
     """
-    found = (results["where"] or {}).get("looks") or []
-    if not found:
+    rows = (results["where"] or {}).get("looks") or []
+    if not rows:
         return None
-    maps = [[_map(one["map"], each["path"]) for one in each["heads"].values()] for each in found]
+    maps = [[_map(one["map"], row["path"]) for one in row["heads"].values()] for row in rows]
     scale = scale_of(values for some in maps for values in some)
-    photos = thumbnails(source, [each["path"] for each in found], SIDE)
+    photos = thumbnails(source, [row["path"] for row in rows], SIDE)
     images = [
-        Look(
-            each["path"],
-            str(each["kind"]),
-            each["label"],
-            each["class"],
-            photos.get(each["path"], ""),
-            tuple(
-                HeadLook(
-                    name,
-                    _uri(overlay(values, scale)),
-                    strongest(values),
-                    one["predicted"],
-                    one["p_predicted"],
-                    one["predicted"] == each["label"],
-                    one["logit"],
-                    one["bias"],
+        ComparedImage(
+            path=row["path"],
+            kind=str(row["kind"]),
+            label=row["label"],
+            target=row["class"],
+            photo=photos.get(row["path"], ""),
+            heads=tuple(
+                HeadMap(
+                    name=name,
+                    uri=_uri(overlay(values, scale)),
+                    strongest=strongest(values),
+                    predicted=one["predicted"],
+                    p_predicted=one["p_predicted"],
+                    right=one["predicted"] == row["label"],
+                    logit=one["logit"],
+                    bias=one["bias"],
                 )
-                for (name, one), values in zip(each["heads"].items(), some, strict=True)
+                for (name, one), values in zip(row["heads"].items(), some, strict=True)
             ),
         )
-        for each, some in zip(found, maps, strict=True)
+        for row, some in zip(rows, maps, strict=True)
     ]
-    return Looks(tuple(images), scale, _uri(bar(*BAR)))
+    return HeatMaps(tuple(images), scale, _uri(bar(*BAR)))
 
 
 def _map(rows: Any, path: str) -> np.ndarray:
@@ -130,8 +133,8 @@ def _map(rows: Any, path: str) -> np.ndarray:
         values = np.empty(0)
     if values.ndim != 2 or not 1 <= values.size <= MOST or not np.isfinite(values).all():
         raise DataError(
-            f"results.json: a map of '{path}' is no table of numbers, {MOST:,} at most. Run "
-            f"compare anew."
+            f"results.json: the heat map of '{path}' must be a table of at most {MOST:,} finite "
+            f"numbers. Run compare again."
         )
     return values
 
