@@ -96,9 +96,9 @@ def answer(conclusion: Conclusion) -> str:
 
 
 def in_words(conclusion: Conclusion) -> Verdict:
-    """Give the verdict with its words: the answer, then the advice."""
-    words = answer(conclusion), advice(conclusion)
-    return replace(conclusion.verdict, sentence=" ".join(words), answer=words[0], advice=words[1])
+    """Give the verdict with its sentence: the answer, then the advice."""
+    sentence = f"{answer(conclusion)} {advice(conclusion)}"
+    return replace(conclusion.verdict, sentence=sentence)
 
 
 def _necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:

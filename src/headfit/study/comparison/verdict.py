@@ -33,7 +33,7 @@ class Verdict:
 
     Attributes:
         flatten: "necessary", "position_needed", "not_necessary", "equivalent" or "undecided".
-        sentence: the same in plain words, ``answer`` and ``advice``.
+        sentence: the answer and the advice in plain words.
         recommended: name of the head to use.
         difference: flatten − gap in balanced accuracy; None if one of them was not compared.
         minimal_detectable: least difference these images can show, a fraction; None if the
@@ -44,8 +44,6 @@ class Verdict:
             more than accuracy does, but their p-values are not calibrated, and no answer rests on
             them.
         holm_p: p-value of ``difference`` after Holm's correction over all heads.
-        answer: whether Flatten is necessary, in words.
-        advice: which head to use and what to expect of it, in words.
     """
 
     flatten: str
@@ -57,8 +55,6 @@ class Verdict:
     expected_score: Interval
     secondary: dict[str, Difference] = field(default_factory=dict)
     holm_p: float = math.nan
-    answer: str = ""
-    advice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The ``verdict`` object of results.json: plain types, None for what is unknown."""
@@ -67,8 +63,6 @@ class Verdict:
         return {
             "flatten": self.flatten,
             "sentence": self.sentence,
-            "answer": self.answer,
-            "advice": self.advice,
             "recommended": self.recommended,
             "difference": None if gap is None else _plain(gap, names),
             "holm_p_value": _or_none(self.holm_p),
