@@ -15,12 +15,8 @@ import browser
 import stored_run
 from headfit.errors import DataError
 from headfit.explain.colours import OPPOSES, SUPPORTS
-<<<<<<< HEAD:tests/report/test_looks.py
 from headfit.images.sources.folder import FolderSource
-from headfit.report.looks import looks, strongest
-=======
 from headfit.report.heat_maps import heat_maps, strongest
->>>>>>> 5ea10fa (Names of the field in report, study and diagram; heat maps instead of looks; one class a name):tests/report/test_heat_maps.py
 from headfit.report.page import render, write_report
 
 

@@ -1,1 +1,1 @@
-"""What was found, to look at: plots, and one page that holds everything."""
+"""Reports results: sentences, plots, and one page with everything."""

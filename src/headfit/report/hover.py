@@ -1,7 +1,7 @@
-"""Marks of a plot as SVG: transparent, over the drawing, each with its numbers as a tooltip.
+"""Marks of a plot as SVG: transparent, over the drawing, each with its values as a tooltip.
 
-``<title>`` is what a browser shows without any script, and what a screen reader reads. With
-JavaScript, ``hover.js`` shows it at once, also on focus, and links marks to tables.
+Browsers show ``<title>`` without any script, and screen readers read it. With JavaScript,
+``hover.js`` shows it at once, also on focus, and links marks to tables.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 200
-"""Marks of one plot that speak; of more, the first."""
+"""Marks of one plot that have tooltips: the first ones."""
 _PAD, _LEAST, _RING = 5.0, 16.0, 6.0  # points; the page shows one as about 1.5 px
 _GID = "of-"
 
 
 def name_artists(marks: AxesMarks) -> None:
-    """Give what is drawn of a head an id that SVG keeps; before it is drawn."""
+    """Give the artists of heads ids that SVG keeps; call it before drawing."""
     for number, (_, artist) in enumerate(marks.drawn):
         artist.set_gid(f"{_GID}{number}")
 
@@ -34,12 +34,12 @@ def with_marks(
     """Lay marks over a drawing.
 
     Args:
-        svg: the drawing; ids in it begin with ``key``.
-        key: names it within the page.
-        figure: what was drawn.
+        svg: the drawing; its ids begin with ``key``.
+        key: name of the plot within the page.
+        figure: the figure that was drawn.
         axes: its axes.
-        marks: of the axes.
-        heads: the candidates that the page has rows for; marks of others are linked to none.
+        marks: marks of the axes.
+        heads: the candidates that have rows on the page; other marks get no link.
     """
     if not marks.data:
         return svg
@@ -49,7 +49,7 @@ def with_marks(
         lambda m: f'<g id="{m[1]}"{_attribute("head", drawn[int(m[2])])}',
         svg,
     )
-    # who cannot see it gets the numbers, not the labels of ticks
+    # screen readers get the values, not the labels of ticks
     svg = svg.replace(f'<g id="{key}-figure_1"', f'<g aria-hidden="true" id="{key}-figure_1"', 1)
     over = "".join(_element(mark, figure, axes, heads) for mark in marks.data[:MOST])
     body, _, _ = svg.rpartition("</svg>")
@@ -72,7 +72,7 @@ def _element(mark: Mark, figure: Figure, axes: Axes, heads: set[str]) -> str:
 
 
 def _span(values: list[float]) -> tuple[float, float]:
-    """Give where an area begins that holds all values with room around, and its length."""
+    """Give the start and the length of a range that holds all values with a margin."""
     length = max(max(values) - min(values) + 2 * _PAD, _LEAST)
     return (max(values) + min(values) - length) / 2, length
 

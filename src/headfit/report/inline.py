@@ -1,4 +1,4 @@
-"""SVG that can stand in an HTML page beside others, and follows its light and dark."""
+"""Plots as SVG inside an HTML page, following its light and dark colours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Plot = Callable[[dict[str, Any], "Axes | None"], "Axes"]
 
-# a colour that no plot uses; the page puts that of its text there
+# a colour that no plot uses; the page replaces it by the colour of its text
 INK = "#010203"
 _INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 _STYLE: Any = {
@@ -36,11 +36,11 @@ class Picture:
     """A plot for the page.
 
     Attributes:
-        key: names it within the page.
-        title: the finding, one sentence.
-        axes: what it shows, for who cannot see it.
+        key: name within the page.
+        title: the result, one sentence.
+        axes: what the axes show, for screen readers.
         svg: the drawing, an ``<svg>`` element.
-        speaks: whether its marks say their numbers.
+        speaks: whether its marks have tooltips.
     """
 
     key: str
@@ -51,18 +51,18 @@ class Picture:
 
 
 def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
-    """Draw a plot without its title, which the page says itself.
+    """Draw a plot without its title, which the page shows itself.
 
     Args:
-        key: names it within the page.
-        plot: draws results into axes.
+        key: name within the page.
+        plot: function that draws results into axes.
         results: as in ``results.json``.
     """
     import matplotlib as mpl  # noqa: PLC0415  (heavy)
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    # whatever a user's own settings are, pages look alike
+    # pages look alike whatever the user's matplotlib settings are
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -82,12 +82,12 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
 
 
 def depiction(map_shape: MapShape, classes: int, subject: str) -> str:
-    """Draw what Flatten and gap make of this very map, in colours that the page sets.
+    """Draw what Flatten and gap make of this feature map, in colours that the page sets.
 
     Args:
         map_shape: (H, W, C).
         classes: K.
-        subject: what the map comes from.
+        subject: where the map comes from.
     """
     svg = draw(count(map_shape, classes), subject)
     for field in fields(LIGHT):
@@ -121,7 +121,7 @@ def _tidy(svg: str, key: str) -> str:
 
 
 def _prefixed(svg: str, key: str) -> str:
-    """Make ids differ from those of other drawings in the page."""
+    """Make ids unique within the page."""
     # within tags only: a class may be called id="x"
     return re.sub(r"<[^>]*>", lambda tag: _prefixed_tag(tag[0], key), svg)
 

@@ -1,4 +1,4 @@
-"""The page: one file with everything in it, and nothing to fetch."""
+"""The page: one file with everything in it, which loads nothing."""
 
 from __future__ import annotations
 

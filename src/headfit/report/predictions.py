@@ -1,4 +1,4 @@
-"""The tables that a run writes, read back: predictions and suspects."""
+"""Reads ``predictions.csv`` back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from headfit.errors import DataError
 
 @dataclass(frozen=True)
 class HeldOutPrediction:
-    """One training image, predicted by the model that did not see it.
+    """The prediction of a training image by models that did not see it.
 
     Attributes:
-        path: below the image folder.
-        label: its class.
-        predicted: the most probable class.
-        p_label: probability of its class.
-        p_predicted: probability of the predicted class.
+        path: path below the image folder.
+        label: class of the image.
+        predicted: most probable class.
+        p_label: probability of ``label``.
+        p_predicted: probability of ``predicted``.
     """
 
     path: str
@@ -30,7 +30,7 @@ class HeldOutPrediction:
 
     @property
     def right(self) -> bool:
-        """Whether it is predicted as labelled."""
+        """Whether the image is predicted as labelled."""
         return self.label == self.predicted
 
 
@@ -42,7 +42,7 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
         classes: names of the classes, in the order of the columns.
 
     Raises:
-        DataError: if it is not a table of these classes.
+        DataError: it is not a table of these classes.
     """
     rows = list(csv.reader(io.StringIO(text, newline="")))
     try:
@@ -61,6 +61,6 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
         ]
     except (IndexError, KeyError, ValueError) as error:
         raise DataError(
-            f"predictions.csv is not the table of this run ({type(error).__name__}: {error}); "
-            f"expected columns path, label, predicted and one for each class. Run compare anew."
+            f"predictions.csv does not belong to this run ({type(error).__name__}: {error}). "
+            f"Expected columns path, label, predicted and one for each class. Run compare again."
         ) from error

@@ -1,4 +1,4 @@
-"""Small pictures inside the page, as the network sees them: stretched to a square."""
+"""Thumbnails inside the page, as the network sees images: stretched to a square."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headfit.images.sources.source import ImageSource
 SIDE = 96
 QUALITY = 70
 MOST = 120
-"""Pictures in a page; each takes about 4 kB and a few milliseconds."""
+"""Thumbnails in a page; each takes about 4 kB and a few milliseconds."""
 
 
 def thumbnails(
@@ -26,13 +26,12 @@ def thumbnails(
     """Make data URIs of the first 120 images.
 
     Args:
-        source: of the images; None if it is not known or gone.
-        paths: of images within the source; those that lead out of it, or cannot be read, are left
-            out.
-        side: of the pictures, in pixels.
+        source: source of the images; None if it is unknown or gone.
+        paths: paths within the source; those that lead out of it or cannot be read are left out.
+        side: side of the thumbnails in pixels.
 
     Returns:
-        path to ``data:image/jpeg;base64,…``.
+        For each path its ``data:image/jpeg;base64,…``.
     """
     if source is None:
         return {}
@@ -43,7 +42,7 @@ def thumbnails(
 
 
 def _inside(path: str) -> bool:
-    # results can come from anybody, and name any file
+    # results may come from anywhere, and name any file
     kinds = (PurePosixPath(path), PureWindowsPath(path))
     return not any(kind.anchor or ".." in kind.parts for kind in kinds)
 

@@ -1,4 +1,4 @@
-"""What the page shows, picked out of the results: plain data, no markup."""
+"""The parts of results that the page shows, as plain data without markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from headfit.report.predictions import HeldOutPrediction
 
 MATRIX = 30
-"""Classes up to which the page has a confusion matrix; above, only the commonest confusions."""
+"""Number of classes up to which the page has a confusion matrix."""
 CELLS = 100
 PER_CELL = 50
 WRONG = 24
@@ -16,7 +16,7 @@ LISTED = 200
 
 
 def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give a row for each candidate, best first."""
+    """Give a row for each candidate, the best first."""
     rows = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
     return [
         {
@@ -40,13 +40,13 @@ def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def wrong(predictions: Sequence[HeldOutPrediction]) -> list[HeldOutPrediction]:
-    """Give the images that are predicted wrong with most confidence."""
+    """Give the images that are most confidently predicted wrong."""
     errors = [each for each in predictions if not each.right]
     return sorted(errors, key=lambda each: (-each.p_predicted, each.path))[:WRONG]
 
 
 def matrix(results: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Give the confusion matrix by rows; None with too many classes for a page."""
+    """Give the rows of the confusion matrix; None with too many classes."""
     reliability = results["reliability"]
     names = [row["name"] for row in reliability["classes"]]
     if len(names) > MATRIX:
@@ -62,7 +62,7 @@ def cells(
 ) -> list[dict[str, Any]]:
     """Give the images of each cell of the confusion matrix, the largest confusions first.
 
-    At most 100 cells, and 50 images of each: those of which the head is surest.
+    At most 100 cells, and the 50 most confident images of each.
     """
     names = [row["name"] for row in results["reliability"]["classes"]]
     place = {name: number for number, name in enumerate(names)}
@@ -70,7 +70,7 @@ def cells(
     for each in predictions:
         members.setdefault((each.label, each.predicted), []).append(each)
     order = sorted(members, key=lambda key: (key[0] == key[1], -len(members[key]), key))
-    # with few classes each number in the matrix leads somewhere
+    # with few classes each number in the matrix links to its images
     most = len(order) if len(names) <= MATRIX else CELLS
     return [
         {
@@ -89,7 +89,7 @@ def cells(
 def pictured(
     results: dict[str, Any], wrong: Sequence[HeldOutPrediction], cells: Sequence[dict[str, Any]]
 ) -> list[str]:
-    """List the images to show, the most important first."""
+    """List the images that get thumbnails, the most important first."""
     paths = [each.path for each in wrong]
     paths += [each["path"] for each in results["reliability"]["suspects"]]
     for depth in range(PER_CELL):
@@ -100,13 +100,13 @@ def pictured(
 
 
 def places(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the distinct feature maps, at most three, that of the recommended head first."""
+    """Give the feature map of the recommended head, or the first that has several positions."""
     chosen = results["verdict"]["recommended"]
     home = next(row for row in results["candidates"] if row["name"] == chosen)
     rest = (row for row in results["candidates"] if row is not home)
     maps: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in (home, *rest):
-        # a head on several layers has a map of one position, which depicts nothing
+        # a head on several layers has a map of one position, of which there is nothing to draw
         if row["map_shape"][0] * row["map_shape"][1] == 1 and maps:
             continue
         cut = f" to {row['cut']}" if row["cut"] else ""

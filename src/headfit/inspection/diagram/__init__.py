@@ -1,1 +1,1 @@
-"""The depiction: what Flatten and what global average pooling make of one map, as SVG or PNG."""
+"""Draws what Flatten and global average pooling make of a feature map, as SVG or PNG."""

@@ -1,4 +1,4 @@
-"""The numbers of a diagram: a map, what each of the two heads makes of it, what that costs."""
+"""The numbers of a diagram: a feature map, what each head makes of it, and what that costs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_CLASSES = 1_000_000
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two heads on a map.
+    """One of the two heads on a feature map.
 
     Attributes:
         features: length of the vector that it makes of the map.
-        parameters: of its softmax layer, biases included.
+        parameters: number of weights of its softmax layer, biases included.
     """
 
     features: int
@@ -29,7 +29,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a diagram draws, in numbers.
+    """The numbers of a diagram.
 
     Attributes:
         map_shape: (H, W, C).
@@ -66,7 +66,7 @@ def count(map_shape: MapShape, classes: int) -> Counts:
         classes: K.
 
     Raises:
-        UsageError: if no feature map has that shape, or no head that many classes.
+        UsageError: a side, the channels or the classes are out of range.
     """
     height, width, channels = map_shape
     if min(height, width) < 1 or max(height, width) > MAX_SIDE:

@@ -1,4 +1,4 @@
-"""The whole picture, from its title down to its last sentence."""
+"""The whole drawing, from its title to its last sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(counts: Counts, subject: str = "", tiles: Tiles | None = None, dark: bo
 
     Args:
         counts: the numbers.
-        subject: what the map comes from, for instance "VGG16 at 224 px"; empty if from nothing.
+        subject: where the map comes from, for instance "VGG16 at 224 px"; may be empty.
         tiles: real feature maps to show as well.
         dark: draw for a dark page.
 
@@ -41,8 +41,8 @@ def draw(counts: Counts, subject: str = "", tiles: Tiles | None = None, dark: bo
     )
     words = (
         f"Feature map {shape}",
-        f"Every slice is a channel, {channels:,} in all. It says how strongly one feature answers "
-        f"at {each}: {counts.flatten.features:,} numbers for every image.",
+        f"Each slice is a channel, {channels:,} in all. It shows how strongly one feature responds "
+        f"at {each}: {counts.flatten.features:,} numbers for each image.",
     )
     room = INNER + MARGIN - TEXT_LEFT
     beside = body.paragraph(TEXT_LEFT, y + 8, room, words[0], size=18, fill=colours.text, bold=True)
@@ -71,14 +71,14 @@ def draw(counts: Counts, subject: str = "", tiles: Tiles | None = None, dark: bo
 
 
 def motto(counts: Counts) -> str:
-    """Say in a few words what the two keep."""
+    """Say in a few words what each of the two keeps."""
     if counts.positions == 1:
         return "With one position, Flatten and global average pooling are the same."
     return "Flatten keeps where; gap keeps what."
 
 
 def compared(counts: Counts) -> str:
-    """Say how many times as many parameters Flatten takes, and what for."""
+    """Say how many times as many parameters Flatten needs, and what for."""
     if counts.positions == 1:
         return f"Both heads have {counts.gap.parameters:,} parameters."
     times = f"{counts.ratio:,.1f}" if counts.ratio < 100 else f"{counts.ratio:,.0f}"
@@ -89,7 +89,7 @@ def compared(counts: Counts) -> str:
 
 
 def described(counts: Counts, tiles: Tiles | None) -> str:
-    """Say in words what can be seen, for those who do not see it."""
+    """Describe the drawing for screen readers."""
     height, width, channels = counts.map_shape
     text = (
         f"A feature map of {height:,} by {width:,} positions and {channels:,} channels. "

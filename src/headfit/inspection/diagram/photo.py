@@ -1,4 +1,4 @@
-"""Real feature maps of a photograph, as small heat maps beside it."""
+"""Feature maps of a photograph, as small heat maps beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small SVG writer: shapes, text that is escaped, and how wide text may get."""
+"""A small SVG writer: shapes, escaped text, and an estimate of text width."""
 
 from __future__ import annotations
 

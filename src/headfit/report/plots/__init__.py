@@ -1,8 +1,8 @@
-"""Plots of ``results.json``: each takes the results and, if wanted, axes; each returns its axes.
+"""Plots of ``results.json``: each takes the results and, optionally, axes, and returns its axes.
 
-``plots.scores(results)`` makes a figure of its own, ``plots.scores(results, ax)`` draws into one
-that is there. Results are ``study.results`` or the content of ``results.json``. A plot whose
-numbers the run did not measure raises ``UsageError`` and says which option measures them.
+``plots.scores(results)`` makes a new figure, ``plots.scores(results, ax)`` draws into existing
+axes. Results are ``study.results`` or the content of ``results.json``. A plot whose numbers the run
+did not measure raises ``UsageError`` and names the argument that measures them.
 """
 
 from headfit.report.plots.calibration import calibration

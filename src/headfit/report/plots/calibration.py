@@ -1,4 +1,4 @@
-"""How far a probability may be believed."""
+"""Reliability diagram: how far probabilities can be trusted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw the reliability diagram: how often a prediction is right against how sure it is.
+    """Draw how often predictions are right against their probability.
 
-    Of the recommended head, on held-out images, before the temperature is applied.
+    For the recommended head, on held-out images, before the temperature is applied.
 
     Args:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
 
     Raises:
-        UsageError: if the results are of a version that did not keep the bins.
+        UsageError: an older version wrote the results, without these bins.
     """
     reliability = results["reliability"]
     bins = needed(reliability.get("bins"), "bins of the reliability diagram", "run compare again")

@@ -1,4 +1,4 @@
-"""How well each class is recognised."""
+"""Recall, precision and F1 of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken for what."""
+"""Confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMED = 40
 
 
 def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw the confusion matrix: each row is the images of one label, shaded by share.
+    """Draw the confusion matrix: a row for each label, shaded by its share of predictions.
 
     Args:
         results: as in ``results.json``.

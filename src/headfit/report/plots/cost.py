@@ -1,4 +1,4 @@
-"""Score against parameters, with the candidates that no other beats."""
+"""Score against parameters, with the Pareto front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What more images would bring."""
+"""Learning curves and forecasts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         ax: axes to draw into; new ones if None.
 
     Raises:
-        UsageError: if the run did not measure it.
+        UsageError: the run did not measure it.
     """
     curve = needed(results["learning_curve"], "learning curve", "run compare with `curve=True`")
     ax = new_axes(ax)
@@ -73,5 +73,5 @@ def _line(
     belongs(ax, link, [*line, band])
     for row in rows:
         text = f"{head}{kind}: {row['images']:,} images, balanced accuracy {numbers.score(row)}"
-        # intervals of several heads lie upon each other
+        # intervals of several heads overlap
         say(ax, text, (row["images"], 100 * row["mean"]), head=link)

@@ -1,4 +1,4 @@
-"""How large the feature map is, at each input size and depth."""
+"""Size of the feature map at each input size and depth."""
 
 from __future__ import annotations
 

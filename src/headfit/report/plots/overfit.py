@@ -1,4 +1,4 @@
-"""How much better each head is on what it was trained on."""
+"""Overfit gap of each head."""
 
 from __future__ import annotations
 

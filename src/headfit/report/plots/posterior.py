@@ -1,4 +1,4 @@
-"""What is known of the difference between flatten and gap."""
+"""Posterior of the difference between flatten and gap."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         ax: axes to draw into; new ones if None.
 
     Raises:
-        UsageError: if gap and flatten were not compared, or did not vary between folds.
+        UsageError: gap and flatten were not compared, or did not vary between folds.
     """
     difference = needed(results["verdict"]["difference"], "difference of flatten and gap", RUN_BOTH)
     df = len(results["candidates"][0]["balanced_accuracy"]["folds"]) - 1
@@ -64,7 +64,7 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
 
 
 def has_noise(results: dict[str, Any]) -> float | None:
-    """Give how far the difference's interval reaches; None if there is no posterior to draw."""
+    """Give half the width of the difference's interval; None if there is no posterior to draw."""
     difference = results["verdict"]["difference"]
     if not difference or difference["low"] is None or difference["high"] is None:
         return None

@@ -1,4 +1,4 @@
-"""How much where matters: scores from gap to flatten."""
+"""Scores from gap to flatten: how much *where* matters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         ax: axes to draw into; new ones if None.
 
     Raises:
-        UsageError: if the run did not measure it.
+        UsageError: the run did not measure it.
     """
     where = needed(results["where"], "spectrum of spatial priors", "run compare with `where=True`")
     measured = where["spectrum"]

@@ -1,7 +1,7 @@
-"""What all plots share: colours, axes, titles, and how to refuse.
+"""What all plots share: colours, axes, titles, and the error of missing numbers.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; each head has a
-marker as well. They have a contrast of 3:1 or more on white and on the page's dark ground.
+Colours are those of Okabe and Ito, which people with any colour vision can tell apart; each head
+has a marker too. Their contrast is at least 3:1 on white and on the page's dark background.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCORE = "balanced accuracy in %"
 
 
 def new_axes(ax: Axes | None, height: float = 3.0) -> Axes:
-    """Give the axes to draw into: those given, or new ones 4.6 by ``height`` inches."""
+    """Return ``ax``, or new axes of 4.6 by ``height`` inches if it is None."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt  # noqa: PLC0415  (heavy)
@@ -32,7 +32,7 @@ def new_axes(ax: Axes | None, height: float = 3.0) -> Axes:
 
 
 def finish(ax: Axes, title: str, x: str = "", y: str = "") -> Axes:
-    """Give axes their title, which says the finding, and their labels."""
+    """Set the title, which states the result, and the labels of axes."""
     ax.set_title(textwrap.fill(plain(title), TITLE_WIDTH), loc="left", fontsize="medium")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
@@ -55,7 +55,7 @@ def within_percent(ax: Axes, *directions: str) -> None:
 
 
 def ink() -> str:
-    """Give the colour of text and of lines that are no data."""
+    """Give the colour of text and of lines that are not data."""
     import matplotlib as mpl  # noqa: PLC0415  (heavy)
 
     return str(mpl.rcParams["text.color"])
@@ -72,9 +72,9 @@ def marker(head: str) -> str:
 
 
 def plain(text: str, longest: int = 200) -> str:
-    """Make a name fit to be drawn: on one line, of some length, and no mathematics.
+    """Make a name safe to draw: on one line, shortened, with dollar signs escaped.
 
-    A dollar sign would open a formula.
+    A dollar sign would start a formula.
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     short = line if len(line) <= longest else f"{line[: longest - 1]}…"
@@ -82,10 +82,10 @@ def plain(text: str, longest: int = 200) -> str:
 
 
 def needed(value: Any, what: str, remedy: str) -> Any:
-    """Give ``value`` if there is one.
+    """Return ``value`` if the run measured it.
 
     Raises:
-        UsageError: if the run did not measure it.
+        UsageError: it did not.
     """
     if not value:
         raise UsageError(f"These results hold no {what}; {remedy}.")
@@ -93,14 +93,14 @@ def needed(value: Any, what: str, remedy: str) -> Any:
 
 
 def ranked(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the candidates, best first: at most ``MOST``, and the recommended one in any case."""
+    """Give the best ``MOST`` candidates, best first, and the recommended one in any case."""
     chosen = results["verdict"]["recommended"]
     rows = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
     return rows[:MOST] + [row for row in rows[MOST:] if row["name"] == chosen]
 
 
 def beside(results: dict[str, Any], head: str) -> str:
-    """Name the candidate that is this head on the backbone of the recommended one."""
+    """Name the candidate with this head on the backbone of the recommended one."""
     chosen = results["verdict"]["recommended"]
     row = next(row for row in results["candidates"] if row["name"] == chosen)
     return f"{chosen.removesuffix(row['head'])}{head}"

@@ -1,1 +1,1 @@
-"""Is one head better than another, beyond the noise? Statistics and the verdict."""
+"""Compares heads: corrected tests, the verdict, and what int8 changes."""

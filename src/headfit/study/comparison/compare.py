@@ -1,8 +1,8 @@
-"""Is one head better than another, beyond the noise? And which one to choose?
+"""Tests whether one head is better than another beyond noise, and which one to choose.
 
-Scores of cross-validation folds are not independent: training sets overlap. The naive t-test calls
-two equal heads different in up to half of all cases; the corrected one does not. Scores are
-fractions: a difference of one point is 0.01.
+Scores of cross-validation folds are not independent, because their training sets overlap. The naive
+t-test calls two equal heads different in up to half of all cases; the corrected one does not.
+Scores are fractions: a difference of one point is 0.01.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Difference:
         se: corrected standard error.
         df: degrees of freedom.
 
-    Without any variation between folds there is no noise to compare with. If all differences are
-    0, p_value is 1 and the posterior sits on 0; if they are all the same other number, everything
-    but ``mean`` and ``df`` is nan, which no threshold passes: undecided.
+    If folds do not vary, the noise is unknown. If all differences are 0, ``p_value`` is 1 and the
+    posterior is concentrated on 0; if they all equal another number, everything but ``mean`` and
+    ``df`` is nan, which passes no threshold: undecided.
     """
 
     mean: float
@@ -57,16 +57,16 @@ class Difference:
 def corrected_t(
     differences: Floats, folds: int, rope: float, confidence: float = 0.95
 ) -> Difference:
-    """Corrected resampled t-test and Bayesian correlated t-test of paired fold scores.
+    """Run the corrected resampled and the Bayesian correlated t-test on paired fold scores.
 
     SE = s_d √(1/n + 1/(k−1)), t = d̄/SE with n−1 degrees of freedom (Nadeau & Bengio 2003);
     posterior δ ~ t_{n−1}(d̄, SE²) (Benavoli et al. 2017).
 
     Args:
-        differences: float64 (repeats·folds,), score of one head minus that of the other.
+        differences: float64 (repeats·folds,), scores of one head minus those of the other.
         folds: k of the cross-validation.
         rope: half-width of the region of practical equivalence, a fraction (0.01 is one point).
-        confidence: of the interval.
+        confidence: level of the interval.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1.
@@ -95,7 +95,7 @@ def corrected_t(
 
 
 def check_rope(rope: float) -> None:
-    """Refuse a region of practical equivalence that is no fraction.
+    """Check the region of practical equivalence.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1, both excluded.
@@ -112,17 +112,17 @@ def corrected_interval(
     upper: float | None = None,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean of one score over folds, with an interval from the same corrected standard error.
+    """Compute the mean of one score over folds, with an interval from the corrected standard error.
 
     Args:
         values: float64 (repeats·folds,); nan (a metric undefined in a fold) is left out.
         folds: k of the cross-validation.
-        lower: the score's least possible value; the interval is cut there.
-        upper: its greatest.
-        confidence: of the interval.
+        lower: smallest possible score; the interval ends there.
+        upper: largest possible score.
+        confidence: level of the interval.
 
     Returns:
-        mean, low, high; nan where no value, or fewer than two, are left.
+        mean, low, high; all nan without any value, low and high nan with a single one.
     """
     scores = values[~np.isnan(values)]
     if len(scores) == 0:
@@ -138,9 +138,9 @@ def corrected_interval(
 
 
 def holm(p_values: Floats) -> Floats:
-    """Holm's step-down adjustment of m p-values, in the order given.
+    """Adjust m p-values by Holm's step-down method; the order stays.
 
-    A nan counts as one of the m, largest of all, and stays nan.
+    A nan counts as one of the m, as the largest, and stays nan.
     """
     filled = np.where(np.isnan(p_values), 1.0, p_values)
     order = np.argsort(filled, kind="stable")
@@ -151,20 +151,20 @@ def holm(p_values: Floats) -> Floats:
 
 
 def minimal_detectable(se: float, df: int) -> float:
-    """Least true difference found with power 80 % at α = .05: (t.975 + t.80)·SE."""
+    """Compute the smallest difference detected with 80 % power at α = .05: (t.975 + t.80)·SE."""
     return float(stdtrit(df, 0.975) + stdtrit(df, 0.80)) * se
 
 
 def images_needed(n: int, mde: float, rope: float) -> int:
-    """About how many images bring the minimal detectable difference down to ``rope``.
+    """Estimate how many images bring the minimal detectable difference down to ``rope``.
 
-    ⌈N (MDE/r)²⌉, as the standard error falls with √N.
+    ⌈N (MDE/r)²⌉, because the standard error falls with √N.
     """
     return math.ceil(n * (mde / rope) ** 2)
 
 
 def paired_se(scores: Floats, folds: int) -> Floats:
-    """Corrected standard error of every paired difference.
+    """Compute the corrected standard error of every paired difference.
 
     Args:
         scores: float64 (heads, repeats·folds).
@@ -202,7 +202,7 @@ def as_good_as_best(scores: Floats, folds: int, alpha: float = 0.05) -> npt.NDAr
 
 
 def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
-    """The head with fewest parameters among those with d̄(best − h) <= SE(best − h).
+    """Choose the head with the fewest parameters among those with d̄(best − h) <= SE(best − h).
 
     Args:
         scores: float64 (heads, repeats·folds), higher is better.
@@ -210,7 +210,7 @@ def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
         folds: k of the cross-validation.
 
     Returns:
-        Its index. Equal counts go to the higher score, then to the earlier head.
+        Its index. Of equal counts the higher score wins, then the earlier head.
     """
     return int(_choose(scores.mean(axis=1)[None], parameters, paired_se(scores, folds))[0])
 
@@ -241,7 +241,7 @@ def expected_score(
         margins: float64 (heads, heads), how far below the best (row) a cheaper head (column) may
             score. Default 0: the best, the cheapest of equals. With ``paired_se`` the choice is
             the one-standard-error rule, simplified: the errors are those of all images, not
-            estimated anew in each bag.
+            estimated again in each bag.
 
     Returns:
         mean, 2.5 % and 97.5 % quantile over bags; nan if there is never an image outside.

@@ -1,4 +1,4 @@
-"""Flatten against gap, on the scores of all heads of one backbone."""
+"""Tests flatten against gap, with the scores of all heads of one backbone."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Contrast:
-    """Flatten against gap, and what the answer needs beside it; see ``Verdict`` for the rest.
+    """Flatten against gap; see ``Verdict`` for attributes that are not listed here.
 
     Attributes:
-        word: the answer.
-        holm_p: the p-value of the difference after Holm's correction.
-        contrasts: how many heads were compared with gap.
+        word: the answer, ``"necessary"`` and so on.
+        difference: flatten − gap in balanced accuracy.
+        holm_p: p-value of the difference after Holm's correction.
+        contrasts: number of heads that were compared with gap.
         rivals: position-aware heads with fewer parameters than flatten, the cheapest first.
-        equals: those of them within one standard error of flatten (or above it).
-        secondary: flatten − gap in other metrics, of which less is better; no answer rests on them.
+        equals: those rivals that score within one standard error of flatten, or above it.
+        secondary: flatten − gap in other metrics, where lower is better; no answer rests on them.
     """
 
     word: str
@@ -60,9 +61,9 @@ class HeadScores:
         folds: k of the cross-validation.
         images: N.
         rope: half-width of the region of practical equivalence, a fraction; 0.01 is one point.
-        secondary: other metrics, of which less is better: name to float64 (heads, repeats·folds).
+        secondary: other metrics, where lower is better: name to float64 (heads, repeats·folds).
         families: the backbone of each head; None if there is only one.
-        costs: int (heads,), what the cheapest is judged by; ``parameters`` if None.
+        costs: int (heads,), what makes a head cheap; ``parameters`` if None.
     """
 
     names: Sequence[str]
@@ -118,7 +119,7 @@ def contrast_with_gap(heads: HeadScores) -> Contrast | None:
 
 
 def decide(difference: Difference, holm_p: float, *, rope: float, positional_as_good: bool) -> str:
-    """The answer for δ = flatten − gap, strongest statement first.
+    """Decide on δ = flatten − gap, the strongest statement first.
 
     Equivalence comes before "not necessary", which it implies. nan passes no threshold.
 
@@ -138,7 +139,7 @@ def decide(difference: Difference, holm_p: float, *, rope: float, positional_as_
 
 
 def _rivals(heads: HeadScores) -> tuple[list[int], list[int]]:
-    """See ``Contrast``: the heads that could take flatten's place, and those that do."""
+    """Find the rivals and equals of flatten; see ``Contrast``."""
     flatten, sizes = heads.names.index(FLATTEN), heads.parameters
     behind = heads.scores[flatten].mean() - heads.scores.mean(axis=1)
     errors = paired_se(heads.scores, heads.folds)[flatten]

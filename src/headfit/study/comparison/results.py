@@ -1,4 +1,4 @@
-"""Numbers of a study as plain data: the content of ``results.json``."""
+"""Candidates of a comparison as plain data for ``results.json``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def candidate(
     map_shape: MapShape,
     latency_ms: float | None,
 ) -> dict[str, Any]:
-    """Describe one backbone with one head; see ``candidates`` in the interface."""
+    """Describe one backbone with one head: an element of ``candidates`` in ``results.json``."""
     folds = problem.splits.folds
     head = fit.head.parameters(map_shape, problem.classes)
     gap = fit.train_scores - metrics["balanced_accuracy"]
@@ -69,11 +69,11 @@ def candidate(
 
 
 def mark_front(candidates: list[dict[str, Any]]) -> None:
-    """Note for each candidate whether no other scores higher at no more cost.
+    """Mark the candidates on the Pareto fronts.
 
     Args:
         candidates: each gets ``pareto`` {parameters, latency}: whether it is on the front of
-            balanced accuracy against all parameters, and against latency.
+            balanced accuracy against the parameters of the whole model, and against latency.
     """
     scores = np.array([each["balanced_accuracy"]["mean"] for each in candidates])
     costs = {
@@ -86,11 +86,11 @@ def mark_front(candidates: list[dict[str, Any]]) -> None:
 
 
 def on_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """Say which candidates no other beats: as good at less cost, or better at no more.
+    """Find the candidates that no other beats: as good at less cost, or better at no more.
 
     Args:
         scores: float64 (m,), higher is better.
-        costs: float64 (m,); an unknown one (nan) is on no front.
+        costs: float64 (m,); nan for an unknown cost, which is never on the front.
 
     Returns:
         bool (m,).
@@ -102,7 +102,7 @@ def on_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 
 def score(values: np.ndarray, folds: int, name: str) -> dict[str, Any]:
-    """Give mean, 95 % interval and the value of every fold; None for what is undefined."""
+    """Give the mean, its 95 % interval and the value of every fold; None where undefined."""
     lower = None if name == "overfit_gap" else 0.0
     upper = None if name == "overfit_gap" or name in _UNBOUNDED else _UPPER.get(name, 1.0)
     mean, low, high = corrected_interval(values, folds, lower=lower, upper=upper)

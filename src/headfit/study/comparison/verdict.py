@@ -36,12 +36,12 @@ class Verdict:
         sentence: the answer and the advice in plain words.
         recommended: name of the head to use.
         difference: flatten − gap in balanced accuracy; None if one of them was not compared.
-        minimal_detectable: least difference these images can show, a fraction; None if the
-            noise is unknown.
+        minimal_detectable: smallest difference that these images can show, a fraction; None if
+            the noise is unknown.
         images_needed: about how many images bring it down to the region of equivalence.
         expected_score: mean, low, high of balanced accuracy, corrected for the choice of head.
-        secondary: flatten − gap in log-loss and Brier score, of which less is better; they see
-            more than accuracy does, but their p-values are not calibrated, and no answer rests on
+        secondary: flatten − gap in log-loss and Brier score, where lower is better; they are more
+            sensitive than accuracy, but their p-values are not calibrated, and no answer rests on
             them.
         holm_p: p-value of ``difference`` after Holm's correction over all heads.
     """
@@ -57,7 +57,7 @@ class Verdict:
     holm_p: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """The ``verdict`` object of results.json: plain types, None for what is unknown."""
+        """Give the ``verdict`` object of ``results.json``: plain types, None where unknown."""
         names = ("mean", "low", "high", "p_value", "p_rope", "p_better")
         gap, tested = self.difference, (*names[:3], "p_value")
         return {
@@ -119,11 +119,11 @@ def conclude(
         correct: float64 (heads, n), share of the repeats that got an image right out of fold.
         labels: int (n,).
         seed: of the bootstrap for the expected score.
-        groups: int (n,), images that belong together; drawn as wholes in the bootstrap.
+        groups: int (n,), equal for images that belong together; the bootstrap draws whole groups.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1.
-        ValueError: lengths that do not match, repeated names or scores that are not finite.
+        ValueError: lengths do not match, names repeat, or scores are not finite.
     """
     check_rope(heads.rope)
     names, scores = heads.names, heads.scores

@@ -1,1 +1,1 @@
-"""What more images would bring."""
+"""Learning curves: what more images would bring."""

@@ -1,4 +1,4 @@
-"""Where the fitted learning curves of two heads cross, and how sure that is."""
+"""Finds where the fitted learning curves of two heads cross, and how sure that is."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Crossing:
 
     Attributes:
         size: number of images.
-        low: 95 % of the resampled curves that cross do so above this.
-        high: and below this.
+        low: lower end of the 95 % interval of ``size``, over the resampled curves that cross.
+        high: upper end.
         first_before: whether the first of the two is the better one at smaller sizes.
-        share: of the resampled curves that cross once, and in this way.
+        share: share of the resampled curves that cross exactly once, in this direction.
     """
 
     size: float
@@ -35,12 +35,12 @@ class Crossing:
 
     @property
     def sure(self) -> bool:
-        """Whether it may be stated."""
+        """Whether the crossing is certain enough to be reported."""
         return self.share >= SURE
 
 
 def crossing(first: Forecast, second: Forecast, least: float, limit: float) -> Crossing | None:
-    """Find where two curves of the same seeds cross, if they do so once between two sizes."""
+    """Find where two curves of the same seeds cross, if they cross once between two sizes."""
     sizes = np.geomspace(least, limit, STEPS)
     place, before = _changes(first.law.at(sizes) - second.law.at(sizes), sizes)
     if math.isnan(place[0]):
@@ -54,7 +54,7 @@ def crossing(first: Forecast, second: Forecast, least: float, limit: float) -> C
 
 
 def _changes(apart: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find where each row (m, j) changes its sign: nan unless once; and whether it was below 0."""
+    """Find where each row (m, j) changes sign, nan unless once, and whether it began below 0."""
     below = apart < 0
     changed = (below[:, 1:] != below[:, :-1]) & (apart[:, 1:] != apart[:, :-1])
     at = changed.argmax(axis=1)

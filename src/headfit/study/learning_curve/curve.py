@@ -3,9 +3,9 @@
 A head keeps the shape of its pooling and its penalty, as chosen for all images; the penalty is that
 of a fixed Gaussian prior on the weights, so that on n images λ_n = λ·N/n.
 
-Sizes are numbers of images *trained on*. The largest, N, is a training part of the study's folds;
-the model that is handed over is trained on all images, somewhat more than N, so what more images
-would bring is counted from there. Nothing is said about more than 4N.
+Sizes are numbers of images *trained on*. The largest, N, is a training part of the study's folds.
+The finished model is trained on all images, somewhat more than N, so gains are counted from there.
+Nothing is forecast beyond 4N.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from headfit.study.protocol.subsets import Subsets, errors_of, make_subsets
 #        the best      37.9 26.0 16.2 11.7 9.8                    33.9 20.2 14.4  9.5  6.1  5.8
 #   flatten, λ·N/n     32.0 17.7  9.5  5.6 3.2                    28.8 13.9 10.3  4.9  2.8  1.8
 #            the best  33.2 17.7  9.6  5.7 3.3                    28.8 14.0 10.4  4.9  3.0  2.0
-# (standard errors 0.5 to 1.9). Choosing anew for every part would cost several times as much and
+# (standard errors 0.5 to 1.9). Choosing again for every part would cost several times as much and
 # change nothing that can be seen.
 # problems × classes × images × coordinates of a head: some 10 s on two cores
 MOST_WORK = 8e9
@@ -55,12 +55,12 @@ class HeadCurve:
     """The curve of one head.
 
     Attributes:
-        name: of the head.
+        name: name of the head.
         penalty: λ on N images.
-        shape: of the pooling.
-        measured: errors, one minus the balanced accuracy, at each size by each seed.
-        forecast: None if it was refused.
-        refusal: why; None if it was not.
+        shape: shape parameter of the pooling, if it has one.
+        measured: errors (1 − balanced accuracy) at each size for each seed.
+        forecast: the fitted law; None if there is no forecast.
+        refusal: why there is none; None if there is one.
     """
 
     name: str
@@ -74,7 +74,7 @@ class HeadCurve:
     def of(
         cls, name: str, penalty: float, shape: float | None, measured: ErrorCurve, seed: int = 0
     ) -> HeadCurve:
-        """Fit a law to what was measured, or refuse to."""
+        """Fit a law to the measured errors, or find out why none can be."""
         reason = refusal(measured, seed)
         forecast = None if reason else Forecast.of(measured, seed)
         return cls(name, penalty, shape, measured, forecast, reason)
@@ -109,9 +109,9 @@ class LearningCurve:
     """Curves of several heads on the same parts.
 
     Attributes:
-        images: of the study, n.
-        heads: their curves.
-        limits: what was done to bound the work.
+        images: number of images of the study, n.
+        heads: curves of the heads.
+        limits: how the work was bounded.
     """
 
     images: int
@@ -120,11 +120,11 @@ class LearningCurve:
 
     @property
     def training_images(self) -> int:
-        """The largest part that was trained on, N."""
+        """N, the largest number of images that was trained on."""
         return int(self.heads[0].measured.sizes[-1])
 
     def crossings(self) -> list[tuple[HeadCurve, HeadCurve, Crossing]]:
-        """List where curves of heads that were not refused cross: the worse one there first."""
+        """List where forecast curves cross: the head overtaken, the one overtaking, and where."""
         crossings = []
         for one, other in combinations(self.heads, 2):
             if one.forecast is None or other.forecast is None:
@@ -138,7 +138,7 @@ class LearningCurve:
         return crossings
 
     def more(self) -> int:
-        """Give the number of images whose effect is told: as many again, if 4N allows; 0: none."""
+        """Give the number of additional images that gains are for: n, or what 4N allows, or 0."""
         limit = REACH * self.training_images
         return _two_digits(min(self.images, limit - self.images))
 
@@ -206,10 +206,10 @@ def learning_curve(
     """Measure the curves of linear heads, and forecast them where that can be done.
 
     Args:
-        heads: at least one, each with its penalty λ and its pooling's shape.
+        heads: at least one head, each with its penalty λ and its pooling's shape parameter.
         pooled: features of the n images.
         problem: labels and folds.
-        groups: int (n,), those that the folds keep together.
+        groups: int (n,), equal for images that folds keep together; None if there are none.
         progress: reports the fraction done.
     """
     subsets, seed = make_subsets(problem, groups), problem.splits.seed
@@ -233,9 +233,9 @@ def learning_curve(
 def _bounded(
     coordinates: Coordinates, problem: Problem, subsets: Subsets, groups: np.ndarray | None
 ) -> tuple[Subsets, int]:
-    """Choose how many coordinates are used, and leave out sizes, so that it takes seconds.
+    """Choose how many coordinates to use, and leave out sizes, so that fitting takes seconds.
 
-    As the choice of the penalty does, it keeps those that hold 99 % of the variance.
+    The coordinates that hold 99 % of the variance are used, as in the choice of the penalty.
     """
     few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
     few = min(max(few, PATH_LEAST), coordinates.z.shape[1])
@@ -247,7 +247,7 @@ def _bounded(
 
 
 def _score(error: Interval) -> dict[str, float]:
-    """Give a balanced accuracy in place of an error."""
+    """Turn an error into a balanced accuracy."""
     low, high = max(0.0, 1 - error.high), min(1.0, 1 - error.low)
     return {"mean": 1 - error.mean, "low": low, "high": high}
 

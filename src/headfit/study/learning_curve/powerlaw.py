@@ -1,4 +1,4 @@
-"""How the error falls with the number of images: err(n) = a·n^(−b) + c, and how far to trust it.
+"""Power laws of the error: err(n) = a·n^(−b) + c, and how far to trust them.
 
 For a fixed b the best a ≥ 0 and c ≥ 0 are those of a least-squares problem in two variables, which
 has a closed form; b is taken from a grid. So a fit needs no start and cannot fail, and a thousand
@@ -6,8 +6,8 @@ of them take some milliseconds: the errors were measured with several seeds, and
 seeds show how uncertain a forecast is. With few seeds such a bootstrap is too narrow; resampled
 means are spread by as much as Student's interval of a mean is wider.
 
-A forecast is refused where it would have failed already: if the part of the curve up to half of
-the images does not predict what was measured on all of them.
+There is no forecast where it would already have failed: if the curve up to half of the images does
+not predict what was measured on all of them.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def fit(
     Args:
         sizes: numbers of images, (j,).
         errors: not negative, float64 (m, j).
-        weights: of the sizes, positive, float64 (j,).
-        limit: a number of images, beyond the sizes, at which the error is still not negative.
-            Without end that is c >= 0.
+        weights: positive weight of each size, float64 (j,).
+        limit: number of images, beyond the sizes, up to which the error must not be negative;
+            infinity means c >= 0.
     """
     scale = float(np.max(sizes))  # powers of sizes near 1 keep their digits
     x = (np.asarray(sizes) / scale) ** -EXPONENTS[:, None]  # (exponents, j)
@@ -103,9 +103,9 @@ class ErrorCurve:
 
     Attributes:
         sizes: int (j,), ascending.
-        errors: float64 (seeds, j); a seed has one value at each size.
-        independent: so many of the seeds were tested on images of their own; more than those know
-            little more, and no interval is narrower for them.
+        errors: float64 (seeds, j), one value for each seed and size.
+        independent: number of seeds that were tested on separate images; more seeds than that add
+            little information, so they make no interval narrower.
     """
 
     sizes: np.ndarray
@@ -127,17 +127,17 @@ class ErrorCurve:
 
     @property
     def noise(self) -> np.ndarray:
-        """The same smoothed: a power of the size, through what ten seeds show of it.
+        """The standard errors, smoothed by a power law of the size.
 
-        Taken as they are, sizes that by luck have few errors, and so a small spread, would weigh
-        most in a fit.
+        Otherwise sizes that happen to have few errors, and so a small spread, would weigh most in a
+        fit.
 
         Raises:
-            ValueError: if the seeds agree everywhere.
+            ValueError: the seeds agree everywhere.
         """
         spread = self.spread
         if not (spread > ROUNDING).any():
-            raise ValueError("errors without any noise tell nothing of their uncertainty.")
+            raise ValueError("errors without any noise say nothing about their uncertainty.")
         usual = float(np.median(spread[spread > ROUNDING]))
         logs = np.log(self.sizes)
         line = np.polyfit(logs, np.log(np.maximum(spread, LEAST_NOISE * usual)), 1)
@@ -146,7 +146,7 @@ class ErrorCurve:
 
     @property
     def student(self) -> float:
-        """Student's quantile: half an interval's width in standard errors."""
+        """Student's quantile: half of the interval's width in standard errors."""
         return float(stdtrit(min(len(self.errors), self.independent) - 1, 0.975))
 
     def intervals(self) -> list[Interval]:
@@ -159,12 +159,12 @@ class ErrorCurve:
         ]
 
     def upto(self, size: float) -> ErrorCurve:
-        """Give the part up to a size."""
+        """Give the part of the curve up to a size."""
         some = self.sizes <= size
         return ErrorCurve(self.sizes[some], self.errors[:, some], self.independent)
 
     def resampled(self, seed: int) -> np.ndarray:
-        """Draw seeds with replacement; of equal seeds the same ones for every head.
+        """Draw seeds with replacement; equal ``seed`` draws the same ones for every head.
 
         Returns:
             Mean errors float64 (resamples, j), not negative.
@@ -183,13 +183,13 @@ class ErrorCurve:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A law with what resampled seeds made of it.
+    """A fitted law, and laws fitted to resampled seeds.
 
     Attributes:
-        law: the one fitted to the means.
-        drawn: those of the resampled seeds, held to c >= 0, and again held only to errors that are
-            not negative up to the limit.
-        largest: the largest size that was measured; forecasts reach four times as far.
+        law: fitted to the means.
+        drawn: fitted to resampled seeds, once with c >= 0 and once only with errors that are not
+            negative up to the limit.
+        largest: largest size that was measured; forecasts reach four times as far.
     """
 
     law: Laws
@@ -198,7 +198,7 @@ class Forecast:
 
     @classmethod
     def of(cls, measured: ErrorCurve, seed: int = 0) -> Forecast:
-        """Fit it to errors at two sizes at least, with some noise at one of them."""
+        """Fit to errors at two or more sizes, with some noise at one of them at least."""
         with one_thread():  # the products are small: several threads would wait for each other
             return cls._of(measured, seed)
 
@@ -217,14 +217,14 @@ class Forecast:
 
     @property
     def limit(self) -> int:
-        """The largest number of images that anything is said about."""
+        """Largest number of images that can be forecast."""
         return REACH * self.largest
 
     def error(self, size: float) -> Interval:
-        """Forecast the error of a head trained on so many images.
+        """Forecast the error of a head trained on ``size`` images.
 
         Raises:
-            ValueError: beyond the limit.
+            ValueError: ``size`` is beyond the limit.
         """
         self._check(size)
         return _interval(self.law.at(size)[0, 0], np.clip(self.drawn.at(size)[:, 0], 0.0, 1.0))
@@ -233,7 +233,7 @@ class Forecast:
         """Forecast by how much the error falls from one size to a larger one.
 
         Raises:
-            ValueError: beyond the limit.
+            ValueError: ``size`` is beyond the limit.
         """
         self._check(max(size, larger))
         (law, drawn) = (laws.at([size, larger]) for laws in (self.law, self.drawn))
@@ -299,9 +299,9 @@ def refusal(measured: ErrorCurve, seed: int = 0) -> Refusal | None:
 
 
 def predicted(measured: ErrorCurve, seed: int = 0) -> Interval:
-    """Predict from the sizes up to half of the largest what is measured at the largest.
+    """Predict the error at the largest size from the sizes up to half of it.
 
-    The interval is that of the forecast and of the measurement's own noise together.
+    The interval includes the noise of the measurement.
     """
     largest = int(measured.sizes[-1])
     mean, low, high = Forecast.of(measured.upto((largest + 1) / 2), seed).error(largest)
@@ -311,7 +311,7 @@ def predicted(measured: ErrorCurve, seed: int = 0) -> Interval:
 
 
 def _falls(measured: ErrorCurve) -> bool:
-    """Whether the slope of the error over the logarithm of the size is surely negative."""
+    """Test whether the error falls with the logarithm of the size."""
     logs = np.log(measured.sizes)
     logs = logs - logs.mean()
     slopes = measured.errors @ logs / (logs @ logs)
@@ -321,7 +321,7 @@ def _falls(measured: ErrorCurve) -> bool:
 
 
 def _interval(value: float, drawn: np.ndarray) -> Interval:
-    """Span what both halves of the resampled laws say, and the estimate."""
+    """Span the intervals of both halves of the resampled laws, and the estimate."""
     low, high = np.quantile(drawn.reshape(2, -1), (0.025, 0.975), axis=1)
     return Interval(
         float(value), min(*low.tolist(), float(value)), max(*high.tolist(), float(value))

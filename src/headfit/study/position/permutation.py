@@ -1,10 +1,10 @@
-"""Does a trained flatten head use positions? Shuffled maps, and its projection on gap.
+"""Measures how a trained flatten head uses position: shuffled maps, and its projection onto gap.
 
 Everything follows from one table for each held-out image, T_kpq = ⟨W_kp, F_q⟩: the logits are
 Σ_p T_kpp, those of a map whose position p holds what was at π(p) are Σ_p T_kpπ(p), and their mean
 over all permutations is Σ_pq T_kpq / P = ⟨Σ_p W_kp, F̄⟩, which is the head projected on gap: a
 linear model of the mean feature with the weights w_k = Σ_p W_kp. What the logits have beyond it,
-Σ_p⟨W_kp − W̄_k, F_p − F̄⟩, is the part that knows about positions.
+Σ_p⟨W_kp − W̄_k, F_p − F̄⟩, is the part that depends on position.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ TABLE_BYTES = 64 * 1024**2
 
 @dataclass(frozen=True)
 class PositionUse:
-    """What flatten does with positions, on the folds of one repeat.
+    """Scores of flatten with and without position, on the folds of one repeat.
 
     Attributes:
         plain: float64 (folds,), balanced accuracy on maps as they are, fractions.
         shuffled: float64 (folds,), on maps shuffled image by image, the mean of 20 draws.
-        projected: float64 (folds,), of the head projected on gap.
-        share: the part of the logits that knows about positions as a share of their variance over
-            images: V/(V + V'), with V its variance and V' that of the projected head's logits,
-            both summed over classes with their mean taken off.
+        projected: float64 (folds,), of the head projected onto gap.
+        share: share of the logit variance that depends on position: V/(V + V'), with V the
+            variance over images of that part and V' that of the projected head's logits, both
+            summed over classes after subtracting the mean of the classes.
     """
 
     plain: np.ndarray
@@ -45,7 +45,7 @@ class PositionUse:
         """Give plain data.
 
         Args:
-            gap: float64 (folds,), balanced accuracy of the gap head that was fitted as such.
+            gap: float64 (folds,), balanced accuracy of a gap head that was fitted directly.
         """
         return {
             "shuffle": {
@@ -66,14 +66,14 @@ class PositionUse:
 def position_use(
     maps: FeatureMaps, problem: Problem, kernels: np.ndarray, biases: np.ndarray, seed: int = 0
 ) -> PositionUse:
-    """Measure it on the held-out images of each fold, by that fold's model.
+    """Measure on the held-out images of each fold, with that fold's model.
 
     Args:
         maps: of the n images.
         problem: labels and folds.
         kernels: float32 (folds, P·C, K), flatten's.
         biases: float32 (folds, K).
-        seed: of the permutations.
+        seed: random seed of the permutations.
     """
     folds = problem.splits.folds
     scores = np.empty((3, folds))

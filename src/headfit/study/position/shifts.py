@@ -1,7 +1,7 @@
-"""How do the logits change when the image is moved by a few pixels?
+"""Measures how logits change when the image is moved by a few pixels.
 
-Gap's should hardly: a feature counts the same wherever it is. The caveat is zero padding, which
-lets a network write into its maps how near the border a position is.
+Those of gap should hardly change, because a feature counts the same wherever it is. The caveat is
+zero padding, which lets a network encode how near the border a position is.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from scipy.special import stdtrit
 
 @dataclass(frozen=True)
 class ShiftCurve:
-    """What moving the image does to one head, averaged over images.
+    """Effect of moving the image on one head.
 
     Attributes:
-        pixels: how far the images were moved.
+        pixels: distances by which the images were moved.
         change: float64 (images, pixels), ‖z − z'‖ of the logits z before and z' after, in units of
-            the root of the mean of ‖z‖² over images; what all classes share is taken off, because
-            it changes no prediction.
+            the root mean square of ‖z‖ over images; the mean over classes is subtracted first,
+            because it changes no prediction.
         flipped: bool (images, pixels), whether the predicted class changed.
     """
 

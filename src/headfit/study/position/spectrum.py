@@ -1,8 +1,8 @@
-"""How much does *where* matter? Scores of the spatial priors from gap (τ = 1) to flatten (τ = 0).
+"""Scores spatial priors from gap (τ = 1) to flatten (τ = 0): how much does *where* matter?
 
-A curve that is best at τ = 1 says that position carries nothing on these images, one that is best
-at τ = 0 that Flatten earns its weights; a maximum between, that some position helps. Every τ is a
-convex problem, solved exactly on the same folds, with its own nested choice of penalty.
+If the curve is best at τ = 1, position does not help on these images; if at τ = 0, Flatten is worth
+its weights; if in between, some position helps. Every τ is a convex problem, solved exactly on the
+same folds, with its own nested choice of penalty.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Spectrum:
         taus: from 1 (gap) to 0 (flatten).
         balanced_accuracy: float64 (taus, folds), fractions.
         log_loss: float64 (taus, folds), nats.
-        images: how many took part.
+        images: number of images.
     """
 
     taus: tuple[float, ...]
@@ -49,12 +49,12 @@ class Spectrum:
 
     @property
     def best(self) -> float:
-        """τ of the least log-loss."""
+        """The τ with the lowest log-loss."""
         return self.taus[int(self.log_loss.mean(axis=1).argmin())]
 
     @property
     def nearest_gap(self) -> float:
-        """The largest τ within one standard error of the least log-loss."""
+        """The largest τ within one standard error of the lowest log-loss."""
         means = self.log_loss.mean(axis=1)
         least = int(means.argmin())
         errors = paired_se(self.log_loss, self.log_loss.shape[1])[least]

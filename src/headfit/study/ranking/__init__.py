@@ -1,1 +1,1 @@
-"""Which of several backbones suits these images best?"""
+"""Ranks backbones: which suits these images best?"""

@@ -1,4 +1,4 @@
-"""Numbers of a ranking as plain data: what ``headfit rank --json`` prints."""
+"""A ranking of backbones as plain data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def describe(ranked: list[tuple[RankedBackbone, Standing]], failed: list[Failed]
 
 
 def class_counts(index: ImageIndex) -> dict[str, int]:
-    """Count the images of each class, whatever their split."""
+    """Count the images of each class in all splits."""
     counts = np.bincount(index.labels, minlength=len(index.classes)).tolist()
     return dict(zip(index.classes, counts, strict=True))
 

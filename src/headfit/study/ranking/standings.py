@@ -1,23 +1,23 @@
-"""Which of several backbones tells these classes best, and which are as good within the noise?
+"""Compares backbones by their predictions: which is best, and which are as good within the noise.
 
-All have predicted the same images, each by models that had not seen it. Noise is that of the
-images: had others of the same kind been collected, how far would the scores have moved? It is the
-bootstrap over images with Gaussian multipliers, the same for all backbones, whose covariance is
-known in closed form (Σ_g E_g E_gᵀ; E_g: what group g of images adds to each score about its mean),
-so that only the greatest of several differences needs draws. Classes keep their sizes. What the
-models owe to the images that they were trained on is not in it: the comparison of heads, which
-draws folds anew, is the stricter judge.
+All have predicted the same images, each with models that had not seen it. Noise is that of the
+images: how far would scores have moved with other images of the same kind? It is the bootstrap over
+images with Gaussian multipliers, the same for all backbones. Its covariance has a closed form
+(Σ_g E_g E_gᵀ, where E_g is what group g of images adds to each score about its mean), so only the
+largest of several differences needs random draws. Classes keep their sizes. The noise of the images
+that models were trained on is not included: the comparison of heads, which varies the folds, is
+stricter.
 
-Two corrections, for an interval must also hold for few errors:
+Two corrections make intervals valid with few errors too:
 
-- Scores have Wilson's interval at the number of independent images with the same variance, never
-  more than there are: all right of 50 gives 92.9 to 100 %, not 100 to 100 %.
-- Differences count one image more that only one of the two gets right. So with four images against
-  none there is no difference yet, with six against none there is, as in McNemar's exact test.
+- Scores have Wilson's interval at the number of independent images with the same variance, but no
+  more than there are: 50 of 50 right gives 92.9 to 100 %, not 100 to 100 %.
+- Differences count one extra image that only one of the two gets right. So four images against none
+  is no difference yet, six against none is one, as in McNemar's exact test.
 
 The best of several is best partly by luck. All differences from it are widened alike, so that with
-95 % probability no two backbones that are equal are held to differ (Tukey's range, with the
-covariance that was found).
+95 % probability no two equal backbones are called different (Tukey's range, with the estimated
+covariance).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Standing:
         balanced_accuracy: mean, low, high.
         accuracy: mean, low, high.
         difference: its balanced accuracy − that of the best: mean (never above 0), low, high.
-        within_noise: whether it may be as good as the best; the best itself is.
+        within_noise: whether it may be as good as the best; True for the best itself.
     """
 
     balanced_accuracy: Interval
@@ -55,17 +55,18 @@ class Standing:
 def standings(
     labels: Ints, predicted: Ints, *, groups: Ints | None = None, seed: int = 0
 ) -> list[Standing]:
-    """Compare backbones by what they predict of images that they were not trained on.
+    """Compare backbones by their predictions of held-out images.
 
     Args:
         labels: int (n,), class of each image.
-        predicted: int (M, n), the class that each backbone gives it; of equally good ones the
+        predicted: int (M, n), the class that each backbone predicts; of equally good backbones the
             first counts as the best.
-        groups: int (n,), images that are no independent witnesses, such as copies; None for none.
-        seed: of the draws.
+        groups: int (n,), equal for images that are not independent, such as copies; None if there
+            are none.
+        seed: random seed.
 
     Returns:
-        M standings, in the order given.
+        M standings, in the same order.
     """
     hits = (predicted == labels).astype(np.float64)
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -88,8 +89,8 @@ class _Score:
     Attributes:
         means: (M,).
         covariance: (M, M), of the means.
-        single: the mean square weight of a group: the variance that one image brings.
-        independent: number of independent images at most.
+        single: mean square weight of a group: the variance that one image adds.
+        independent: upper limit of the number of independent images.
     """
 
     means: Floats
@@ -102,10 +103,10 @@ class _Score:
         """Sum up hits, (M, n), with weights (n,) that sum to 1.
 
         Args:
-            hits: 1 for an image that is right.
-            weights: of the images.
-            members: int (n,), the group of each.
-            strata: int (n,), parts whose sizes are no matter of chance; None for one part.
+            hits: 1 where an image is predicted correctly.
+            weights: weight of each image.
+            members: int (n,), the group of each image.
+            strata: int (n,), parts whose sizes are fixed; None for a single part.
         """
         parts = np.zeros(len(weights), int) if strata is None else strata
         sizes = np.bincount(parts)
@@ -119,7 +120,7 @@ class _Score:
         return cls(means, grouped @ grouped.T, float(squares.mean()), float(1 / squares.sum()))
 
     def interval(self, m: int) -> Interval:
-        """Wilson's interval of one mean."""
+        """Compute Wilson's interval of one mean."""
         p, variance = float(self.means[m]), float(self.covariance[m, m])
         spread = max(p * (1 - p), 0.0)
         n = min(spread / variance, self.independent) if variance > 0 else self.independent
@@ -129,7 +130,7 @@ class _Score:
         return p, max(float(middle - half), 0.0), min(float(middle + half), 1.0)
 
     def differences(self, best: int, seed: int) -> list[Interval]:
-        """Intervals of each mean minus the best, which hold for all together."""
+        """Compute simultaneous intervals of each mean minus the best."""
         factor = self._widening(seed)
         intervals = []
         for m, variance in enumerate(self._variances()[best].tolist()):
@@ -139,7 +140,7 @@ class _Score:
         return intervals
 
     def _variances(self) -> Floats:
-        """Of all differences, (M, M)."""
+        """Compute the variance of every difference, (M, M)."""
         variances = self.covariance.diagonal()
         differences: Floats = (variances[:, None] + variances - 2 * self.covariance).clip(0)
         # rounding of two backbones that are right and wrong on the same images
@@ -147,7 +148,7 @@ class _Score:
         return differences
 
     def _widening(self, seed: int) -> float:
-        """How many standard errors the greatest of all differences stays below, 19 times of 20."""
+        """Estimate the 95 % quantile of the largest difference, in standard errors."""
         count = len(self.means)
         if count < 3:
             return NORMAL

@@ -1,1 +1,1 @@
-"""How far a prediction may be trusted: calibration, prediction sets, outliers, suspects."""
+"""How far predictions can be trusted: calibration, prediction sets, outliers, suspects."""

@@ -1,4 +1,4 @@
-"""How far may the recommended head be believed? Everything that its held-out predictions tell."""
+"""Assesses how far a head can be trusted, from its held-out predictions."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SUSPECTS_IN_RESULTS = 20
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What the held-out predictions of a head tell.
+    """How far a head can be trusted.
 
     Attributes:
         calibration: temperature, and calibration before and after.
         conformal: threshold for prediction sets, their coverage and size.
-        detector: tells images that are unlike the training images.
+        detector: detects images that are unlike the training images.
         classes: figures of each class.
         confusion: int64 (K, K), images labelled i and predicted j.
         suspects: labels that look wrong, the most suspect first.
-        bins: of the reliability diagram, see :func:`calibration_bins`.
+        bins: bins of the reliability diagram; see :func:`calibration_bins`.
     """
 
     calibration: TemperatureScaling
@@ -44,7 +44,7 @@ class Reliability:
     bins: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the ``reliability`` object of results.json: plain types, None if unknown."""
+        """Give the ``reliability`` object of ``results.json``: plain types, None where unknown."""
         return {
             "temperature": asdict(self.calibration),
             "bins": self.bins,
@@ -61,7 +61,7 @@ class Reliability:
         return suspects_csv(self.suspects)
 
     def for_model(self) -> ModelReliability:
-        """Give what the finished model carries."""
+        """Give the part that is stored in the finished model."""
         return ModelReliability(
             self.calibration.value, self.conformal.level, self.conformal.quantile, self.detector
         )
@@ -77,19 +77,19 @@ def assess(
     features: np.ndarray,
     seed: int,
 ) -> Reliability:
-    """Find out how far a head may be believed, from predictions that are there already.
+    """Assess a head from predictions that have been made already.
 
     Args:
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
         labels: int (n,), 0 to K−1.
         splits: int (repeats, n), the fold of each image.
         classes: names of the K classes.
-        paths: of the n images.
+        paths: paths of the n images.
         features: float32 (n, C), channel means of the feature maps (gap).
-        seed: of the outlier detector.
+        seed: random seed of the outlier detector.
 
     Raises:
-        ValueError: if shapes do not match, or a number is not finite.
+        ValueError: shapes do not match, or a number is not finite.
     """
     _check(probabilities, labels, splits, classes, paths, features)
     averaged = probabilities.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Bins of a reliability diagram: how often is a prediction right that is that sure?"""
+"""Bins of a reliability diagram: how often predictions are right, by their probability."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Z = 1.959964  # of a 95 % interval
 def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]]:
     """Sort predictions into bins of equal mass by the probability of the predicted class.
 
-    15 bins, or fewer where that leaves less than 10 images for each; equal confidences share one.
+    There are 15 bins, or fewer so that each has at least 10 images; equal confidences share a bin.
 
     Args:
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
         labels: int (n,).
 
     Returns:
-        For each bin, from the least sure: ``images`` (a mean over repeats), ``confidence``,
-        ``accuracy`` and Wilson's 95 % interval of it, ``low`` and ``high``, as if the repeats,
-        which predict the same images, were one; all but ``images`` are fractions.
+        For each bin, the least sure first: ``images`` (a mean over repeats), ``confidence``,
+        ``accuracy`` and its Wilson 95 % interval ``low`` and ``high``, which counts the repeats as
+        one because they predict the same images. All but ``images`` are fractions.
     """
     repeats, n = probabilities.shape[:2]
     confidence = probabilities.max(axis=2).ravel()
@@ -50,7 +50,7 @@ def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
-    """Give Wilson's 95 % interval of a share seen among ``n``."""
+    """Compute Wilson's 95 % interval of a share observed among ``n``."""
     middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     reach = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     # rounding must not leave the share outside

@@ -1,18 +1,18 @@
-"""Sets of classes that hold the true one nine times in ten (split-conformal prediction).
+"""Prediction sets that contain the true class nine times out of ten (split-conformal prediction).
 
 The score of an image is 1 − p_label. Let q be the ⌈(n + 1)(1 − α)⌉-th smallest of n scores. For one
 more image, exchangeable with them, the classes with 1 − p_k ≤ q hold the label with probability at
 least 1 − α, whatever the head and the data (Vovk, Gammerman, Shafer 2005; Papadopoulos 2002). With
-too few images there is no such q, and the set is all classes: q = 1 stands for that.
+too few images there is no such q; then q = 1 and the set is all classes.
 
-Here the scores come from the models of cross-validation, each of an image that it did not see,
-while the finished classifier is fitted on all images. So its guarantee is approximate (Vovk 2015,
-cross-conformal predictors): what holds is what was measured, ``coverage``, the share of images
-whose set, by the threshold of the other folds, held the label. Near-duplicates lie in one fold, so
-they do not flatter it.
+Here the scores come from the models of cross-validation, each on images that it did not see, while
+the finished classifier is fitted on all images. So its guarantee is approximate (Vovk 2015,
+cross-conformal predictors). ``coverage`` is what was measured: the share of images whose set, with
+the threshold of the other folds, contained the label. Near-duplicates lie in one fold, so they do
+not inflate it.
 
-A set that would be empty (the head is right more often than 1 − α, and unsure of this image) is
-given its most probable class; that can only raise the coverage.
+An empty set (the head is right more often than 1 − α, and unsure of this image) gets its most
+probable class, which can only raise the coverage.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ EVERYTHING = 1.0  # the threshold at which a set is all classes
 
 @dataclass(frozen=True)
 class Conformal:
-    """A threshold for prediction sets and what it does to images that took no part in it.
+    """A threshold for prediction sets, and its effect on images that took no part in choosing it.
 
     Attributes:
-        level: 1 − α, the coverage asked for, a fraction.
+        level: 1 − α, the coverage aimed at, a fraction.
         quantile: q for the model; a set is the classes with 1 − p ≤ q.
-        coverage: share of the images whose set held their label.
-        mean_size: classes in a set.
+        coverage: share of the images whose set contained their label.
+        mean_size: mean number of classes in a set.
     """
 
     level: float
@@ -47,7 +47,7 @@ class Conformal:
 
 
 def quantile(scores: Floats, level: float = LEVEL) -> float:
-    """Give the ⌈(n + 1) · level⌉-th smallest score; 1 if there are not as many.
+    """Compute the ⌈(n + 1) · level⌉-th smallest score; 1 if there are fewer.
 
     Args:
         scores: float64 (n,), 1 − p_label of images not trained on.
@@ -61,7 +61,7 @@ def quantile(scores: Floats, level: float = LEVEL) -> float:
 
 
 def prediction_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
-    """Tell which classes belong to the set of each image, bool (n, K), at least one for each.
+    """Find the classes in the set of each image, bool (n, K), at least one for each.
 
     Args:
         probabilities: float64 (n, K).
@@ -75,10 +75,10 @@ def prediction_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.b
 
 
 def conform(probabilities: Floats, labels: Ints, folds: Ints, *, level: float = LEVEL) -> Conformal:
-    """Find the threshold for the model, and measure sets by the threshold of the other folds.
+    """Find the threshold for the model, and measure sets with the threshold of the other folds.
 
-    With several repeats the model's is the median of theirs: scores of one image are no
-    independent draws, so they must not be counted as more images.
+    With several repeats the model gets the median of their thresholds: several scores of one image
+    are not independent, so they must not count as more images.
 
     Args:
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.

@@ -1,4 +1,4 @@
-"""What a finished model carries to say how far it may be believed."""
+"""The part of the reliability that a finished model stores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class ModelReliability:
 
     Attributes:
         temperature: T of :mod:`headfit.study.reliability.temperature`, above 0.
-        level: share of images whose prediction set is to hold their class.
+        level: share of images whose prediction set should contain their class.
         quantile: threshold of those sets, 0 to 1; see :mod:`headfit.study.reliability.conformal`.
-        detector: tells images that are unlike the training images.
+        detector: detects images that are unlike the training images.
     """
 
     temperature: float
@@ -41,13 +41,13 @@ class ModelReliability:
 
     @classmethod
     def from_data(cls, data: dict[str, Any], arrays: Arrays) -> ModelReliability:
-        """Rebuild from :meth:`to_data`, believing nothing.
+        """Rebuild from :meth:`to_data`, checking every value.
 
         Raises:
-            ValueError, KeyError, TypeError: if something is missing or cannot be.
+            ValueError, KeyError, TypeError: a value is missing or impossible.
         """
         temperature = float(data["temperature"])
         level, quantile = (float(data["conformal"][name]) for name in ("level", "quantile"))
         if not 0 < temperature < math.inf or not 0 < level < 1 or not 0 <= quantile <= 1:
-            raise ValueError("its temperature or its prediction sets cannot be")
+            raise ValueError("its temperature or prediction sets are out of range")
         return cls(temperature, level, quantile, OutlierDetector.from_data(data["outlier"], arrays))

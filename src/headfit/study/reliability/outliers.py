@@ -1,4 +1,4 @@
-"""Is an image like those of the training at all? A distance in the space of channel means.
+"""Detects images unlike the training images, by a distance in the space of channel means.
 
 Channel means (gap features) of length 1 are split by the leading r principal directions of the
 training images into two parts. Within the r directions, the squared Mahalanobis distance to the
@@ -7,8 +7,8 @@ the rest, too many directions for so few images, only the squared length. Each p
 its mean over the training images, so that neither drowns the other, and both are added. The score
 is the root of that sum, relative to the threshold: above 1 is an outlier.
 
-The threshold is what 95 % of the training images stay below when each is scored by a detector that
-was fitted without its fold. One in twenty images like those of the training is flagged, then.
+95 % of the training images stay below the threshold when each is scored by a detector that was
+fitted without its fold. So one in twenty images like the training images is flagged.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class OutlierDetector:
     """Scores how unlike the training images an image is.
 
     Attributes:
-        mean: float32 (C,), of the normalised channel means.
+        mean: float32 (C,), mean of the normalised channel means.
         directions: float32 (r, C), orthonormal; uncorrelated within a class.
         spread: float32 (r,), standard deviation along each, within a class, times √r.
         centres: float32 (K, r), of the classes, in these coordinates.
         rest: mean squared length outside of the directions.
-        threshold: what scores are relative to.
+        threshold: score that is mapped to 1.
     """
 
     mean: np.ndarray
@@ -77,11 +77,11 @@ class OutlierDetector:
 
     @property
     def channels(self) -> int:
-        """C, which the network must have."""
+        """C, the number of channels that the network must have."""
         return len(self.mean)
 
     def scores(self, features: np.ndarray) -> Floats:
-        """Score images: 0 and up; above 1 unlike the training images.
+        """Score images, from 0; above 1 they are unlike the training images.
 
         Args:
             features: float (n, C), channel means of the feature maps.
@@ -101,13 +101,13 @@ class OutlierDetector:
 
     @classmethod
     def from_data(cls, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> OutlierDetector:
-        """Rebuild from :meth:`to_data`, believing nothing.
+        """Rebuild from :meth:`to_data`, checking every value.
 
         Raises:
-            ValueError, KeyError, TypeError: if something is missing or cannot be.
+            ValueError, KeyError, TypeError: a value is missing or impossible.
         """
         if facts["method"] != METHOD:
-            raise ValueError(f"its outliers are found by '{facts['method']}', expected '{METHOD}'")
+            raise ValueError(f"its outlier method is '{facts['method']}', expected '{METHOD}'")
         rest, threshold = float(facts["rest"]), float(facts["threshold"])
         mean, directions, spread, centres = (
             arrays[f"outlier_{name}"] for name in ("mean", "directions", "spread", "centres")
@@ -116,7 +116,9 @@ class OutlierDetector:
         rank = len(spread)
         fit = shapes == (mean.shape[:1], (rank, len(mean)), (rank,), (len(centres), rank))
         if not fit or not len(mean) or not rank or not len(centres):
-            raise ValueError(f"its outlier detector has arrays of shapes {shapes}")
+            raise ValueError(
+                f"its outlier detector has arrays of shapes {shapes} that do not match"
+            )
         if not (0 < rest < math.inf and 0 < threshold < math.inf and (spread > 0).all()):
             raise ValueError("its outlier detector has a scale that is not positive")
         return cls(mean, directions, spread, centres, rest, threshold)
@@ -125,13 +127,14 @@ class OutlierDetector:
 def fit_detector(
     features: np.ndarray, labels: Ints, folds: Ints, *, seed: int = 0
 ) -> OutlierDetector:
-    """Fit the detector on all images, and its threshold on images that were held out.
+    """Fit the detector on all images, and its threshold on held-out images.
 
     Args:
         features: float32 (n, C), channel means of the feature maps.
         labels: int (n,).
-        folds: int (n,), near-duplicates in one; at most five groups of them are used.
-        seed: of the search for the leading directions.
+        folds: int (n,), near-duplicates in one fold; at most five detectors are fitted for the
+            threshold.
+        seed: random seed of the search for the leading directions.
     """
     x = _normalised(features)
     held_out = np.empty(len(x))

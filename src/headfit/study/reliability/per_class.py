@@ -1,4 +1,4 @@
-"""How well is each class recognised, and what is it taken for?"""
+"""How well each class is recognised, and what it is taken for."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class ClassReport:
 
     Attributes:
         name: of the class.
-        images: how many are labelled so.
-        precision: share of the images predicted so that are labelled so; None if there are none.
-        recall: share of the images labelled so that are predicted so; None if there are none.
-        f1: harmonic mean of both; None if no image is labelled or predicted so.
-        confused_with: the class that its images are most often taken for; None if they never are.
+        images: number of images with this label.
+        precision: share of the images predicted as this class that have its label; None if none is.
+        recall: share of the images with this label that are predicted so; None if none has it.
+        f1: harmonic mean of both; None if no image is labelled or predicted as this class.
+        confused_with: class that its images are most often mistaken for; None if they never are.
     """
 
     name: str
@@ -53,7 +53,7 @@ def confusion_matrix(probabilities: Floats, labels: Ints) -> np.ndarray:
 
 
 def report_classes(confusion: np.ndarray, classes: Sequence[str]) -> list[ClassReport]:
-    """Sum up each class of a confusion matrix.
+    """Summarise each class of a confusion matrix.
 
     Args:
         confusion: int (K, K), images labelled i and predicted j.

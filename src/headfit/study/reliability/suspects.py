@@ -1,9 +1,9 @@
-"""Which labels look wrong? Confident learning (Northcutt, Jiang, Chuang, JAIR 2021).
+"""Finds labels that look wrong: confident learning (Northcutt, Jiang, Chuang, JAIR 2021).
 
 The threshold t_k of a class is the mean probability that images labelled k get for k: how sure the
-head is of that class when it is told right. An image is assigned to the most probable of the
-classes whose threshold it reaches; if that is not its label, the label is suspect. Thresholds by
-class make the finding independent of how sure the head is of one class or another.
+head usually is of that class. An image is assigned to the most probable of the classes whose
+threshold it reaches; if that is not its label, the label is suspect. Because each class has its own
+threshold, it does not matter that the head is surer of some classes than of others.
 
 Suspects are for people to look at; nothing is ever deleted or changed.
 """
@@ -26,12 +26,12 @@ class Suspect:
     """An image whose label may be wrong.
 
     Attributes:
-        path: the image, as the index names it.
+        path: path of the image, as in the index.
         label: name of its class.
         suggested: name of the class that it looks like.
         p_label: probability of ``label``.
         p_suggested: probability of ``suggested``.
-        score: ``p_suggested`` − ``p_label``, −1 to 1: the higher, the more suspect.
+        score: ``p_suggested`` − ``p_label``, −1 to 1; higher is more suspect.
     """
 
     path: str
@@ -55,7 +55,7 @@ def find_suspects(
         probabilities: float64 (n, K), each image by models that did not see it.
         labels: int (n,).
         classes: names of the K classes.
-        paths: of the n images.
+        paths: paths of the n images.
     """
     rows = np.arange(len(labels))
     images = np.bincount(labels, minlength=len(classes))

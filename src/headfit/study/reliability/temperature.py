@@ -1,6 +1,6 @@
-"""How sure is a probability? Temperature scaling, fitted on predictions of images not trained on.
+"""Temperature scaling, fitted on predictions of held-out images.
 
-softmax(log p / T): T > 1 for a head that is too sure of itself, T < 1 for one too timid (Guo,
+softmax(log p / T): T > 1 for a head that is too sure of itself, T < 1 for one too unsure (Guo,
 Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017). The order of the
 classes stays.
 
@@ -28,7 +28,7 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 
 @dataclass(frozen=True)
 class TemperatureScaling:
-    """A temperature and what it does to images that took no part in its choice.
+    """A temperature, and its effect on images that took no part in choosing it.
 
     Attributes:
         value: T for the model, from all out-of-fold predictions.
@@ -46,7 +46,7 @@ class TemperatureScaling:
 
 
 def scale(probabilities: Floats, temperature: float) -> Floats:
-    """Give softmax(log p / T).
+    """Compute softmax(log p / T).
 
     Args:
         probabilities: float64 (…, K), rows summing to 1.
@@ -56,7 +56,7 @@ def scale(probabilities: Floats, temperature: float) -> Floats:
 
 
 def fit_temperature(probabilities: Floats, labels: Ints) -> float:
-    """Find the T within 0.05 to 20 that gives the least log-loss.
+    """Find the T from 0.05 to 20 with the lowest log-loss.
 
     Args:
         probabilities: float64 (n, K), rows summing to 1, of images not trained on.
@@ -66,11 +66,11 @@ def fit_temperature(probabilities: Floats, labels: Ints) -> float:
 
 
 def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> TemperatureScaling:
-    """Fit the temperature, and find out how much it helps.
+    """Fit the temperature, and measure how much it helps.
 
-    Honestly: the predictions of a fold are scaled by the temperature of the other folds of its
-    repeat. Errors and losses are means over the repeats, each of which is one model for each image,
-    as the finished classifier is.
+    The predictions of a fold are scaled by the temperature of the other folds of its repeat. Errors
+    and losses are means over the repeats, each of which has one model for each image, like the
+    finished classifier.
 
     Args:
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
