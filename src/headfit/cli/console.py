@@ -43,6 +43,14 @@ def tracked(steps: Iterable[T], title: str, total: int) -> Iterable[T]:
     return track(steps, title, total=total, console=console, transient=True, disable=hidden)
 
 
+class Messages(Callback):
+    """Prints messages on stderr, for commands without stages."""
+
+    def on_message(self, message: str) -> None:
+        """Print it."""
+        tell(message)
+
+
 class ConsoleCallback(Callback):
     """Shows stages as live bars on a terminal, as plain lines elsewhere; use as a context."""
 

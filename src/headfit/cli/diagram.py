@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from headfit.cli.command import OUTPUT, Command
-from headfit.cli.console import ConsoleCallback
+from headfit.cli.console import Messages
 from headfit.cli.options import (
     CLASSES,
     DATA,
@@ -79,18 +79,17 @@ def command(
     """Draw, to scale, what Flatten and global average pooling make of a feature map."""
     from headfit.inspection.diagram.diagram import diagram  # noqa: PLC0415  (heavy)
 
-    with ConsoleCallback() as callback:
-        drawn = diagram(
-            backbone,
-            size=size,
-            map_shape=map_shape,
-            classes=classes,
-            image=image,
-            weights=weights,
-            dark=dark,
-            out=out,
-            callback=callback,
-        )
+    drawn = diagram(
+        backbone,
+        size=size,
+        map_shape=map_shape,
+        classes=classes,
+        image=image,
+        weights=weights,
+        dark=dark,
+        out=out,
+        callback=Messages(),
+    )
     if as_json:
         print_json(drawn.to_dict())
         return
