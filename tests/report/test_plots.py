@@ -145,11 +145,11 @@ def test_no_axis_passes_a_hundred_per_cent(name: str, results: Any) -> None:
 
 def test_no_head_is_called_best_within_the_noise(results: Any) -> None:
     assert title(plots.scores(results)).startswith("No head is ahead beyond the noise; gap is")
-    first = results["candidates"][0]["balanced_accuracy"]
-    first["folds"] = [0.99, 1.0, 0.98]
-    for row in results["candidates"][1:]:
-        row["balanced_accuracy"] |= {"mean": 0.5, "folds": [0.5, 0.51, 0.48]}
-    first["mean"] = 0.99
+    for row, mean in zip(results["candidates"], (0.99, 0.5, 0.5, 0.5), strict=True):
+        folds = [mean, mean + 0.01, mean - 0.01]
+        score = {"mean": mean, "low": mean - 0.02, "high": mean + 0.01, "folds": folds}
+        row["balanced_accuracy"] = score
+    results["candidates"][0]["balanced_accuracy"]["folds"] = [0.99, 0.99, 0.99]
     assert title(plots.scores(results)) == "gap scores highest beyond the noise: 99.0 %"
 
 
@@ -184,5 +184,5 @@ def test_calibration_is_called_off_only_beyond_the_noise(results: Any) -> None:
         each["confidence"] = each["accuracy"]
     assert "as sure as it is right" in title(plots.calibration(results))
     for each in results["reliability"]["bins"]:
-        each |= {"accuracy": 0.5, "confidence": 0.95}
+        each |= {"accuracy": 0.5, "confidence": 0.95, "low": 0.4, "high": 0.6}
     assert "too sure of itself" in title(plots.calibration(results))
