@@ -59,7 +59,6 @@ FLAGS_ALLOWED = {
     "errors": "explains how the command line rewrites arguments",
     "report.inline": "names of CSS variables",
     "samples.elpv": "an option of pip",
-    "study.ranking.results": "writes the command to run next",
     "util.command_line": "writes the command of a call",
 }
 # modules that still name an option where they should name an argument; nothing may be added
@@ -80,15 +79,7 @@ PENDING_FLAGS: set[str] = {
     "conversion.request",
     "images.groups",
     "inspection.describe",
-    "inspection.diagram.counts",
-    "inspection.diagram.make",
-    "inspection.diagram.png",
-    "inspection.diagram.tiles",
     "inspection.inspect",
-    "report.plots.learning_curve",
-    "report.plots.maps",
-    "report.plots.posterior",
-    "report.plots.spectrum",
     "runs.ranking",
     "samples.catalog",
 }

@@ -66,7 +66,7 @@ class Diagram:
         return replace(self, path=out)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what ``headfit diagram --json`` prints, plain data that JSON can hold."""
+        """Give the numbers as plain data, as the command line prints them in JSON."""
         return {
             "schema": SCHEMA,
             "backbone": self.backbone,
