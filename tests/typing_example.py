@@ -46,6 +46,15 @@ def rank(folder: str) -> None:
     assert_type(ranking.table(), list[dict[str, Any]])
 
 
+def other_functions(paths: list[str]) -> None:
+    assert_type(hf.inspect("VGG16", classes=3).to_dict(), dict[str, Any])
+    assert_type(hf.convert("model.keras", "gap").to_dict(), dict[str, Any])
+    index = assert_type(hf.ImageIndex.from_paths(paths, ["cat", "dog"]), hf.ImageIndex)
+    assert_type(index.classes, tuple[str, ...])
+    assert_type(hf.FeatureExtractor("MobileNet").transform(paths), np.ndarray)
+    hf.layers.SPP()
+
+
 def wrong_calls_are_seen(folder: str) -> None:
     hf.compare(folder, backbnoe="MobileNet")  # type: ignore[call-arg]
     hf.compare(folder, "MobileNet")  # type: ignore[call-arg]

@@ -210,8 +210,7 @@ class _Run:
         first = parts[0].index
         if first.skipped:
             self.callback.on_message(
-                f"{_files(len(first.skipped))} skipped; `skipped` in results.json says which and "
-                f"why."
+                f"{_files(len(first.skipped))} skipped; results.json says which and why."
             )
         require_per_class(first, self.options.min_folds)
         rows = first.training
