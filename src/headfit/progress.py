@@ -1,8 +1,7 @@
 """How a run reports what it is doing; the stages themselves never print.
 
-Two things report. A :class:`Callback` is told about a whole run, in the manner of Keras: stages,
-images, heads, messages. A :class:`Progress` is given to one piece of work, which reports the
-fraction that is done and hands parts of it on.
+A :class:`Callback` follows a whole run, in the manner of Keras: stages, images, heads, messages. A
+:class:`Progress` is what one piece of work reports the fraction done to; it can be split in parts.
 """
 
 from __future__ import annotations

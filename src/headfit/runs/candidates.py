@@ -55,7 +55,7 @@ class CandidateBackbone:
 
         Args:
             heads: all heads.
-            callback: is told which are left out.
+            callback: receives a message for each that is left out.
             strict: whether such a head is an error, because the user named it.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The estimated time of a comparison, told once, as early as it can be known.
+"""The estimated time of a comparison, reported once, as early as possible.
 
 Estimates from counts of operations and one short matrix product on this machine; good to about a
 factor of two. Constants were measured on two cores with 190 GFLOP/s (see benchmarks/README.md).
@@ -69,13 +69,13 @@ class Workload:
 
 @dataclass
 class Estimate:
-    """Tells the user the estimated time once, when a backbone's speed is known or training begins.
+    """Reports the estimated time once, when a backbone's speed is known or training begins.
 
     Args:
         options: the settings.
         heads: all heads.
         places: how many combinations of backbone, size and cut there are.
-        callback: is told.
+        callback: receives it as a message.
     """
 
     options: Options

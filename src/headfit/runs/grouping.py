@@ -85,7 +85,7 @@ def find_groups(
         rows: int (n,), those that the study trains on.
         user_groups: the user's own groups, if there are any.
         options: whether near-duplicates count.
-        callback: is told of groups, and of test images that resemble training images.
+        callback: receives messages about groups and about test images like training images.
     """
     digests = np.unique(extraction.digests, return_inverse=True)[1]
     facts: dict[str, Any] = {"copies": len(rows) - len(np.unique(digests[rows]))}

@@ -53,7 +53,7 @@ class MapSource:
         contract: its preprocessing.
         weights: ``"imagenet"``, ``"random"`` or a path.
         options: engine, and how maps are stored.
-        callback: is told the progress.
+        callback: receives the progress.
         calibration: the images that int8 takes its ranges from; None for float32.
         cut: the layer that the backbone ends at; empty for its own end.
         extra: whether it is there for heads on several layers only.

@@ -38,7 +38,7 @@ def where_matters(
         backbone: with its heads trained.
         problem: labels and folds.
         verdict: on the heads of this backbone; the sentence on position agrees with it.
-        callback: is told the progress.
+        callback: receives the progress.
 
     Returns:
         Plain data with a ``sentence``; None if gap or flatten was not compared.

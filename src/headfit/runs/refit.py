@@ -65,7 +65,7 @@ def keep_models(
         comparison: all that were compared.
         chosen: the backbone of the recommended one.
         probe: its maps of the probe images.
-        callback: is told the progress, and which heads were not compared.
+        callback: receives the progress, and a message for each head that was not compared.
 
     Returns:
         name → model.

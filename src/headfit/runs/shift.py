@@ -52,7 +52,7 @@ def measure_shifts(
         index: the m images.
         folds: int (m,), the fold that holds each out.
         models: of ``"gap"`` and ``"flatten"``, trained without these folds.
-        progress: told the fraction done.
+        progress: reports the fraction done.
 
     Raises:
         ImageError: if an image can no longer be read.
