@@ -82,7 +82,7 @@ def command(
     drawn = gallery.write_pictures(models, items, out)
     pictures = list(tracked(drawn, "Drawing", len(items)))
     tests: list[dict[str, Any] | None] = [None for _ in models]
-    if faithfulness and any(item.found for item in items):
+    if faithfulness and any(item.explanations for item in items):
         tests = [_test(each, items, column) for column, each in enumerate(models)]
     if as_json:
         print_json(_document(models, items, pictures, tests))
@@ -138,7 +138,7 @@ def _document(
 ) -> dict[str, Any]:
     explanations = []
     for item, picture in zip(items, pictures, strict=True):
-        each = [_record(m, one) for m, one in zip(models, item.found, strict=False)]
+        each = [_record(m, one) for m, one in zip(models, item.explanations, strict=False)]
         explanations.append(
             {
                 "path": item.path,
@@ -187,7 +187,7 @@ def _show(
     for item, picture in zip(items, pictures, strict=True):
         if picture is None:
             table.add_row(literal(item.path), "", "", "", "", "", "", literal(item.error))
-        for model, one in zip(models, item.found, strict=False):
+        for model, one in zip(models, item.explanations, strict=False):
             cells = [item.path, model.classes[one.target], model.head]
             cells += [f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"]
             cells += [f"{one.completeness_error:.1g}", picture.name if picture else ""]
@@ -196,7 +196,7 @@ def _show(
     methods = {
         model.head: one.method
         for item in items
-        for model, one in zip(models, item.found, strict=False)
+        for model, one in zip(models, item.explanations, strict=False)
     }
     for head, method in methods.items():
         console.print(f"{head}: {method}", markup=False)

@@ -25,8 +25,8 @@ import numpy as np
 from headfit.errors import UsageError
 from headfit.heads.layers.low_rank import LOW_RANK
 
-KEPT = 0.95
-"""Share of ‖W‖² that the rank is chosen to keep, unless it is given."""
+ENERGY = 0.95
+"""Share of ‖W‖² that a rank keeps that was not set."""
 AT_ONCE = 2**24  # numbers that are worked on together
 Vectors = np.ndarray
 
@@ -63,8 +63,8 @@ class Form:
         Returns:
             float32 (n, K).
         """
-        found: Vectors = _NUMBERS[self.kind](maps, self.arrays) + self.arrays["bias"]
-        return found
+        numbers: Vectors = _NUMBERS[self.kind](maps, self.arrays) + self.arrays["bias"]
+        return numbers
 
 
 def written_out(kind: str, kernel: np.ndarray, positions: int) -> np.ndarray:
@@ -84,8 +84,8 @@ def to_gap(w: np.ndarray, bias: np.ndarray) -> Form:
     """Keep what all positions have in common; exact if they are alike."""
     kernel = w.sum(axis=0, dtype=np.float64)
     total = _energy(w)
-    kept = float(np.square(kernel).sum() / len(w) / total) if total else 1.0
-    return Form("gap", {"kernel": kernel.astype(np.float32), "bias": bias}, min(kept, 1.0))
+    share = float(np.square(kernel).sum() / len(w) / total) if total else 1.0
+    return Form("gap", {"kernel": kernel.astype(np.float32), "bias": bias}, min(share, 1.0))
 
 
 def to_low_rank(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
@@ -139,8 +139,8 @@ def to_shared(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
 
 def _squares(matrices: np.ndarray) -> np.ndarray:
     """Squared singular values of matrices (k, m, n), falling, float64 (k, min(m, n))."""
-    found: np.ndarray = np.maximum(np.linalg.eigvalsh(_gram(matrices))[:, ::-1], 0)
-    return found
+    squares: np.ndarray = np.maximum(np.linalg.eigvalsh(_gram(matrices))[:, ::-1], 0)
+    return squares
 
 
 def _factors(matrices: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +172,7 @@ def _rank(energies: np.ndarray) -> int:
     total = energies.sum()
     if total <= 0:
         return 1
-    return 1 + int(np.argmax(np.cumsum(energies) >= KEPT * total))
+    return 1 + int(np.argmax(np.cumsum(energies) >= ENERGY * total))
 
 
 def _share(energies: np.ndarray, rank: int) -> float:
@@ -190,13 +190,11 @@ def _check_rank(rank: int | None, most: int, what: str) -> None:
 
 
 def _of_kernel(maps: Vectors, arrays: dict[str, np.ndarray]) -> Vectors:
-    found: Vectors = maps.reshape(len(maps), -1) @ arrays["kernel"]
-    return found
+    return np.asarray(maps.reshape(len(maps), -1) @ arrays["kernel"])
 
 
 def _of_mean(maps: Vectors, arrays: dict[str, np.ndarray]) -> Vectors:
-    found: Vectors = maps.mean(axis=1) @ arrays["kernel"]
-    return found
+    return np.asarray(maps.mean(axis=1) @ arrays["kernel"])
 
 
 def _of_factors(maps: Vectors, arrays: dict[str, np.ndarray]) -> Vectors:

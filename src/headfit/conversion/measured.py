@@ -74,7 +74,7 @@ class Measurement:
             return None
         pictures, rows = self.pictures, self.pictures.trained
         averages = PooledFeatures(pictures.maps(rows), (GAP,)).features(GAP, None)
-        paths = [pictures.found.index.paths[row] for row in rows]
+        paths = [pictures.extraction.index.paths[row] for row in rows]
         return assess(
             probabilities=self.refit.probabilities[None],
             labels=pictures.labels[rows],
@@ -116,7 +116,7 @@ def measure(
         form: its new top.
         arguments: of the conversion; ``data`` is the folder.
         classes: the model's, if it tells.
-        callback: is told the progress.
+        callback: told about the progress.
 
     Raises:
         DataError: if the images do not fit the model, or a refit was asked for and cannot be.
@@ -138,7 +138,7 @@ def measure(
         raise DataError(f"`refit=True` is not possible: {unfitted}")
     outputs = subject.outputs(numbers)
     scores = {
-        name: pictures.scores(found, subject.facts["threshold"]) for name, found in outputs.items()
+        name: pictures.scores(each, subject.facts["threshold"]) for name, each in outputs.items()
     }
     remarks = [ORDER] if classes is None else []
     if classes is None and arguments.preprocessing is None:

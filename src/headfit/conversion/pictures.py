@@ -28,13 +28,13 @@ class Pictures:
     """Images and their feature maps.
 
     Attributes:
-        found: all images that could be read.
+        extraction: all images that could be read.
         labels: int (n,), in the order of the model's classes.
         scored: int (m,), those that accuracy is measured on.
         trained: int (k,), those that a new top is fitted to: the same, or all but the test split.
     """
 
-    found: Extraction
+    extraction: Extraction
     labels: np.ndarray
     scored: np.ndarray
     trained: np.ndarray
@@ -46,7 +46,7 @@ class Pictures:
 
     def maps(self, rows: np.ndarray) -> FeatureMaps:
         """Give the maps of some images."""
-        return self.found.maps.subset(rows)
+        return self.extraction.maps.subset(rows)
 
     def scores(self, outputs: np.ndarray, threshold: float) -> Scores:
         """Score what a model gives for the images of ``scored``.
@@ -75,7 +75,7 @@ def look(
         subject: the model.
         folder: class folders, or ``train``/``val``/``test`` folders of those.
         classes: names of the model's classes; if None the sorted folder names stand for them.
-        callback: is told the progress.
+        callback: told about the progress.
 
     Raises:
         DataError: if the class folders are not the model's classes, or no image can be read.
@@ -90,23 +90,25 @@ def look(
         "graphs": subject.graphs,
     }
     store = FeatureStore(FEATURES.path(digests.of_data(key)))
-    (found,) = extract(
+    (extraction,) = extract(
         index,
         subject.contract,
         [store],
         lambda: Joint.of(subject.maps_runner),
         callback,
     )
-    if found.index.skipped:
-        callback.on_message(f"{len(found.index.skipped)} files could not be read and were skipped.")
-    scored, trained = found.index.test, found.index.training
+    if extraction.index.skipped:
+        callback.on_message(
+            f"{len(extraction.index.skipped)} files could not be read and were skipped."
+        )
+    scored, trained = extraction.index.test, extraction.index.training
     scored = scored if len(scored) else trained
-    return Pictures(found, order[found.index.labels], scored, trained)
+    return Pictures(extraction, order[extraction.index.labels], scored, trained)
 
 
 def skipped(pictures: Pictures) -> list[dict[str, Any]]:
     """List what could not be read, as it goes into JSON."""
-    return [{"path": s.path, "reason": s.reason} for s in pictures.found.index.skipped]
+    return [{"path": s.path, "reason": s.reason} for s in pictures.extraction.index.skipped]
 
 
 def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.ndarray:

@@ -32,14 +32,14 @@ def read_record(path: Path) -> ModelRecord | None:
             if RECORD not in archive.namelist():
                 return None
     except DAMAGE:
-        return None  # HDF5, or no model at all: whoever opens it says so
+        return None  # HDF5, or no model at all: what opens it says so
     return ModelRecord.read(path)
 
 
 def new_record(
     old: ModelRecord, form: Form, probe: np.ndarray, reliability: ModelReliability | None
 ) -> ModelRecord:
-    """Write the record anew.
+    """Make the record of the converted model.
 
     Args:
         old: of the model that was converted.

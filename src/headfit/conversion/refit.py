@@ -1,4 +1,4 @@
-"""The new top fitted anew on the model's own maps, and its accuracy on images it has not seen.
+"""The new top fitted again on the maps of the model, and its accuracy on images it has not seen.
 
 A linear top is solved exactly, as in a comparison: the penalty is chosen by inner cross-validation.
 One of low rank is the decomposition of the flatten that was fitted.
@@ -60,14 +60,14 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
         pictures: images and maps.
         classes: K.
         seed: of the folds.
-        callback: is told the progress.
+        callback: told about the progress.
 
     Raises:
         DataError: if a class has too few images.
     """
     options = Options(protocol="quick", seed=seed)
     labels = pictures.labels[pictures.trained]
-    groups = find_groups(pictures.found, pictures.trained, None, options, callback)
+    groups = find_groups(pictures.extraction, pictures.trained, None, options, callback)
     folds = folds_for(labels, groups, options, callback)
     splits = make_splits(labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers)
     problem = Problem(labels, classes, splits, quick=True, seed=seed)
@@ -75,17 +75,19 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     maps = pictures.maps(pictures.trained)
     method = Exact(head, PooledFeatures(maps, (head.pooling,)))
     callback.on_stage_begin("Fitting the new top", 1)
-    found = cross_validate(method, problem, Progress(callback.on_progress))
-    kernel, bias = method.refit(problem, found.final).weights
+    validation = cross_validate(method, problem, Progress(callback.on_progress))
+    kernel, bias = method.refit(problem, validation.final).weights
     fitted = _made(form, kernel, bias, pictures)
-    held_out = found.probabilities[0]
+    held_out = validation.probabilities[0]
     if form.rank is not None:
-        held_out = softmax(_held_out(form, method, problem, found, pictures))
+        held_out = softmax(_held_out(form, method, problem, validation, pictures))
     if pictures.apart:
         numbers = of_maps(fitted, pictures, pictures.scored)
     else:
         numbers = np.log(np.maximum(held_out, np.finfo(float).tiny))
-    return Refit(fitted, held_out, splits, numbers, found.final["penalty"], found.warnings)
+    return Refit(
+        fitted, held_out, splits, numbers, validation.final["penalty"], validation.warnings
+    )
 
 
 def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
@@ -98,11 +100,11 @@ def _held_out(
     form: Form,
     method: Exact,
     problem: Problem,
-    found: CrossValidation,
+    validation: CrossValidation,
     pictures: Pictures,
 ) -> np.ndarray:
     """Decompose the flatten of each fold, and judge it on the images that it has not seen."""
-    kernels, biases = method.fold_models(problem, found.choices)
+    kernels, biases = method.fold_models(problem, validation.choices)
     numbers = np.empty((len(problem.labels), problem.classes))
     for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         held = problem.splits.indices(0, fold)[1]
@@ -112,7 +114,7 @@ def _held_out(
 
 
 def _made(form: Form, kernel: np.ndarray, bias: np.ndarray, pictures: Pictures) -> Form:
-    height, width, _ = pictures.found.maps.shape[1:]
+    height, width, _ = pictures.extraction.maps.shape[1:]
     if form.rank is None:
         return Form(form.kind, {"kernel": kernel, "bias": bias})
     make = algebra.to_shared if form.kind == "shared" else algebra.to_low_rank

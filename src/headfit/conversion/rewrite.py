@@ -17,12 +17,12 @@ Changes = Mapping[int, Callable[[Tensor], Tensor]]
 
 
 def rewrite(model: keras.Model, changes: Changes) -> keras.Model:
-    """Build a model anew around its layers, some calls replaced, at whatever depth they lie.
+    """Rebuild a model around its layers, some calls replaced, at any depth.
 
     Args:
         model: functional or sequential. It is not changed; nested models without a replaced call
             are taken over whole.
-        changes: what takes the place of a call; given the first tensor that went into it.
+        changes: what takes the place of a call; it takes the first tensor that went into it.
     """
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:

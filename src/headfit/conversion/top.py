@@ -102,7 +102,7 @@ def find_top(trace: Trace) -> Top:
     """Find the map, its pooling and the first dense layer.
 
     Raises:
-        ModelFileError: if the model has another top; names what was found. The text goes on from
+        ModelFileError: if the model has another top; names it. The text goes on from
             the name of the file.
     """
     boundary = find_boundary(trace)
@@ -118,8 +118,8 @@ def find_top(trace: Trace) -> Top:
     height, width, channels = (int(length or 0) for length in shape)
     readers = _readers(trace, head, boundary.map)
     if len(readers) != 1:
-        found = ", ".join(map(_named, readers)) or "nothing"
-        raise ModelFileError(f"its map goes into {found}; {EXPECTED}")
+        names = ", ".join(map(_named, readers)) or "nothing"
+        raise ModelFileError(f"its map goes into {names}; {EXPECTED}")
     pool = readers[0]
     pooling = _pooling(pool, (height, width, channels))
     between: list[Call] = []
@@ -127,8 +127,8 @@ def find_top(trace: Trace) -> Top:
     while True:
         readers = _readers(trace, head, at.output)
         if len(readers) != 1:
-            found = ", ".join(map(_named, readers)) or "nothing"
-            raise ModelFileError(f"behind {_named(pool)} comes {found}; {EXPECTED}")
+            names = ", ".join(map(_named, readers)) or "nothing"
+            raise ModelFileError(f"behind {_named(pool)} comes {names}; {EXPECTED}")
         at = readers[0]
         if type(at.layer) is layers.Dense:
             break
@@ -211,9 +211,9 @@ def _activation(call: Call) -> str:
 
 def _function(layer: Any) -> str:
     """Name a layer's activation."""
-    found = getattr(layer, "activation", None) or keras.activations.linear
+    activation = getattr(layer, "activation", None) or keras.activations.linear
     # not keras.activations.serialize, which imports TensorFlow where that is installed
-    return str(getattr(found, "__name__", type(found).__name__))
+    return str(getattr(activation, "__name__", type(activation).__name__))
 
 
 def _named(call: Call) -> str:

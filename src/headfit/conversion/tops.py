@@ -94,7 +94,7 @@ _BUILT = {"gap": _averaged, "flatten": _flat, "low_rank": _low_rank, "shared": _
 
 
 def _dense(top: Top, arrays: Arrays) -> Any:
-    """Make the dense layer anew: as it was, but for the width of what it takes."""
+    """Make the dense layer again, for another number of inputs."""
     kernel, bias = arrays["kernel"], arrays["bias"]
     old = top.dense.layer
     use_bias = bool(old.use_bias or bias.any())
@@ -114,11 +114,11 @@ def _name(top: Top, wanted: str, taken: set[str]) -> str:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    found, number = name, 1
-    while found in taken:
+    unused, number = name, 1
+    while unused in taken:
         number += 1
-        found = f"{name}_{number}"
-    return found
+        unused = f"{name}_{number}"
+    return unused
 
 
 def _chained(steps: list[Any]) -> Change:

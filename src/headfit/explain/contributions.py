@@ -181,9 +181,9 @@ def _low_rank(case: Case) -> Floats:
 
 def _maximum(maps: Floats, weights: Floats) -> Floats:
     places = maps.argmax(axis=1)
-    found = np.zeros(maps.shape[:2])
-    np.add.at(found, (np.arange(len(maps))[:, None], places), weights * maps.max(axis=1))
-    return found
+    sums = np.zeros(maps.shape[:2])
+    np.add.at(sums, (np.arange(len(maps))[:, None], places), weights * maps.max(axis=1))
+    return sums
 
 
 def _average_and_maximum(case: Case) -> Floats:

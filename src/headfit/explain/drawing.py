@@ -57,13 +57,13 @@ def _drawn(tile: Tile, scale: float, side: int) -> Image.Image:
     # a tall image is narrow, its caption is not
     column = max(size[0], side)
     total = len(pictures) * column + (len(pictures) - 1) * GAP
-    found = Image.new("RGB", (total, size[1] + GAP + 2 * line), PAPER)
+    canvas = Image.new("RGB", (total, size[1] + GAP + 2 * line), PAPER)
     for number, (each, text) in enumerate(zip(pictures, [tile.name, *tile.captions], strict=True)):
         x = number * (column + GAP)
-        found.paste(each, (x, 0))
+        canvas.paste(each, (x, 0))
         for row, part in enumerate(text.split("\n")[:2]):
-            _write(found, (x, size[1] + GAP + row * line), part, font, column)
-    return found
+            _write(canvas, (x, size[1] + GAP + row * line), part, font, column)
+    return canvas
 
 
 def _page(tiles: Sequence[Image.Image], columns: int, scale: float) -> Image.Image:

@@ -67,8 +67,7 @@ def areas(
     # what one deletion leaves is what an insertion of the same cells puts back, and vice versa
     both = np.concatenate([masks, ~masks])
     variants = np.where(both[..., None], blurred, image)
-    found = probabilities(variants)[:, target]
-    curves = found.reshape(2, len(orders), len(counts))
+    curves = probabilities(variants)[:, target].reshape(2, len(orders), len(counts))
     under = np.asarray(np.trapezoid(curves, counts / contributions.size, axis=2))
     named = [
         {"map": float(row[0]), "random": float(row[1:-1].mean()), "centre": float(row[-1])}
@@ -77,7 +76,7 @@ def areas(
     return Areas(*named)
 
 
-def summary(found: list[Areas], seed: int = 0) -> dict[str, Any]:
+def summary(measured: list[Areas], seed: int = 0) -> dict[str, Any]:
     """Average over images, as plain data.
 
     Returns:
@@ -85,14 +84,14 @@ def summary(found: list[Areas], seed: int = 0) -> dict[str, Any]:
         share of images on which the map's area is the better one; beside them the settings.
     """
     result: dict[str, Any] = {
-        "images": len(found),
+        "images": len(measured),
         "steps": STEPS,
         "random_draws": DRAWS,
         "seed": seed,
         "replacement": "Gaussian blur as wide as a cell",
     }
     for kind, sign in (("deletion", -1), ("insertion", 1)):
-        rows = [getattr(each, kind) for each in found]
+        rows = [getattr(each, kind) for each in measured]
         better = [sign * (row["map"] - row["random"]) > 0 for row in rows]
         result[kind] = {order: float(np.mean([row[order] for row in rows])) for order in ORDERS}
         result[kind]["better_than_random"] = float(np.mean(better))

@@ -1,4 +1,4 @@
-"""Explain image files and write what was found as pictures."""
+"""Explain image files and write the heat maps as pictures."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ LONGEST = 40
 
 @dataclass(frozen=True)
 class Item:
-    """One file and what was found of it.
+    """One file and its explanations.
 
     Attributes:
         path: the file, as it was named.
-        found: one explanation for each model; empty if the file cannot be read.
+        explanations: one for each model; empty if the file cannot be read.
         error: why it cannot be read; empty if it can.
     """
 
     path: str
-    found: tuple[Explained, ...] = ()
+    explanations: tuple[Explained, ...] = ()
     error: str = ""
 
 
@@ -58,9 +58,9 @@ def explain_files(
     """
     first, *others = models
     target = None if class_ is None else first.target(class_)
-    for known in others:
+    for other in others:
         for name in first.classes if class_ is None else (class_,):
-            known.target(name)
+            other.target(name)
     for chunk in decode_chunks(paths, first.contract, CHUNK):
         readable = [(path, each) for path, each in chunk if isinstance(each, np.ndarray)]
         explained: Iterator[tuple[Explained, ...]] = iter(())
@@ -87,7 +87,7 @@ def write_pictures(
 
     Args:
         models: those that explained.
-        items: what they found.
+        items: their explanations.
         out: the folder; what else is in it stays.
 
     Yields:
@@ -97,16 +97,16 @@ def write_pictures(
         WriteError: if one cannot be written.
         ImageError: if a file cannot be read any more.
     """
-    scale = scale_of(each.map for item in items for each in item.found)
+    scale = scale_of(each.map for item in items for each in item.explanations)
     tiles: list[Tile] = []
     for number, item in enumerate(items, 1):
-        if not item.found:
+        if not item.explanations:
             yield None
             continue
         tile = _tile(models, item)
         if len(tiles) < MOST:
             tiles.append(tile)
-        name = models[0].classes[item.found[0].target]
+        name = models[0].classes[item.explanations[0].target]
         target = out / f"{number:04}-{safe_name(Path(item.path).stem)}-{safe_name(name)}.png"
         _write(drawing.single(tile, scale), target)
         yield target
@@ -121,19 +121,19 @@ def measure_maps(
 
     Args:
         model: the one that explained.
-        items: what was found.
+        items: the explanations.
         column: which of an item's explanations.
         seed: of the random orders.
     """
     for item in tested(items):
-        one = item.found[column]
+        one = item.explanations[column]
         image = _pixels(item.path, model)
         yield faithfulness.areas(image, one.map, one.target, model.probabilities, seed)
 
 
 def tested(items: Sequence[Item]) -> list[Item]:
     """Choose the items whose maps are tested: all that could be read, or 50 of them."""
-    good = [item for item in items if item.found]
+    good = [item for item in items if item.explanations]
     places = np.unique(np.linspace(0, len(good) - 1, min(TESTED, len(good))).round().astype(int))
     return [good[place] for place in places]
 
@@ -145,13 +145,13 @@ def safe_name(text: str) -> str:
 
 def _tile(models: Sequence[Explainer], item: Item) -> Tile:
     captions = []
-    for model, one in zip(models, item.found, strict=True):
+    for model, one in zip(models, item.explanations, strict=True):
         name = model.classes[one.target]
         captions.append(f"{name}: {100 * one.probability:.1f} %\n{model.head}")
     return Tile(
         _pixels(item.path, models[0]),
         Path(item.path).name,
-        [one.map for one in item.found],
+        [one.map for one in item.explanations],
         captions,
     )
 

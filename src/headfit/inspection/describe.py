@@ -17,8 +17,7 @@ from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.trace import Call, Trace, trace
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
 from headfit.inspection import counts, networks
-from headfit.inspection.checks.entry import check_preprocessing
-from headfit.inspection.checks.flatten import check_flatten
+from headfit.inspection.checks.entry import check_flatten, check_preprocessing
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
 from headfit.inspection.subject import Remark, Subject

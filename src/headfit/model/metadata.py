@@ -4,7 +4,7 @@ A ``.keras`` file is a zip archive. Keras reads the members that it knows, so pl
 ``keras.models.load_model`` opens ours; :class:`ModelRecord` is one more member, ``headfit.json``.
 Its arrays are in another, ``headfit.f32``: nothing but little-endian float32 numbers, one array
 after the other, whose names and shapes the JSON lists. There is no format in it to be attacked, and
-its length is known before it is read.
+its length is checked before it is read.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class ModelRecord:
         contract: how a file becomes the pixels (0–255) that the network takes.
         head: the head's chain.
         backbone: the backbone's name.
-        probe: probabilities that the network must give for the probe images, (2, K); whoever loads
-            the file on another engine checks against them.
+        probe: probabilities that the network must give for the probe images, (2, K); any engine
+            that loads the file is checked against them.
         version: the headfit that wrote it.
         reliability: temperature and thresholds; None in files that were written without.
     """
@@ -121,14 +121,14 @@ def kept_path(run: Path, head: str) -> Path:
 
 def kept_models(run: Path) -> list[Path]:
     """List the models that a run keeps beside the recommended one; a stranger's file is none."""
-    found = []
+    models = []
     for path in sorted((run / KEPT).glob("*.keras")):
         try:
-            own = kept_path(run, ModelRecord.read(path).head) == path
+            if kept_path(run, ModelRecord.read(path).head) == path:
+                models.append(path)
         except ModelFileError:
-            own = False
-        found += [path] if own else []
-    return found
+            continue
+    return models
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
@@ -145,10 +145,10 @@ def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None
         raise ValueError(f"its {RECORD} holds no object")
     if data.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {data.get('schema')!r}, expected {SCHEMA!r}")
-    found = data.get("reliability")
-    if found is None:
+    reliability = data.get("reliability")
+    if reliability is None:
         return None
-    return ModelReliability.from_data(found, _read_arrays(data["arrays"], archive))
+    return ModelReliability.from_data(reliability, _read_arrays(data["arrays"], archive))
 
 
 def _bytes(array: np.ndarray) -> bytes:

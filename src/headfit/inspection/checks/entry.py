@@ -1,8 +1,8 @@
-"""The way in: is preprocessing done twice within the model?"""
+"""Sizes and pixels on their way in: is Flatten on an open size, is preprocessing done twice?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -21,6 +21,24 @@ _ARITHMETIC = {
     "Subtract": np.subtract,
     "Add": np.add,
 }
+
+
+def check_flatten(calls: Iterable[Call]) -> Iterator[Remark]:
+    """Look for Flatten on a map whose height or width is None.
+
+    Args:
+        calls: of a trace with the sizes that the model itself declares.
+    """
+    for call in calls:
+        shape = tuple(call.inputs[0].shape) if call.inputs else ()
+        if call.kind == "Flatten" and len(shape) == 4 and None in shape[1:]:
+            height, width = ("?" if length is None else length for length in shape[1:3])
+            yield Remark(
+                "flatten_on_undefined_shape",
+                f"'{call.layer.name}' stands on a map of {height}×{width}×{shape[3]}, so its "
+                f"width is undefined. Give the backbone a fixed input_shape, or use "
+                f"GlobalAveragePooling2D.",
+            )
 
 
 def check_preprocessing(subject: Subject) -> Iterator[Remark]:
@@ -72,5 +90,5 @@ def _apply(call: Call, ends: np.ndarray) -> np.ndarray | None:
 
 
 def _numbers(value: Any) -> np.ndarray | None:
-    found = np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1)
-    return found if len(found) in {1, 3} else None
+    numbers = np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1)
+    return numbers if len(numbers) in {1, 3} else None

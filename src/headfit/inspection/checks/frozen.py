@@ -44,7 +44,7 @@ def _left_free(backbone: list[Call]) -> list[Call]:
     Each nested model is looked at by itself, and what lies behind its last frozen layer is left
     out: a new BatchNormalization on top of a frozen backbone is meant to learn.
     """
-    found: list[Call] = []
+    learning: list[Call] = []
     for within in dict.fromkeys(call.within for call in backbone):
         waiting: list[Call] = []
         free: list[Call] = []
@@ -57,8 +57,8 @@ def _left_free(backbone: list[Call]) -> list[Call]:
             else:
                 frozen = frozen and not call.trainable
                 free, waiting = free + waiting, []
-        found += free if frozen else []
-    return found
+        learning += free if frozen else []
+    return learning
 
 
 def check_trainable(subject: Subject) -> Iterator[Remark]:
@@ -88,7 +88,7 @@ def unseen(subject: Subject) -> Iterator[Remark]:
     if saved.compiled is None:
         reason = "the file holds no compilation"
     elif not saved.slots:
-        reason = "the optimizer kept no state for the weights: it never ran, or keeps none"
+        reason = "the optimizer has no state for the weights: it never ran, or stores none"
     elif saved.optimizer not in _REGULAR:
         reason = (
             f"the state of the optimizer {saved.optimizer} does not tell which weights it is of"

@@ -55,14 +55,14 @@ class Loss:
 def find_last_layer(subject: Subject) -> LastLayer | None:
     """Find the layer that tells the classes; None if the model ends in features."""
     trace, tensor = subject.trace, subject.trace.output
-    found: list[str] = []
+    activations: list[str] = []
     if not subject.boundary.head:
         return None
     while (number := trace.maker(tensor)) is not None and number in subject.boundary.head:
         call = trace.calls[number]
-        found = _activations(call) + found
+        activations = _activations(call) + activations
         if call.kind in _CLASSIFIERS:
-            return LastLayer(call, tuple(found))
+            return LastLayer(call, tuple(activations))
         if call.kind not in _PASSES or len(call.inputs) != 1:
             return None
         tensor = call.inputs[0]
@@ -74,7 +74,7 @@ def check_last_layer(subject: Subject, classes: int | None) -> Iterator[Remark]:
 
     Args:
         subject: the model.
-        classes: how many there are in the data; None if nobody said.
+        classes: how many there are in the data; None if unknown.
     """
     last = find_last_layer(subject)
     if last is None:
@@ -148,17 +148,17 @@ def _activations(call: Call) -> list[str]:
 
 
 def _loss(compiled: dict[str, Any] | None) -> Loss | None:
-    found: Any = (compiled or {}).get("loss")
-    while isinstance(found, list | dict) and len(found) == 1:
-        found = next(iter(found.values() if isinstance(found, dict) else found))
+    loss: Any = (compiled or {}).get("loss")
+    while isinstance(loss, list | dict) and len(loss) == 1:
+        loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
     settings: Any = {}
-    if isinstance(found, dict):
-        settings = found.get("config")
-        found = settings if isinstance(settings, str) else found.get("class_name")
-    if not isinstance(found, str):
+    if isinstance(loss, dict):
+        settings = loss.get("config")
+        loss = settings if isinstance(settings, str) else loss.get("class_name")
+    if not isinstance(loss, str):
         return None
-    plain = found.lower().replace("_", "")
+    plain = loss.lower().replace("_", "")
     kinds = ("categorical", "binary")
     kind = next((k for k in kinds if k in plain and "entropy" in plain), "other")
     logits = isinstance(settings, dict) and bool(settings.get("from_logits"))
-    return Loss(found, kind, logits)
+    return Loss(loss, kind, logits)
