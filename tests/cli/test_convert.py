@@ -43,7 +43,7 @@ def test_a_model_of_ones_own_with_images(tmp_path: Path, capsys: Capture) -> Non
     assert [each["path"] for each in data["skipped"]] == ["red/broken.jpg"]
     assert data["position_share"] == pytest.approx(0, abs=1e-6)
     assert data["refitted"]["accuracy"] >= 0.8  # colours are easy
-    assert any("Pixels 0 to 255" in remark for remark in document["remarks"])
+    assert any("pixels from 0 to 255" in remark for remark in document["remarks"])
     converted = keras.saving.load_model(document["out"], safe_mode=True)
     images = np.random.default_rng(0).uniform(0, 255, (4, SIDE, SIDE, 3)).astype(np.float32)
     both = [keras.saving.load_model(path), converted]
@@ -62,7 +62,7 @@ def test_a_table_for_people_and_nothing_overwritten(tmp_path: Path, capsys: Capt
     text = " ".join(capsys.readouterr().out.split())
     assert "flatten on a map of 4×4×6, 8 units" in text
     assert "low_rank, rank 1 192 " in text
-    assert "of the squared norm of the weights is kept" in text
+    assert "of the squared norm of the weights remains" in text
     written = out.read_bytes()
     assert main([*call, str(out)]) == 2
     assert "exists already" in capsys.readouterr().err

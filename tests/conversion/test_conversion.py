@@ -89,7 +89,7 @@ def test_each_rank_keeps_what_the_singular_values_say(shape: tuple[int, int, int
         kept.append(form.kept)
     assert kept == sorted(kept)
     least = to_low_rank(w, bias, None)
-    assert least.rank == 1 + int(np.argmax(np.array(kept) >= algebra.KEPT))
+    assert least.rank == 1 + int(np.argmax(np.array(kept) >= algebra.ENERGY))
 
 
 def test_the_shared_rank_keeps_more_the_larger_it_is() -> None:
