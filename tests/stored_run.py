@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.report.predictions import HeldOutPrediction, read_predictions
+from headfit.report.view import HeldOutPrediction, read_predictions
 from photos import write_photo
 
 STORED = Path(__file__).parent / "data" / "report"

@@ -23,9 +23,9 @@ from headfit.inspection.diagram.diagram import diagram
 from headfit.inspection.diagram.drawing import draw
 from headfit.inspection.diagram.palette import DARK, LIGHT, Palette, heat
 from headfit.inspection.diagram.panels import scale_of
+from headfit.inspection.diagram.photo import Tiles, choose
 from headfit.inspection.diagram.shape import backbone_map_shape
 from headfit.inspection.diagram.svg import text_width, wrap
-from headfit.inspection.diagram.tiles import Tiles, choose
 from headfit.util.cache import FEATURES
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -15,9 +15,9 @@ from test_diagram import SVG, boxes, filled, some_tiles
 
 from headfit.errors import EngineError
 from headfit.inspection.diagram.counts import count
+from headfit.inspection.diagram.diagram import FONTS, SCALE, as_png
 from headfit.inspection.diagram.drawing import draw
 from headfit.inspection.diagram.palette import DARK, LIGHT, Palette
-from headfit.inspection.diagram.png import FONTS, SCALE, as_png
 
 PALETTES = pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 

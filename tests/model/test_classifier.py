@@ -16,8 +16,8 @@ from PIL import Image
 
 import headfit as hf
 from headfit.model.runner import WITH_MEANS, keras_network
+from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.outliers import fit_detector
-from headfit.study.reliability.temperature import scale
 from headfit.util.saved_model import ARRAYS
 from headfit.util.saved_model import RECORD as NAME
 from trained_model import SIZE, Trained

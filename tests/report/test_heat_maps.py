@@ -16,7 +16,7 @@ import stored_run
 from headfit.errors import DataError
 from headfit.explain.colours import OPPOSES, SUPPORTS
 from headfit.images.sources.folder import FolderSource
-from headfit.report.heat_maps import heat_maps, strongest
+from headfit.report.images import heat_maps, strongest
 from headfit.report.page import render, write_report
 
 

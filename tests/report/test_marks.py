@@ -12,8 +12,8 @@ import pytest
 
 import stored_run
 from headfit.report import plots
-from headfit.report.hover import MOST
 from headfit.report.inline import picture
+from headfit.report.marks import MOST
 from headfit.report.page import pictures, render
 from tooltips import SPEAKING, expected, percents
 

@@ -14,9 +14,9 @@ import stored_run
 from headfit.cli.main import main
 from headfit.errors import DataError
 from headfit.images.sources.folder import FolderSource
+from headfit.report.images import thumbnails
 from headfit.report.page import write_report
-from headfit.report.predictions import read_predictions
-from headfit.report.thumbnails import thumbnails
+from headfit.report.view import read_predictions
 
 
 @pytest.fixture(scope="module")

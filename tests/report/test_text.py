@@ -10,7 +10,7 @@ import pytest
 import stored_run
 from headfit.report.text import numbers, position, ranking, reliability
 from headfit.report.text.verdict import headline
-from headfit.study.position.permutation import PositionUse
+from headfit.study.position.perturbation import PositionUse
 from headfit.study.position.spectrum import GRID, Spectrum
 
 NONE_AHEAD = np.full((len(GRID), 10), 0.8) + 1e-3 * np.random.default_rng(0).normal(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.study.learning_curve.crossing import crossing
+from headfit.study.learning_curve.curve import crossing
 from headfit.study.learning_curve.powerlaw import Forecast, Measured
 
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])

@@ -7,7 +7,7 @@ from headfit.errors import DataError
 from headfit.features.store import FeatureMaps
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import parse_head
-from headfit.report.text.int8 import sentence
+from headfit.report.text.reliability import sentence
 from headfit.study.comparison.int8 import (
     MOST_IMAGES,
     Int8Comparison,

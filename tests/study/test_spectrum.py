@@ -12,8 +12,7 @@ from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.heads.layers import FLATTEN, GAP, SPATIAL_PRIOR
-from headfit.study.position.permutation import position_use
-from headfit.study.position.shifts import ShiftCurve
+from headfit.study.position.perturbation import ShiftCurve, position_use
 from headfit.study.position.spectrum import GRID, Spectrum, leading_prior, spectrum
 from headfit.study.protocol.splits import make_splits
 from stored_maps import store_maps

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from headfit.fitting.metrics import log_loss
-from headfit.study.reliability.temperature import HIGHEST, LOWEST, calibrate, fit_temperature, scale
+from headfit.study.reliability.calibration import HIGHEST, LOWEST, calibrate, fit_temperature, scale
 
 
 def draw(seed: int, n: int, classes: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:

@@ -31,8 +31,8 @@ from headfit.model.runner import (
     saved_graph,
     unscaled,
 )
+from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.model_reliability import ModelReliability
-from headfit.study.reliability.temperature import scale
 from headfit.util import files, html
 
 SHOWN = 20  # names of classes in a notebook

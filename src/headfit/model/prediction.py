@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.conformal import prediction_sets
 from headfit.study.reliability.model_reliability import ModelReliability
-from headfit.study.reliability.temperature import scale
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from headfit.heads.pooling import MapShape
 from headfit.inspection.diagram.counts import count
 from headfit.inspection.diagram.drawing import draw
 from headfit.inspection.diagram.palette import DARK, LIGHT
-from headfit.report.hover import name_artists, with_marks
-from headfit.report.marks import marks_of
+from headfit.report.marks import marks_of, name_artists, with_marks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,13 +10,12 @@ from typing import Any
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
 from headfit.report import view
-from headfit.report.heat_maps import heat_maps
+from headfit.report.images import heat_maps, thumbnails
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
-from headfit.report.predictions import read_predictions
 from headfit.report.templates import environment
 from headfit.report.text import reliability
 from headfit.report.text.verdict import evidence, headline
-from headfit.report.thumbnails import thumbnails
+from headfit.report.view import read_predictions
 from headfit.util import digests, files
 
 NAME = "report.html"
@@ -108,7 +107,7 @@ def render(
 def pictures(results: dict[str, Any]) -> dict[str, Picture]:
     """Draw all plots that these results have numbers for, by name."""
     from headfit.report import plots  # noqa: PLC0415  (scipy)
-    from headfit.report.plots.posterior import has_noise  # noqa: PLC0415
+    from headfit.report.plots.curves import has_noise  # noqa: PLC0415
 
     wanted: dict[str, tuple[Plot, bool]] = {
         "scores": (plots.scores, True),

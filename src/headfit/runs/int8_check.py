@@ -9,7 +9,7 @@ import numpy as np
 
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
-from headfit.report.text.int8 import sentence
+from headfit.report.text.reliability import sentence
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.grouping import Grouping
 from headfit.study.comparison.int8 import choose_sample, measure

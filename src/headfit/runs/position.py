@@ -20,7 +20,7 @@ from headfit.runs.shift import choose_images, measure_shifts
 from headfit.study.comparison.contrast import FLATTEN, GAP
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.learning_curve.curve import learning_curve
-from headfit.study.position.permutation import position_use
+from headfit.study.position.perturbation import position_use
 from headfit.study.position.spectrum import spectrum
 
 # every τ is a head as large as flatten, and 2,000 images show what there is to see

@@ -15,7 +15,7 @@ from headfit.images.index import ImageIndex
 from headfit.progress import Progress
 from headfit.runs.example_images import FoldModels
 from headfit.runs.map_source import MapSource
-from headfit.study.position.shifts import ShiftCurve
+from headfit.study.position.perturbation import ShiftCurve
 
 SHARES = (1 / 28, 1 / 14, 1 / 7)  # of the side: 8, 16 and 32 of 224 pixels
 DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))

@@ -10,17 +10,50 @@ from typing import Any
 
 from headfit.backbones import catalog
 from headfit.backbones.weights import IMAGENET, RANDOM, check_weights
-from headfit.errors import UsageError
+from headfit.errors import EngineError, UsageError
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
 from headfit.inspection.diagram.counts import Counts, count
 from headfit.inspection.diagram.drawing import compared, draw
 from headfit.inspection.diagram.panels import scale_of
-from headfit.inspection.diagram.png import as_png
+from headfit.inspection.diagram.photo import Tiles, photo_tiles
 from headfit.inspection.diagram.shape import backbone_map_shape
-from headfit.inspection.diagram.tiles import Tiles, photo_tiles
+from headfit.inspection.diagram.svg import FONT
 from headfit.progress import Callback
 from headfit.util import files
+
+SCALE = 2  # pixels for each unit of the picture, so that small text is sharp
+FONTS = Path(__file__).parent / "fonts"
+FAMILY = "Headfit Diagram"
+
+
+def as_png(svg: str) -> bytes:
+    """Draw an SVG document of this package.
+
+    Text is set in a part of DejaVu Sans that comes with headfit, so a machine without fonts draws
+    the same picture; characters that it lacks are taken from the machine's own fonts.
+
+    Args:
+        svg: the document; :func:`headfit.inspection.diagram.drawing.draw` makes it.
+
+    Returns:
+        A PNG file, ``SCALE`` times as many pixels each way as the picture has units.
+
+    Raises:
+        EngineError: if it cannot be drawn.
+    """
+    import resvg_py  # noqa: PLC0415  (needed for PNG alone)
+
+    files = [str(FONTS / name) for name in ("regular.ttf", "bold.ttf")]
+    named = svg.replace(f'font-family="{FONT}"', f'font-family="{FAMILY}"', 1)
+    try:
+        return bytes(resvg_py.svg_to_bytes(svg_string=named, zoom=SCALE, font_files=files))
+    except ValueError as error:
+        raise EngineError(
+            f"The diagram cannot be drawn as PNG by resvg {resvg_py.__resvg_version__}: {error}. "
+            f"Write an .svg file instead."
+        ) from error
+
 
 SCHEMA = "headfit.diagram/1"
 PNG = ".png"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from headfit.inspection.diagram.counts import Counts
 from headfit.inspection.diagram.palette import DARK, LIGHT
-from headfit.inspection.diagram.panels import GAP, WIDTH, draw_panels, scale_of
-from headfit.inspection.diagram.photo import draw_photo, shortened, weights_name
-from headfit.inspection.diagram.stack import draw_stack
+from headfit.inspection.diagram.panels import GAP, WIDTH, draw_panels, draw_stack, scale_of
+from headfit.inspection.diagram.photo import Tiles, draw_photo, shortened, weights_name
 from headfit.inspection.diagram.svg import Canvas
-from headfit.inspection.diagram.tiles import Tiles
 
 MARGIN = 30.0
 INNER = 2 * WIDTH + GAP

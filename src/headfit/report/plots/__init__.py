@@ -5,16 +5,9 @@ axes. Results are ``study.results`` or the content of ``results.json``. A plot w
 did not measure raises ``UsageError`` and names the argument that measures them.
 """
 
-from headfit.report.plots.calibration import calibration
-from headfit.report.plots.classes import classes
-from headfit.report.plots.confusion import confusion
-from headfit.report.plots.cost import cost
-from headfit.report.plots.learning_curve import learning_curve
-from headfit.report.plots.maps import maps
-from headfit.report.plots.overfit import overfit
-from headfit.report.plots.posterior import posterior
-from headfit.report.plots.scores import scores
-from headfit.report.plots.spectrum import spectrum
+from headfit.report.plots.curves import learning_curve, maps, posterior, spectrum
+from headfit.report.plots.heads import cost, overfit, scores
+from headfit.report.plots.reliability import calibration, classes, confusion
 
 __all__ = [
     "calibration",

@@ -10,7 +10,7 @@ import numpy as np
 from headfit.report.text.numbers import enumerated, percent, point_range, points
 from headfit.study.comparison.compare import as_good_as_best
 from headfit.study.position.spectrum import leading_prior
-from headfit.study.reliability.bins import Z
+from headfit.study.reliability.calibration import Z
 from headfit.study.reliability.per_class import recalls_differ
 
 Results = Mapping[str, Any]

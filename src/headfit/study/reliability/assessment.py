@@ -10,13 +10,12 @@ import numpy as np
 
 from headfit.fitting.metrics import Floats, Ints
 from headfit.fitting.threads import one_thread
-from headfit.study.reliability.bins import calibration_bins
+from headfit.study.reliability.calibration import TemperatureScaling, calibrate, calibration_bins
 from headfit.study.reliability.conformal import Conformal, conform
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.study.reliability.outliers import OutlierDetector, fit_detector
 from headfit.study.reliability.per_class import ClassReport, confusion_matrix, report_classes
 from headfit.study.reliability.suspects import Suspect, find_suspects, suspects_csv
-from headfit.study.reliability.temperature import TemperatureScaling, calibrate
 
 SUSPECTS_IN_RESULTS = 20
 

@@ -18,7 +18,7 @@ class ModelReliability:
     """Temperature and thresholds of a model.
 
     Attributes:
-        temperature: T of :mod:`headfit.study.reliability.temperature`, above 0.
+        temperature: T of :mod:`headfit.study.reliability.calibration`, above 0.
         level: share of images whose prediction set should contain their class.
         quantile: threshold of those sets, 0 to 1; see :mod:`headfit.study.reliability.conformal`.
         detector: detects images that are unlike the training images.

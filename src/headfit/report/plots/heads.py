@@ -1,4 +1,4 @@
-"""Score against parameters, with the Pareto front."""
+"""Plots of the heads: their scores, what they cost, how much they overfit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,55 @@ from headfit.report.plots.style import (
     marker,
     new_axes,
     plain,
+    ranked,
     within_percent,
 )
 from headfit.report.text import numbers, titles
+from headfit.report.text.numbers import point_range, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the balanced accuracy of each head with its 95 % interval, best on top.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+    """
+    rows = ranked(results)[::-1]
+    ax = new_axes(ax, 1.2 + 0.26 * len(rows))
+    for place, row in enumerate(rows):
+        score = row["balanced_accuracy"]
+        below, above = errors(score)
+        drawn = ax.errorbar(
+            100 * score["mean"],
+            place,
+            xerr=[[below], [above]],
+            fmt=marker(row["head"]),
+            color=colour(row["head"]),
+            capsize=3,
+        )
+        belongs(ax, row["name"], drawn.get_children())
+    chosen = results["verdict"]["recommended"]
+    names = [("→ " if r["name"] == chosen else "") + plain(r["name"], 34) for r in rows]
+    ax.set_yticks(range(len(rows)), names)
+    for place, row in reversed(list(enumerate(rows))):
+        score = row["balanced_accuracy"]
+        below, above = errors(score)
+        at, name = 100 * score["mean"], row["name"]
+        text = f"{name}: balanced accuracy {numbers.score(score)}"
+        say(ax, text, (at, place), (at - below, place), (at + above, place), head=name)
+    for row, label in zip(rows, ax.get_yticklabels(), strict=True):
+        belongs(ax, row["name"], [label])
+    ax.grid(axis="x", alpha=0.3)
+    within_percent(ax, "x")
+    finish(ax, titles.scores(results), f"{SCORE}, 95 % interval")
+    # beside long names there is little room
+    ax.set_xlabel(ax.get_xlabel(), loc="right")
+    return ax
+
 
 NAMED = 8  # more names would lie upon each other
 
@@ -57,7 +100,7 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         )
         belongs(ax, row["name"], drawn.get_children())
     for row in sorted(rows, key=lambda row: row["parameters"][count]):
-        _say(ax, row, count)
+        _cost_mark(ax, row, count)
     # names that hold places are too long; the table says which these are
     for number, (parameters, score, name) in enumerate([] if several else front[:NAMED]):
         written = ax.annotate(
@@ -79,7 +122,7 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     return finish(ax, title, f"parameters of the {what}, log scale", SCORE)
 
 
-def _say(ax: Axes, row: dict[str, Any], count: str) -> None:
+def _cost_mark(ax: Axes, row: dict[str, Any], count: str) -> None:
     score, parameters, name = row["balanced_accuracy"], row["parameters"][count], row["name"]
     what = "the whole model" if count == "total" else "the head"
     text = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {numbers.score(score)}"
@@ -106,3 +149,49 @@ def _short(count: float) -> str:
         if count >= unit:
             return f"{count / unit:.3g}{name}"
     return f"{count:g}"
+
+
+def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the overfit gap of each head, balanced accuracy on training minus held-out images.
+
+    Bars have 95 % intervals.
+
+    Args:
+        results: as in ``results.json``.
+        ax: axes to draw into; new ones if None.
+    """
+    rows = sorted(ranked(results), key=lambda row: row["overfit_gap"]["mean"] or 0, reverse=True)
+    ax = new_axes(ax, 1.2 + 0.26 * len(rows))
+    for place, row in enumerate(rows):
+        below, above = errors(row["overfit_gap"])
+        bar = ax.barh(
+            place,
+            100 * (row["overfit_gap"]["mean"] or 0),
+            xerr=[[below], [above]],
+            color=colour(row["head"]),
+            ecolor=ink(),
+            capsize=3,
+            height=0.6,
+        )
+        whisker = bar.errorbar.get_children() if bar.errorbar else []
+        belongs(ax, row["name"], [*bar.patches, *whisker])
+    ax.set_yticks(range(len(rows)), [plain(row["name"], 34) for row in rows])
+    for row, label in zip(rows, ax.get_yticklabels(), strict=True):
+        belongs(ax, row["name"], [label])
+    for place, row in reversed(list(enumerate(rows))):
+        _overfit_mark(ax, row, place)
+    ax.axvline(0, color=ink(), lw=0.8)
+    finish(ax, titles.overfit(rows), "training − held-out accuracy in points")
+    # beside long names there is little room
+    ax.set_xlabel(ax.get_xlabel(), loc="right")
+    return ax
+
+
+def _overfit_mark(ax: Axes, row: dict[str, Any], place: int) -> None:
+    gap, name = row["overfit_gap"], row["name"]
+    at = 100 * (gap["mean"] or 0)
+    below, above = errors(gap)
+    text = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'], signed=True)}"
+    if gap["mean"] is not None and gap["low"] is not None and gap["high"] is not None:
+        text += f" ({point_range(gap)})"
+    say(ax, text, (at, place), (0, place), (at - below, place), (at + above, place), head=name)

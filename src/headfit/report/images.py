@@ -1,21 +1,68 @@
-"""Where gap and flatten look: small heat maps that the page lays over the images."""
+"""Images on the page: thumbnails, and heat maps of where gap and flatten look."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from headfit.errors import DataError
+from headfit.errors import DataError, ImageError
 from headfit.explain.colours import bar, overlay, scale_of
+from headfit.images.decode import decode
 from headfit.images.sources.source import ImageSource
-from headfit.report.thumbnails import thumbnails
 
-SIDE = 160
-MOST = 10_000  # positions
+SIDE = 96
+QUALITY = 70
+MOST = 120
+"""Thumbnails in a page; each takes about 4 kB and a few milliseconds."""
+
+
+def thumbnails(
+    source: ImageSource | None, paths: Iterable[str], side: int = SIDE
+) -> dict[str, str]:
+    """Make data URIs of the first 120 images.
+
+    Args:
+        source: source of the images; None if it is unknown or gone.
+        paths: paths within the source; those that lead out of it or cannot be read are left out.
+        side: side of the thumbnails in pixels.
+
+    Returns:
+        For each path its ``data:image/jpeg;base64,…``.
+    """
+    if source is None:
+        return {}
+    wanted = [path for path in dict.fromkeys(paths) if _inside(path)][:MOST]
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.map(lambda path: _thumbnail(source, path, side), wanted)
+        return {path: uri for path, uri in zip(wanted, made, strict=True) if uri}
+
+
+def _inside(path: str) -> bool:
+    # results may come from anywhere, and name any file
+    kinds = (PurePosixPath(path), PureWindowsPath(path))
+    return not any(kind.anchor or ".." in kind.parts for kind in kinds)
+
+
+def _thumbnail(source: ImageSource, path: str, side: int) -> str:
+    try:
+        pixels = decode(source.read_bytes(path), side, side)
+    except ImageError:
+        return ""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+MAP_SIDE = 160
+MOST_POSITIONS = 10_000  # positions
 BAR = (200, 10)
 ROWS, COLUMNS = ("upper ", "", "lower "), ("left", "middle", "right")
 
@@ -99,7 +146,7 @@ def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps |
         return None
     maps = [[_map(one["map"], row["path"]) for one in row["heads"].values()] for row in rows]
     scale = scale_of(values for some in maps for values in some)
-    photos = thumbnails(source, [row["path"] for row in rows], SIDE)
+    photos = thumbnails(source, [row["path"] for row in rows], MAP_SIDE)
     images = [
         ComparedImage(
             path=row["path"],
@@ -131,10 +178,10 @@ def _map(rows: Any, path: str) -> np.ndarray:
         values = np.array(rows, float)
     except ValueError:  # rows of several lengths
         values = np.empty(0)
-    if values.ndim != 2 or not 1 <= values.size <= MOST or not np.isfinite(values).all():
+    if values.ndim != 2 or not 1 <= values.size <= MOST_POSITIONS or not np.isfinite(values).all():
         raise DataError(
-            f"results.json: the heat map of '{path}' must be a table of at most {MOST:,} finite "
-            f"numbers. Run compare again."
+            f"results.json: the heat map of '{path}' must be a table of at most {MOST_POSITIONS:,} "
+            f"finite numbers. Run compare again."
         )
     return values
 

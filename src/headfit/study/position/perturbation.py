@@ -1,18 +1,25 @@
-"""Measures how a trained flatten head uses position: shuffled maps, and its projection onto gap.
+"""Measures how heads use position: shuffled maps, the projection onto gap, shifted images.
 
 Everything follows from one table for each held-out image, T_kpq = ⟨W_kp, F_q⟩: the logits are
 Σ_p T_kpp, those of a map whose position p holds what was at π(p) are Σ_p T_kpπ(p), and their mean
 over all permutations is Σ_pq T_kpq / P = ⟨Σ_p W_kp, F̄⟩, which is the head projected on gap: a
 linear model of the mean feature with the weights w_k = Σ_p W_kp. What the logits have beyond it,
 Σ_p⟨W_kp − W̄_k, F_p − F̄⟩, is the part that depends on position.
+
+Logits of gap should hardly change when the image is moved, because a feature counts the same
+wherever it is. The caveat is zero padding, which lets a network encode how near the border a
+position is.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from headfit.features.store import FeatureMaps
 from headfit.fitting.metrics import balanced_accuracy
@@ -131,3 +138,48 @@ def _variance(logits: np.ndarray) -> float:
 def _interval(values: np.ndarray) -> dict[str, float]:
     names = ("mean", "low", "high")
     return dict(zip(names, corrected_interval(values, len(values)), strict=True))
+
+
+@dataclass(frozen=True)
+class ShiftCurve:
+    """Effect of moving the image on one head.
+
+    Attributes:
+        pixels: distances by which the images were moved.
+        change: float64 (images, pixels), ‖z − z'‖ of the logits z before and z' after, in units of
+            the root mean square of ‖z‖ over images; the mean over classes is subtracted first,
+            because it changes no prediction.
+        flipped: bool (images, pixels), whether the predicted class changed.
+    """
+
+    pixels: tuple[int, ...]
+    change: np.ndarray
+    flipped: np.ndarray
+
+    @classmethod
+    def of(cls, pixels: Sequence[int], logits: np.ndarray) -> ShiftCurve:
+        """Compare logits, (images, 1 + pixels, K), of images where they were and moved."""
+        centred = logits - logits.mean(axis=2, keepdims=True)
+        before, after = centred[:, :1], centred[:, 1:]
+        # one size for all images: that of an image between two classes may be next to nothing
+        size = float(np.sqrt(np.mean(np.sum(np.square(before), axis=2))))
+        change = np.linalg.norm(after - before, axis=2) / (size or 1.0)
+        flipped = before.argmax(axis=2) != after.argmax(axis=2)
+        return cls(tuple(pixels), change, flipped)
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Give the curve as plain data, a point for each distance."""
+        return [
+            {"pixels": distance, "change": _mean_interval(change), "flipped": float(flipped.mean())}
+            for distance, change, flipped in zip(
+                self.pixels, self.change.T, self.flipped.T, strict=True
+            )
+        ]
+
+
+def _mean_interval(values: np.ndarray) -> dict[str, float | None]:
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return {"mean": mean, "low": None, "high": None}
+    reach = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return {"mean": mean, "low": max(0.0, mean - reach), "high": mean + reach}
