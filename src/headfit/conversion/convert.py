@@ -16,7 +16,7 @@ from headfit.conversion.algebra import Form
 from headfit.conversion.arguments import Arguments
 from headfit.conversion.conversion import Conversion
 from headfit.conversion.record import new_record, read_record
-from headfit.conversion.subject import Subject, check_agreement
+from headfit.conversion.subject import OpenedModel, check_agreement
 from headfit.errors import ModelFileError, UsageError
 from headfit.progress import Callback, CallbackList
 from headfit.util import files
@@ -104,7 +104,9 @@ class _Run:
         callback.on_stage_begin("Taking the model apart", 1)
         record = read_record(arguments.model)
         self._check_preprocessing(record)
-        subject = Subject.open(arguments.model, self.folder, arguments.pixels, callback.on_message)
+        subject = OpenedModel.open(
+            arguments.model, self.folder, arguments.pixels, callback.on_message
+        )
         form = self._form(subject)
         measured = self._measure(subject, form, record)
         refitted = measured.refit if measured else None
@@ -135,7 +137,7 @@ class _Run:
                 f"Leave `preprocessing` out."
             )
 
-    def _form(self, subject: Subject) -> Form:
+    def _form(self, subject: OpenedModel) -> Form:
         to, facts = self.arguments.to, subject.facts
         if facts["pooling"] == to:
             raise ModelFileError(f"'{self.arguments.model}' has {to} already.")
@@ -149,7 +151,7 @@ class _Run:
         return decompose(w, subject.bias, self.arguments.rank)
 
     def _measure(
-        self, subject: Subject, form: Form, record: ModelRecord | None
+        self, subject: OpenedModel, form: Form, record: ModelRecord | None
     ) -> Measurement | None:
         if self.arguments.data is None:
             return None
@@ -174,7 +176,7 @@ class _Run:
                 )
         return new_record(old, form, probe, reliability)
 
-    def _remark(self, subject: Subject, form: Form) -> None:
+    def _remark(self, subject: OpenedModel, form: Form) -> None:
         facts = subject.facts
         if facts["folded"]:
             names = ", ".join(f"'{name}'" for name in facts["folded"])
@@ -191,7 +193,7 @@ class _Run:
 
     def _result(
         self,
-        subject: Subject,
+        subject: OpenedModel,
         form: Form,
         written: dict[str, Any],
         change: dict[str, float],

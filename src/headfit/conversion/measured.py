@@ -12,7 +12,7 @@ from headfit.conversion.algebra import Form, written_out
 from headfit.conversion.arguments import Arguments
 from headfit.conversion.pictures import Pictures, Scores, look, skipped
 from headfit.conversion.refit import Refit, of_maps, refit
-from headfit.conversion.subject import Subject
+from headfit.conversion.subject import OpenedModel
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.gap import GAP
@@ -103,7 +103,7 @@ class Measurement:
 
 
 def measure(
-    subject: Subject,
+    subject: OpenedModel,
     form: Form,
     arguments: Arguments,
     classes: Sequence[str] | None,
@@ -166,7 +166,7 @@ def _fit_facts(fit: Refit | None, pictures: Pictures) -> dict[str, Any]:
     return {"penalty": fit.penalty, "folds": fit.splits.folds, "scored": how}
 
 
-def _why_not(subject: Subject) -> str | None:
+def _why_not(subject: OpenedModel) -> str | None:
     if subject.facts["ending"] is None or subject.facts["units"] < 2:
         return (
             "a top can be fitted again only if its dense layer gives the classes, with softmax or "
@@ -175,7 +175,7 @@ def _why_not(subject: Subject) -> str | None:
     return None
 
 
-def _position_share(subject: Subject, pictures: Pictures) -> float:
+def _position_share(subject: OpenedModel, pictures: Pictures) -> float:
     """Split the old numbers of the scored images into what all positions share and the rest.
 
     z = P⟨W̄, F̄⟩ + Σ_p⟨W_p − W̄, F_p − F̄⟩ + b. Where softmax follows, what all classes have in

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.engines.joint import Joint
-from headfit.conversion.subject import Subject
+from headfit.conversion.subject import OpenedModel
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
@@ -67,7 +67,7 @@ class Pictures:
 
 
 def look(
-    subject: Subject, folder: Path, classes: Sequence[str] | None, callback: Callback
+    subject: OpenedModel, folder: Path, classes: Sequence[str] | None, callback: Callback
 ) -> Pictures:
     """Compute the feature maps of the images in a folder.
 

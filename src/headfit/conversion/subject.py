@@ -25,8 +25,8 @@ MAPS, BEFORE, AFTER = "maps", "before", "after"
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is known of a model, and a folder for what is made of it.
+class OpenedModel:
+    """A model that was taken apart, and a folder for what is made of it.
 
     Attributes:
         path: the model file.
@@ -43,7 +43,9 @@ class Subject:
     graphs: bool
 
     @classmethod
-    def open(cls, path: Path, folder: Path, preprocessing: Preprocessing, tell: Tell) -> Subject:
+    def open(
+        cls, path: Path, folder: Path, preprocessing: Preprocessing, tell: Tell
+    ) -> OpenedModel:
         """Take a model apart in a child process.
 
         Raises:

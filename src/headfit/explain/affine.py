@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def is_affine(body: Sequence[Step]) -> bool:
-    """Tell whether no activation bends what the steps give: dropout is nothing in inference."""
+    """Tell whether the steps have no activation; dropout does nothing in inference."""
     return all(not isinstance(step, Dense) or step.activation == "linear" for step in body)
 
 

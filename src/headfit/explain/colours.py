@@ -1,6 +1,6 @@
 """A heat map's colours: orange where a position supports the class, blue where it opposes it.
 
-The two keep apart for people who confuse red and green, and 0 has no colour at all.
+People who confuse red and green can tell the two apart, and 0 has no colour.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from PIL import Image
 SUPPORTS, OPPOSES = (230, 97, 1), (33, 87, 190)
 OPACITY = 0.85
 SHARE = 99.0
-"""Percentage of all positions that the colour scale holds; beyond it, the last colour stays."""
+"""Percentage of all positions within the colour scale; larger values have its last colour."""
 
 
 def scale_of(maps: Iterable[np.ndarray]) -> float:
-    """Find the contribution that gets the full colour, so that maps can share it; > 0."""
+    """Compute the contribution with the full colour, so that maps can share it; above 0."""
     sizes = [np.abs(each).ravel() for each in maps]
     largest = float(np.percentile(np.concatenate(sizes), SHARE)) if sizes else 0.0
     return largest if largest > 0 else 1.0
@@ -27,10 +27,10 @@ def coloured(under: Image.Image, values: np.ndarray, scale: float) -> Image.Imag
     """Lay a heat map over a grey picture.
 
     Args:
-        under: the picture; its colours are taken away, so that those left are the map's.
+        under: the picture; it becomes grey, so that all colours are the map's.
         values: float (H, W), brought to the picture's size by bilinear interpolation, which never
             goes beyond the values themselves.
-        scale: what gets the full colour.
+        scale: the contribution with the full colour.
     """
     field = Image.fromarray(values.astype(np.float32)).resize(under.size, Image.Resampling.BILINEAR)
     share = np.clip(np.asarray(field)[..., None] / scale, -1, 1)
@@ -46,7 +46,7 @@ def overlay(values: np.ndarray, scale: float) -> Image.Image:
 
     Args:
         values: float (H, W).
-        scale: what gets the full colour.
+        scale: the contribution with the full colour.
 
     Returns:
         RGBA, (H, W); see-through where the values are 0.

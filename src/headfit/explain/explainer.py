@@ -1,4 +1,4 @@
-"""Explain what a saved classifier makes of images: a number for each position and class."""
+"""Explain the predictions of a classifier: one number for each position of the map and class."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Explained:
         target: number of the class.
         probability: of the class.
         logit: of the class, as the network gives it.
-        bias: what the logit is without the map: the bias of the class where contributions are
-            exact; with HiResCAM, its logit for a map of nothing but zeros.
+        bias: the logit without the map: the bias of the class where contributions are exact; with
+            HiResCAM, the logit for a map of zeros.
         method: ``"HiResCAM"``, or in what sense the contributions are exact.
     """
 
@@ -53,7 +53,7 @@ class Explained:
 
     @property
     def completeness_error(self) -> float:
-        """By how much the map's sum and the bias miss the logit: sum + bias − logit."""
+        """The error of the map's sum: sum + bias − logit."""
         return float(self.map.sum(dtype=np.float64)) + self.bias - self.logit
 
 

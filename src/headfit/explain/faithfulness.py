@@ -1,4 +1,4 @@
-"""Whether a map tells the truth: what the probability does when its positions are taken away.
+"""Tests whether a map is faithful: how the probability changes when its positions are removed.
 
 The cells of the map's grid are taken away from the image in the order of their contributions, the
 largest first, and the probability of the class is followed: *deletion*. *Insertion* begins with

@@ -1,4 +1,4 @@
-"""A heat map as a figure of matplotlib, which is asked for only here."""
+"""A heat map as a figure of matplotlib."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:
 
     Raises:
         UsageError: if an array has another shape.
+
+    Example:
+
+    ```python
+    maps = classifier.explain(pixels)
+    hf.plot_explanation(pixels[0], maps[0])
+    ```
     """
     if image.ndim != 3 or image.shape[2] != 3 or map.ndim != 2:
         raise UsageError(
-            f"plot_explanation got an image of shape {image.shape} and a map of shape {map.shape}; "
-            f"expected (height, width, 3) and (H, W), one image at a time."
+            "`image` and `map` must be (height, width, 3) and (H, W), one image at a time. "
+            f"Received: shapes {image.shape} and {map.shape}."
         )
     import matplotlib.pyplot as plt  # noqa: PLC0415  (heavy)
     from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415
