@@ -171,7 +171,7 @@ def _examine(name: str, number: int) -> Record:
 
 def _bootstrap(outcome: Outcome, seed: int) -> bool:
     """Whether 0 lies outside the 95 % of bootstraps over images of the out-of-fold difference."""
-    labels = outcome.problem.labels
+    labels = outcome.problem.targets.values
     weights = 1 / np.bincount(labels)[labels]
     lead = (outcome.correct[1] - outcome.correct[0]) * weights
     drawn = np.random.default_rng(seed).integers(len(lead), size=(BOOTSTRAPS, len(lead)))
@@ -181,7 +181,7 @@ def _bootstrap(outcome: Outcome, seed: int) -> bool:
 
 def _mcnemar(outcome: Outcome) -> float:
     """McNemar's test on the out-of-fold predictions of the first repeat, mid-p."""
-    labels = outcome.problem.labels
+    labels = outcome.problem.targets.values
     one, other = (f.probabilities[0].argmax(axis=1) == labels for f in outcome.found)
     fewer, more = sorted([int((one & ~other).sum()), int((other & ~one).sum())])
     if fewer == more:
@@ -194,7 +194,9 @@ def _selection(outcome: Outcome, seed: int) -> Record:
     """What all heads score in the mean, what the best of them does, and what BBC-CV expects."""
     means = outcome.scores.mean(axis=1)
     sizes = np.arange(1, len(means) + 1)
-    expected = compare.expected_score(outcome.correct, outcome.problem.labels, sizes, seed=seed)
+    expected = compare.expected_score(
+        outcome.correct, outcome.problem.targets.values, sizes, seed=seed
+    )
     return {"all": means.mean(), "best": means.max(), "expected": expected[0]}
 
 

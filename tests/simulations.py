@@ -21,9 +21,10 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
-from headfit.study.comparison.contrast import Contrast, Table, contrast_with_gap
+from headfit.study.comparison.contrast import Contrast, HeadScores, contrast_with_gap
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 
 GAP = parse_head("gap")
 ALPHA, ROPE = 0.05, 0.01
@@ -104,7 +105,7 @@ def problem_of(
 ) -> Problem:
     """Deal the images as a study does."""
     splits = make_splits(labels, folds=folds, repeats=repeats, seed=seed, groups=groups)
-    return Problem(labels, int(labels.max()) + 1, splits, seed=seed)
+    return Problem(numbered(labels), splits, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Outcome:
     @property
     def correct(self) -> np.ndarray:
         """Share of the repeats that got an image right, float64 (heads, n)."""
-        labels = self.problem.labels
+        labels = self.problem.targets.values
         return np.stack(
             [(f.probabilities.argmax(axis=2) == labels).mean(axis=0) for f in self.found]
         )
@@ -148,14 +149,14 @@ class Outcome:
         count = len(self.found)
         names = ["gap", "flatten", *(f"head{number}" for number in range(2, count))]
         aware = [False, True] + [False] * (count - 2)
-        table = Table(
+        table = HeadScores(
             names,
             self.scores,
             np.arange(1, count + 1),
             aware,
             self.problem.splits.folds,
+            len(self.problem.targets),
             ROPE,
-            len(self.problem.labels),
         )
         found = contrast_with_gap(table)
         assert found is not None
@@ -190,7 +191,7 @@ def true_difference(
     """
     problem = outcome.problem
     training, _ = problem.splits.indices(0, 0)
-    part = Problem(problem.labels[training], problem.classes, problem.splits)
+    part = Problem(problem.targets.subset(training), problem.splits)
     scores = []
     for found, view, strength in zip(outcome.found, views, strengths, strict=True):
         fitted = Exact(found.head, pooled_of(view[training])).refit(part, found.choices[0])

@@ -12,9 +12,11 @@ import pytest
 
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.network import Design, after, initial_weights, settle
-from headfit.fitting.descent.training import Networks, predict, train
+from headfit.fitting.descent.training import Attempts, Networks, scores, train
 from headfit.fitting.metrics import log_loss
+from headfit.fitting.softmax import softmax
 from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout
+from numbered import numbered
 
 N, D, K = 60, 5, 3
 RNG = np.random.default_rng(3)
@@ -29,7 +31,8 @@ DESIGN = Design((D,), PLAIN, K)
 def fit(features=FEATURES, labels=LABELS, body=BODY, masks=~FOLDS, **more) -> Networks:
     rates, decays = np.full(len(masks), 0.03), np.full(len(masks), 0.1)
     schedule = Schedule(epochs=3, batch_size=20, seed=1)
-    return train(features, labels, K, body, masks, rates, decays, schedule=schedule, **more)
+    attempts = Attempts(masks, rates, decays, **more)
+    return train(features, numbered(labels, K), body, attempts, schedule=schedule)
 
 
 def random_weights() -> list[np.ndarray]:
@@ -85,8 +88,8 @@ def test_images_held_out_leave_no_trace_in_the_statistics():
 
 
 def test_what_is_watched_is_what_is_predicted():
-    networks = fit(watch_masks=FOLDS, stop_epochs=np.array([1, 2, 3]))
-    probabilities = predict(networks.weights, BODY, FEATURES)
+    networks = fit(watch=FOLDS, stop_epochs=np.array([1, 2, 3]))
+    probabilities = softmax(scores(networks.weights, BODY, FEATURES))
     for model, held in enumerate(FOLDS):
         expected = log_loss(probabilities[model][held], LABELS[held])
         assert networks.watch_loss[-1, model] == pytest.approx(expected, abs=1e-5)

@@ -99,7 +99,7 @@ def test_the_gram_matrix_by_positions_is_that_of_the_flat_maps(maps):
 def test_weights_of_flatten_come_back_from_the_stored_maps(maps):
     stored, flat = maps
     coordinates = of_blocks(positions(stored), 30, stored.chunks)
-    assert coordinates.kept == 1.0
+    assert coordinates.variance_share == 1.0
     assert_rotation_of(coordinates, flat)
     assert_back_to_features(coordinates, flat)
 
@@ -107,7 +107,7 @@ def test_weights_of_flatten_come_back_from_the_stored_maps(maps):
 def test_landmarks_that_span_the_features_lose_nothing(maps):
     stored, flat = maps
     coordinates = of_blocks(positions(stored), 30, stored.chunks, exact=20, landmarks=30)
-    assert coordinates.kept == pytest.approx(1.0, abs=1e-4)
+    assert coordinates.variance_share == pytest.approx(1.0, abs=1e-4)
     assert_rotation_of(coordinates, flat)
     assert_back_to_features(coordinates, flat)
 
@@ -122,7 +122,9 @@ def test_too_few_landmarks_are_a_projection_that_says_what_it_keeps(maps):
     chosen = np.sort(np.random.default_rng(0).choice(30, 9, replace=False))
     span, _ = np.linalg.qr(centred[chosen].T)
     projected = centred @ span
-    assert coordinates.kept == pytest.approx((projected**2).sum() / np.trace(wanted), rel=1e-3)
+    assert coordinates.variance_share == pytest.approx(
+        (projected**2).sum() / np.trace(wanted), rel=1e-3
+    )
     scaled = projected @ projected.T * 30 / (projected**2).sum()
     np.testing.assert_allclose(coordinates.z @ coordinates.z.T, scaled, atol=1e-3)
     assert_back_to_features(coordinates, flat)

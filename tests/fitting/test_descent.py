@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+from typing import Any
+
 import jax
 import keras
 import numpy as np
@@ -13,10 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from headfit.fitting.descent import training as descent
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.network import _drop
-from headfit.fitting.descent.training import Networks, predict, train
+from headfit.fitting.descent.training import Attempts, Networks, scores, train
 from headfit.fitting.metrics import log_loss
+from headfit.fitting.softmax import softmax
 from headfit.heads.body import ACTIVATIONS, Dense, Dropout
 from headfit.progress import Progress
+from numbered import numbered
 
 N, D, K = 90, 6, 3
 RNG = np.random.default_rng(7)
@@ -35,10 +39,18 @@ def fit(
     body=BODY,
     schedule=SCHEDULE,
     rate=0.03,
+    watch=None,
+    stop_epochs=None,
     **more,
 ) -> Networks:
     rates, decays = np.full(len(masks), rate), np.full(len(masks), 0.1)
-    return train(features, labels, K, body, masks, rates, decays, schedule=schedule, **more)
+    attempts = Attempts(masks, rates, decays, watch, stop_epochs)
+    return train(features, numbered(labels, K), body, attempts, schedule=schedule, **more)
+
+
+def predict(*arguments: Any) -> np.ndarray:
+    """Give the probabilities of networks, (M, n, K)."""
+    return softmax(scores(*arguments))
 
 
 def assert_same(one: list[np.ndarray], other: list[np.ndarray], atol: float = 0.0) -> None:
@@ -66,23 +78,27 @@ def test_a_hidden_layer_solves_xor():
     learn = np.arange(400) < 300
     for body, lowest, highest in (((Dense(32),), 0.93, 1.0), ((), 0.3, 0.7)):
         networks = train(
-            features, labels, 2, body, learn[None], [0.02], [0.0], schedule=Schedule(40, 32)
+            features,
+            numbered(labels),
+            body,
+            Attempts(learn[None], [0.02], [0.0]),
+            schedule=Schedule(40, 32),
         )
         found = predict(networks.weights, body, features[~learn])[0].argmax(1) == labels[~learn]
         assert lowest <= found.mean() <= highest
 
 
 def test_a_network_does_not_depend_on_its_company():
-    together = fit(watch_masks=FOLDS)
-    alone = fit(~FOLDS[1:2], watch_masks=FOLDS[1:2])
+    together = fit(watch=FOLDS)
+    alone = fit(~FOLDS[1:2], watch=FOLDS[1:2])
     assert_same([array[1:2] for array in together.weights], alone.weights, 1e-4)
     np.testing.assert_allclose(together.watch_loss[:, 1:2], alone.watch_loss, atol=1e-4)
 
 
 def test_turns_within_a_memory_budget_change_nothing():
     told: list[float] = []
-    in_turns = fit(watch_masks=FOLDS, memory=1, progress=Progress(told.append))
-    together = fit(watch_masks=FOLDS)
+    in_turns = fit(watch=FOLDS, memory=1, progress=Progress(told.append))
+    together = fit(watch=FOLDS)
     assert_same(in_turns.weights, together.weights, 1e-4)
     np.testing.assert_allclose(in_turns.watch_loss, together.watch_loss, atol=1e-4)
     np.testing.assert_allclose(told, np.arange(1, 10) / 9)
@@ -98,8 +114,8 @@ def test_turns_are_even_and_within_memory(models, size, memory, turns):
 
 
 def test_stop_epochs_keep_what_a_longer_training_passed_through():
-    stopped = fit(watch_masks=FOLDS, stop_epochs=np.array([0, 1, 2]))
-    full = fit(watch_masks=FOLDS)
+    stopped = fit(watch=FOLDS, stop_epochs=np.array([0, 1, 2]))
+    full = fit(watch=FOLDS)
     assert_same([array[0] for array in stopped.weights], _initial())
     for model, stop in ((1, 1), (2, 2)):
         same = predict(stopped.weights, BODY, FEATURES)[model][FOLDS[model]]
@@ -131,7 +147,7 @@ def test_a_network_without_images_stays_finite():
 
 
 def test_same_seed_same_bits():
-    first, again = fit(watch_masks=FOLDS), fit(watch_masks=FOLDS)
+    first, again = fit(watch=FOLDS), fit(watch=FOLDS)
     assert_same(first.weights, again.weights)
     np.testing.assert_array_equal(first.watch_loss, again.watch_loss)
     other = fit(schedule=Schedule(epochs=3, batch_size=32, seed=5))
@@ -170,7 +186,7 @@ def test_watch_loss_is_the_log_loss_of_predict():
     watch = FOLDS.copy()
     watch[1, 10:] = False
     watch[2] = False
-    networks = fit(watch_masks=watch)
+    networks = fit(watch=watch)
     probabilities = predict(networks.weights, BODY, FEATURES)
     for model in range(2):
         expected = log_loss(probabilities[model][watch[model]], LABELS[watch[model]])
@@ -227,9 +243,8 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
     [
         ({"masks": ~FOLDS[:, 1:]}, "masks must be"),
         ({"masks": ~FOLDS[:0]}, "M >= 1"),
-        ({"watch_masks": FOLDS[:1]}, "masks must be"),
+        ({"watch": FOLDS[:1]}, "masks must be"),
         ({"stop_epochs": np.array([1, 2, 4])}, "stop_epochs must be in 0..3"),
-        ({"labels": LABELS + 1}, "labels must be in 0..2"),
         ({"labels": LABELS[1:]}, "features must be"),
     ],
 )

@@ -14,7 +14,9 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem, Splits
 from headfit.heads.chain import parse_head
 from headfit.progress import Progress
+from headfit.report.text.fits import fit_warnings
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 
 GAP, FLATTEN, GEM = map(parse_head, ("gap", "flatten", "gem"))
 FEW = (1.0, 1e-2, 1e-4)
@@ -40,7 +42,7 @@ def random_maps(labels: np.ndarray, signal: float = 1.0, seed: int = 0) -> np.nd
 
 def problem_of(labels, folds=4, repeats=1, penalties=FEW, seed=0) -> Problem:
     splits = make_splits(labels, folds=folds, repeats=repeats, seed=seed)
-    return Problem(labels, int(labels.max()) + 1, splits, penalties)
+    return Problem(numbered(labels), splits, penalties)
 
 
 def test_labels_without_meaning_are_predicted_at_chance(store):
@@ -67,7 +69,7 @@ def test_a_held_out_fold_has_no_say_in_its_own_settings_and_predictions(store, h
         held = problem.splits.assignment[0] == fold
         permuted = labels.copy()
         permuted[held] = 1 - labels[held]
-        other = Problem(permuted, 2, problem.splits, problem.penalties)
+        other = Problem(numbered(permuted, 2), problem.splits, problem.penalties)
         changed = Exact(head, features).cross_validate(other)
         assert changed.choices[fold] == plain.choices[fold]
         np.testing.assert_allclose(
@@ -146,20 +148,20 @@ def test_a_penalty_at_the_edge_of_the_grid_is_a_warning(store):
     features = pooled(store, random_maps(labels, 4.0))
     outcome = Exact(GAP, features).cross_validate(problem_of(labels))
     assert outcome.final["penalty"] == 1e-4
-    assert outcome.warnings == [
+    assert fit_warnings("gap", outcome.notes) == [
         "gap: the best penalty, 0.0001, lies at the edge of the grid; a value beyond it may be "
         "better."
     ]
     features = pooled(store, random_maps(labels, 0.5))
     outcome = Exact(GAP, features).cross_validate(problem_of(labels, penalties=(100, 0.1, 1e-8)))
-    assert (outcome.final["penalty"], outcome.warnings) == (0.1, [])
+    assert (outcome.final["penalty"], outcome.notes) == (0.1, [])
 
 
 def test_fits_that_run_out_of_steps_are_a_warning(store, monkeypatch):
     monkeypatch.setattr(logistic.minimise, "__defaults__", (logistic.TOLERANCE, 1))
     labels = np.arange(60) % 2
     outcome = Exact(GAP, pooled(store, random_maps(labels))).cross_validate(problem_of(labels))
-    assert "fits ran out of steps" in outcome.warnings[-1]
+    assert "fits ran out of steps" in fit_warnings("gap", outcome.notes)[-1]
 
 
 def test_the_exponent_of_gem_is_chosen_by_the_images(store):
@@ -195,7 +197,7 @@ def test_a_class_that_an_inner_split_lacks_is_no_trouble(store):
     labels = np.repeat([0, 1, 2], [30, 30, 2])
     assignment = np.arange(62) % 4
     assignment[-2:] = 0, 1  # without folds 0 and 1 there is none of class 2
-    problem = Problem(labels, 3, Splits(4, 1, 0, assignment[None].astype(np.int16)), FEW)
+    problem = Problem(numbered(labels, 3), Splits(4, 1, 0, assignment[None].astype(np.int16)), FEW)
     outcome = Exact(GAP, pooled(store, random_maps(labels))).cross_validate(problem)
     assert np.isfinite(outcome.probabilities).all()
     np.testing.assert_allclose(outcome.probabilities.sum(axis=2), 1)
@@ -261,6 +263,7 @@ def test_an_approximation_is_said(store, monkeypatch):
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "exact", 50)
     monkeypatch.setitem(coordinates.of_blocks.__kwdefaults__, "landmarks", 12)
     outcome = Exact(FLATTEN, features).cross_validate(problem_of(labels))
-    (warning,) = [line for line in outcome.warnings if "approximated" in line]
+    (note,) = [each for each in outcome.notes if each["code"] == "projected"]
+    (warning,) = fit_warnings("flatten", [note])
     assert warning.startswith("flatten: for 60 images its features are approximated by those of 12")
     assert balanced_accuracy(outcome.probabilities[0], labels) > 0.8

@@ -25,6 +25,7 @@ from headfit.heads.layers.gap import GAP
 from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 from stored_maps import store_maps
 
 N, K = 90, 3
@@ -34,7 +35,7 @@ SETTINGS = {"shape": None, "learning_rate": 3e-3, "weight_decay": 1.0, "epochs":
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0), quick=True)
+    return Problem(numbered(LABELS, K), make_splits(LABELS, folds=3, repeats=1, seed=0), quick=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +63,19 @@ def test_weights_on_raw_maps_predict_what_the_network_did(
     given = inputs_of(head, pooled, None)
     networks = descent.train(
         given.x,
-        LABELS,
-        K,
+        problem.targets,
         head.body,
-        np.ones((1, N), bool),
-        np.array([SETTINGS["learning_rate"]]),
-        np.array([SETTINGS["weight_decay"]]),
+        descent.Attempts(
+            np.ones((1, N), bool),
+            [SETTINGS["learning_rate"]],
+            [SETTINGS["weight_decay"]],
+            stop_epochs=[SETTINGS["epochs"]],
+        ),
         schedule=Schedule(seed=problem.seed),
         pooling=head.trained,
-        stop_epochs=np.array([SETTINGS["epochs"]]),
     )
-    (expected,) = descent.predict(networks.weights, head.body, given.x, head.trained)
+    scores = descent.scores(networks.weights, head.body, given.x, head.trained)
+    (expected,) = problem.kind.link(scores)
     np.testing.assert_allclose(fitted.probabilities_of(maps), expected, atol=1e-5)
 
 
@@ -96,7 +99,7 @@ def test_a_trained_pooling_learns_what_averages_cannot_tell(
 ) -> None:
     head = parse_head(chain)
     settings = SETTINGS | {"learning_rate": 0.1, "weight_decay": 0.0, "epochs": 10}
-    problem = Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0))
+    problem = Problem(numbered(LABELS, K), make_splits(LABELS, folds=3, repeats=1, seed=0))
     pooled = PooledFeatures(planted(tmp_path, where), (head.pooling,))
     fitted, again = (Descent(head, pooled).refit(problem, settings) for _ in range(2))
     assert balanced_accuracy(fitted.probabilities_of(pooled.maps), LABELS) > 0.9

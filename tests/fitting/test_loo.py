@@ -8,6 +8,7 @@ import pytest
 from headfit.errors import DataError, EngineError
 from headfit.fitting.exact import loo
 from headfit.fitting.exact.loo import PENALTIES, LeaveOut, leave_out
+from numbered import numbered
 
 TALL, SQUARE, WIDE = (40, 6), (25, 25), (30, 200)
 
@@ -41,7 +42,7 @@ def test_leaving_out_an_image_equals_a_fit_without_it(
     shape: tuple[int, int], penalty: float
 ) -> None:
     features, labels = some_features(*shape)
-    found = LeaveOut(features, labels, 3).predictions(penalty)
+    found = LeaveOut(features, np.eye(3)[labels]).predictions(penalty)
     wanted = [refitted(features, labels, np.array([i]), penalty)[0] for i in range(len(labels))]
     np.testing.assert_allclose(found, wanted, atol=1e-8)
 
@@ -52,7 +53,7 @@ def test_leaving_out_a_group_equals_a_fit_without_it(shape: tuple[int, int]) -> 
     groups = np.random.default_rng(1).integers(0, 12, len(labels))
     groups[:3] = 77
     features[1] = features[0]  # a copy
-    found = LeaveOut(features, labels, 3, groups).predictions(1e-3)
+    found = LeaveOut(features, np.eye(3)[labels], groups).predictions(1e-3)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
         wanted = refitted(features, labels, members, 1e-3)
@@ -65,7 +66,7 @@ def test_a_copy_helps_only_if_it_is_not_in_the_group() -> None:
     labels = np.repeat(rng.integers(0, 2, 30), 2)
     copies = np.repeat(np.arange(30), 2)
     leaked, fair = (
-        leave_out(features, labels, 2, groups=groups).predictions.argmax(axis=1) == labels
+        leave_out(features, numbered(labels, 2), groups=groups).predictions.argmax(axis=1) == labels
         for groups in (None, copies)
     )
     assert leaked.mean() > 0.95
@@ -78,32 +79,32 @@ def test_blocks_of_rows_change_nothing(
 ) -> None:
     features, labels = some_features(*shape)
     groups = np.arange(len(labels)) % 9
-    whole = leave_out(features, labels, 3, groups=groups)
+    whole = leave_out(features, numbered(labels, 3), groups=groups)
     monkeypatch.setattr(loo, "ROWS", 7)
-    parts = leave_out(features, labels, 3, groups=groups)
+    parts = leave_out(features, numbered(labels, 3), groups=groups)
     np.testing.assert_allclose(parts.predictions, whole.predictions, atol=1e-10)
     assert parts.penalty == whole.penalty
 
 
 def test_the_penalty_has_the_least_squared_error_and_no_unit() -> None:
     features, labels = some_features(60, 40)
-    found = leave_out(features, labels, 3)
+    found = leave_out(features, numbered(labels, 3))
     targets = np.eye(3)[labels]
     by_hand = [
-        np.square(LeaveOut(features, labels, 3).predictions(p) - targets).sum(axis=1).mean()
+        np.square(LeaveOut(features, np.eye(3)[labels]).predictions(p) - targets).sum(axis=1).mean()
         for p in PENALTIES
     ]
     np.testing.assert_allclose(found.errors, by_hand)
     assert found.penalty == PENALTIES[int(np.argmin(by_hand))]
     assert not found.at_edge
-    scaled = leave_out(1000 * features - 3, labels, 3)
+    scaled = leave_out(1000 * features - 3, numbered(labels, 3))
     assert scaled.penalty == found.penalty
     np.testing.assert_allclose(scaled.predictions, found.predictions, atol=1e-8)
 
 
 def test_a_choice_at_the_edge_of_the_grid_is_said() -> None:
     noise = np.random.default_rng(3).normal(size=(50, 80))
-    found = leave_out(noise, np.arange(50) % 2, 2, penalties=(1.0, 1e-2, 1e-4))
+    found = leave_out(noise, numbered(np.arange(50) % 2, 2), penalties=(1.0, 1e-2, 1e-4))
     assert found.penalty == 1.0
     assert found.at_edge
 
@@ -111,7 +112,7 @@ def test_a_choice_at_the_edge_of_the_grid_is_said() -> None:
 def test_features_that_say_nothing_are_as_good_as_a_guess_and_not_worse() -> None:
     labels = np.arange(400) % 2
     noise = np.random.default_rng(3).normal(size=(400, 20))
-    found = leave_out(noise, labels, 2)
+    found = leave_out(noise, numbered(labels, 2))
     naive = (found.predictions.argmax(axis=1) == labels).mean()
     assert naive < 0.2
     assert 0.4 < (found.predicted == labels).mean() < 0.6
@@ -120,7 +121,7 @@ def test_features_that_say_nothing_are_as_good_as_a_guess_and_not_worse() -> Non
 def test_the_class_is_decided_at_the_shares_of_all_images() -> None:
     features, labels = some_features(60, 8)
     groups = np.arange(60) // 4
-    found = leave_out(features, labels, 3, groups=groups)
+    found = leave_out(features, numbered(labels, 3), groups=groups)
     for group in range(15):
         others = labels[groups != group]
         seen, whole = (np.bincount(some, minlength=3) / len(some) for some in (others, labels))
@@ -130,14 +131,14 @@ def test_the_class_is_decided_at_the_shares_of_all_images() -> None:
 
 def test_features_without_variance_predict_the_share_of_the_others() -> None:
     labels = np.array([0, 0, 0, 1])
-    found = leave_out(np.ones((4, 3), np.float32), labels, 2).predictions
+    found = leave_out(np.ones((4, 3), np.float32), numbered(labels, 2)).predictions
     np.testing.assert_allclose(found, [[2 / 3, 1 / 3]] * 3 + [[1, 0]])
 
 
 def test_one_group_or_values_that_are_not_finite_are_refused() -> None:
     features, labels = some_features(*TALL)
     with pytest.raises(DataError, match="one group"):
-        leave_out(features, labels, 3, groups=np.zeros(len(labels)))
+        leave_out(features, numbered(labels, 3), groups=np.zeros(len(labels)))
     features[3, 3] = np.inf
     with pytest.raises(EngineError, match="not finite"), np.errstate(invalid="ignore"):
-        leave_out(features, labels, 3)
+        leave_out(features, numbered(labels, 3))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.fitting.exact.lbfgs_memory import KEPT, Memory
+from headfit.fitting.exact.lbfgs_memory import PAIRS, PairMemory
 
 
 def two_loop(gradient, pairs) -> np.ndarray:
@@ -20,12 +20,12 @@ def two_loop(gradient, pairs) -> np.ndarray:
     return -q
 
 
-@pytest.mark.parametrize("steps", [0, 1, KEPT, 2 * KEPT + 1])
+@pytest.mark.parametrize("steps", [0, 1, PAIRS, 2 * PAIRS + 1])
 def test_directions_are_those_of_the_two_loop_recursion(steps):
     rng = np.random.default_rng(0)
     bends = np.exp(rng.normal(size=(3, 12)))  # three quadratic problems
     place = rng.normal(size=(3, 12))
-    memory, pairs = Memory(bends * place), [[], [], []]
+    memory, pairs = PairMemory(bends * place), [[], [], []]
     for _ in range(steps):
         direction, _ = memory.direction()
         length = rng.uniform(0.2, 1.0, 3)
@@ -35,7 +35,7 @@ def test_directions_are_those_of_the_two_loop_recursion(steps):
             kept.append((step, bend * step))
     direction, slope = memory.direction()
     for row, kept in enumerate(pairs):
-        wanted = two_loop(bends[row] * place[row], kept[-KEPT:])
+        wanted = two_loop(bends[row] * place[row], kept[-PAIRS:])
         np.testing.assert_allclose(direction[row], wanted, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(slope, np.vecdot(direction, bends * place), rtol=1e-6)
     assert (slope < 0).all()
@@ -44,11 +44,11 @@ def test_directions_are_those_of_the_two_loop_recursion(steps):
 def test_some_problems_go_on_as_if_they_were_alone():
     rng = np.random.default_rng(0)
     bends, place = np.exp(rng.normal(size=(3, 12))), rng.normal(size=(3, 12))
-    memory = Memory(bends * place)
+    memory = PairMemory(bends * place)
     direction, _ = memory.direction()
     place = place + 0.5 * direction
     memory.remember(np.full(3, 0.5), direction, bends * place)
     everyone, _ = memory.direction()
-    memory.keep(np.array([True, False, True]))
+    memory.select(np.array([True, False, True]))
     some, _ = memory.direction()
     np.testing.assert_array_equal(some, everyone[[0, 2]])

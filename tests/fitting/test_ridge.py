@@ -32,7 +32,7 @@ def refitted(features, labels, left_out, penalty=PENALTY) -> np.ndarray:
 def test_residuals_are_those_of_refitting_without_the_rows(d):
     features, labels = features_and_labels(d=d)
     gram, _ = centred_gram(blocks_of(features), len(labels))
-    screen = RidgeScreen(gram, labels, 3, PENALTY)
+    screen = RidgeScreen(gram, np.eye(3)[labels], PENALTY)
     for left_out in (np.array([7]), np.arange(0, 60, 4), np.arange(30)):
         wanted = refitted(features, labels, left_out)
         np.testing.assert_allclose(screen.residuals(left_out), wanted, atol=1e-4)
@@ -43,8 +43,8 @@ def test_residuals_are_those_of_refitting_without_the_rows(d):
 def test_in_float64_they_are_those_of_refitting_to_eight_digits(d, penalty):
     features, labels = features_and_labels(d=d)
     centred = features - features.mean(axis=0, dtype=np.float64)
-    screen = RidgeScreen(centred @ centred.T, labels, 3, penalty, dtype=np.float64)
-    quick = RidgeScreen(centred @ centred.T, labels, 3, penalty)
+    screen = RidgeScreen(centred @ centred.T, np.eye(3)[labels], penalty, dtype=np.float64)
+    quick = RidgeScreen(centred @ centred.T, np.eye(3)[labels], penalty)
     for fold in range(5):
         left_out = np.flatnonzero(np.arange(60) // 3 % 5 == fold)
         found, rough = screen.residuals(left_out), quick.residuals(left_out)
@@ -58,7 +58,9 @@ def test_each_fold_is_judged_on_its_inner_folds_alone():
     features, labels = features_and_labels()
     gram, _ = centred_gram(blocks_of(features), len(labels))
     assignment = np.arange(60) // 3 % 4
-    found = inner_errors(RidgeScreen(gram, labels, 3, PENALTY), assignment, inner_pairs(4), 4)
+    found = inner_errors(
+        RidgeScreen(gram, np.eye(3)[labels], PENALTY), assignment, inner_pairs(4), 4
+    )
     for outer in range(4):
         wanted = 0.0
         for inner in set(range(4)) - {outer}:
@@ -72,11 +74,11 @@ def test_copies_left_out_together_are_no_trouble():
     features, labels = features_and_labels()
     features[30:] = features[:30]
     gram, _ = centred_gram(blocks_of(features), len(labels))
-    found = RidgeScreen(gram, labels, 3, 1e-6).residuals(np.arange(0, 60, 2))
+    found = RidgeScreen(gram, np.eye(3)[labels], 1e-6).residuals(np.arange(0, 60, 2))
     assert np.isfinite(found).all()
 
 
 def test_features_that_are_not_finite_are_an_error():
     gram = np.full((4, 4), np.nan, np.float32)
     with pytest.raises(EngineError, match="not finite"):
-        RidgeScreen(gram, np.arange(4) % 2, 2, PENALTY)
+        RidgeScreen(gram, np.eye(2)[np.arange(4) % 2], PENALTY)

@@ -26,6 +26,7 @@ from headfit.model.metadata import ModelRecord
 from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 from photos import write_folder
 from stored_maps import store_maps
 
@@ -64,7 +65,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0), quick=True)
+    return Problem(numbered(LABELS, K), make_splits(LABELS, folds=3, repeats=1, seed=0), quick=True)
 
 
 @pytest.fixture(scope="module")

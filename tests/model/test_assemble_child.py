@@ -20,6 +20,7 @@ from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
 from headfit.model import assemble_child as assembly
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 from stored_maps import store_maps
 
 K, N, SIDE = 3, 30, own_models.SIDE
@@ -45,7 +46,7 @@ def test_the_saved_model_says_what_the_trained_head_said(
 ) -> None:
     path, pixels, maps = backbone
     head = parse_head(chain)
-    problem = Problem(LABELS, K, make_splits(LABELS, folds=3, repeats=1, seed=0))
+    problem = Problem(numbered(LABELS, K), make_splits(LABELS, folds=3, repeats=1, seed=0))
     pooled = PooledFeatures(store_maps(tmp_path / "store", maps), (head.pooling,))
     fitted = Descent(head, pooled).refit(problem, SETTINGS)
     written = _write(path, fitted, tmp_path)

@@ -26,6 +26,7 @@ from headfit.runs.example_images import (
     shortened,
 )
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 from stored_maps import store_maps
 
 SHAPE, CLASSES = (3, 4, 6), 3
@@ -91,7 +92,7 @@ def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
     maps = rng.uniform(0, 1, (len(labels), *SHAPE)).astype(np.float32)
     maps[np.arange(len(labels)), :, :, labels] += 0.4
     splits = make_splits(labels, folds=3, repeats=1, seed=0)
-    problem = Problem(labels, CLASSES, splits, quick=True, seed=0)
+    problem = Problem(numbered(labels, CLASSES), splits, quick=True, seed=0)
     heads = {name: parse_head(name) for name in ("gap", "flatten")}
     stored = store_maps(tmp_path, maps)
     pooled = PooledFeatures(stored, tuple(head.pooling for head in heads.values()))

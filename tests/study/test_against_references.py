@@ -19,7 +19,7 @@ from headfit.features.store import FeatureMaps
 from headfit.fitting.exact.logistic import EXACT_STEPS, minimise, origin
 from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
-from headfit.fitting.softmax import Rows, softmax
+from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback
@@ -86,7 +86,7 @@ def assert_agreement(maps: FeatureMaps, labels: np.ndarray, name: str, penalty: 
     features = raw.mean(axis=(1, 2)) if name == "gap" else raw.reshape(len(raw), -1)
     problem = problem_of(labels, folds=3, repeats=1, seed=0)
     z = pooled.coordinates(head.pooling, None).z.astype(np.float64)
-    rows = Rows.of(z, labels, problem.classes)
+    rows = problem.kind.rows(z, problem.targets)
     masks = np.stack([problem.splits.assignment[0] != fold for fold in range(3)])
     point = minimise(rows, masks, np.full(3, penalty), [origin(rows, 3)], FULL, EXACT_STEPS)
     assert point.converged.all()

@@ -21,6 +21,7 @@ from headfit.study.learning_curve.powerlaw import ErrorCurve
 from headfit.study.protocol import subsets
 from headfit.study.protocol.splits import make_splits
 from headfit.study.protocol.subsets import errors_of, make_subsets, stratified_order
+from numbered import numbered
 
 GAP, FLATTEN = map(parse_head, ("gap", "flatten"))
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])
@@ -32,7 +33,7 @@ def sentence_of(curve: LearningCurve) -> str:
 
 def problem_of(labels, folds=5, repeats=1, seed=0, groups=None) -> Problem:
     splits = make_splits(labels, folds=folds, repeats=repeats, seed=seed, groups=groups)
-    return Problem(labels, int(labels.max()) + 1, splits)
+    return Problem(numbered(labels), splits)
 
 
 def digits(tmp_path, n: int) -> tuple[PooledFeatures, np.ndarray]:
@@ -104,7 +105,7 @@ def test_a_class_of_one_image_comes_first_and_stops_nothing(tmp_path):
     z[:, 0] += 3 * labels
     assignment = (np.arange(120) % 5).astype(np.int16)  # without the last fold there is no class 2
     splits = Splits(5, 2, 0, np.stack([assignment, assignment[::-1]]))
-    problem = Problem(labels, 3, splits)
+    problem = Problem(numbered(labels, 3), splits)
     errors, stopped = errors_of(z, problem, make_subsets(problem, None), 1e-2)
     assert np.isfinite(errors).all() and stopped == 0
     assert errors.max() < 0.7

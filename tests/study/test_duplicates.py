@@ -18,6 +18,7 @@ from headfit.images.phash import perceptual_hash
 from headfit.study.protocol import duplicates as module
 from headfit.study.protocol.duplicates import BITS, CLOSE_BITS, merge_groups, near_duplicates
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 
 
 def random_images(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +167,9 @@ def test_injected_near_duplicates_inflate_the_score_only_if_they_are_not_grouped
             # noise, the same for both copies: nothing can be learnt but the picture itself
             labels = np.random.default_rng(seed).permutation(np.arange(60) % 2).repeat(2)
             splits = make_splits(labels, folds=4, repeats=1, seed=seed, groups=groups)
-            fits = Exact(parse_head("gap"), pooled).cross_validate(Problem(labels, 2, splits))
+            fits = Exact(parse_head("gap"), pooled).cross_validate(
+                Problem(numbered(labels), splits)
+            )
             scores.append((fits.probabilities.argmax(axis=2) == labels).mean())
         return float(np.mean(scores))
 

@@ -17,6 +17,7 @@ from headfit.study.comparison.int8 import (
     measure,
 )
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 
 
 def stored(maps):
@@ -26,7 +27,7 @@ def stored(maps):
 
 def problem_of(labels, folds=3):
     splits = make_splits(labels, folds=folds, repeats=1, seed=0)
-    return Problem(labels, int(labels.max()) + 1, splits)
+    return Problem(numbered(labels), splits)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from headfit.heads.chain import parse_head
 from headfit.study.protocol import crossval
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 
 HEAD = parse_head("gem")
 FEATURES = ["key", ["a", "b"]]
@@ -22,13 +23,17 @@ FEATURES = ["key", ["a", "b"]]
 @pytest.fixture
 def problem() -> Problem:
     labels = np.arange(60) % 3
-    return Problem(labels, 3, make_splits(labels, folds=4, repeats=2, seed=0), (1e-1, 1e-2, 1e-3))
+    return Problem(
+        numbered(labels), make_splits(labels, folds=4, repeats=2, seed=0), (1e-1, 1e-2, 1e-3)
+    )
 
 
 @pytest.fixture
 def method(tmp_path, problem) -> Exact:
     rng = np.random.default_rng(0)
-    maps = np.abs(rng.normal(size=(3, 1, 1, 8))[problem.labels] + rng.normal(size=(60, 2, 2, 8)))
+    maps = np.abs(
+        rng.normal(size=(3, 1, 1, 8))[problem.targets.values] + rng.normal(size=(60, 2, 2, 8))
+    )
     store = FeatureStore(tmp_path / "store")
     names = [str(i) for i in range(60)]
     store.append(names, maps.astype(np.float32))
@@ -52,7 +57,7 @@ def test_a_second_run_finds_every_fit_of_the_first(tmp_path, method, problem, mo
     again = crossval.cross_validate(method, problem, ledger=ledger)
     np.testing.assert_array_equal(again.probabilities, first.probabilities)
     np.testing.assert_array_equal(again.train_scores, first.train_scores)
-    for name in ("head", "choices", "final", "warnings", "seconds"):
+    for name in ("head", "choices", "final", "notes", "seconds"):
         assert getattr(again, name) == getattr(first, name)
     stored = crossval.refit(method, problem, again.final, ledger)
     assert stored.shape == fitted.shape
@@ -66,8 +71,8 @@ def test_whatever_fits_depend_on_makes_another_entry(tmp_path, method, problem):
     assert ledger.cross_validation(method) is not None
     assert ledger.cross_validation(Exact(parse_head("gap"), method.pooled)) is None
     others = [
-        replace(problem, labels=problem.labels[::-1].copy()),
-        replace(problem, splits=make_splits(problem.labels, folds=4, repeats=2, seed=1)),
+        replace(problem, targets=numbered(problem.targets.values[::-1])),
+        replace(problem, splits=make_splits(problem.targets.strata, folds=4, repeats=2, seed=1)),
         replace(problem, penalties=(1e-1, 1e-2)),
         replace(problem, quick=True),
         replace(problem, seed=1),

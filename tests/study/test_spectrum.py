@@ -15,6 +15,7 @@ from headfit.heads.layers import FLATTEN, GAP, SPATIAL_PRIOR
 from headfit.study.position.perturbation import ShiftCurve, position_use
 from headfit.study.position.spectrum import GRID, Spectrum, leading_prior, spectrum
 from headfit.study.protocol.splits import make_splits
+from numbered import numbered
 from stored_maps import store_maps
 
 LABELS = np.arange(120) % 2
@@ -42,7 +43,7 @@ def kind(request):
 @pytest.fixture
 def studied(kind, tmp_path):
     pooled = PooledFeatures(store_maps(tmp_path, maps_of(kind)), (GAP, FLATTEN, SPATIAL_PRIOR))
-    problem = Problem(LABELS, 2, make_splits(LABELS, folds=5, repeats=1, seed=0))
+    problem = Problem(numbered(LABELS), make_splits(LABELS, folds=5, repeats=1, seed=0))
     found = {tau: Exact(head, pooled).cross_validate(problem) for tau, head in HEADS.items()}
     return pooled, problem, found
 
@@ -113,7 +114,7 @@ def test_the_mean_over_permutations_is_the_head_projected_on_gap(tmp_path):
     rng = np.random.default_rng(0)
     maps, kernels = rng.normal(size=(30, 3, 3, 4)), rng.normal(size=(2, 36, 3))
     labels = np.arange(30) % 3
-    problem = Problem(labels, 3, make_splits(labels, folds=2, repeats=1, seed=0))
+    problem = Problem(numbered(labels, 3), make_splits(labels, folds=2, repeats=1, seed=0))
     use = position_use(
         store_maps(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3))
     )
@@ -129,7 +130,7 @@ def test_weights_that_are_the_same_everywhere_do_not_know_positions(tmp_path):
     maps = rng.normal(size=(30, 3, 3, 4))
     kernels = np.tile(rng.normal(size=(2, 1, 4, 3)), (1, 9, 1, 1)).reshape(2, 36, 3)
     labels = np.arange(30) % 3
-    problem = Problem(labels, 3, make_splits(labels, folds=2, repeats=1, seed=0))
+    problem = Problem(numbered(labels, 3), make_splits(labels, folds=2, repeats=1, seed=0))
     use = position_use(
         store_maps(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3))
     )
@@ -141,7 +142,7 @@ def test_weights_that_are_the_same_everywhere_do_not_know_positions(tmp_path):
 def test_one_fixed_permutation_of_all_maps_changes_nothing(tmp_path):
     maps = maps_of("where")
     turned = maps.reshape(len(maps), 16, 6)[:, np.random.default_rng(1).permutation(16)]
-    problem = Problem(LABELS, 2, make_splits(LABELS, folds=4, repeats=1, seed=0))
+    problem = Problem(numbered(LABELS), make_splits(LABELS, folds=4, repeats=1, seed=0))
     found = [
         Exact(
             HEADS[0.0], PooledFeatures(store_maps(tmp_path / name, values), (FLATTEN,))

@@ -174,7 +174,7 @@ def test_groups_that_must_not_be_dealt_the_largest_first_are_dealt_otherwise():
 def test_groups_that_cannot_be_dealt_are_refused_with_the_remedy():
     # every two of the three groups share a class, and two of them must share a fold
     labels, groups = np.array([0, 1, 1, 2, 2, 0]), np.arange(3).repeat(2)
-    with pytest.raises(DataError, match="without training images: use smaller groups or add im"):
+    with pytest.raises(DataError, match="without training images: use smaller groups, or add im"):
         make_splits(labels, folds=2, repeats=1, seed=0, groups=groups)
 
 
@@ -188,9 +188,9 @@ def test_two_large_groups_that_share_a_rare_class_are_dealt_apart():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"folds": 1}, "folds must be at least 2, received 1"),
-        ({"repeats": 0}, "repeats must be at least 1, received 0"),
-        ({"seed": -1}, "seed must be at least 0, received -1"),
+        ({"folds": 1}, "`folds` must be an integer of at least 2. Received: folds=1"),
+        ({"repeats": 0}, "`repeats` must be an integer of at least 1. Received: repeats=0"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0. Received: seed=-1"),
     ],
 )
 def test_impossible_numbers_are_refused(change, message):
@@ -201,9 +201,13 @@ def test_impossible_numbers_are_refused(change, message):
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        ([0] * 9 + [1] * 3, None, "at least 5 images, but class 1 has 3: add images or use 3 f"),
+        (
+            [0] * 9 + [1] * 3,
+            None,
+            "at least 5 images, but class 1 has 3: add images, or set `folds=3`",
+        ),
         ([0] * 9 + [1], None, "class 1 has 1: add images.$"),
-        ([0] * 9, None, "Found 1 class"),
+        ([0] * 9, None, "All images are of one class"),
         ([0] * 9 + [1] * 9, [*range(9)] + [9, 10] * 4 + [9], "groups of images, but class 1 has 2"),
     ],
 )

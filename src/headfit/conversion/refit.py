@@ -20,7 +20,9 @@ from headfit.fitting.problem import CrossValidation, Problem, Splits
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import Head
 from headfit.heads.layers import FLATTEN, GAP
+from headfit.images.targets import Targets
 from headfit.progress import Callback, Progress
+from headfit.report.text.fits import fit_warnings
 from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
 from headfit.study.protocol.crossval import cross_validate
@@ -70,7 +72,8 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     groups = find_groups(pictures.extraction, pictures.trained, None, options, callback)
     folds = folds_for(labels, groups, options, callback)
     splits = make_splits(labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers)
-    problem = Problem(labels, classes, splits, quick=True, seed=seed)
+    targets = Targets(tuple(map(str, range(classes))), labels)
+    problem = Problem(targets, splits, quick=True, seed=seed)
     head = Head(GAP if form.kind == GAP.name else FLATTEN)
     maps = pictures.maps(pictures.trained)
     method = Exact(head, PooledFeatures(maps, (head.pooling,)))
@@ -85,9 +88,8 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
         numbers = of_maps(fitted, pictures, pictures.scored)
     else:
         numbers = np.log(np.maximum(held_out, np.finfo(float).tiny))
-    return Refit(
-        fitted, held_out, splits, numbers, validation.final["penalty"], validation.warnings
-    )
+    warnings = fit_warnings(head.name, validation.notes)
+    return Refit(fitted, held_out, splits, numbers, validation.final["penalty"], warnings)
 
 
 def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
@@ -105,7 +107,7 @@ def _held_out(
 ) -> np.ndarray:
     """Decompose the flatten of each fold, and judge it on the images that it has not seen."""
     kernels, biases = method.fold_models(problem, validation.choices)
-    numbers = np.empty((len(problem.labels), problem.classes))
+    numbers = np.empty((len(problem.targets), problem.targets.count))
     for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         held = problem.splits.indices(0, fold)[1]
         made = _made(form, kernel, bias, pictures)

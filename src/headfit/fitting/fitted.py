@@ -1,4 +1,4 @@
-"""A head with its weights, in terms of the feature map itself: what a classifier is made of."""
+"""A head with its weights, in terms of the feature map itself, as a classifier uses it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from statistics import median
 import numpy as np
 
 from headfit.features.store import FeatureMaps
-from headfit.fitting.softmax import softmax
+from headfit.fitting.kinds import KINDS
 from headfit.heads.chain import Head
 from headfit.heads.pooling import MapShape
+from headfit.images.targets import CLASS
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,22 @@ class FittedHead:
             (in, out) and bias (out,) of a dense layer, γ, β, mean and variance of a batch
             normalisation; the softmax layer last.
         scale: what the maps are multiplied by first.
+        kind: of the targets that it predicts.
     """
 
     head: Head
     shape: float | None
     weights: tuple[np.ndarray, ...]
     scale: float = 1.0
+    kind: str = CLASS
 
     def probabilities(self, maps: np.ndarray) -> np.ndarray:
         """Class probabilities, float64 (n, K), of float32 feature maps (n, H, W, C)."""
+        link = KINDS[self.kind].link
         if self.head.linear:
             kernel, bias = self.weights
             features = self.head.pooling.pool(maps, self.shape)
-            return softmax((features @ kernel + bias).astype(np.float64))
+            return link((features @ kernel + bias).astype(np.float64))
         # imported here: JAX takes a second, and a study of linear heads needs none of it
         from headfit.fitting.descent import training as descent  # noqa: PLC0415
 
@@ -46,11 +50,10 @@ class FittedHead:
             features = self.head.pooling.pool(maps, self.shape)
         else:
             features = np.asarray(maps, np.float32) * np.float32(self.scale)
-        result: np.ndarray = descent.predict(stacked, self.head.body, features, trained)[0]
-        return result
+        return link(descent.scores(stacked, self.head.body, features, trained)[0])
 
     def probabilities_of(self, maps: FeatureMaps) -> np.ndarray:
-        """The same for maps in the store, a piece at a time."""
+        """Give the same for maps in the store, a piece at a time."""
         return np.concatenate([self.probabilities(piece) for _, piece in maps.chunks()])
 
 

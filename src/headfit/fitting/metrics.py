@@ -25,9 +25,9 @@ def balanced_accuracy(probabilities: Floats, labels: Ints) -> float:
     """Mean over the classes that occur in ``labels`` of the share of their images found."""
     hits = probabilities.argmax(axis=1) == labels
     totals = np.bincount(labels)
-    found = np.bincount(labels, weights=hits)
+    hit_counts = np.bincount(labels, weights=hits)
     present = totals > 0
-    return float(np.mean(found[present] / totals[present]))
+    return float(np.mean(hit_counts[present] / totals[present]))
 
 
 def accuracy(probabilities: Floats, labels: Ints) -> float:
@@ -47,8 +47,8 @@ def macro_f1(probabilities: Floats, labels: Ints) -> float:
 
 def log_loss(probabilities: Floats, labels: Ints) -> float:
     """Mean −ln of the probability given to the label, clipped to [1e-15, 1]: at most 34.5 nats."""
-    given = probabilities[np.arange(len(labels)), labels]
-    return float(-np.mean(np.log(np.clip(given, LOG_CLIP, 1.0))))
+    of_label = probabilities[np.arange(len(labels)), labels]
+    return float(-np.mean(np.log(np.clip(of_label, LOG_CLIP, 1.0))))
 
 
 def brier(probabilities: Floats, labels: Ints) -> float:
@@ -84,8 +84,10 @@ def auroc(probabilities: Floats, labels: Ints) -> float:
     if not defined.any():
         return float("nan")
     ranks = np.stack([_ranks(column) for column in probabilities.T], axis=1)
-    own = np.bincount(labels, weights=ranks[np.arange(len(labels)), labels], minlength=len(defined))
-    wins = (own - positives * (positives + 1) / 2)[defined]
+    rank_sums = np.bincount(
+        labels, weights=ranks[np.arange(len(labels)), labels], minlength=len(defined)
+    )
+    wins = (rank_sums - positives * (positives + 1) / 2)[defined]
     return float(np.mean(wins / (positives * negatives)[defined]))
 
 
@@ -101,7 +103,7 @@ METRICS: dict[str, Callable[[Floats, Ints], float]] = {
 
 
 def evaluate(probabilities: Floats, labels: Ints) -> dict[str, float]:
-    """All metrics of one set of predictions, by name.
+    """Give all metrics of one set of predictions, by name.
 
     Args:
         probabilities: float64 (n, K).
@@ -110,6 +112,12 @@ def evaluate(probabilities: Floats, labels: Ints) -> dict[str, float]:
     Raises:
         ValueError: no images, shapes that do not match, or a probability that is not finite
             (argmax would silently turn it into a prediction).
+
+    Example:
+
+    >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
+    >>> evaluate(probabilities, np.array([0, 1, 1]))["balanced_accuracy"]
+    0.75
     """
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
         shapes = f"{probabilities.shape} and {labels.shape}"

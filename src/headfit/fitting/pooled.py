@@ -40,15 +40,14 @@ def keys_of(poolings: Iterable[Pooling]) -> list[tuple[Pooling, float | None]]:
 
 @dataclass
 class PooledFeatures:
-    """Features of all images under several poolings, each computed when first asked for.
+    """Features of all images under several poolings, each computed on first use.
 
-    Memory is bounded: what has not been asked for lately is forgotten, and computed anew at need.
+    Memory is bounded: what was not used lately is dropped, and computed again when needed.
 
     Args:
         maps: the stored feature maps.
-        poolings: those that will be asked for, in this order; as many as there is room for are
-            computed in one reading of the store. Those with weights of their own are left out:
-            they are given the maps.
+        poolings: those that will be used, in this order; as many as fit in memory are computed in
+            one reading of the store. Poolings with trainable weights take the maps instead.
     """
 
     maps: FeatureMaps
@@ -57,7 +56,7 @@ class PooledFeatures:
     _coordinates: dict[Key, Coordinates] = field(default_factory=dict)
 
     def release(self) -> None:
-        """Forget everything; what is asked for again is computed anew."""
+        """Free the memory; whatever is asked for again is computed again."""
         self._features.clear()
         self._coordinates.clear()
         self.__dict__.pop("_kernels", None)
@@ -117,17 +116,17 @@ class PooledFeatures:
     def coordinates(self, pooling: Pooling, shape: float | None) -> Coordinates:
         """Give the rotated features."""
         key = (pooling.name, shape)
-        found = self._coordinates.pop(key, None)
-        if found is None:
+        rotated = self._coordinates.pop(key, None)
+        if rotated is None:
             self._forget(4 * len(self.maps) ** 2)
-            found = self._rotated(pooling, shape)
-        self._coordinates[key] = found  # the last asked for comes last
-        return found
+            rotated = self._rotated(pooling, shape)
+        self._coordinates[key] = rotated  # the last used comes last
+        return rotated
 
     def _forget(self, needed: int) -> None:
         """Make room for so many bytes of coordinates."""
         while self._coordinates:
-            held = sum(kept.z.nbytes for kept in self._coordinates.values())
+            held = sum(each.z.nbytes for each in self._coordinates.values())
             if held + needed <= COORDINATE_BYTES:
                 return
             del self._coordinates[next(iter(self._coordinates))]
@@ -135,7 +134,7 @@ class PooledFeatures:
     def _rotated(self, pooling: Pooling, shape: float | None) -> Coordinates:
         n, tau = len(self.maps), pooling.tau(shape)
 
-        # the way back pools anew: coordinates must not hold on to wide features
+        # the way back pools again: coordinates must not hold on to wide features
         def pieces() -> Iterator[tuple[slice, np.ndarray]]:
             return self._pieces(pooling, shape)
 
@@ -166,7 +165,7 @@ class PooledFeatures:
         return pooling.width((height, width, channels)) <= NARROW
 
     def _suits(self, pooling: Pooling) -> bool:
-        """Whether the maps can be pooled so; what cannot must not stop the others."""
+        """Whether the maps can be pooled so; a pooling that fails must not stop the others."""
         _, height, width, channels = self.maps.shape
         try:
             pooling.check((height, width, channels))
@@ -177,28 +176,28 @@ class PooledFeatures:
     def _together(
         self, pooling: Pooling, shape: float | None
     ) -> list[tuple[Pooling, float | None]]:
-        """List what is pooled in one reading: this one, and those after it that fit."""
+        """List what is pooled in one reading: this pooling, and those after it that fit."""
         n, height, width, channels = self.maps.shape
-        kept = [p for p in self.poolings if not isinstance(p, TrainedPooling)]
-        others = keys_of([p for p in kept if self._narrow(p) and self._suits(p)])
+        fixed = [p for p in self.poolings if not isinstance(p, TrainedPooling)]
+        others = keys_of([p for p in fixed if self._narrow(p) and self._suits(p)])
         if (pooling, shape) not in others:
             return [(pooling, shape)]
-        found: list[tuple[Pooling, float | None]] = []
+        together: list[tuple[Pooling, float | None]] = []
         held = 0
         for other in others[others.index((pooling, shape)) :]:
             held += 4 * n * other[0].width((height, width, channels))
-            if found and held > FEATURE_BYTES:
+            if together and held > FEATURE_BYTES:
                 break
-            found.append(other)
-        return found
+            together.append(other)
+        return together
 
     def _pool(self, wanted: list[tuple[Pooling, float | None]]) -> dict[Key, np.ndarray]:
         """Pool all maps in every way wanted, in one reading of the store."""
         n, height, width, channels = self.maps.shape
-        found: dict[Key, np.ndarray] = {}
+        features: dict[Key, np.ndarray] = {}
         for pooling, shape in wanted:
             size = pooling.width((height, width, channels))
-            found[pooling.name, shape] = np.empty((n, size), np.float32)
+            features[pooling.name, shape] = np.empty((n, size), np.float32)
         shapes: dict[Pooling, list[float | None]] = {}
         for pooling, shape in wanted:
             shapes.setdefault(pooling, []).append(shape)
@@ -208,7 +207,7 @@ class PooledFeatures:
                 for pooling, values in shapes.items():
                     pooled = pooling.pool_all(piece, values)
                     for value, vectors in zip(values, pooled, strict=True):
-                        found[pooling.name, value][images[rows]] = vectors
+                        features[pooling.name, value][images[rows]] = vectors
 
         in_threads(work, n, IMAGES_TOGETHER)
-        return found
+        return features

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headfit.fitting.kinds import KINDS, Kind
 from headfit.heads.chain import Head
+from headfit.images.targets import Targets
 
 Settings = dict[str, Any]
 """What a method chose for a model, plain data: ``shape`` of the pooling, ``penalty``, …"""
@@ -54,23 +56,26 @@ class Splits:
 
 @dataclass(frozen=True)
 class Problem:
-    """Labels, folds and budget of a comparison: the same for all heads.
+    """Targets, folds and budget of a comparison: the same for all heads.
 
     Attributes:
-        labels: int (n,), 0 to K−1.
-        classes: K.
+        targets: of n images, for K outputs.
         splits: the folds.
         penalties: λ tried for linear heads, from large to small.
         quick: fewer trials for heads trained by gradient descent.
         seed: of their first weights and batches.
     """
 
-    labels: np.ndarray
-    classes: int
+    targets: Targets
     splits: Splits
     penalties: tuple[float, ...] = PENALTIES
     quick: bool = False
     seed: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        """Loss, link, decision and metrics of the targets."""
+        return KINDS[self.targets.kind]
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class CrossValidation:
         train_scores: float64 (repeats · folds,), balanced accuracy on the training part.
         choices: settings chosen in each repeat and fold, in their order.
         final: settings for a model of all images.
-        warnings: lines for the user.
+        notes: what makes the scores approximate or could improve them, plain data: a ``code``
+            (``projected``, ``edge``, ``unfinished``) and its numbers.
         seconds: wall time of all fits, when they were made.
     """
 
@@ -92,7 +98,7 @@ class CrossValidation:
     train_scores: np.ndarray
     choices: list[Settings]
     final: Settings
-    warnings: list[str]
+    notes: list[Settings]
     seconds: float = 0.0
 
 
@@ -104,6 +110,9 @@ def inner_pairs(folds: int) -> list[tuple[int, int]]:
     fold is paired with its neighbours in a ring and with the fold opposite (an even number of
     folds) or the next neighbours (odd): three or four inner folds for each outer one, alike. Of
     two folds there are none: nothing would be left to train on.
+
+    >>> inner_pairs(3)
+    [(0, 1), (0, 2), (1, 2)]
     """
     if folds < 3:
         return []

@@ -23,10 +23,10 @@ class Rows:
     values: np.ndarray
     labels: np.ndarray
     classes: int
-    own: tuple[np.ndarray, np.ndarray] = field(init=False)
+    labelled: tuple[np.ndarray, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "own", (self.labels, np.arange(len(self.labels))))
+        object.__setattr__(self, "labelled", (self.labels, np.arange(len(self.labels))))
 
     @classmethod
     def of(cls, z: np.ndarray, labels: np.ndarray, classes: int) -> Rows:
@@ -41,6 +41,17 @@ class Rows:
         """Sum the rows with a factor each: (b, K, n) to (b, K, r + 1)."""
         return _times(factors, self.values)
 
+    def losses(self, logits: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :func:`losses`."""
+        return losses(logits, share, self.labelled)
+
+    def curvature(self, errors: np.ndarray) -> np.ndarray:
+        """Give the second derivative of each row's loss by its logits, of their errors."""
+        # p(1 − p), whether the class is the row's own (error p − 1) or not (error p)
+        size: np.ndarray = np.abs(errors)
+        size *= 1 - size
+        return size
+
     def square_sums(self, factors: np.ndarray) -> np.ndarray:
         """Sum the rows' squares with a factor each: (b, K, n) to (b, K, r + 1)."""
         result = _times(factors[..., :SQUARES_AT_ONCE], np.square(self.values[:SQUARES_AT_ONCE]))
@@ -51,28 +62,28 @@ class Rows:
 
 
 def losses(
-    logits: np.ndarray, share: np.ndarray, own: tuple[np.ndarray, np.ndarray]
+    logits: np.ndarray, share: np.ndarray, labelled: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-loss of each problem, and its derivative by the logits of each row.
 
     Args:
         logits: (b, K, n).
         share: (b, n), the weight of each row.
-        own: class of each row and its number, int (n,) both.
+        labelled: class of each row and its number, int (n,) both.
 
     Returns:
         The loss, float64 (b,), and softmax minus one for a row's own class (b, K, n), without the
         weight. Both keep their digits where the probability of the own class is next to 1.
     """
     errors = logits - logits.max(axis=1)[:, None]
-    given = errors[:, *own]
+    of_label = errors[:, *labelled]
     np.exp(errors, out=errors)
-    errors[:, *own] = 0.0
+    errors[:, *labelled] = 0.0
     others = errors.sum(axis=1)
-    beyond = others + np.expm1(given)  # the sum over all classes, less 1
-    errors[:, *own] = -others
+    beyond = others + np.expm1(of_label)  # the sum over all classes, less 1
+    errors[:, *labelled] = -others
     errors *= (1.0 / (1.0 + beyond))[:, None]
-    value: np.ndarray = np.vecdot(share, np.log1p(beyond) - given).astype(np.float64)
+    value: np.ndarray = np.vecdot(share, np.log1p(beyond) - of_label).astype(np.float64)
     return value, errors
 
 
@@ -88,8 +99,8 @@ def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Log-loss of each row, float64 (…, n), of logits (…, K, n)."""
     peak = logits.max(axis=-2)
     total = np.log(np.exp(logits - peak[..., None, :]).sum(axis=-2)) + peak
-    given = logits[..., labels, np.arange(len(labels))]
-    result: np.ndarray = (total - given).astype(np.float64)
+    of_label = logits[..., labels, np.arange(len(labels))]
+    result: np.ndarray = (total - of_label).astype(np.float64)
     return result
 
 

@@ -18,6 +18,7 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.images.index import ImageIndex, require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
+from headfit.report.text.fits import fit_warnings
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups, folds_for
@@ -34,7 +35,7 @@ from headfit.runs.map_source import (
 from headfit.runs.options import HeadLike, Options
 from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep_models, reliability_of
-from headfit.runs.results import PRIMARY, Comparison, score_test
+from headfit.runs.results import Comparison, score_test
 from headfit.runs.study import Study
 from headfit.study.comparison.int8 import choose_head
 from headfit.study.comparison.results import score
@@ -244,18 +245,16 @@ class _Run:
         """Cross-validate every head on every backbone, on identical folds."""
         options, first = self.options, backbones[0]
         index = first.extraction.index
-        labels = index.labels[first.rows]
+        targets = index.targets.subset(first.rows)
         groups = find_groups(first.extraction, first.rows, user_groups, options, self.callback)
         splits = make_splits(
-            labels,
-            folds=folds_for(labels, groups, options, self.callback),
+            targets.strata,
+            folds=folds_for(targets.strata, groups, options, self.callback),
             repeats=options.rounds,
             seed=options.seed,
             groups=groups.numbers,
         )
-        problem = Problem(
-            labels, len(index.classes), splits, quick=options.quick, seed=options.seed
-        )
+        problem = Problem(targets, splits, quick=options.quick, seed=options.seed)
         several = len({backbone.name for backbone in backbones}) > 1
         for backbone in backbones:
             named = options.heads is not None
@@ -264,8 +263,9 @@ class _Run:
             on = f" on {backbone.name}" if several else ""
             self.callback.on_stage_begin(f"Training heads{on}", len(heads))
             backbone.fit(heads, problem, self.callback, self._scored(backbone, problem, several))
-            for line in (line for fit in backbone.fits for line in fit.warnings):
-                self.callback.on_message(line)
+            for fit in backbone.fits:
+                for line in fit_warnings(fit.head.name, fit.notes):
+                    self.callback.on_message(line)
             if len(backbones) > 1:
                 backbone.pooled.release()
         return Comparison(backbones, problem, options, groups)
@@ -277,8 +277,9 @@ class _Run:
 
         def report(fit: CrossValidation, metrics: dict[str, np.ndarray]) -> None:
             name = f"{backbone.name}/{fit.head.name}" if several else fit.head.name
-            main, loss = (score(metrics[kind], folds, kind) for kind in (PRIMARY, "log_loss"))
-            size = fit.head.parameters(shape, problem.classes)
+            names = (problem.kind.primary, problem.kind.secondary[0])
+            main, loss = (score(metrics[n], folds, *problem.kind.bounds(n)) for n in names)
+            size = fit.head.parameters(shape, problem.targets.count)
             self.callback.on_head_end(HeadScore(name, main, loss, size, fit.seconds))
 
         return report

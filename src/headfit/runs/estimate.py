@@ -105,7 +105,7 @@ class Estimate:
         missing = [h for h, method in methods.items() if ledger.cross_validation(method) is None]
         if not self.done and missing:
             folds = problem.splits.folds
-            work = Workload(len(problem.labels), problem.classes, folds, self.options)
+            work = Workload(len(problem.targets), problem.targets.count, folds, self.options)
             self._tell(missing, [backbone.extraction.info.map_shape], work, 0, 0.0)
 
     def _tell(

@@ -46,11 +46,11 @@ def int8_effect(
     digests = np.array(extraction.digests)[rows]
     fresh = ~np.isin(digests, calibrated)
     folds, seed = problem.splits.folds, problem.seed
-    some = choose_sample(problem.labels, groups.alike, fresh, folds=folds, seed=seed)
+    some = choose_sample(problem.targets.strata, groups.alike, fresh, folds=folds, seed=seed)
     exact = source.float32(extraction.index.subset(rows[some]), digests[some].tolist())
-    labels = problem.labels[some]
+    targets = problem.targets.subset(some)
     splits = make_splits(
-        labels,
+        targets.strata,
         folds=folds,
         repeats=problem.splits.repeats,
         seed=seed,
@@ -59,7 +59,7 @@ def int8_effect(
     agreement = measure(
         extraction.maps.subset(rows[some]),
         exact.maps,
-        replace(problem, labels=labels, splits=splits),
+        replace(problem, targets=targets, splits=splits),
         head,
         recommended=recommended,
         calibrated=int((~fresh[some]).sum()),

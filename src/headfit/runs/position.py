@@ -127,7 +127,7 @@ class _Part:
         flatten: CrossValidation,
     ) -> _Part:
         """Take all images, or some of them with the folds that they are in."""
-        n, fits = len(problem.labels), {GAP: gap, FLATTEN: flatten}
+        n, fits = len(problem.targets), {GAP: gap, FLATTEN: flatten}
         if n <= MOST_IMAGES:
             heads = {k: _HeldOut(fit, fit.probabilities[0], fit.choices) for k, fit in fits.items()}
             return cls(np.arange(n), backbone.pooled, problem, heads)
@@ -135,7 +135,7 @@ class _Part:
         rows = np.sort(rng.permutation(n)[:MOST_IMAGES])
         splits = problem.splits
         fewer = replace(splits, repeats=1, assignment=splits.assignment[:1, rows])
-        part = replace(problem, labels=problem.labels[rows], splits=fewer)
+        part = replace(problem, targets=problem.targets.subset(rows), splits=fewer)
         poolings = tuple(fit.head.pooling for fit in fits.values())
         pooled = PooledFeatures(backbone.pooled.maps.subset(rows), poolings)
         heads = {}
@@ -179,7 +179,9 @@ def _examples(part: _Part, models: dict[str, FoldModels]) -> list[dict[str, Any]
         return []
     problem = part.problem
     folds = problem.splits.assignment[0]
-    examples = explain_examples(models, part.pooled.maps, problem.labels, folds, problem.seed)
+    examples = explain_examples(
+        models, part.pooled.maps, problem.targets.values, folds, problem.seed
+    )
     return [{**each, "row": int(part.rows[each["row"]])} for each in examples]
 
 
@@ -189,7 +191,7 @@ def _named(where: dict[str, Any], backbone: CandidateBackbone, problem: Problem)
     looks = [
         {
             "path": index.paths[backbone.rows[each["row"]]],
-            "label": index.classes[problem.labels[each["row"]]],
+            "label": problem.targets.label(each["row"]),
             "kind": each["kind"],
             "class": index.classes[each["class"]],
             "heads": {
@@ -210,7 +212,7 @@ def _shift(
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Move some images; None, with a message, where the backbone or an image cannot be used now."""
-    some = choose_images(part.problem.labels, part.problem.seed)
+    some = choose_images(part.problem.targets.strata, part.problem.seed)
     index = backbone.extraction.index.subset(backbone.rows[part.rows[some]])
     folds = part.problem.splits.assignment[0, some]
     try:

@@ -215,8 +215,7 @@ class _Run:
         self.callback.on_progress(len(index), "leaving out each image in turn")
         left_out = leave_out(
             PooledFeatures(extraction.maps.subset(rows), (GAP,)).features(GAP, None),
-            extraction.index.labels[rows],
-            len(extraction.index.classes),
+            extraction.index.targets.subset(rows),
             groups=self._groups(extraction, rows),
         )
         name = label(source.spec.name, source.weights)

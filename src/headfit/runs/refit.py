@@ -23,7 +23,7 @@ def reliability_of(
     index = backbone.extraction.index.subset(backbone.rows)
     return assess(
         probabilities=fit.probabilities,
-        labels=problem.labels,
+        labels=problem.targets.values,
         splits=problem.splits.assignment,
         classes=index.classes,
         paths=index.paths,

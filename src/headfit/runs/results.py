@@ -9,8 +9,9 @@ import numpy as np
 
 from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
-from headfit.fitting.metrics import evaluate
+from headfit.fitting.kinds import KINDS
 from headfit.fitting.problem import CrossValidation, Problem
+from headfit.report.text.fits import fit_warnings
 from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
 from headfit.runs.candidates import CandidateBackbone
@@ -21,7 +22,6 @@ from headfit.study.comparison.contrast import HeadScores
 from headfit.study.comparison.results import candidate, mark_front
 from headfit.study.comparison.verdict import Verdict, conclude
 
-PRIMARY, SECONDARY = "balanced_accuracy", ("log_loss", "brier")
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
 
 
@@ -75,19 +75,20 @@ class Comparison:
 
     def verdict(self) -> Verdict:
         """Compare all candidates."""
-        rows, labels, classes = self.rows(), self.problem.labels, self.problem.classes
-        correct = [(f.probabilities.argmax(axis=2) == labels).mean(axis=0) for _, f, _ in rows]
-        sizes = [f.head.parameters(b.extraction.info.map_shape, classes) for b, f, _ in rows]
+        rows, targets, kind = self.rows(), self.problem.targets, self.problem.kind
+        decided = [kind.decide(fit.probabilities) for _, fit, _ in rows]
+        correct = [(classes == targets.values).mean(axis=0) for classes in decided]
+        sizes = [f.head.parameters(b.extraction.info.map_shape, targets.count) for b, f, _ in rows]
         conclusion = conclude(
             HeadScores(
                 names=[self.name(b, f) for b, f, _ in rows],
-                scores=np.stack([metrics[PRIMARY] for *_, metrics in rows]),
+                scores=np.stack([metrics[kind.primary] for *_, metrics in rows]),
                 parameters=np.array(sizes),
                 position_aware=[f.head.position_aware for _, f, _ in rows],
                 folds=self.problem.splits.folds,
-                images=len(labels),
+                images=len(targets),
                 rope=self.options.rope,
-                secondary={name: np.stack([m[name] for *_, m in rows]) for name in SECONDARY},
+                secondary={name: np.stack([m[name] for *_, m in rows]) for name in kind.secondary},
                 families=[b.name for b, _, _ in rows] if self.several else None,
                 costs=np.array(
                     [
@@ -97,7 +98,7 @@ class Comparison:
                 ),
             ),
             np.stack(correct),
-            labels,
+            targets.values,
             seed=self.options.seed,
             groups=self.groups.numbers,
         )
@@ -133,9 +134,9 @@ class Comparison:
     def _candidate(
         self, backbone: CandidateBackbone, fit: CrossValidation, metrics: dict[str, np.ndarray]
     ) -> dict[str, Any]:
-        info, classes = backbone.extraction.info, self.problem.classes
+        info, classes = backbone.extraction.info, self.problem.targets.count
         head_ms = latency_ms(fit.head, info.map_shape, classes)
-        return candidate(
+        row = candidate(
             fit,
             metrics,
             self.problem,
@@ -147,6 +148,7 @@ class Comparison:
             map_shape=info.map_shape,
             latency_ms=backbone.extraction.latency_ms + head_ms,
         )
+        return {**row, "warnings": fit_warnings(fit.head.name, fit.notes)}
 
     def _backbone(self, place: list[CandidateBackbone]) -> dict[str, Any]:
         """Describe one place and, if there are others, the verdict on it alone."""
@@ -178,12 +180,12 @@ def score_test(backbone: CandidateBackbone, fitted: FittedHead) -> dict[str, Any
     rows = index.test
     if not len(rows):
         return None
-    labels = index.labels[rows]
+    targets = index.targets.subset(rows)
     maps = backbone.extraction.maps.subset(rows)
-    scores = evaluate(fitted.probabilities_of(maps), labels)
+    scores = KINDS[targets.kind].evaluate(fitted.probabilities_of(maps), targets.values)
     return {
         "head": fitted.head.name,
         "images": len(rows),
-        "majority_accuracy": int(np.bincount(labels).max()) / len(rows),
+        "majority_accuracy": max(targets.counts().values()) / len(rows),
         **{name: value if np.isfinite(value) else None for name, value in scores.items()},
     }

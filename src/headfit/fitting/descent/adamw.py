@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from headfit.fitting.descent.losses import LOSSES
 from headfit.fitting.descent.network import Array, Design, Floats, after, pool
 
 # A memory of 100 steps, not the usual 1000: a whole training here is some 50 to 200 steps.
@@ -26,7 +27,7 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """What differs between images and between networks, and no step changes."""
 
-    labels: Array  # int32 (n,)
+    values: Array  # int32 (n,), of the targets
     train: Array  # bool (n, M)
     rates: Array  # float32 (M,)
     decays: Array  # float32 (M,)
@@ -73,20 +74,19 @@ def run_steps(
 def _loss(
     weights: list[Array], images: Array, data: Data, rows: Array, key: Array, design: Design
 ) -> Array:
-    """Sum over the networks of each one's mean cross-entropy over its images in the batch.
+    """Sum over the networks of each one's mean loss over its images in the batch.
 
     No network's weights enter another's term, so the gradient of the sum holds every gradient.
     """
     counts = (data.train[rows] & (rows >= 0)[:, None]).T.astype(jnp.float32)
 
-    def one(own: list[Array], counted: Array) -> Array:
+    def one(network: list[Array], counted: Array) -> Array:
         # The images, and so the first product's left side, are shared.
-        return after(own, design, pool(own, design, images), counted, key)
+        return after(network, design, pool(network, design, images), counted, key)
 
     scores = jax.vmap(one)(weights, counts)  # (M, B, K)
-    labels = data.labels[rows][None, :, None]
-    given = jnp.take_along_axis(jax.nn.log_softmax(scores), labels, axis=2)[..., 0]
-    return -jnp.sum(jnp.sum(counts * given, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0))
+    losses = LOSSES[design.kind](scores, data.values[rows])
+    return jnp.sum(jnp.sum(counts * losses, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0))
 
 
 def adamw(
@@ -99,23 +99,22 @@ def adamw(
 ) -> State:
     """Take one step along the gradients, each with M in front; ``now`` is one step without S."""
     updated = [
-        _adamw_one(weight, first, second, gradient, decayed, data, now, active)
-        for weight, first, second, gradient, decayed in zip(*state, gradients, decays, strict=True)
+        _adamw_one(arrays, gradient, decayed, data, now, active)
+        for *arrays, gradient, decayed in zip(*state, gradients, decays, strict=True)
     ]
     return State(*(list(arrays) for arrays in zip(*updated, strict=True)))
 
 
 def _adamw_one(
-    weight: Array,
-    first: Array,
-    second: Array,
+    arrays: Sequence[Array],
     gradient: Array,
     decayed: bool,
     data: Data,
     now: Steps,
     active: Array,
 ) -> tuple[Array, Array, Array]:
-    """Update one array of all networks."""
+    """Update one array of all networks, and its two moments."""
+    weight, first, second = arrays
     across = (-1,) + (1,) * (weight.ndim - 1)
     rate = (data.rates * now.factors).reshape(across)
     decay = data.decays.reshape(across) if decayed else 0.0

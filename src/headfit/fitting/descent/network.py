@@ -23,6 +23,7 @@ import numpy.typing as npt
 from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout, Step
 from headfit.heads.pooling import MapShape
 from headfit.heads.trained import TrainedPooling, Weight
+from headfit.images.targets import CLASS
 
 Array = jax.Array
 Floats = npt.NDArray[np.float32]
@@ -66,6 +67,7 @@ class Design:
         inputs: (d,) where it is given vectors, (H, W, C) where it is given maps.
         body: the steps between the features and the final layer.
         classes: K.
+        kind: of the targets, which decides the loss.
         pooling: what turns maps into vectors with weights of its own; None for vectors.
         centred: whether what the pooling gives is shifted and scaled by constants while training.
             Adam steps alike in all directions, so what all vectors have in common would shake the
@@ -77,6 +79,7 @@ class Design:
     classes: int
     pooling: TrainedPooling | None = None
     centred: bool = False
+    kind: str = CLASS
 
     @property
     def normalises(self) -> bool:
@@ -97,14 +100,14 @@ class Design:
         return height, width, channels
 
     @property
-    def own(self) -> tuple[Weight, ...]:
+    def pooling_weights(self) -> tuple[Weight, ...]:
         """The pooling's arrays."""
         return self.pooling.weights(self.map_shape, self.classes) if self.pooling else ()
 
     @property
     def before(self) -> int:
         """How many arrays come before those of the body."""
-        return len(self.own) + 2 * self.centred
+        return len(self.pooling_weights) + 2 * self.centred
 
     @property
     def width(self) -> int:
@@ -114,14 +117,14 @@ class Design:
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of all arrays."""
-        own = [weight.shape for weight in self.own]
-        return [*own, *(slot.shape for slot in self.slots())]
+        shapes = [weight.shape for weight in self.pooling_weights]
+        return [*shapes, *(slot.shape for slot in self.slots())]
 
     @cached_property
     def decays(self) -> tuple[bool, ...]:
-        """Which arrays weight decay applies to."""
-        own = [weight.decay for weight in self.own]
-        return (*own, *(slot.decay for slot in self.slots()))
+        """For each array, whether weight decay applies."""
+        decays = [weight.decay for weight in self.pooling_weights]
+        return (*decays, *(slot.decay for slot in self.slots()))
 
     @property
     def size(self) -> int:
@@ -197,8 +200,8 @@ def pool(weights: Sequence[Array], design: Design, images: Array) -> Array:
     """
     if design.pooling is None:
         return images
-    own = len(design.own)
-    pooled: Array = design.pooling.forward(jnp, images, list(weights[:own]))
+    count = len(design.pooling_weights)
+    pooled: Array = design.pooling.forward(jnp, images, list(weights[:count]))
     return centre(weights, design, pooled)
 
 
@@ -206,8 +209,8 @@ def centre(weights: Sequence[Array], design: Design, vectors: Array) -> Array:
     """Shift and scale what a pooling gives by the network's constants, if it has any."""
     if not design.centred:
         return vectors
-    own = len(design.own)
-    middle, scale = (jax.lax.stop_gradient(array) for array in weights[own : own + 2])
+    count = len(design.pooling_weights)
+    middle, scale = (jax.lax.stop_gradient(array) for array in weights[count : count + 2])
     return (vectors - middle) * scale
 
 
@@ -238,8 +241,8 @@ def after(
             hidden = hidden @ next(remaining) + next(remaining)
             hidden = _ACTIVATIONS[step.activation](hidden)
         elif isinstance(step, BatchNorm):
-            own = [next(remaining) for _ in range(4)]
-            hidden = _normalise(hidden, own, counts)
+            arrays = [next(remaining) for _ in range(4)]
+            hidden = _normalise(hidden, arrays, counts)
         elif key is not None and step.rate > 0:
             hidden = _drop(hidden, step.rate, jax.random.fold_in(key, place))
     if not design.readout:
@@ -252,7 +255,7 @@ def settle(weights: Sequence[Array], design: Design, vectors: Array, counts: Arr
 
     A moving average would be of some 50 steps with weights that have changed since, and taken
     under dropout, which inference does without. So each step's mean and variance are computed
-    anew, from the first to the last, of what will reach it in inference.
+    again, from the first to the last, of what will reach it in inference.
 
     Args:
         weights: of one network.
@@ -263,18 +266,18 @@ def settle(weights: Sequence[Array], design: Design, vectors: Array, counts: Arr
     Returns:
         The weights; the variance is the biased one, which is what Keras normalises with.
     """
-    found = list(weights)
+    settled = list(weights)
     at = design.before
     hidden = vectors
     for step in design.body:
         if isinstance(step, Dense):
-            hidden = _ACTIVATIONS[step.activation](hidden @ found[at] + found[at + 1])
+            hidden = _ACTIVATIONS[step.activation](hidden @ settled[at] + settled[at + 1])
             at += 2
         elif isinstance(step, BatchNorm):
-            found[at + 2], found[at + 3] = _moments(hidden, counts)
-            hidden = _normalise(hidden, found[at : at + 4], None)
+            settled[at + 2], settled[at + 3] = _moments(hidden, counts)
+            hidden = _normalise(hidden, settled[at : at + 4], None)
             at += 4
-    return found
+    return settled
 
 
 def unscaled(
@@ -297,12 +300,12 @@ def unscaled(
         # ε is not scaled with the variance, so γ makes up for it
         raw = variance / scale**2
         ratio = (raw + BATCH_NORM_EPSILON) / (variance + BATCH_NORM_EPSILON)
-        found = [gamma * np.sqrt(ratio) * scale, beta, mean / scale + middle, raw]
+        first_layer = [gamma * np.sqrt(ratio) * scale, beta, mean / scale + middle, raw]
     else:
         kernel, bias, *rest = weights
         wide = np.asarray(kernel, np.float64) * scale
-        found = [wide, bias - np.broadcast_to(middle, len(wide)) @ wide]
-    return [*(np.asarray(array, np.float32) for array in found), *rest]
+        first_layer = [wide, bias - np.broadcast_to(middle, len(wide)) @ wide]
+    return [*(np.asarray(array, np.float32) for array in first_layer), *rest]
 
 
 def _moments(hidden: Array, counts: Array) -> tuple[Array, Array]:
@@ -312,13 +315,13 @@ def _moments(hidden: Array, counts: Array) -> tuple[Array, Array]:
     return mean, shares @ jnp.square(hidden - mean)
 
 
-def _normalise(hidden: Array, own: Sequence[Array], counts: Array | None) -> Array:
-    gamma, beta, mean, variance = own
+def _normalise(hidden: Array, arrays: Sequence[Array], counts: Array | None) -> Array:
+    gamma, beta, mean, variance = arrays
     if counts is not None:
         mean, variance = _moments(hidden, counts)
     return (hidden - mean) * (gamma * jax.lax.rsqrt(variance + BATCH_NORM_EPSILON)) + beta
 
 
 def _drop(hidden: Array, rate: float, key: Array) -> Array:
-    kept = jax.random.uniform(key, hidden.shape, jnp.float32) >= rate
-    return jnp.where(kept, hidden / (1.0 - rate), 0.0)
+    survives = jax.random.uniform(key, hidden.shape, jnp.float32) >= rate
+    return jnp.where(survives, hidden / (1.0 - rate), 0.0)

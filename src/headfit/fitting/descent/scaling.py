@@ -44,11 +44,11 @@ class ScaledMaps:
 
     def take(self, rows: npt.NDArray[np.integer]) -> Floats:
         """Give the maps of these images, float32 (m, H, W, C)."""
-        found = np.empty((len(rows), *self.shape[1:]), np.float32)
+        maps = np.empty((len(rows), *self.shape[1:]), np.float32)
         for piece, values in self.maps.subset(rows).chunks():
-            np.multiply(values, np.float32(self.scale), out=found[piece])
-            found[piece] -= self.shift
-        return found
+            np.multiply(values, np.float32(self.scale), out=maps[piece])
+            maps[piece] -= self.shift
+        return maps
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def _map_inputs(head: Head, pooling: TrainedPooling, pooled: PooledFeatures) -> 
     arrays = len(pooling.weights(pooled.maps.shape[1:], 2))
 
     def back(weights: Weights) -> Weights:
-        own, rest = weights[:arrays], weights[arrays:]
-        (common,) = pooling.forward(np, shift[None, None], own)
+        pooling_weights, rest = weights[:arrays], weights[arrays:]
+        (common,) = pooling.forward(np, shift[None, None], pooling_weights)
         if head.readout:
-            return *own, rest[0] - common
-        return *own, *unscaled(head.body, rest, common, 1.0)
+            return *pooling_weights, rest[0] - common
+        return *pooling_weights, *unscaled(head.body, rest, common, 1.0)
 
     return Inputs(ScaledMaps(pooled.maps, scale, shift), back, scale)
 

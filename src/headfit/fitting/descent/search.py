@@ -1,11 +1,13 @@
 """Settings of heads that are trained by gradient descent, and what they score.
 
 In each outer training fold one of the other folds is the inner split: it chooses learning rate,
-weight decay and number of epochs. Then the head is trained again on the whole outer training fold
-with those. All folds and trials are trained together (see :mod:`headfit.fitting.descent.training`).
+weight decay and number of epochs, with which the head is then trained on the whole outer training
+fold. All folds and trials are trained together (see :mod:`headfit.fitting.descent.training`).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,6 @@ from headfit.fitting.descent.budget import Schedule, Trial, trials_for
 from headfit.fitting.descent.scaling import Inputs, inputs_of
 from headfit.fitting.exact.shapes import best_shapes
 from headfit.fitting.fitted import FittedHead
-from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem, Settings
 from headfit.heads.chain import Head
@@ -47,18 +48,18 @@ def cross_validate(
 def refit(head: Head, pooled: PooledFeatures, problem: Problem, settings: Settings) -> FittedHead:
     """See :meth:`headfit.fitting.methods.Method.refit`."""
     inputs = inputs_of(head, pooled, settings["shape"])
-    everything = np.ones((1, len(problem.labels)), bool)
     networks = descent.train(
         inputs.x,
-        problem.labels,
-        problem.classes,
+        problem.targets,
         head.body,
-        everything,
-        np.array([settings["learning_rate"]]),
-        np.array([settings["weight_decay"]]),
+        descent.Attempts(
+            np.ones((1, len(problem.targets)), bool),
+            [settings["learning_rate"]],
+            [settings["weight_decay"]],
+            stop_epochs=[settings["epochs"]],
+        ),
         schedule=Schedule(seed=problem.seed),
         pooling=head.trained,
-        stop_epochs=np.array([settings["epochs"]]),
     )
     raw = inputs.back([weight[0] for weight in networks.weights])
     weights = tuple(np.asarray(weight, np.float32) for weight in raw)
@@ -82,7 +83,7 @@ class _Repeat:
         self.progress = progress
         self.schedule = Schedule(seed=problem.seed)
         self.trials = trials_for(self.head.body, quick=problem.quick, hidden=self.head.hidden)
-        self.probabilities = np.empty((len(problem.labels), problem.classes))
+        self.probabilities = np.empty((len(problem.targets), problem.targets.count))
         self.train_scores = [0.0] * self.folds
         self.choices: list[Settings] = [{}] * self.folds
         # inner log-loss of each (trial, epoch), summed over the folds
@@ -107,9 +108,10 @@ class _Repeat:
         pairs = [(fold, trial) for fold in folds for trial in self.trials]
         held = np.array([self.assignment == fold for fold, _ in pairs])
         inner = np.array([self.assignment == self._inner(fold) for fold, _ in pairs])
-        done = self._train(inputs, ~held & ~inner, [trial for _, trial in pairs], progress, inner)
+        attempts = _attempts(~held & ~inner, [trial for _, trial in pairs], watch=inner)
+        networks = self._train(inputs, attempts, progress)
         # nan where a network diverged: never the best
-        losses = np.nan_to_num(done.watch_loss, nan=np.inf).T
+        losses = np.nan_to_num(networks.watch_loss, nan=np.inf).T
         losses = losses.reshape(len(folds), len(self.trials), -1)
         self.losses += losses.sum(axis=0)
         best = losses.reshape(len(folds), -1).argmin(axis=1)
@@ -125,46 +127,37 @@ class _Repeat:
     ) -> None:
         """Train on each whole outer training fold and predict the fold left out."""
         held = np.array([self.assignment == fold for fold in folds])
-        done = self._train(
-            inputs,
-            ~held,
-            [trial for trial, _ in chosen],
-            progress,
-            stops=np.array([epochs for _, epochs in chosen]),
-        )
-        found = descent.predict(done.weights, self.head.body, inputs.x, self.head.trained)
-        labels = self.problem.labels
+        stops = [epochs for _, epochs in chosen]
+        attempts = _attempts(~held, [trial for trial, _ in chosen], stop_epochs=stops)
+        networks = self._train(inputs, attempts, progress)
+        scores = descent.scores(networks.weights, self.head.body, inputs.x, self.head.trained)
+        kind, values = self.problem.kind, self.problem.targets.values
+        predictions = kind.link(scores)
         for row, fold in enumerate(folds):
-            self.probabilities[held[row]] = found[row, held[row]]
+            self.probabilities[held[row]] = predictions[row, held[row]]
             seen = ~held[row]
-            self.train_scores[fold] = balanced_accuracy(found[row, seen], labels[seen])
+            self.train_scores[fold] = kind.score(predictions[row, seen], values[seen])
 
     def _train(
-        self,
-        inputs: Inputs,
-        masks: np.ndarray,
-        trials: list[Trial],
-        progress: Progress,
-        watch: np.ndarray | None = None,
-        stops: np.ndarray | None = None,
+        self, inputs: Inputs, attempts: descent.Attempts, progress: Progress
     ) -> descent.Networks:
         return descent.train(
             inputs.x,
-            self.problem.labels,
-            self.problem.classes,
+            self.problem.targets,
             self.head.body,
-            masks,
-            np.array([trial.learning_rate for trial in trials]),
-            np.array([trial.weight_decay for trial in trials]),
+            attempts,
             schedule=self.schedule,
             pooling=self.head.trained,
-            watch_masks=watch,
-            stop_epochs=stops,
             progress=progress,
         )
 
     def _inner(self, fold: int) -> int:
         return (fold + 1) % self.folds
+
+
+def _attempts(train: np.ndarray, trials: list[Trial], **more: Any) -> descent.Attempts:
+    rates, decays = zip(*trials, strict=True)
+    return descent.Attempts(train, rates, decays, **more)
 
 
 def _final(repeats: list[_Repeat], choices: list[Settings]) -> Settings:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.fitting.descent.network import Design, Floats, initial_weights
-from headfit.fitting.descent.sources import TOGETHER, Maps
+from headfit.fitting.descent.trainers import TOGETHER, Maps
 from headfit.heads.body import Dropout
 from headfit.heads.init.ridge_start import ridge_start
 from headfit.heads.trained import Sample
@@ -47,8 +47,8 @@ def starts(
         if design.pooling is None:
             return [np.broadcast_to(array, (len(train), *array.shape)) for array in shared]
         masks, which = np.unique(train, axis=0, return_inverse=True)
-        found = [_with_pooling(design, shared, images, labels, seed, mask) for mask in masks]
-        return [np.stack(arrays)[which.reshape(-1)] for arrays in zip(*found, strict=True)]
+        first = [_with_pooling(design, shared, images, labels, seed, mask) for mask in masks]
+        return [np.stack(arrays)[which.reshape(-1)] for arrays in zip(*first, strict=True)]
 
     return begin
 
@@ -73,12 +73,12 @@ def _with_pooling(
     rows = np.sort(rng.permutation(rows)[:most])
     maps = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
     maps = np.asarray(maps, np.float32).reshape(len(rows), height * width, channels)
-    own = pooling.initial(map_shape, classes, seed, Sample(maps, labels[rows]))
+    arrays = pooling.initial(map_shape, classes, seed, Sample(maps, labels[rows]))
     if not design.centred:
-        return [*own, *shared]
+        return [*arrays, *shared]
     vectors = np.concatenate(
         [
-            np.asarray(pooling.forward(np, maps[start : start + TOGETHER], own))
+            np.asarray(pooling.forward(np, maps[start : start + TOGETHER], arrays))
             for start in range(0, len(rows), TOGETHER)
         ]
     )
@@ -88,4 +88,4 @@ def _with_pooling(
     if pooling.probed and all(isinstance(step, Dropout) for step in design.body):
         kernel = ridge_start((vectors - middle) * scale, labels[rows], classes, rng)
         rest = [kernel.astype(np.float32), *rest[1:]]
-    return [*own, middle, scale, *rest]
+    return [*arrays, middle, scale, *rest]

@@ -25,17 +25,19 @@ import numpy.typing as npt
 
 from headfit.fitting.descent.adamw import Data, Steps, first_state
 from headfit.fitting.descent.budget import Schedule
-from headfit.fitting.descent.custom_source import source_of
+from headfit.fitting.descent.custom_trainer import trainer_of
 from headfit.fitting.descent.network import Array, Design, Floats, unscaled
-from headfit.fitting.descent.sources import Maps, Source
 from headfit.fitting.descent.starts import starts
+from headfit.fitting.descent.trainers import Maps, Trainer
 from headfit.heads.body import Step
 from headfit.heads.trained import TrainedPooling
+from headfit.images.targets import Targets
 from headfit.progress import SILENT, Progress
 
 __all__ = [
+    "Attempts",
     "Networks",
-    "predict",
+    "scores",
     "train",
 ]
 
@@ -63,8 +65,29 @@ class Networks:
     watch_loss: npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Attempts:
+    """What differs between M networks of one design, that are trained on n images.
+
+    Attributes:
+        train: bool (M, n), the images that each network learns from.
+        learning_rates: (M,), the peak of each network's schedule.
+        weight_decays: (M,), AdamW's decoupled decay of the kernels (not of the biases), per step
+            times the step's learning rate.
+        watch: bool (M, n), the images whose loss is reported after each epoch; None for none.
+        stop_epochs: int (M,), 0 to ``epochs``; a network keeps the weights that it had after so
+            many epochs, None for all. The learning rate follows the full schedule all the same.
+    """
+
+    train: Bools
+    learning_rates: Reals | Sequence[float]
+    weight_decays: Reals | Sequence[float]
+    watch: Bools | None = None
+    stop_epochs: Ints | Sequence[int] | None = None
+
+
 class _Models(NamedTuple):
-    """What differs between the networks, each with M along its first axis."""
+    """:class:`Attempts` as checked arrays, each with M along its first axis."""
 
     train: Bools
     watch: Bools
@@ -79,17 +102,12 @@ class _Models(NamedTuple):
 
 def train(
     features: Floats | Maps,
-    labels: Ints,
-    classes: int,
+    targets: Targets,
     body: Sequence[Step],
-    train_masks: Bools,
-    learning_rates: Reals,
-    weight_decays: Reals,
+    attempts: Attempts,
     *,
     schedule: Schedule,
     pooling: TrainedPooling | None = None,
-    watch_masks: Bools | None = None,
-    stop_epochs: Ints | None = None,
     progress: Progress = SILENT,
     memory: int = MEMORY,
 ) -> Networks:
@@ -97,64 +115,47 @@ def train(
 
     Args:
         features: float32 (n, d), or with a pooling maps (n, H, W, C), see the top of this file.
-        labels: int (n,), class indices below ``classes``.
-        classes: K, the width of the final layer.
+        targets: of the n images.
         body: the steps between the features and the final layer; may be empty.
-        train_masks: bool (M, n), the images that each network learns from.
-        learning_rates: (M,), the peak of each network's schedule.
-        weight_decays: (M,), AdamW's decoupled decay of the kernels (not of the biases), per step
-            times the step's learning rate.
+        attempts: the images, rates and stops of each network.
         schedule: epochs, batches and seed.
         pooling: what turns maps into vectors, trained too.
-        watch_masks: bool (M, n), the images whose log-loss is reported after each epoch.
-        stop_epochs: int (M,), 0 to ``epochs``; a network keeps the weights that it had after so
-            many epochs. The learning rate's course is that of the full schedule all the same.
         progress: reports the fraction done, up to 1, after each epoch.
         memory: bytes for weights, moments and gradients; networks are trained in turns if they
             need more, one at a time at the least.
 
     Returns:
-        The networks, in the order of the masks.
+        The networks, in the order of the attempts.
 
     Raises:
         ValueError: if shapes do not agree or a value is out of its range.
     """
-    labels = np.asarray(labels)
-    _check_images(features.shape, labels, classes, 2 if pooling is None else 4)
-    models = _checked(
-        len(labels),
-        schedule,
-        train_masks,
-        watch_masks,
-        learning_rates,
-        weight_decays,
-        stop_epochs,
-    )
-    centred = pooling is not None and not pooling.readout
-    design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling, centred)
-    source = source_of(design, features)
-    begin = starts(design, features, labels, schedule.seed)
-    _, batch = schedule.shape(len(labels))
+    _check_images(features.shape, len(targets), 2 if pooling is None else 4)
+    models = _checked(attempts, len(targets), schedule)
+    centred, shape = pooling is not None and not pooling.readout, tuple(features.shape[1:])
+    design = Design(shape, tuple(body), targets.count, pooling, centred, targets.kind)
+    trainer = trainer_of(design, features)
+    begin = starts(design, features, targets.values, schedule.seed)
+    _, batch = schedule.shape(len(targets))
     chunks = _chunks(len(models.train), design.size + batch * design.activations(), memory)
     parts: list[Networks] = []
     for turn, chunk in enumerate(chunks):
         part = models.of(chunk)
-        start = begin(part.train)
-        turns = progress.part(turn, len(chunks))
-        parts.append(_train_chunk(source, labels, design, part, start, schedule, turns))
+        start, share = begin(part.train), progress.part(turn, len(chunks))
+        parts.append(_train_chunk(trainer, targets.values, design, part, start, schedule, share))
     return Networks(
         [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)],
         np.concatenate([part.watch_loss for part in parts], axis=1),
     )
 
 
-def predict(
+def scores(
     weights: Sequence[Floats],
     body: Sequence[Step],
     features: Floats | Maps,
     pooling: TrainedPooling | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Predict with M networks.
+    """Give what M networks put out before the link.
 
     Args:
         weights: of ``Networks``.
@@ -163,19 +164,17 @@ def predict(
         pooling: the one that they were trained with.
 
     Returns:
-        Probabilities, float64 (M, n, K), rows summing to 1.
+        float64 (M, n, K); the link of the targets' kind makes predictions of it.
     """
     classes = weights[-1].shape[1]
     design = Design(tuple(features.shape[1:]), tuple(body), classes, pooling)
-    raised = source_of(design, features).scores([jnp.asarray(w) for w in weights])
-    raised = raised.astype(np.float64)
-    powers = np.exp(raised - raised.max(axis=2, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=2, keepdims=True))
+    raised = trainer_of(design, features).scores([jnp.asarray(w) for w in weights])
+    return raised.astype(np.float64)
 
 
 def _train_chunk(
-    source: Source,
-    labels: Ints,
+    trainer: Trainer,
+    values: Ints,
     design: Design,
     models: _Models,
     start: Sequence[Floats],
@@ -184,7 +183,7 @@ def _train_chunk(
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
     data = Data(
-        jnp.asarray(labels, dtype=jnp.int32),
+        jnp.asarray(values, dtype=jnp.int32),
         jnp.asarray(models.train.T),
         jnp.asarray(models.rates),
         jnp.asarray(models.decays),
@@ -199,15 +198,15 @@ def _train_chunk(
         rows = schedule.rows(n, epoch)
         active = jnp.asarray(models.stops > epoch)
         steps = Steps(rows, rows, factors[epoch], numbers)
-        state = source.steps(state, data, steps, active, schedule.seed)
+        state = trainer.steps(state, data, steps, active, schedule.seed)
         # Waiting here, not at the end, lets Ctrl-C through and keeps progress truthful.
         state.weights[-1].block_until_ready()
-        losses[epoch] = _watch(source, design, state.weights, data, watched)
+        losses[epoch] = _watch(trainer, design, state.weights, data, watched)
         progress((epoch + 1) / last)
     losses[last:] = (
-        losses[last - 1] if last else _watch(source, design, state.weights, data, watched)
+        losses[last - 1] if last else _watch(trainer, design, state.weights, data, watched)
     )
-    weights = [np.array(array) for array in _settled(source, design, state.weights, data)]
+    weights = [np.array(array) for array in _settled(trainer, design, state.weights, data)]
     return Networks(_uncentred(design, weights) if design.centred else weights, losses)
 
 
@@ -222,8 +221,8 @@ def _uncentred(design: Design, weights: Sequence[Floats]) -> list[Floats]:
     return [*weights[: at - 2], *(np.stack(arrays) for arrays in zip(*rest, strict=True))]
 
 
-def _settled(source: Source, design: Design, weights: list[Array], data: Data) -> list[Array]:
-    return source.settled(weights, data.train) if design.normalises else weights
+def _settled(trainer: Trainer, design: Design, weights: list[Array], data: Data) -> list[Array]:
+    return trainer.settled(weights, data.train) if design.normalises else weights
 
 
 def _watched(masks: Bools) -> tuple[Ints, Ints]:
@@ -236,7 +235,7 @@ def _watched(masks: Bools) -> tuple[Ints, Ints]:
 
 
 def _watch(
-    source: Source,
+    trainer: Trainer,
     design: Design,
     weights: list[Array],
     data: Data,
@@ -245,8 +244,8 @@ def _watch(
     rows, counts = watched
     if rows.shape[1] == 0:
         return np.full(len(rows), np.nan)
-    settled = _settled(source, design, weights, data)
-    losses = source.losses(settled, data.labels, rows).astype(np.float64)
+    settled = _settled(trainer, design, weights, data)
+    losses = trainer.losses(settled, data.values, rows).astype(np.float64)
     counted = np.arange(rows.shape[1]) < counts[:, None]
     sums = np.sum(losses, axis=1, where=counted)
     means: Reals = np.full(len(rows), np.nan)
@@ -262,33 +261,22 @@ def _chunks(models: int, size: int, memory: int) -> list[slice]:
     return [slice(low, high) for low, high in itertools.pairwise(edges)]
 
 
-def _check_images(shape: tuple[int, ...], labels: Ints, classes: int, axes: int) -> None:
-    if len(shape) != axes or labels.shape != shape[:1] or not len(labels):
+def _check_images(shape: tuple[int, ...], images: int, axes: int) -> None:
+    if len(shape) != axes or shape[0] != images or not images:
         wanted = "(n, d)" if axes == 2 else "(n, H, W, C)"
-        raise ValueError(
-            f"features must be {wanted} and labels (n,), not {shape} and {labels.shape}."
-        )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels must be in 0..{classes - 1}.")
+        raise ValueError(f"features must be {wanted} with n = {images} >= 1, not {shape}.")
 
 
-def _checked(
-    images: int,
-    schedule: Schedule,
-    train_masks: Bools,
-    watch_masks: Bools | None,
-    learning_rates: Reals,
-    weight_decays: Reals,
-    stop_epochs: Ints | None,
-) -> _Models:
+def _checked(attempts: Attempts, images: int, schedule: Schedule) -> _Models:
     """Fill in what was left out, and see that all is of the same M."""
-    train = np.asarray(train_masks, bool)
+    train = np.asarray(attempts.train, bool)
+    watch, stops = attempts.watch, attempts.stop_epochs
     models = _Models(
         train,
-        np.zeros_like(train) if watch_masks is None else np.asarray(watch_masks, bool),
-        np.asarray(learning_rates, np.float32),
-        np.asarray(weight_decays, np.float32),
-        np.full(len(train), schedule.epochs) if stop_epochs is None else np.asarray(stop_epochs),
+        np.zeros_like(train) if watch is None else np.asarray(watch, bool),
+        np.asarray(attempts.learning_rates, np.float32),
+        np.asarray(attempts.weight_decays, np.float32),
+        np.full(len(train), schedule.epochs) if stops is None else np.asarray(stops),
     )
     m = len(train)
     wanted = ((m, images), (m, images), (m,), (m,), (m,))

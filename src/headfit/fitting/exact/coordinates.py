@@ -46,14 +46,14 @@ class Coordinates:
         moments: float64 (r,), the mean square of each column, largest first; they sum to 1.
         mean: float64 (d,), the features' mean, taken off before the rotation.
         basis: maps weights (r, m) of Z to weights (d, m) of the centred features.
-        kept: share of the features' variance that Z holds; 1 unless it is an approximation.
+        variance_share: of the features' variance that Z holds; 1 unless it is an approximation.
     """
 
     z: np.ndarray
     moments: np.ndarray
     mean: np.ndarray
     basis: Callable[[np.ndarray], np.ndarray]
-    kept: float = 1.0
+    variance_share: float = 1.0
 
     def to_features(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Write a linear map of Z as one of the features themselves.
@@ -131,7 +131,7 @@ def of_gram(gram: np.ndarray, mean: np.ndarray, chunks: Chunks) -> Coordinates:
     z *= (np.sqrt(values) / scale).astype(np.float32)
 
     def basis(kernel: np.ndarray) -> np.ndarray:
-        # X_cᵀ U Λ^-½ kernel divided by the scale, in terms of Z, which is kept
+        # X_cᵀ U Λ^-½ kernel divided by the scale, in terms of Z
         return _weighed(chunks, mean, z @ (kernel / values[:, None]))
 
     return Coordinates(z, values / (n * scale**2), mean, basis)
@@ -183,8 +183,8 @@ def _of_landmarks(
         dual[chosen] = vectors @ (turn @ kernel) / scale
         return _weighed(chunks, mean, dual)
 
-    kept = float(moments.sum() / squares) if squares else 1.0
-    return Coordinates(z, moments / (n * scale**2), mean, basis, min(kept, 1.0))
+    share = float(moments.sum() / squares) if squares else 1.0
+    return Coordinates(z, moments / (n * scale**2), mean, basis, min(share, 1.0))
 
 
 def _weighed(chunks: Chunks, mean: np.ndarray, dual: np.ndarray) -> np.ndarray:
@@ -237,10 +237,10 @@ def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"The eigenvalues of the features are wrong (by {error:.2g}, the largest is "
             f"{largest:.2g}): this installation of numpy and scipy does not compute correctly."
         )
-    kept = values > RANK_TOLERANCE * largest
+    large = values > RANK_TOLERANCE * largest
     # one copy, turned around: it may be as large as the matrix
-    vectors = np.ascontiguousarray(vectors[:, ::-1][:, : int(kept.sum())], np.float32)
-    return values[kept][::-1].astype(np.float64), vectors
+    vectors = np.ascontiguousarray(vectors[:, ::-1][:, : int(large.sum())], np.float32)
+    return values[large][::-1].astype(np.float64), vectors
 
 
 def _scale(values: np.ndarray, n: int) -> float:

@@ -5,12 +5,12 @@ Every problem b minimises over W (K, r) and an intercept c that is not penalised
     (1/n_b) Σ_{i in b} −log softmax(W z_i + c)_{y_i}  +  (λ/2) ‖W‖²
 
 and differs from the others only in the rows that it trains on. All share the matrix Z, so one
-matrix product serves many of them. Penalties are taken from large to small, each starting where the
-last one ended, or where the last two point to if that is better: that halves the steps. Z is
-rotated so that its columns are orthogonal (see :mod:`headfit.fitting.exact.coordinates`), which
-makes the Hessian nearly diagonal: in variables scaled by the root of that diagonal, taken anew for
-each penalty, L-BFGS needs few steps. Logits are linear in the step, so the line search costs no
-matrix product.
+matrix product serves many of them; scipy and scikit-learn solve one problem at a time. Penalties
+are taken from large to small, each starting where the last one ended, or where the last two point
+to if that is better: that halves the steps. Z is rotated so that its columns are orthogonal (see
+:mod:`headfit.fitting.exact.coordinates`), which makes the Hessian nearly diagonal: in variables
+scaled by the root of that diagonal, computed for each penalty, L-BFGS needs few steps. Logits are
+linear in the step, so the line search costs no matrix product.
 
 In the scaled variables half the squared gradient estimates how far the objective is from its
 minimum. The tolerance bounds that as a share of the objective: where classes are separable the
@@ -25,11 +25,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headfit.fitting.exact.lbfgs_memory import Memory
-from headfit.fitting.softmax import Rows, losses
+from headfit.fitting.exact.lbfgs_memory import PairMemory
+from headfit.fitting.softmax import Rows
 from headfit.fitting.threads import in_threads
 
-# steps after which the scaling is taken anew: far from its start it fits no longer
+# steps after which the scaling is computed again: far from where it was computed it no longer fits
 RESCALE = 50
 # a step will do when the slope along it, −1 at its start, is within these
 SLOPES = -0.9, 0.5
@@ -41,7 +41,7 @@ TOLERANCE = 1.5e-3
 MAX_STEPS = 300
 # an objective below this is rounding, or that of a class alone, which has no minimum
 LEAST_LOSS = 1e-6
-# for weights that are handed over
+# for the weights of a final model
 EXACT = 1e-5
 FLOAT32_EXACT = 3e-4  # the same where float32 is all there is room for
 EXACT_STEPS = 3000
@@ -104,7 +104,7 @@ class Path:
     Args:
         rows: what all problems share.
         masks: bool (B, n), the rows that each problem trains on, at least one.
-        max_steps: for each penalty; who needs more is left as it is, not converged.
+        max_steps: for each penalty; a problem that needs more stops, not converged.
     """
 
     def __init__(self, rows: Rows, masks: np.ndarray, max_steps: int = MAX_STEPS) -> None:
@@ -116,7 +116,7 @@ class Path:
 
         Args:
             penalty: λ, smaller than before: one, or one of each problem, float64 (b,).
-            which: int (b,), the problems; whoever stays behind cannot go on later.
+            which: int (b,), the problems; those left out cannot continue later.
             tolerance: on the norm of the scaled gradient of each problem, relative to the root of
                 its objective where that is below 1.
         """
@@ -125,12 +125,12 @@ class Path:
             2 * here.weights - before.weights, 2 * here.logits - before.logits, here.converged
         )
         penalties = np.full(len(which), penalty, np.float64)
-        found = minimise(
+        point = minimise(
             self.rows, self.masks[which], penalties, (here, beyond), tolerance, self.max_steps
         )
         self._before.put(which, here)
-        self._here.put(which, found)
-        return found
+        self._here.put(which, point)
+        return point
 
 
 def minimise(
@@ -199,7 +199,7 @@ class _Problems:
     def _go(self, weights: np.ndarray, logits: np.ndarray) -> None:
         self.weights, self.logits = weights, logits
         self.squares = self._inner(weights, weights)
-        self.loss, self.errors = losses(logits, self.share, self.rows.own)
+        self.loss, self.errors = self.rows.losses(logits, self.share)
         self.loss = self.loss + 0.5 * self.squares
 
     def solve(self, tolerance: float, max_steps: int) -> Point:
@@ -209,11 +209,11 @@ class _Problems:
         for number in range(max_steps + 1):
             if number % RESCALE == 0:
                 self._precondition()
-                memory = Memory(self._gradient())
+                memory = PairMemory(self._gradient())
             bound = tolerance * np.sqrt(np.clip(self.loss, LEAST_LOSS, 1.0))
             done = done | (np.sqrt(memory.square) <= bound)
             last = done.all() or number == max_steps
-            # leaving costs a copy of everything: worth it for a good part of the problems
+            # removing problems copies everything: worth it once many are finished
             if last or done.mean() > 0.2:
                 gone = done | last
                 final.put(active[gone], Point(self.weights[gone], self.logits[gone], done[gone]))
@@ -221,10 +221,10 @@ class _Problems:
                     break
                 active = active[~gone]
                 self._keep(~gone)
-                memory.keep(~gone)
+                memory.select(~gone)
                 done = done[~gone]
             direction, slope = memory.direction()
-            # who waits stands still: the same result in any company
+            # finished problems do not move: a result does not depend on the others
             direction[done] = 0.0
             length = self._search(direction.reshape(self.weights.shape), slope, done)
             memory.remember(length, direction, self._gradient())
@@ -243,9 +243,7 @@ class _Problems:
 
     def _precondition(self) -> None:
         """Scale each variable by the root of its own second derivative."""
-        # p(1 − p), whether the class is the row's own (error p − 1) or not (error p)
-        size = np.abs(self.errors)
-        size *= 1 - size
+        size = self.rows.curvature(self.errors)
         size *= self.share[:, None]
         curvature = self.rows.square_sums(size)
         floor = 1e-8 * curvature.max(axis=2, keepdims=True) + np.finfo(size.dtype).eps ** 2
@@ -286,7 +284,7 @@ class _Problems:
             t = length[which]
             tried = move * t[:, None, None].astype(move.dtype)
             tried += old
-            loss, errors = losses(tried, share, self.rows.own)
+            loss, errors = self.rows.losses(tried, share)
             total = squares[which] + 2 * t * cross[which] + t * t * square[which]
             now = np.vecdot(share, np.einsum("bkn,bkn->bn", errors, move))
             now = now + cross[which] + t * square[which]

@@ -4,8 +4,9 @@ With centred features X (n, d), targets Y (n, K; one column a class) and an inte
 penalised, ridge fits Ŷ = HY with H = 11ᵀ/n + X(XᵀX + μI)⁻¹Xᵀ. A model that never saw the images S
 leaves on them the residuals (I − H_SS)⁻¹ (Y − Ŷ)_S: exact, by the block-inverse identity, for one
 image as for a group of copies. With XᵀX = VΛVᵀ and Z = XV this is H = 11ᵀ/n + Z(Λ + μI)⁻¹Zᵀ, so one
-decomposition serves all penalties: of the d×d matrix if d < n, else of the Gram matrix
-XXᵀ = UΛUᵀ with Z = UΛ^½. All of it is in float64; rows of Z are made a block at a time.
+decomposition serves all penalties (scikit-learn's RidgeCV does this for single images, not for
+groups): of the d×d matrix if d < n, else of the Gram matrix XXᵀ = UΛUᵀ with Z = UΛ^½. All of it is
+in float64; rows of Z are made a block at a time.
 
 Penalties are relative, μ = λ·tr(XXᵀ): λ is the penalty beside the *mean* squared error for features
 whose mean square norm is one, as everywhere in headfit. The penalty is chosen by the squared error
@@ -28,7 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.errors import DataError, EngineError
+from headfit.fitting.kinds import KINDS
 from headfit.fitting.threads import one_thread
+from headfit.images.targets import Targets
 
 Floats = npt.NDArray[np.float64]
 # relative, from large to small, three to a decade
@@ -57,8 +60,7 @@ class LeftOut:
 
 def leave_out(
     features: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
+    targets: Targets,
     *,
     groups: np.ndarray | None = None,
     penalties: tuple[float, ...] = PENALTIES,
@@ -67,8 +69,7 @@ def leave_out(
 
     Args:
         features: float32 or float64 (n, d).
-        labels: int (n,), 0 to K−1.
-        classes: K.
+        targets: of the n images.
         groups: int (n,), images that are left out together, such as copies of one; None leaves
             out each image by itself.
         penalties: λ to choose from, each above 0.
@@ -76,14 +77,22 @@ def leave_out(
     Raises:
         DataError: if all images are one group, so that nothing is left to train on.
         EngineError: if the features have values that are not finite.
+
+    Example:
+
+    >>> targets = Targets.of_classes(["cat"] * 3 + ["dog"] * 3)
+    >>> left_out = leave_out(np.array([[0.0], [1], [0], [9], [8], [9]]), targets)
+    >>> left_out.predicted
+    array([0, 0, 0, 1, 1, 1])
     """
-    solver = LeaveOut(features, labels, classes, groups)
+    kind = KINDS[targets.kind]
+    solver = LeaveOut(features, kind.encode(targets), groups)
     errors = solver.errors(penalties)
     best = int(errors.argmin())
     predictions = solver.predictions(penalties[best])
     return LeftOut(
         predictions,
-        (predictions - solver.shares()).argmax(axis=1),
+        kind.decide(predictions - solver.shares()),
         penalties[best],
         errors,
         len(penalties) > 1 and best in (0, len(penalties) - 1),
@@ -107,13 +116,18 @@ class _Block(NamedTuple):
 
 
 class LeaveOut:
-    """Predictions of images left out, at any penalty; arguments are those of :func:`leave_out`."""
+    """Predictions of images left out, at any penalty.
+
+    Args:
+        features: float32 or float64 (n, d).
+        encoded: float64 (n, K), what is to be predicted: for classes 1 in the column of its own.
+        groups: int (n,), see :func:`leave_out`.
+    """
 
     def __init__(
         self,
         features: np.ndarray,
-        labels: np.ndarray,
-        classes: int,
+        encoded: np.ndarray,
         groups: np.ndarray | None = None,
     ) -> None:
         n = len(features)
@@ -124,8 +138,7 @@ class LeaveOut:
                 f"The {n} images are all in one group: nothing is left to train on. Expected at "
                 f"least two groups."
             )
-        self._targets = np.zeros((n, classes))
-        self._targets[np.arange(n), labels] = 1
+        self._targets = encoded
         self._mean = features.mean(axis=0, dtype=np.float64)
         self._trace = sum(float(np.square(self._centred(rows)).sum()) for rows in self._slices())
         if not np.isfinite(self._trace):
@@ -144,11 +157,11 @@ class LeaveOut:
 
     def predictions(self, penalty: float) -> Floats:
         """Give what models that did not see an image say of it, float64 (n, K)."""
-        found = np.empty_like(self._targets)
+        predictions = np.empty_like(self._targets)
         for block in self._blocks():
             rows = block.rows
-            found[rows] = self._targets[rows] - self._residuals(block, penalty)
-        return found
+            predictions[rows] = self._targets[rows] - self._residuals(block, penalty)
+        return predictions
 
     def shares(self) -> Floats:
         """Give how much larger each class is without an image's group than with it, (n, K)."""
@@ -166,12 +179,12 @@ class LeaveOut:
         weights = 1 / (self._values + (penalty * self._trace or 1.0))
         fitted = self._targets.mean(axis=0) + z @ (weights[:, None] * self._zy)
         raw: Floats = self._targets[block.rows] - fitted
-        found = raw / (1 - 1 / n - block.squares @ weights)[:, None]
+        residuals = raw / (1 - 1 / n - block.squares @ weights)[:, None]
         for members in block.groups:
             part = z[members]
             left = np.eye(len(members)) - 1 / n - (part * weights) @ part.T
-            found[members] = np.linalg.solve(left, raw[members])
-        return found
+            residuals[members] = np.linalg.solve(left, raw[members])
+        return residuals
 
     def _blocks(self) -> Iterator[_Block]:
         for rows in self._parts:
@@ -221,8 +234,8 @@ class LeaveOut:
         return self._vectors[rows] if self._wide else self._centred(rows) @ self._vectors
 
     def _centred(self, rows: np.ndarray | slice) -> Floats:
-        found: Floats = self._features[rows] - self._mean
-        return found
+        centred: Floats = self._features[rows] - self._mean
+        return centred
 
     def _slices(self) -> list[slice]:
         return [slice(start, start + ROWS) for start in range(0, len(self._features), ROWS)]

@@ -19,7 +19,6 @@ from headfit.fitting.exact.shapes import Shape, best_shapes
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem, Settings
-from headfit.fitting.softmax import Rows, softmax
 from headfit.heads.chain import Head
 from headfit.progress import SILENT, Progress
 
@@ -50,12 +49,12 @@ class Exact:
         """See :class:`headfit.fitting.methods.Method`."""
         head, splits, units = self.head, problem.splits, problem.splits.units
         shapes = best_shapes(head.pooling, self.pooled, problem)
-        probabilities = np.empty((splits.repeats, len(problem.labels), problem.classes))
+        probabilities = np.empty((splits.repeats, len(problem.targets), problem.targets.count))
         train_scores = np.empty(len(units))
         settings: list[Settings] = [{}] * len(units)
         losses: dict[Shape, np.ndarray] = {}
-        warnings: list[str] = []
-        stopped = 0
+        notes: list[Settings] = []
+        unfinished = 0
         distinct = list(dict.fromkeys(shapes))
         for number, shape in enumerate(distinct):
             coordinates = self.pooled.coordinates(head.pooling, shape)
@@ -67,15 +66,15 @@ class Exact:
                 train_scores[u] = choices.train[place]
                 held_out = splits.held_out(*units[u])
                 logits = choices.logits[place][:, held_out].T
-                probabilities[units[u][0], held_out] = softmax(logits.astype(np.float64))
+                probabilities[units[u][0], held_out] = problem.kind.link(logits.astype(np.float64))
             losses[shape] = choices.losses
-            stopped += choices.stopped
-            warnings += _approximate(head, coordinates, len(problem.labels))
+            unfinished += choices.stopped
+            notes += _projected(coordinates)
         final = _final(shapes, losses, problem)
-        warnings += _edge_warnings(head, final["penalty"], problem)
-        warnings += _stop_warnings(head, stopped)
-        warnings = list(dict.fromkeys(warnings))
-        return CrossValidation(head, probabilities, train_scores, settings, final, warnings)
+        notes += _at_edge(final["penalty"], problem.penalties)
+        notes += [{"code": "unfinished", "fits": unfinished}] if unfinished else []
+        notes = [note for number, note in enumerate(notes) if note not in notes[:number]]
+        return CrossValidation(head, probabilities, train_scores, settings, final, notes)
 
     def refit(self, problem: Problem, settings: Settings) -> FittedHead:
         """Fit the head on all images, to full precision.
@@ -84,8 +83,8 @@ class Exact:
         (above some 4,000 images for flatten).
         """
         coordinates = self.pooled.coordinates(self.head.pooling, settings["shape"])
-        rows = Rows.of(coordinates.z, problem.labels, problem.classes)
-        everything, one = np.ones((1, len(problem.labels)), bool), np.zeros(1, int)
+        rows = problem.kind.rows(coordinates.z, problem.targets)
+        everything, one = np.ones((1, len(problem.targets)), bool), np.zeros(1, int)
         path = Path(rows, everything)
         for penalty in problem.penalties:
             point = path.go(penalty, one)
@@ -93,7 +92,7 @@ class Exact:
                 break
         last, tolerance = np.array([settings["penalty"]]), FLOAT32_EXACT
         if coordinates.z.size <= FLOAT64_SIZE:
-            rows = Rows.of(coordinates.z.astype(np.float64), problem.labels, problem.classes)
+            rows = problem.kind.rows(coordinates.z.astype(np.float64), problem.targets)
             point, tolerance = point.wide(), EXACT
         point = minimise(rows, everything, last, [point], tolerance, EXACT_STEPS)
         weights = point.weights[0]
@@ -116,7 +115,7 @@ class Exact:
             Kernels float32 (folds, d, K) and biases float32 (folds, K).
         """
         coordinates = self.pooled.coordinates(self.head.pooling, None)
-        rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+        rows = problem.kind.rows(coordinates.z, problem.targets)
         folds = problem.splits.folds
         masks = np.array([~problem.splits.held_out(0, fold) for fold in range(folds)])
         penalties = np.array([choice["penalty"] for choice in choices[:folds]])
@@ -153,30 +152,18 @@ def _final(shapes: list[Shape], losses: dict[Shape, np.ndarray], problem: Proble
     return _settings(shape, problem.penalties[int(levels.sum(axis=0).argmin())])
 
 
-def _approximate(head: Head, coordinates: Coordinates, images: int) -> list[str]:
-    if coordinates.kept == 1.0:
-        return []
-    return [
-        f"{head.name}: for {images:,} images its features are approximated by those of "
-        f"{coordinates.z.shape[1]:,} of them, which keeps {100 * coordinates.kept:.1f} % of their "
-        f"variance; its figures are approximate."
-    ]
-
-
 def _settings(shape: Shape, penalty: float) -> Settings:
     return {"shape": shape, "penalty": penalty}
 
 
-def _edge_warnings(head: Head, penalty: float, problem: Problem) -> list[str]:
-    if penalty not in (problem.penalties[0], problem.penalties[-1]):
+def _projected(coordinates: Coordinates) -> list[Settings]:
+    """Note that features were projected on those of some images."""
+    share, (images, rank) = coordinates.variance_share, coordinates.z.shape
+    if share == 1.0:
         return []
-    return [
-        f"{head.name}: the best penalty, {penalty:g}, lies at the edge of the grid; a value "
-        f"beyond it may be better."
-    ]
+    return [{"code": "projected", "images": images, "spanned_by": rank, "variance_share": share}]
 
 
-def _stop_warnings(head: Head, stopped: int) -> list[str]:
-    if not stopped:
-        return []
-    return [f"{head.name}: {stopped} fits ran out of steps; their figures are approximate."]
+def _at_edge(penalty: float, grid: tuple[float, ...]) -> list[Settings]:
+    """Note that the best penalty is the first or the last one tried."""
+    return [{"code": "edge", "penalty": penalty}] if penalty in (grid[0], grid[-1]) else []

@@ -15,15 +15,14 @@ import numpy as np
 
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.logistic import Path, Point, minimise, origin
-from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.problem import Problem, inner_pairs
-from headfit.fitting.softmax import Rows, log_losses
+from headfit.fitting.softmax import Rows
 from headfit.progress import SILENT, Progress
 
 # a fold stops when the inner log-loss is this much above its least, or twice in a row above it
 RISE = 1.01
-# the path is gone in the leading coordinates that hold this share of the variance, if there are
-# many: choosing takes no more. What is scored is fitted in all of them.
+# the path uses the leading coordinates that hold this share of the variance, at least so many:
+# choosing needs no more. The models that are scored use all coordinates.
 PATH_SHARE, PATH_LEAST = 0.99, 256
 # of the points of all models on a path
 PATH_BYTES = 512 * 1024**2
@@ -32,14 +31,14 @@ Unit = tuple[int, int]  # repeat and outer fold
 
 @dataclass(frozen=True)
 class Choices:
-    """What the search found for each of its units, in their order.
+    """Results of the search for each of its units, in their order.
 
     Attributes:
-        losses: float64 (units, penalties), inner log-loss; nan where the path had stopped.
+        losses: float64 (units, penalties), inner loss; nan where the path had stopped.
         chosen: int (units,), which penalty.
         logits: (units, K, n), of all images by the model of the unit's training part.
         train: float64 (units,), balanced accuracy on the training part.
-        stopped: how many of these models ran out of steps.
+        stopped: number of these models that ran out of steps.
     """
 
     losses: np.ndarray
@@ -63,18 +62,18 @@ def choose(
         units: repeat and outer fold.
         progress: reports the fraction done.
     """
-    rows = Rows.of(coordinates.z, problem.labels, problem.classes)
+    rows = problem.kind.rows(coordinates.z, problem.targets)
     parts = _parts(rows, problem, units)
-    found = []
+    searched = []
     for number, part in enumerate(parts):
         search = _Search(coordinates, problem, part, rows)
-        found.append(search.run(progress.part(number, len(parts))))
+        searched.append(search.run(progress.part(number, len(parts))))
     return Choices(
-        np.concatenate([choices.losses for choices in found]),
-        np.concatenate([choices.chosen for choices in found]),
-        np.concatenate([choices.logits for choices in found]),
-        np.concatenate([choices.train for choices in found]),
-        sum(choices.stopped for choices in found),
+        np.concatenate([choices.losses for choices in searched]),
+        np.concatenate([choices.chosen for choices in searched]),
+        np.concatenate([choices.logits for choices in searched]),
+        np.concatenate([choices.train for choices in searched]),
+        sum(choices.stopped for choices in searched),
     )
 
 
@@ -90,7 +89,7 @@ def _parts(rows: Rows, problem: Problem, units: list[Unit]) -> list[list[Unit]]:
 
 
 class _Search:
-    """The way down the path for some units."""
+    """The path of penalties for some units."""
 
     def __init__(
         self, coordinates: Coordinates, problem: Problem, units: list[Unit], rows: Rows
@@ -108,9 +107,9 @@ class _Search:
         masks = [(folds[r] != i) & (folds[r] != j) for (r, i, j), _ in self.pairs]
         few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
         few = max(few, PATH_LEAST)
-        short = Rows.of(coordinates.z[:, :few], problem.labels, problem.classes)
+        short = problem.kind.rows(coordinates.z[:, :few], problem.targets)
         self.rows = rows
-        self.inner = Path(short, np.reshape(masks, (-1, len(rows.labels))))
+        self.inner = Path(short, np.reshape(masks, (-1, len(rows.values))))
         self.outer = Path(short, np.array([folds[repeat] != fold for repeat, fold in units]))
         self.going = np.ones(len(units), bool)
         self.losses = np.full((len(units), len(problem.penalties)), np.nan)
@@ -118,7 +117,7 @@ class _Search:
         self.stopped = 0
 
     def run(self, progress: Progress) -> Choices:
-        """Go down the path; then fit every unit at its penalty to the full tolerance."""
+        """Follow the path, then fit every unit at its penalty to the full tolerance."""
         levels = len(self.problem.penalties)
         for level in range(levels):
             self._go(level)
@@ -130,16 +129,16 @@ class _Search:
         start = self.best.spread(self.rows.values.shape[1])
         final = minimise(self.rows, self.outer.masks, penalties, [start])
         self.stopped += int((~final.converged).sum())
-        labels = self.problem.labels
+        values, score = self.problem.targets.values, self.problem.kind.score
         train = [
-            balanced_accuracy(logits[:, mask].T, labels[mask])
+            score(logits[:, mask].T, values[mask])
             for logits, mask in zip(final.logits, self.outer.masks, strict=True)
         ]
         progress(1.0)
         return Choices(self.losses, chosen, final.logits, np.array(train), self.stopped)
 
     def _go(self, level: int) -> None:
-        """Take every model that is still needed to the next penalty."""
+        """Fit every model that is still needed at the next penalty."""
         penalty = self.problem.penalties[level]
         pairs = [p for p, (_, units) in enumerate(self.pairs) if self._any_going(units)]
         going = self.going.copy()
@@ -154,7 +153,7 @@ class _Search:
                 better[unit] = tried[-1] == tried.min()
         else:  # of two folds nothing would be left to train on: the middle penalty it is
             self.going[:] = level < len(self.problem.penalties) // 2
-        # whoever stops here needs no model of this penalty
+        # units that stop here need no model at this penalty
         needed = np.flatnonzero(self.going | better)
         if len(needed):
             point = self.outer.go(penalty, needed)
@@ -164,7 +163,7 @@ class _Search:
         return any(unit is not None and self.going[unit] for unit in units)
 
     def _judge(self, level: int, pairs: list[int], point: Point) -> None:
-        """Note each unit's inner log-loss: the mean over the images of its inner folds."""
+        """Store each unit's inner loss: the mean over the images of its inner folds."""
         total, images = np.zeros((2, len(self.units)))
         for place, number in enumerate(pairs):
             (repeat, i, j), units = self.pairs[number]
@@ -173,8 +172,9 @@ class _Search:
             for unit, fold in zip(units, (j, i), strict=True):
                 if unit is not None:
                     held = assignment == fold
-                    labels = self.problem.labels[held]
-                    total[unit] += log_losses(point.logits[place][:, held], labels).sum()
+                    values = self.problem.targets.values[held]
+                    losses = self.problem.kind.losses(point.logits[place][:, held], values)
+                    total[unit] += losses.sum()
                     images[unit] += held.sum()
         self.losses[self.going, level] = total[self.going] / images[self.going]
 
@@ -186,6 +186,6 @@ class _Search:
 
 
 def _rises(losses: np.ndarray) -> bool:
-    """Whether the least loss lies behind: the last one is clearly higher, or the last two are."""
+    """Whether the least loss has been passed: the last is clearly higher, or the last two are."""
     least = losses.min()
     return bool(losses[-1] > RISE * least or (losses[-2:] > least).sum() == 2)

@@ -1,10 +1,10 @@
-"""Ridge regression on the classes, every fold of it from one matrix inverse.
+"""Ridge regression on the targets, every fold of it from one matrix inverse.
 
-For targets Y (one column a class) and a centred Gram matrix K, ridge with an intercept that is not
-penalised leaves on rows S, of a model trained on all others, the residuals (B_SS)⁻¹ (B Y)_S with
-B = (K + nλI)⁻¹ − 11ᵀ/(n²λ): the block-inverse identity behind exact leave-one-out, for any S. So
-one inverse of (n, n) serves all folds and repeats. It is a screen: it says which of several
-features separates the classes better, and no probabilities.
+For targets Y (of classes one column each) and a centred Gram matrix K, ridge with an intercept that
+is not penalised leaves on rows S, of a model trained on all others, the residuals (B_SS)⁻¹ (B Y)_S
+with B = (K + nλI)⁻¹ − 11ᵀ/(n²λ): the block-inverse identity behind exact leave-one-out, for any S.
+So one inverse of (n, n) serves all folds and repeats. It is a screen: it says which of several
+features says more about the targets, and no probabilities.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ class RidgeScreen:
 
     Args:
         gram: float32 or float64 (n, n), centred Gram matrix; only its lower triangle is read.
-        labels: int (n,), 0 to K−1.
-        classes: K.
+        encoded: (n, K), what is to be predicted: for classes 1 in the column of an image's own.
         penalty: λ relative to the mean square norm of the features, tr(K)/n.
         dtype: to compute in. float32 is enough to choose by; float64, at half the speed, gives
             the residuals of refitting to 1e-8.
@@ -35,8 +34,7 @@ class RidgeScreen:
     def __init__(
         self,
         gram: np.ndarray,
-        labels: np.ndarray,
-        classes: int,
+        encoded: np.ndarray,
         penalty: float,
         dtype: type[np.float32] | type[np.float64] = np.float32,
     ) -> None:
@@ -54,9 +52,7 @@ class RidgeScreen:
             raise EngineError("The features have values that are not finite or far too large.")
         self._b = np.tril(inverse) + np.tril(inverse, -1).T
         self._b -= dtype(1 / (n * n * penalty))
-        targets = np.zeros((n, classes), dtype)
-        targets[np.arange(n), labels] = 1
-        self._by = self._b @ targets
+        self._by = self._b @ encoded.astype(dtype)
 
     def residuals(self, left_out: np.ndarray) -> np.ndarray:
         """Give target minus prediction of rows that were left out together.
@@ -71,8 +67,8 @@ class RidgeScreen:
         _, result, failed = self._solve(block, self._by[left_out], overwrite_a=1)
         if failed:  # copies of one image, left out together at a tiny penalty
             result, *_ = np.linalg.lstsq(block, self._by[left_out], rcond=None)
-        found: np.ndarray = result
-        return found
+        residuals: np.ndarray = result
+        return residuals
 
 
 def inner_errors(
@@ -89,11 +85,11 @@ def inner_errors(
     Returns:
         float64 (folds,).
     """
-    found = np.zeros(folds)
+    sums = np.zeros(folds)
     for pair in pairs:
         rows = np.flatnonzero(np.isin(assignment, pair))
         errors = np.square(screen.residuals(rows)).sum(axis=1, dtype=np.float64)
         one, other = pair
-        found[one] += errors[assignment[rows] == other].sum()
-        found[other] += errors[assignment[rows] == one].sum()
-    return found
+        sums[one] += errors[assignment[rows] == other].sum()
+        sums[other] += errors[assignment[rows] == one].sum()
+    return sums

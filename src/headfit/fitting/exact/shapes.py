@@ -28,8 +28,9 @@ def best_shapes(pooling: Pooling, pooled: PooledFeatures, problem: Problem) -> l
     folds, repeats = problem.splits.folds, problem.splits.repeats
     if len(shapes) == 1 or folds < 3:  # of two folds nothing would be left to train on
         return [shapes[len(shapes) // 2]] * (repeats * folds)
-    n = len(problem.labels)
+    n = len(problem.targets)
     some = np.sort(np.random.default_rng(problem.seed).permutation(n)[:SCREENED])
+    encoded = problem.kind.encode(problem.targets.subset(some))
     grams = pooled.grams(pooling, shapes, some)
     tries = [(s, penalty) for s in range(len(shapes)) for penalty in ridge.PENALTIES]
     errors = np.empty((len(tries), repeats * folds))
@@ -37,7 +38,7 @@ def best_shapes(pooling: Pooling, pooled: PooledFeatures, problem: Problem) -> l
     def work(numbers: np.ndarray) -> None:
         for number in numbers:
             s, penalty = tries[number]
-            screen = ridge.RidgeScreen(grams[s], problem.labels[some], problem.classes, penalty)
+            screen = ridge.RidgeScreen(grams[s], encoded, penalty)
             errors[number] = np.concatenate(
                 [
                     ridge.inner_errors(screen, assignment[some], inner_pairs(folds), folds)

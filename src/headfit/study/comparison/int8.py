@@ -13,7 +13,6 @@ import numpy as np
 from headfit.errors import DataError
 from headfit.features.store import FeatureMaps
 from headfit.fitting.exact.method import Exact
-from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
@@ -183,8 +182,8 @@ def _crossed(
         for fold in range(problem.splits.folds):
             train, held = problem.splits.indices(repeat, fold)
             pooled = PooledFeatures(int8.subset(train), (fit.head.pooling,))
-            part = replace(problem, labels=problem.labels[train])
+            part = replace(problem, targets=problem.targets.subset(train))
             fitted = Exact(fit.head, pooled).refit(part, next(settings))
             probabilities = fitted.probabilities_of(float32.subset(held))
-            scores.append(balanced_accuracy(probabilities, problem.labels[held]))
+            scores.append(problem.kind.score(probabilities, problem.targets.values[held]))
     return float(np.mean(scores))

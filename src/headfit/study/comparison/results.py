@@ -7,14 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from headfit.fitting.metrics import METRICS, evaluate
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.pooling import MapShape
 from headfit.study.comparison.compare import corrected_interval
-
-# metrics without an upper bound
-_UNBOUNDED = {"log_loss"}
-_UPPER = {"brier": 2.0}
 
 
 def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
@@ -23,8 +18,9 @@ def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray
     for repeat, assignment in enumerate(problem.splits.assignment):
         for fold in range(problem.splits.folds):
             held = assignment == fold
-            rows.append(evaluate(fit.probabilities[repeat, held], problem.labels[held]))
-    return {name: np.array([row[name] for row in rows]) for name in METRICS}
+            values = problem.targets.values[held]
+            rows.append(problem.kind.evaluate(fit.probabilities[repeat, held], values))
+    return {name: np.array([row[name] for row in rows]) for name in problem.kind.metrics}
 
 
 def candidate(
@@ -42,8 +38,8 @@ def candidate(
 ) -> dict[str, Any]:
     """Describe one backbone with one head: an element of ``candidates`` in ``results.json``."""
     folds = problem.splits.folds
-    head = fit.head.parameters(map_shape, problem.classes)
-    gap = fit.train_scores - metrics["balanced_accuracy"]
+    head = fit.head.parameters(map_shape, problem.targets.count)
+    gap = fit.train_scores - metrics[problem.kind.primary]
     return {
         "name": name,
         "head": fit.head.name,
@@ -58,13 +54,15 @@ def candidate(
             "backbone": backbone_parameters,
             "total": head + backbone_parameters,
         },
-        **{metric: score(values, folds, metric) for metric, values in metrics.items()},
-        "overfit_gap": score(gap, folds, "overfit_gap"),
+        **{
+            metric: score(values, folds, *problem.kind.bounds(metric))
+            for metric, values in metrics.items()
+        },
+        "overfit_gap": score(gap, folds),
         "train_seconds": round(fit.seconds, 3),
         "latency_ms": None if latency_ms is None else round(latency_ms, 3),
         "choices": fit.choices,
         "final": fit.final,
-        "warnings": fit.warnings,
     }
 
 
@@ -101,10 +99,17 @@ def on_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
     return result
 
 
-def score(values: np.ndarray, folds: int, name: str) -> dict[str, Any]:
-    """Give the mean, its 95 % interval and the value of every fold; None where undefined."""
-    lower = None if name == "overfit_gap" else 0.0
-    upper = None if name == "overfit_gap" or name in _UNBOUNDED else _UPPER.get(name, 1.0)
+def score(
+    values: np.ndarray, folds: int, lower: float | None = None, upper: float | None = None
+) -> dict[str, Any]:
+    """Give the mean, its 95 % interval and the value of every fold; None where undefined.
+
+    Args:
+        values: float64 (repeats · folds,).
+        folds: in each repeat.
+        lower: the interval does not go below it.
+        upper: the interval does not go above it.
+    """
     mean, low, high = corrected_interval(values, folds, lower=lower, upper=upper)
     return {
         "mean": _number(mean),

@@ -283,7 +283,7 @@ def learning_curve(
         share = float(coordinates.moments[:few].sum())
         fewer = few if share < PATH_SHARE else None
         limits.append(WorkLimit(head.name, fewer, share, stopped, used is not subsets))
-    return LearningCurve(len(problem.labels), curves, [each for each in limits if each.matters])
+    return LearningCurve(len(problem.targets), curves, [each for each in limits if each.matters])
 
 
 def _bounded(
@@ -295,7 +295,7 @@ def _bounded(
     """
     few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
     few = min(max(few, PATH_LEAST), coordinates.z.shape[1])
-    each = len(problem.labels) * problem.classes * len(subsets.held)
+    each = len(problem.targets) * problem.targets.count * len(subsets.held)
     if each * len(subsets.sizes) * few > MOST_WORK:
         subsets = make_subsets(problem, groups, halve=True)
     most = int(MOST_WORK / (each * len(subsets.sizes)))

@@ -22,7 +22,6 @@ import numpy as np
 from scipy.special import stdtrit
 
 from headfit.features.store import FeatureMaps
-from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.problem import Problem
 from headfit.study.comparison.compare import corrected_interval
 
@@ -87,14 +86,14 @@ def position_use(
     parts = []
     for fold in range(folds):
         held = np.flatnonzero(problem.splits.assignment[0] == fold)
-        labels = problem.labels[held]
+        values = problem.targets.values[held]
         rng = np.random.default_rng([seed, fold])
         plain, mean, shuffled = _logits(maps.subset(held), kernels[fold], biases[fold], rng)
-        drawn = [balanced_accuracy(logits, labels) for logits in shuffled]
+        drawn = [problem.kind.score(logits, values) for logits in shuffled]
         scores[:, fold] = (
-            balanced_accuracy(plain, labels),
+            problem.kind.score(plain, values),
             np.mean(drawn),
-            balanced_accuracy(mean, labels),
+            problem.kind.score(mean, values),
         )
         parts.append((_variance(plain - mean) * len(held), _variance(mean) * len(held)))
     beyond, projected = np.sum(parts, axis=0)

@@ -16,10 +16,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from headfit.fitting.exact.penalties import choose
-from headfit.fitting.metrics import balanced_accuracy, log_loss
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
-from headfit.fitting.softmax import softmax
 from headfit.heads.layers.flatten import FLATTEN
 from headfit.heads.layers.gap import GAP
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
@@ -123,7 +121,7 @@ def spectrum(
         progress: reports the fraction done.
     """
     assignment = problem.splits.assignment[0]
-    folds = range(problem.splits.folds)
+    folds, kind = range(problem.splits.folds), problem.kind
     scores = np.empty((2, len(GRID), problem.splits.folds))
     for number, tau in enumerate(GRID):
         predicted = probabilities.get(tau)
@@ -131,10 +129,10 @@ def spectrum(
             predicted = _out_of_fold(pooled, problem, *_pooling(tau))
         for fold in folds:
             held = assignment == fold
-            fold_of = predicted[held], problem.labels[held]
-            scores[:, number, fold] = balanced_accuracy(*fold_of), log_loss(*fold_of)
+            fold_of = predicted[held], problem.targets.values[held]
+            scores[:, number, fold] = kind.score(*fold_of), kind.loss(*fold_of)
         progress((number + 1) / len(GRID))
-    return Spectrum(GRID, scores[0], scores[1], len(problem.labels))
+    return Spectrum(GRID, scores[0], scores[1], len(problem.targets))
 
 
 def _pooling(tau: float) -> tuple[Pooling, float | None]:
@@ -147,10 +145,10 @@ def _out_of_fold(
 ) -> np.ndarray:
     units = [(0, fold) for fold in range(problem.splits.folds)]
     choices = choose(pooled.coordinates(pooling, shape), problem, units)
-    probabilities = np.empty((len(problem.labels), problem.classes))
+    probabilities = np.empty((len(problem.targets), problem.targets.count))
     for (_, fold), logits in zip(units, choices.logits, strict=True):
         held = problem.splits.assignment[0] == fold
-        probabilities[held] = softmax(logits[:, held].T.astype(np.float64))
+        probabilities[held] = problem.kind.link(logits[:, held].T.astype(np.float64))
     return probabilities
 
 

@@ -1,1 +1,1 @@
-"""What makes a comparison fair: identical folds, nested choice of penalties, finished fits kept."""
+"""What makes a comparison fair: identical folds for all heads; and fits that are stored."""

@@ -1,8 +1,8 @@
-"""Near-duplicates: pictures that are one picture, altered little, and must lie in one fold.
+"""Near-duplicates: copies of one image with small changes, which must be in one fold.
 
-Both must hold: the perceptual hashes differ in few bits, and the backbone sees nearly the same. A
-hash alone takes many a small thing on a plain ground for another; features alone forget where it
-lies.
+Two images are near-duplicates if their perceptual hashes differ in few bits and the backbone's
+features nearly agree. A hash alone confuses small objects on a plain background; features alone
+ignore where the object is.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ PAIRS_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Which images are near-duplicates of each other.
+    """Groups of images that are near-duplicates of each other.
 
     Attributes:
-        groups: int (n,), equal for images that are, from 0, in the order of the first of each.
-        components: how many groups have more than one image.
-        images: how many images lie in those.
-        largest: images of the largest group; 1 if there are no near-duplicates.
+        groups: int (n,), equal for near-duplicates, numbered from 0 by their first image.
+        components: number of groups of more than one image.
+        images: number of images in those groups.
+        largest: number of images in the largest group; 1 if there are no near-duplicates.
     """
 
     groups: npt.NDArray[np.intp]
@@ -75,17 +75,17 @@ class Duplicates:
 def near_duplicates(
     hashes: npt.NDArray[np.uint64], features: npt.NDArray[np.float32]
 ) -> Duplicates:
-    """Find groups of near-duplicates, directly or by way of others.
+    """Find groups of images that are near-duplicates, directly or through other images.
 
-    Equal files are always together. Takes time with the square of n, and memory with n.
+    Identical files are always in one group. Time grows with the square of n, memory with n.
 
     Args:
         hashes: perceptual hashes, uint64 (n,).
         features: globally averaged feature maps, float32 (n, C).
 
     Returns:
-        The groups. Of pictures that a hash cannot tell apart, such as plain ones, whatever the
-        backbone tells apart neither is one group: look at ``largest``.
+        The groups. Images that neither the hash nor the backbone can tell apart, such as plain
+        ones, form one large group: check ``largest``.
     """
     directions = _directions(features)
     groups: npt.NDArray[np.intp] = np.arange(len(hashes))
@@ -97,13 +97,18 @@ def near_duplicates(
 
 
 def merge_groups(*groupings: Ints) -> npt.NDArray[np.intp]:
-    """Join groupings of the same images: who is together in any of them is together.
+    """Join groupings of the same images: images together in any of them are together.
 
     Args:
         groupings: at least one, int (n,) each, equal for images that belong together.
 
     Returns:
-        Int (n,), from 0, in the order of the first image of each group.
+        int (n,), groups numbered from 0 by their first image.
+
+    Example:
+
+    >>> merge_groups(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2]))
+    array([0, 0, 0, 1])
     """
     merged: npt.NDArray[np.intp] = np.arange(len(groupings[0]))
     for grouping in groupings:
@@ -123,7 +128,7 @@ def _directions(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _alike(
     hashes: npt.NDArray[np.uint64], directions: npt.NDArray[np.float32]
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the pairs that are alike, block by block of first images."""
+    """Yield the pairs of near-duplicates, a block of first images at a time."""
     rows = max(1, PAIRS_AT_ONCE // max(1, len(hashes)))
     for start in range(0, len(hashes), rows):
         bits = np.bitwise_count(hashes[start : start + rows, None] ^ hashes[start:])
@@ -143,12 +148,12 @@ def _alike(
 
 
 def _joined(groups: Ints, one: Ints, other: Ints) -> npt.NDArray[np.intp]:
-    """Join the groups ``one`` with the groups ``other``, and number them anew."""
+    """Join the groups ``one`` with the groups ``other``, and number all groups again."""
     from scipy.sparse import coo_array  # noqa: PLC0415
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
     n = len(groups)
     edges = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(n, n))
-    found = connected_components(edges, directed=False)[1][groups]
-    first, numbers = np.unique(found, return_index=True, return_inverse=True)[1:]
+    joined = connected_components(edges, directed=False)[1][groups]
+    first, numbers = np.unique(joined, return_index=True, return_inverse=True)[1:]
     return np.argsort(np.argsort(first))[numbers]

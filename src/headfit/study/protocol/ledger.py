@@ -1,8 +1,8 @@
-"""Finished fits, kept on disk: a run that is repeated, stopped or extended does none of them twice.
+"""Finished fits, stored on disk: a run that is repeated, stopped or extended repeats none of them.
 
-An entry is one ``.npz`` file, named by a digest of all that its fits depend on: feature maps, their
-order, labels, folds, budget, the head, and the versions of the code. It is written whole, zip
-checks every byte of it, and one that cannot be read counts as absent.
+An entry is one ``.npz`` file, named by a digest of everything its fits depend on: feature maps,
+their order, targets, folds, budget, the head, and the versions of the code. It is written
+atomically, its bytes are checked by zip, and an entry that cannot be read counts as absent.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Ledger:
     """The fits of one problem.
 
     Args:
-        folder: where entries lie; made when the first is kept.
+        folder: where entries are stored; created with the first.
         features: what identifies the feature maps and their order, plain data.
-        problem: labels, folds and budget.
+        problem: targets, folds and budget.
     """
 
     def __init__(self, folder: Path, features: Any, problem: Problem) -> None:
@@ -38,7 +38,7 @@ class Ledger:
         self._base = {
             "format": cache.FITS.format,
             "features": features,
-            "labels": problem.labels.tolist(),
+            "targets": [problem.targets.kind, problem.targets.values.tolist()],
             "folds": problem.splits.assignment.tolist(),
             "penalties": list(problem.penalties),
             "quick": problem.quick,
@@ -48,7 +48,7 @@ class Ledger:
 
     def cross_validation(self, method: Method) -> CrossValidation | None:
         """Look up the cross-validation of a head; None if it is not stored."""
-        entry = self._read(self._path("outcome", method.identity))
+        entry = self._read(self._path("cross-validation", method.identity))
         if entry is None:
             return None
         arrays, facts = entry
@@ -63,9 +63,9 @@ class Ledger:
             WriteError: if it cannot be written.
         """
         arrays = {"probabilities": fit.probabilities, "train_scores": fit.train_scores}
-        names = ("choices", "final", "warnings", "seconds")
+        names = ("choices", "final", "notes", "seconds")
         facts = {name: getattr(fit, name) for name in names}
-        _write(self._path("outcome", method.identity), arrays, facts)
+        _write(self._path("cross-validation", method.identity), arrays, facts)
 
     def fitted(self, method: Method, settings: Settings) -> FittedHead | None:
         """Look up a head fitted on all images with these settings; None if it is not stored."""

@@ -16,19 +16,19 @@ Ints = npt.NDArray[np.integer]
 
 
 def make_splits(
-    labels: Ints, *, folds: int, repeats: int, seed: int, groups: Ints | None = None
+    strata: Ints, *, folds: int, repeats: int, seed: int, groups: Ints | None = None
 ) -> Splits:
     """Deal n images into stratified folds, several times over.
 
-    The first repeats do not change when more are asked for. Groups of one image each are dealt as
-    images without groups are.
+    Asking for more repeats does not change the first ones. Groups of one image each are dealt like
+    images without groups.
 
     Args:
-        labels: class index of each image, int array (n,).
+        strata: int (n,), what each fold gets its share of: the class of each image.
         folds: folds in a repeat, at least 2.
         repeats: at least 1.
-        seed: at least 0; alone decides the folds, no global random state is read or changed.
-        groups: group number of each image, int array (n,); a group is never torn apart.
+        seed: at least 0. It alone decides the folds; no global random state is read or changed.
+        groups: int (n,), equal for images that belong together; a group is never split.
 
     Returns:
         The splits. Class counts of two folds of a repeat differ by at most 1 without groups; with
@@ -37,9 +37,18 @@ def make_splits(
     Raises:
         UsageError: ``folds``, ``repeats`` or ``seed`` is too small.
         DataError: fewer than two classes, or a class with fewer images (groups) than folds.
+
+    Example:
+
+    >>> splits = make_splits(np.array([0, 0, 0, 1, 1, 1]), folds=3, repeats=1, seed=0)
+    >>> splits.assignment
+    array([[1, 2, 0, 0, 2, 1]], dtype=int16)
+    >>> train, test = splits.indices(repeat=0, fold=0)
+    >>> train, test
+    (array([0, 1, 4, 5]), array([2, 3]))
     """
     _check_numbers(folds, repeats, seed)
-    labels = np.asarray(labels)
+    labels = np.asarray(strata)
     _check_classes(labels, folds, groups)
     grouped = None if groups is None else Grouped.of(labels, groups)
     if grouped is None or grouped.alone.all():
@@ -58,10 +67,11 @@ def _random(seed: int, repeat: int) -> np.random.RandomState:
 
 
 def _deal_stratified(labels: Ints, folds: int, rng: np.random.RandomState) -> npt.NDArray[np.int16]:
-    """Deal as scikit-learn's StratifiedKFold does, to the image, without its import.
+    """Deal exactly the folds of scikit-learn's StratifiedKFold.
 
-    Each class is dealt for itself. How many images of it a fold gets follows from the sorted
-    labels, dealt in turn, so that the folds differ by one image at most in each class and in all.
+    Written out because its import takes seconds, which a comparison starts without. Each class is
+    dealt separately. How many images of it a fold gets follows from the sorted labels, dealt in
+    turn, so that the folds differ by one image at most in each class and in all.
     """
     _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
     codes = np.argsort(np.argsort(first))[codes]  # classes in the order of their appearance
@@ -78,24 +88,26 @@ def _deal_stratified(labels: Ints, folds: int, rng: np.random.RandomState) -> np
 def _check_numbers(folds: int, repeats: int, seed: int) -> None:
     for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
         if value < least:
-            raise UsageError(f"{name} must be at least {least}, received {value}.")
+            raise UsageError.invalid(name, value, f"an integer of at least {least}")
 
 
 def _check_classes(labels: Ints, folds: int, groups: Ints | None) -> None:
     classes, images = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        raise DataError(f"Found {len(classes)} class, need at least 2: add images of another.")
+        raise DataError("All images are of one class. Expected at least 2: add images of another.")
     counts, unit = images, "images"
     if groups is not None:
-        # Near duplicates count once: a class that is one group could never be learnt and tested.
+        # a group counts once: a class that is one group cannot be both learnt and tested
         counts = np.array([len(np.unique(np.asarray(groups)[labels == c])) for c in classes])
         unit = "groups of images"
     scarce = counts < folds
     if not scarce.any():
         return
     listed = ", ".join(f"{c} has {m}" for c, m in zip(classes[scarce], counts[scarce], strict=True))
-    remedy = f"add images or use {counts.min()} folds" if counts.min() >= 2 else "add images"
-    raise DataError(f"Each class needs at least {folds} {unit}, but class {listed}: {remedy}.")
+    fewer = f", or set `folds={counts.min()}`" if counts.min() >= 2 else ""
+    raise DataError(
+        f"Each class needs at least {folds} {unit}, but class {listed}: add images{fewer}."
+    )
 
 
 def _check_training_parts(labels: Ints, assignment: npt.NDArray[np.int16], folds: int) -> None:
@@ -105,5 +117,5 @@ def _check_training_parts(labels: Ints, assignment: npt.NDArray[np.int16], folds
             if len(missing) or not (repeat == fold).any():
                 what = f"class {missing[0]} without training images" if len(missing) else "no image"
                 raise DataError(
-                    f"The groups leave fold {fold} with {what}: use smaller groups or add images."
+                    f"The groups leave fold {fold} with {what}: use smaller groups, or add images."
                 )

@@ -1,9 +1,9 @@
-"""Heads trained on growing parts of the images, each part within the next, by several seeds.
+"""Heads trained on growing subsets of the images, each within the next, for several seeds.
 
-Each seed holds out one fold of the study, groups and all. The rest is put in an order in which
-every beginning has each class in its proportion, at least two images of it, and groups together;
-parts are beginnings of that order. All fits of a head are problems on the same rotated coordinates
-that differ in the rows that they train on.
+Each seed holds out one fold of the study, with its groups. The other images are ordered so that
+every leading part has the classes in proportion, at least two images of each, and whole groups;
+the subsets are leading parts of that order. All fits of a head are problems on the same rotated
+coordinates and differ only in the rows that they train on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from headfit.fitting.exact.logistic import TOLERANCE, Path, Point
-from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import Rows
 from headfit.fitting.threads import one_thread
@@ -24,7 +23,7 @@ from headfit.study.protocol.splits import make_splits
 
 SEEDS, MOST_SEEDS = 10, 20
 LEAST_IMAGES, LEAST_OF_CLASS = 20, 2
-# the path begins at about this penalty: from a small one to begin with it would end too early
+# the path starts at about this penalty: started at a small one it would end too early
 START = 0.1
 # parts up to this share of the largest are fitted without the rows that they never train on
 SMALL_PART = 0.25
@@ -34,7 +33,7 @@ PATH_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Subsets:
-    """What each seed holds out and in which order it trains on the rest.
+    """What each seed holds out, and the order in which it trains on the rest.
 
     Attributes:
         held: bool (seeds, n).
@@ -48,10 +47,10 @@ class Subsets:
 
     def masks(self, seed: int) -> np.ndarray:
         """Give the parts of a seed, bool (j, n)."""
-        found = np.zeros((len(self.sizes), self.held.shape[1]), bool)
-        for mask, size in zip(found, self.sizes, strict=True):
+        masks = np.zeros((len(self.sizes), self.held.shape[1]), bool)
+        for mask, size in zip(masks, self.sizes, strict=True):
             mask[self.orders[seed][:size]] = True
-        return found
+        return masks
 
 
 def make_subsets(problem: Problem, groups: np.ndarray | None, *, halve: bool = False) -> Subsets:
@@ -67,12 +66,15 @@ def make_subsets(problem: Problem, groups: np.ndarray | None, *, halve: bool = F
     state = problem.splits.seed
     orders = [
         stratified_order(
-            problem.labels, np.flatnonzero(~out), groups, np.random.default_rng([state, 9, seed])
+            problem.targets.strata,
+            np.flatnonzero(~out),
+            groups,
+            np.random.default_rng([state, 9, seed]),
         )
         for seed, out in enumerate(held)
     ]
     largest = min(len(order) for order in orders)
-    least = max(LEAST_IMAGES, LEAST_OF_CLASS * problem.classes)
+    least = max(LEAST_IMAGES, LEAST_OF_CLASS * problem.targets.count)
     ratio = 2.0 if halve else math.sqrt(2.0)
     steps = max(0, int(math.log(largest / least, ratio) + 1e-9)) if largest > least else 0
     sizes = np.array([round(largest / ratio**step) for step in range(steps, -1, -1)])
@@ -127,14 +129,14 @@ def errors_of(
     total = sum(job.work for job in _jobs(z, problem, subsets))
     stopped, done = 0, 0
     for job in _jobs(z, problem, subsets):
-        rows = Rows.of(z[job.images], problem.labels[job.images], problem.classes)
+        rows = problem.kind.rows(z[job.images], problem.targets.subset(job.images))
         masks = np.stack([subsets.masks(s)[j] for s, j in job.parts])[:, job.images]
         point = _solve(rows, masks, penalties[[j for _, j in job.parts]])
         stopped += int((~point.converged).sum())
         with one_thread():  # small products
             for (seed, part), weights in zip(job.parts, point.weights, strict=True):
                 logits = z[tests[seed]] @ weights[:, :-1].T + weights[:, -1]
-                score = balanced_accuracy(logits, problem.labels[tests[seed]])
+                score = problem.kind.score(logits, problem.targets.values[tests[seed]])
                 errors[seed, part] = 1 - score
         done += job.work
         progress(done / total)
@@ -159,7 +161,7 @@ def _jobs(z: np.ndarray, problem: Problem, subsets: Subsets) -> Iterator[_Job]:
     seeds = range(len(subsets.held))
     large = [(seed, part) for seed in seeds for part in range(small, len(subsets.sizes))]
     # a path holds two points and makes a third
-    size = 3 * z.itemsize * problem.classes * (sum(z.shape) + 1)
+    size = 3 * z.itemsize * problem.targets.count * (sum(z.shape) + 1)
     together = max(1, PATH_BYTES // size)
     for start in range(0, len(large), together):
         yield _Job(large[start : start + together], np.arange(len(z)))
@@ -184,7 +186,11 @@ def _held_out(problem: Problem, groups: np.ndarray | None) -> np.ndarray:
     assignment = splits.assignment
     if repeats > splits.repeats:
         dealt = make_splits(
-            problem.labels, folds=splits.folds, repeats=repeats, seed=splits.seed, groups=groups
+            problem.targets.strata,
+            folds=splits.folds,
+            repeats=repeats,
+            seed=splits.seed,
+            groups=groups,
         )
         assignment = np.concatenate([assignment, dealt.assignment[splits.repeats :]])
     units = [(repeat, fold) for repeat in range(repeats) for fold in range(splits.folds)]

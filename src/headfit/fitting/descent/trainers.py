@@ -1,13 +1,11 @@
-"""Where networks get their images from: vectors held in memory, or maps read as they are needed.
+"""Training and evaluation of networks, on vectors in memory or on maps read when needed.
 
-Both run the steps of an epoch and evaluate networks; what they do is the same, what they keep in
-memory is not. The maps of 10,000 images may take gigabytes, so only those of a step, or of 64
-images at a time, are ever held.
+The two trainers do the same and differ in what they hold in memory: the maps of 10,000 images may
+take gigabytes, so only those of one step, or of 64 images, are held at a time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
@@ -18,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.fitting.descent.adamw import Data, State, Steps, run_steps
+from headfit.fitting.descent.losses import LOSSES, MOST, WATCHED
 from headfit.fitting.descent.network import Array, Design, Floats, after, pool, settle
 
 Ints = npt.NDArray[np.integer]
-LOG_CLIP = 1e-15  # as in the metrics: a log-loss of at most 34.5 nats
 # maps that are evaluated together
 TOGETHER = 64
 
@@ -37,7 +35,7 @@ class Maps(Protocol):
         """Give the maps of these images, float32 (m, H, W, C)."""
 
 
-class Source(Protocol):
+class Trainer(Protocol):
     """What trains and evaluates M networks of one design."""
 
     def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
@@ -46,18 +44,18 @@ class Source(Protocol):
     def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
         """Give the weights with the statistics of the training images, bool (n, M), in place."""
 
-    def losses(self, weights: Sequence[Array], labels: Array, rows: Ints) -> Floats:
-        """Give each network's −ln p on its own rows, float32 (M, w)."""
+    def losses(self, weights: Sequence[Array], values: Array, rows: Ints) -> Floats:
+        """Give each network's loss on its own rows, float32 (M, w)."""
 
     def scores(self, weights: Sequence[Array]) -> Floats:
         """Give logits of all images, float32 (M, n, K)."""
 
 
-def source_of(design: Design, images: Floats | Maps) -> Source:
-    """Give the source for vectors, float32 (n, d), or for maps."""
+def trainer_of(design: Design, images: Floats | Maps) -> Trainer:
+    """Give the trainer for vectors, float32 (n, d), or for maps."""
     if design.pooling is None:
-        return VectorSource(design, np.asarray(images, np.float32))
-    return MapSource(design, ArrayMaps(images) if isinstance(images, np.ndarray) else images)
+        return VectorTrainer(design, np.asarray(images, np.float32))
+    return MapTrainer(design, ArrayMaps(images) if isinstance(images, np.ndarray) else images)
 
 
 class ArrayMaps:
@@ -76,7 +74,7 @@ class ArrayMaps:
         return self.maps[rows]
 
 
-class VectorSource:
+class VectorTrainer:
     """Networks that are given vectors.
 
     Args:
@@ -88,32 +86,32 @@ class VectorSource:
         self.design, self.vectors = design, jnp.asarray(vectors)
 
     def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
-        """See :class:`Source`."""
+        """See :class:`Trainer`."""
         taken: State = run_steps(
             state, self.vectors, data, steps, active, np.uint32(seed), design=self.design
         )
         return taken
 
     def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
-        """See :class:`Source`."""
+        """See :class:`Trainer`."""
         counts = train.T.astype(jnp.float32)
-        found: list[Array] = _settled(list(weights), self.vectors, counts, self.design)
-        return found
+        arrays: list[Array] = _settled(list(weights), self.vectors, counts, self.design)
+        return arrays
 
-    def losses(self, weights: Sequence[Array], labels: Array, rows: Ints) -> Floats:
-        """See :class:`Source`."""
-        return np.asarray(_losses(list(weights), self.vectors, labels, rows, self.design))
+    def losses(self, weights: Sequence[Array], values: Array, rows: Ints) -> Floats:
+        """See :class:`Trainer`."""
+        return np.asarray(_losses(list(weights), self.vectors, values, rows, self.design))
 
     def scores(self, weights: Sequence[Array]) -> Floats:
-        """See :class:`Source`."""
-        found = [
-            np.asarray(_logits(_own(weights, model), self.vectors, self.design))
+        """See :class:`Trainer`."""
+        logits = [
+            np.asarray(_logits(_network(weights, model), self.vectors, self.design))
             for model in range(len(weights[0]))
         ]
-        return np.stack(found)
+        return np.stack(logits)
 
 
-class MapSource:
+class MapTrainer:
     """Networks that are given maps, which their pooling turns into vectors.
 
     Args:
@@ -125,7 +123,7 @@ class MapSource:
         self.design, self.maps = design, maps
 
     def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
-        """See :class:`Source`."""
+        """See :class:`Trainer`."""
         for rows, factor, number in zip(steps.rows, steps.factors, steps.numbers, strict=True):
             images = self._take(np.maximum(rows, 0))
             places = np.arange(len(rows), dtype=np.int32)
@@ -136,41 +134,41 @@ class MapSource:
         return state
 
     def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
-        """See :class:`Source`."""
-        rows, found = np.arange(self.maps.shape[0]), []
+        """See :class:`Trainer`."""
+        rows, settled = np.arange(self.maps.shape[0]), []
         for model, counts in enumerate(np.asarray(train, np.float32).T):
-            own = _own(weights, model)
+            network = _network(weights, model)
             vectors = [
-                np.asarray(_pooled(own, images, self.design))[:real]
+                np.asarray(_pooled(network, images, self.design))[:real]
                 for _, images, real in self._pieces(rows)
             ]
-            found.append(_settle(own, np.concatenate(vectors), counts, self.design))
-        return [jnp.stack(arrays) for arrays in zip(*found, strict=True)]
+            settled.append(_settle(network, np.concatenate(vectors), counts, self.design))
+        return [jnp.stack(arrays) for arrays in zip(*settled, strict=True)]
 
-    def losses(self, weights: Sequence[Array], labels: Array, rows: Ints) -> Floats:
-        """See :class:`Source`."""
-        found = np.empty(rows.shape, np.float32)
+    def losses(self, weights: Sequence[Array], values: Array, rows: Ints) -> Floats:
+        """See :class:`Trainer`."""
+        losses, watched_loss = np.empty(rows.shape, np.float32), WATCHED[self.design.kind]
         # networks that watch the same images are given them together
         for watched in np.unique(rows, axis=0):
             members = np.flatnonzero((rows == watched).all(axis=1))
             scores = self._scores(weights, members, watched)
-            found[members] = _given(scores, np.asarray(labels)[watched])
-        return found
+            losses[members] = watched_loss(scores, np.asarray(values)[watched])
+        return losses
 
     def scores(self, weights: Sequence[Array]) -> Floats:
-        """See :class:`Source`."""
+        """See :class:`Trainer`."""
         return self._scores(weights, range(len(weights[0])), np.arange(self.maps.shape[0]))
 
     def _scores(
         self, weights: Sequence[Array], members: Sequence[int] | Ints, rows: Ints
     ) -> Floats:
         """Logits of some networks for some images, float32 (members, rows, K)."""
-        owns = [_own(weights, model) for model in members]
-        found = np.empty((len(owns), len(rows), self.design.classes), np.float32)
+        networks = [_network(weights, model) for model in members]
+        logits = np.empty((len(networks), len(rows), self.design.classes), np.float32)
         for piece, images, real in self._pieces(rows):
-            for at, own in enumerate(owns):
-                found[at, piece] = np.asarray(_logits(own, images, self.design))[:real]
-        return found
+            for at, network in enumerate(networks):
+                logits[at, piece] = np.asarray(_logits(network, images, self.design))[:real]
+        return logits
 
     def _pieces(self, rows: Ints) -> Iterator[tuple[slice, Array, int]]:
         """Yield the maps of these images in pieces of one size, so that JAX compiles once."""
@@ -186,23 +184,23 @@ class MapSource:
         return jnp.asarray(maps.reshape(count, height * width, channels))
 
 
-def _own(weights: Sequence[Array], model: int) -> list[Array]:
+def _network(weights: Sequence[Array], model: int) -> list[Array]:
     return [jnp.asarray(array[model]) for array in weights]
 
 
 @partial(jax.jit, static_argnames="design")
-def _logits(own: list[Array], images: Array, design: Design) -> Array:
-    return after(own, design, pool(own, design, images))
+def _logits(network: list[Array], images: Array, design: Design) -> Array:
+    return after(network, design, pool(network, design, images))
 
 
 @partial(jax.jit, static_argnames="design")
-def _pooled(own: list[Array], images: Array, design: Design) -> Array:
-    return pool(own, design, images)
+def _pooled(network: list[Array], images: Array, design: Design) -> Array:
+    return pool(network, design, images)
 
 
 @partial(jax.jit, static_argnames="design")
-def _settle(own: list[Array], vectors: Array, counts: Array, design: Design) -> list[Array]:
-    return settle(own, design, vectors, counts)
+def _settle(network: list[Array], vectors: Array, counts: Array, design: Design) -> list[Array]:
+    return settle(network, design, vectors, counts)
 
 
 @partial(jax.jit, static_argnames="design")
@@ -216,24 +214,14 @@ def _settled(weights: list[Array], vectors: Array, counts: Array, design: Design
 
 @partial(jax.jit, static_argnames="design")
 def _losses(
-    weights: list[Array], vectors: Array, labels: Array, rows: Array, design: Design
+    weights: list[Array], vectors: Array, values: Array, rows: Array, design: Design
 ) -> Array:
     """One network after another: the rows differ, and only a few images are anyone's to watch."""
 
     def one(item: tuple[list[Array], Array]) -> Array:
-        own, picked = item
-        scores = jax.nn.log_softmax(after(own, design, vectors[picked]))
-        given = jnp.take_along_axis(scores, labels[picked][:, None], axis=1)[:, 0]
-        return jnp.minimum(-given, -math.log(LOG_CLIP))
+        network, picked = item
+        scores = after(network, design, vectors[picked])
+        return jnp.minimum(LOSSES[design.kind](scores, values[picked]), MOST)
 
     losses: Array = jax.lax.map(one, (weights, rows))
     return losses
-
-
-def _given(scores: Floats, labels: Ints) -> Floats:
-    """−ln of the softmax of each image's label, float32 (M, w), of logits (M, w, K)."""
-    wide = scores.astype(np.float64)
-    with np.errstate(invalid="ignore"):  # a network that diverged has nan, and keeps it
-        wide -= wide.max(axis=2, keepdims=True)
-        lost = np.log(np.exp(wide).sum(axis=2)) - wide[:, np.arange(len(labels)), labels]
-    return np.asarray(np.minimum(lost, -math.log(LOG_CLIP)), np.float32)
