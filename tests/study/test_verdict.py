@@ -6,8 +6,7 @@ import pytest
 
 from headfit.report.text.verdict import headline, in_words
 from headfit.study.comparison.compare import Difference
-from headfit.study.comparison.contrast import HeadScores, decide
-from headfit.study.comparison.verdict import Verdict, conclude
+from headfit.study.comparison.verdict import HeadScores, Verdict, conclude, decide
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1], 100)

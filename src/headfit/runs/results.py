@@ -18,9 +18,8 @@ from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.grouping import Grouping
 from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
-from headfit.study.comparison.contrast import HeadScores
 from headfit.study.comparison.results import candidate, mark_front
-from headfit.study.comparison.verdict import Verdict, conclude
+from headfit.study.comparison.verdict import HeadScores, Verdict, conclude
 
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
 

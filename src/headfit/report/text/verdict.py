@@ -16,8 +16,7 @@ from headfit.report.text.numbers import (
     probability,
 )
 from headfit.study.comparison.compare import Difference
-from headfit.study.comparison.contrast import FLATTEN, GAP, Contrast, HeadScores
-from headfit.study.comparison.verdict import Conclusion, Verdict
+from headfit.study.comparison.verdict import FLATTEN, GAP, Conclusion, Contrast, HeadScores, Verdict
 
 SECONDARY_ALPHA = 0.01
 
