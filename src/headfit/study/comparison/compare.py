@@ -137,6 +137,16 @@ def corrected_interval(
     return mean, low, high
 
 
+def or_none(value: float) -> float | None:
+    """Replace nan, which JSON lacks, by None."""
+    return value if math.isfinite(value) else None
+
+
+def by_name(interval: Interval) -> dict[str, float | None]:
+    """Name the parts of an interval as ``results.json`` does; None for nan."""
+    return dict(zip(("mean", "low", "high"), map(or_none, interval), strict=True))
+
+
 def holm(p_values: Floats) -> Floats:
     """Adjust m p-values by Holm's step-down method; the order stays.
 

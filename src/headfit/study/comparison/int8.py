@@ -17,7 +17,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.heads.layers import GAP
-from headfit.study.comparison.compare import corrected_interval
+from headfit.study.comparison.compare import by_name, corrected_interval
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import cross_validate
 
@@ -51,7 +51,7 @@ class Int8Comparison:
     recommended: bool
     int8: float
     float32: float
-    difference: dict[str, float]
+    difference: dict[str, float | None]
     crossed: float
 
     def to_dict(self, calibrated_on: int, speedup: float) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def measure(
     cosines = map_cosines(int8, float32)
     fits = [_cross_validate(maps, problem, head) for maps in (int8, float32)]
     scores = [fold_metrics(fit, problem)[SCORE] for fit in fits]
-    mean, low, high = corrected_interval(scores[0] - scores[1], problem.splits.folds)
+    change = corrected_interval(scores[0] - scores[1], problem.splits.folds)
     return Int8Comparison(
         len(int8),
         calibrated,
@@ -142,7 +142,7 @@ def measure(
         recommended,
         float(scores[0].mean()),
         float(scores[1].mean()),
-        {"mean": mean, "low": low, "high": high},
+        by_name(change),
         _crossed(int8, float32, problem, fits[0]),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.pooling import MapShape
-from headfit.study.comparison.compare import corrected_interval
+from headfit.study.comparison.compare import by_name, corrected_interval, or_none
 
 
 def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
@@ -106,18 +106,9 @@ def score(
 
     Args:
         values: float64 (repeats · folds,).
-        folds: in each repeat.
-        lower: the interval does not go below it.
-        upper: the interval does not go above it.
+        folds: number of folds of each repeat.
+        lower: smallest possible value; the interval ends there.
+        upper: largest possible value.
     """
-    mean, low, high = corrected_interval(values, folds, lower=lower, upper=upper)
-    return {
-        "mean": _number(mean),
-        "low": _number(low),
-        "high": _number(high),
-        "folds": [_number(value) for value in values.tolist()],
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    interval = corrected_interval(values, folds, lower=lower, upper=upper)
+    return {**by_name(interval), "folds": [or_none(value) for value in values.tolist()]}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from headfit.study.comparison.compare import (
     Difference,
     Interval,
+    by_name,
     cheapest_within_one_se,
     check_rope,
     corrected_t,
@@ -20,6 +21,7 @@ from headfit.study.comparison.compare import (
     holm,
     images_needed,
     minimal_detectable,
+    or_none,
     paired_se,
 )
 from headfit.util import html
@@ -193,11 +195,11 @@ class Verdict:
             "sentence": self.sentence,
             "recommended": self.recommended,
             "difference": None if gap is None else _plain(gap, names),
-            "holm_p_value": _or_none(self.holm_p),
+            "holm_p_value": or_none(self.holm_p),
             "secondary": {name: _plain(d, tested) for name, d in self.secondary.items()},
             "minimal_detectable": self.minimal_detectable,
             "images_needed": self.images_needed,
-            "expected_score": dict(zip(names[:3], map(_or_none, self.expected_score), strict=True)),
+            "expected_score": by_name(self.expected_score),
         }
 
     def __repr__(self) -> str:
@@ -281,8 +283,4 @@ def conclude(
 
 
 def _plain(difference: Difference, names: Sequence[str]) -> dict[str, float | None]:
-    return {name: _or_none(getattr(difference, name)) for name in names}
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return {name: or_none(getattr(difference, name)) for name in names}

@@ -23,7 +23,7 @@ from scipy.special import stdtrit
 
 from headfit.features.store import FeatureMaps
 from headfit.fitting.problem import Problem
-from headfit.study.comparison.compare import corrected_interval
+from headfit.study.comparison.compare import by_name, corrected_interval
 
 DRAWS = 20
 TABLE_BYTES = 64 * 1024**2
@@ -134,9 +134,8 @@ def _variance(logits: np.ndarray) -> float:
     return float(centred.var(axis=0).sum())
 
 
-def _interval(values: np.ndarray) -> dict[str, float]:
-    names = ("mean", "low", "high")
-    return dict(zip(names, corrected_interval(values, len(values)), strict=True))
+def _interval(values: np.ndarray) -> dict[str, float | None]:
+    return by_name(corrected_interval(values, len(values)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from headfit.heads.layers.gap import GAP
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
 from headfit.heads.pooling import Pooling
 from headfit.progress import SILENT, Progress
-from headfit.study.comparison.compare import corrected_interval, holm, paired_se
+from headfit.study.comparison.compare import by_name, corrected_interval, holm, paired_se
 from headfit.study.comparison.verdict import ALPHA
 
 GRID = (1.0, *sorted(TAUS, reverse=True), 0.0)
@@ -155,6 +155,4 @@ def _out_of_fold(
 def _interval(
     values: np.ndarray, lower: float | None = 0.0, upper: float | None = None
 ) -> dict[str, float | None]:
-    interval = corrected_interval(values, len(values), lower=lower, upper=upper)
-    named = zip(("mean", "low", "high"), interval, strict=True)
-    return {name: value if math.isfinite(value) else None for name, value in named}
+    return by_name(corrected_interval(values, len(values), lower=lower, upper=upper))

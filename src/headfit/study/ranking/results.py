@@ -13,7 +13,7 @@ from headfit.features.extract import Extraction
 from headfit.fitting.exact.loo import LeftOut
 from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
-from headfit.study.comparison.compare import Interval
+from headfit.study.comparison.compare import by_name
 from headfit.study.ranking.standings import Standing
 
 Failed = tuple[BackboneSpec, str, HeadfitError]
@@ -91,9 +91,9 @@ def _row(backbone: RankedBackbone, standing: Standing) -> dict[str, Any]:
         "input_size": backbone.contract.width,
         "map_shape": list(extraction.info.map_shape),
         "parameters": extraction.info.parameters,
-        "balanced_accuracy": _interval(standing.balanced_accuracy),
-        "accuracy": _interval(standing.accuracy),
-        "difference": _interval(standing.difference),
+        "balanced_accuracy": by_name(standing.balanced_accuracy),
+        "accuracy": by_name(standing.accuracy),
+        "difference": by_name(standing.difference),
         "within_noise": standing.within_noise,
         "penalty": backbone.left_out.penalty,
         "penalty_at_edge": backbone.left_out.at_edge,
@@ -103,7 +103,3 @@ def _row(backbone: RankedBackbone, standing: Standing) -> dict[str, Any]:
         "latency_ms": round(extraction.latency_ms, 3),
         "engine": extraction.info.to_dict(),
     }
-
-
-def _interval(values: Interval) -> dict[str, float]:
-    return dict(zip(("mean", "low", "high"), values, strict=True))
