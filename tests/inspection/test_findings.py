@@ -11,8 +11,9 @@ import pytest
 from keras import layers
 
 from headfit.backbones.build import untrained
-from headfit.inspection.describe import of_file
+from headfit.inspection.describe_child import describe_file
 from headfit.inspection.inspect import inspect
+from headfit.inspection.requests import FileInspection
 from small_models import (
     SIDE,
     SPARSE,
@@ -26,6 +27,10 @@ from small_models import (
     fitted,
     save,
 )
+
+
+def describe(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
+    return describe_file(FileInspection(path, size, classes))
 
 
 def scores_then_softmax(x: Any) -> Any:
@@ -109,7 +114,7 @@ SOUND: dict[str, tuple[Callable[[], keras.Model], int | None]] = {
 def test_a_mistake_is_found(mistake: str, suffix: str, tmp_path: Path) -> None:
     code, make, classes = MISTAKES[mistake]
     # in this process, which has Keras already; other tests go through the child
-    found = of_file(str(save(make(), tmp_path, suffix)), None, classes)
+    found = describe(str(save(make(), tmp_path, suffix)), None, classes)
     assert codes(found) == [code], found["findings"]
 
 
@@ -117,7 +122,7 @@ def test_a_mistake_is_found(mistake: str, suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_found_where_nothing_is_wrong(name: str, suffix: str, tmp_path: Path) -> None:
     make, classes = SOUND[name]
-    assert of_file(str(save(make(), tmp_path, suffix)), None, classes)["findings"] == []
+    assert describe(str(save(make(), tmp_path, suffix)), None, classes)["findings"] == []
 
 
 def test_flatten_on_an_undefined_shape(tmp_path: Path) -> None:
@@ -130,9 +135,9 @@ def test_flatten_on_an_undefined_shape(tmp_path: Path) -> None:
     said = inspect(save(open_size, tmp_path), size=64, classes=5).to_dict()
     assert (said["map_shape"], said["assumed"]) == ([16, 16, 6], [])
     fixed = keras.Sequential([backbone(), layers.Flatten(), layers.Dense(K, "softmax")])
-    assert of_file(str(save(fixed, tmp_path)), None, None)["findings"] == []
+    assert describe(str(save(fixed, tmp_path)), None, None)["findings"] == []
     averaged = keras.Sequential([backbone(side=None), layers.GlobalAveragePooling2D()])
-    assert of_file(str(save(averaged, tmp_path)), None, None)["findings"] == []
+    assert describe(str(save(averaged, tmp_path)), None, None)["findings"] == []
 
 
 @pytest.mark.parametrize(
@@ -164,7 +169,7 @@ def test_preprocessing_inside_and_outside(
             x = constructor(include_top=False, weights=None, input_tensor=x).output
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, layers.Dense(K, "softmax")(x))
-    found = of_file(str(save(model, tmp_path)), None, K)
+    found = describe(str(save(model, tmp_path)), None, K)
     assert codes(found) == ([] if scaled == "not" else ["preprocessing_twice"])
     if nested:
         assert found["backbone"] == name
@@ -176,7 +181,7 @@ def test_what_a_file_cannot_show_is_said(tmp_path: Path) -> None:
         (compiled(classifier(), SPARSE), "never ran"),
         (fitted(classifier()), ""),
     ]:
-        unseen = of_file(str(save(model, tmp_path)), None, None)["unseen"]
+        unseen = describe(str(save(model, tmp_path)), None, None)["unseen"]
         assert [each["code"] for each in unseen] == ["trainable_changed_after_compile"] * bool(
             words
         )

@@ -15,8 +15,9 @@ from keras import layers
 from headfit.backbones.catalog import find
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
 from headfit.heads.chain import parse_head
-from headfit.inspection.describe import of_file
+from headfit.inspection.describe_child import describe_file
 from headfit.inspection.inspect import inspect
+from headfit.inspection.requests import FileInspection
 from headfit.model import assemble_child as assembly
 from small_models import (
     SIDE,
@@ -32,6 +33,10 @@ ROWS = list(csv.DictReader(GOLDEN.read_text().splitlines()))
 
 
 # by name
+
+
+def describe(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
+    return describe_file(FileInspection(path, size, classes))
 
 
 @pytest.mark.slow
@@ -150,7 +155,7 @@ def test_where_the_map_ends(
     image = keras.Input((SIDE, SIDE, 3))
     features = head(base()(image))
     model = keras.Model(image, layers.Dense(K, "softmax")(features))
-    found = of_file(str(save(model, tmp_path)), None, None)
+    found = describe(str(save(model, tmp_path)), None, None)
     own = count + (features.shape[-1] + 1) * K
     assert found["map_shape"] == [4, 4, 6]
     assert found["parameters"]["head"] == own
@@ -162,7 +167,7 @@ def test_a_sequential_model_in_a_sequential_model(tmp_path: Path) -> None:
     parts = [layers.Conv2D(6, 3, strides=4, padding="same"), layers.BatchNormalization()]
     top = keras.Sequential([layers.Flatten(), layers.Dense(K, "softmax")])
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.Sequential(parts), top])
-    found = of_file(str(save(model, tmp_path)), None, K)
+    found = describe(str(save(model, tmp_path)), None, K)
     assert found["map_shape"] == [4, 4, 6]
     assert found["parameters"] == {"backbone": 168 + 24, "head": 291, "total": 483}
     assert found["findings"] == []
@@ -275,7 +280,7 @@ def test_a_model_that_cannot_be_taken_apart(
 ) -> None:
     path = save(make(), tmp_path, suffix)
     with pytest.raises(ModelFileError, match=words) as error:
-        of_file(str(path), None, None)
+        describe(str(path), None, None)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -296,7 +301,7 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
         (empty, "neither a zip archive nor HDF5"),
     ]:
         with pytest.raises(ModelFileError, match=words):
-            of_file(str(path), None, None)
+            describe(str(path), None, None)
 
 
 def test_a_class_that_keras_does_not_know(tmp_path: Path) -> None:
@@ -308,11 +313,11 @@ def test_a_class_that_keras_does_not_know(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         path = save(model, tmp_path, suffix)
         with pytest.raises(ModelFileError, match=r"'.*model\.(keras|h5)' holds 'Mine' of "):
-            of_file(str(path), None, None)
+            describe(str(path), None, None)
         with pytest.raises(ModelFileError, match="'Mine'"):
             inspect(path)
 
 
 def test_a_size_that_the_model_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it takes 16×16 pixels"):
-        of_file(str(save(classifier(), tmp_path)), 32, None)
+        describe(str(save(classifier(), tmp_path)), 32, None)

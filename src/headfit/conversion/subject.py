@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engines.interface import default_backend
 from headfit.backbones.spec import Preprocessing
 from headfit.conversion.algebra import Form
+from headfit.conversion.networks import AFTER, BEFORE, MAPS, PutTogether, RunRest, TakeApart
 from headfit.errors import EngineError, ModelFileError
 from headfit.fitting.softmax import softmax
 from headfit.images.contract import Contract
 from headfit.model.runner import AGREEMENT, Runner, Tell, keras_network, largest_difference
-from headfit.util import child as worker
-
-CHILD = "headfit.conversion.child"
-FAST_BACKEND = "openvino"
-MAPS, BEFORE, AFTER = "maps", "before", "after"
+from headfit.util import child
+from headfit.util.child import FAST_BACKEND, default_backend
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class OpenedModel:
     Attributes:
         path: the model file.
         folder: holds ``kernel.npy``, ``bias.npy`` and networks.
-        facts: what :func:`headfit.conversion.child.take_apart` gives.
+        facts: what :func:`headfit.conversion.networks_child.take_apart` gives.
         contract: how an image file becomes what the model takes.
         graphs: whether OpenVINO runs the networks; else Keras does.
     """
@@ -52,14 +49,15 @@ class OpenedModel:
             ModelFileError: if it cannot be read or has another top.
         """
         plain = _plain(preprocessing)
-        request = {"path": str(path), "preprocessing": plain, "folder": str(folder)}
+        request = TakeApart(str(path), plain, str(folder), graphs=True)
         graphs = True
         try:
-            facts = _call("take_apart", request | {"graphs": True}, FAST_BACKEND)
+            facts = child.call(request, backend=FAST_BACKEND)
         except EngineError as error:
             graphs, reason = False, error
             try:
-                facts = _call("take_apart", request | {"graphs": False}, default_backend())
+                request = replace(request, graphs=False)
+                facts = child.call(request, backend=default_backend())
             except EngineError as second:
                 known = f"'{path}'" in str(second)
                 text = str(second) if known else f"'{path}' cannot be used: {second}"
@@ -119,31 +117,31 @@ class OpenedModel:
             finish = softmax if ending == "softmax" else np.asarray
             return {name: finish(z.astype(np.float64)) for name, z in numbers.items()}
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            given, results = Path(place) / "given.npz", Path(place) / "results.npz"
-            np.savez(given, **numbers)  # type: ignore[arg-type]
-            request = {"path": str(self.path), "given": str(given), "results": str(results)}
-            _call("run_rest", request, default_backend())
-            with np.load(results, allow_pickle=False) as found:
-                return {name: found[name].astype(np.float64) for name in numbers}
+            sums, results = Path(place) / "sums.npz", Path(place) / "results.npz"
+            np.savez(sums, **numbers)  # type: ignore[arg-type]
+            request = RunRest(str(self.path), str(sums), str(results))
+            child.call(request, backend=default_backend())
+            with np.load(results, allow_pickle=False) as outputs:
+                return {name: outputs[name].astype(np.float64) for name in numbers}
 
     def write(self, form: Form, target: Path) -> dict[str, Any]:
         """Write the model with another top, ending in ``.keras``.
 
         Returns:
-            What :func:`headfit.conversion.child.put_together` gives.
+            What :func:`headfit.conversion.networks_child.put_together` gives.
         """
         weights = self.folder / "weights.npz"
         np.savez(weights, **form.arrays)  # type: ignore[arg-type]
-        request = {
-            "path": str(self.path),
-            "form": form.kind,
-            "weights": str(weights),
-            "preprocessing": _plain(self.contract),
-            "folder": str(self.folder),
-            "target": str(target),
-            "graphs": self.graphs,
-        }
-        return _call("put_together", request, FAST_BACKEND if self.graphs else default_backend())
+        request = PutTogether(
+            str(self.path),
+            form.kind,
+            str(weights),
+            _plain(self.contract),
+            str(self.folder),
+            str(target),
+            self.graphs,
+        )
+        return child.call(request, backend=FAST_BACKEND if self.graphs else default_backend())
 
     def _runner(self, name: str, path: Path) -> Runner:
         height, width, channels = self.facts["map_shape"]
@@ -174,7 +172,3 @@ def check_agreement(found: np.ndarray, expected: np.ndarray, what: str) -> None:
 def _plain(preprocessing: Preprocessing | Contract) -> dict[str, Any]:
     scale, offset = list(preprocessing.scale), list(preprocessing.offset)
     return {"scale": scale, "offset": offset, "bgr": preprocessing.bgr}
-
-
-def _call(function: str, request: dict[str, Any], backend: str) -> dict[str, Any]:
-    return worker.call(f"{CHILD}:{function}", request, backend=backend)

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from headfit.backbones.catalog import find_named
-from headfit.backbones.engines.interface import default_backend
 from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import MapShape
 from headfit.inspection.inspection import Inspection
-from headfit.util import child as worker
+from headfit.inspection.requests import BackboneInspection, FileInspection
+from headfit.util import child
 
-FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes
 PUBLISHED_CLASSES = 1000
 ALTERNATIVES = (
     *("gap", "gmp", "avgmax", "gem", "spp", "flatten", "gap-1024-1024-512", "flatten-4096-4096"),
@@ -62,31 +61,26 @@ def inspect(
             raise UsageError.invalid(name, value, f"an integer of at least {least}")
     chosen = parse_head(head) if head is not None else None
     if _is_file(model):
-        request = {"path": os.fspath(model), "size": size, "classes": classes}
-        found = _of_file(request)
+        found = _of_file(FileInspection(os.fspath(model), size, classes))
     else:
         found = _of_name(str(model), size, classes, chosen)
     return _inspection(os.fspath(model), found, classes, chosen)
 
 
-def _of_file(request: dict[str, Any]) -> dict[str, Any]:
+def _of_file(request: FileInspection) -> dict[str, Any]:
     try:
-        return _call("headfit.inspection.describe:of_file", request)
+        return _call(request)
     except EngineError as error:
-        path = f"'{request['path']}'"
+        path = f"'{request.path}'"
         known = path in str(error)
         raise ModelFileError(str(error) if known else f"{path} cannot be used: {error}") from None
 
 
 def _of_name(name: str, size: int | None, classes: int | None, head: Head | None) -> dict[str, Any]:
     spec = find_named(name)
-    request = {
-        "name": spec.name,
-        "size": spec.contract(size).height,
-        "head": head.name if head else "own",
-        "classes": classes or PUBLISHED_CLASSES,
-    }
-    found = _call("headfit.inspection.describe:of_name", request)
+    side, chain = spec.contract(size).height, head.name if head else "own"
+    request = BackboneInspection(spec.name, side, chain, classes or PUBLISHED_CLASSES)
+    found = _call(request)
     return found | {"size_assumed": False, "findings": [], "unseen": []}
 
 
@@ -149,9 +143,5 @@ def _is_file(model: str | os.PathLike[str]) -> bool:
     return False
 
 
-def _call(function: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Run it on the fast backend, or on the user's if that one cannot build the network."""
-    try:
-        return worker.call(function, request, backend=FAST_BACKEND)
-    except EngineError:
-        return worker.call(function, request, backend=default_backend())
+def _call(request: child.Request) -> dict[str, Any]:
+    return child.call(request, backend=child.FAST_BACKEND, fallback=child.default_backend())

@@ -14,6 +14,7 @@ import numpy as np
 
 from headfit.backbones.graphs import graph_child as graph
 from headfit.backbones.graphs.trace import Tensor, trace
+from headfit.conversion.networks import AFTER, BEFORE, MAPS, PutTogether, RunRest, TakeApart
 from headfit.conversion.rewrite import rewrite
 from headfit.conversion.top import Top, find_top
 from headfit.conversion.tops import new_top
@@ -21,20 +22,9 @@ from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
 from headfit.inspection.networks import load
 
-MAPS, BEFORE, AFTER = "maps", "before", "after"
 
-
-def take_apart(
-    path: str, preprocessing: dict[str, Any], folder: str, graphs: bool
-) -> dict[str, Any]:
+def take_apart(request: TakeApart) -> dict[str, Any]:
     """Write the dense layer's weights, and the model up to its map.
-
-    Args:
-        path: a ``.keras`` or ``.h5`` file.
-        preprocessing: ``scale``, ``offset`` and ``bgr`` of a contract.
-        folder: where ``kernel.npy``, ``bias.npy`` and the networks go.
-        graphs: write graphs of the model and of its part up to the map, for OpenVINO; else that
-            part as ``maps.keras``.
 
     Returns:
         What is known of the model and its top.
@@ -43,19 +33,20 @@ def take_apart(
         ModelFileError: if it cannot be read, or has another top.
         EngineError: if Keras cannot load it on this backend.
     """
-    model, top = _opened(path)
+    folder = Path(request.folder)
+    model, top = _opened(request.path)
     kernel, bias = top.readout()
-    np.save(Path(folder) / "kernel.npy", kernel)
-    np.save(Path(folder) / "bias.npy", bias)
+    np.save(folder / "kernel.npy", kernel)
+    np.save(folder / "bias.npy", bias)
     ends = {id(call.layer): _pass for call in (top.pool, *top.between, top.dense, *top.rest)}
     maps = rewrite(model, ends)
     height, width = model.input_shape[1:3]
-    if graphs:
-        contract = Contract(height, width, **preprocessing)
-        _write_graph(maps, contract, Path(folder) / MAPS)
-        _write_graph(model, contract, Path(folder) / BEFORE)
+    if request.graphs:
+        contract = Contract(height, width, **request.preprocessing)
+        _write_graph(maps, contract, folder / MAPS)
+        _write_graph(model, contract, folder / BEFORE)
     else:
-        maps.save(Path(folder) / f"{MAPS}.keras")
+        maps.save(folder / f"{MAPS}.keras")
     return {
         "input": [height, width],
         "map_shape": list(top.map_shape),
@@ -72,38 +63,22 @@ def take_apart(
     }
 
 
-def put_together(
-    path: str,
-    form: str,
-    weights: str,
-    preprocessing: dict[str, Any],
-    folder: str,
-    target: str,
-    graphs: bool,
-) -> dict[str, Any]:
+def put_together(request: PutTogether) -> dict[str, Any]:
     """Write the model with another top.
-
-    Args:
-        path: the model that was taken apart.
-        form: of the new top, see :mod:`headfit.conversion.algebra`.
-        weights: an ``.npz`` with its arrays.
-        preprocessing: as in :func:`take_apart`.
-        folder: where the graph goes.
-        target: the ``.keras`` file to write.
-        graphs: write a graph of the written file, for OpenVINO.
 
     Returns:
         ``parameters`` of the new model, ``top_parameters`` and ``top``, its new layers.
     """
-    model, top = _opened(path)
-    with np.load(weights, allow_pickle=False) as arrays:
-        changes, steps = new_top(model, top, form, dict(arrays))
-    rewrite(model, changes).save(target)
+    model, top = _opened(request.path)
+    with np.load(request.weights, allow_pickle=False) as arrays:
+        changes, steps = new_top(model, top, request.form, dict(arrays))
+    rewrite(model, changes).save(request.target)
     # from the file, since it is the file that has to be right
-    written = load(Path(target))
-    if graphs:
+    written = load(Path(request.target))
+    if request.graphs:
         height, width = written.input_shape[1:3]
-        _write_graph(written, Contract(height, width, **preprocessing), Path(folder) / AFTER)
+        contract = Contract(height, width, **request.preprocessing)
+        _write_graph(written, contract, Path(request.folder) / AFTER)
     return {
         "parameters": int(written.count_params()),
         "top_parameters": _count(steps),
@@ -111,15 +86,9 @@ def put_together(
     }
 
 
-def run_rest(path: str, given: str, results: str) -> dict[str, Any]:
-    """Compute what a model makes of the numbers that its first dense layer forms.
-
-    Args:
-        path: the model that was taken apart.
-        given: an ``.npz`` of arrays (n, K): sums before the activation.
-        results: the ``.npz`` to write, with the outputs (n, classes) under the same names.
-    """
-    _, top = _opened(path)
+def run_rest(request: RunRest) -> dict[str, Any]:
+    """Compute what a model makes of the numbers that its first dense layer forms."""
+    _, top = _opened(request.path)
     entry = keras.Input((top.units,))
     known = {id(top.dense.output): top.dense.layer.activation(entry)}
 
@@ -132,9 +101,9 @@ def run_rest(path: str, given: str, results: str) -> dict[str, Any]:
         made = keras.tree.flatten(output)
         known.update((id(old), new) for old, new in zip(call.outputs, made, strict=True))
     rest = keras.Model(entry, known[id(top.trace.output)])
-    with np.load(given, allow_pickle=False) as arrays:
-        found = {name: np.asarray(rest.predict(arrays[name], verbose=0)) for name in arrays.files}
-    np.savez(results, **found)  # type: ignore[arg-type]
+    with np.load(request.sums, allow_pickle=False) as sums:
+        outputs = {name: np.asarray(rest.predict(sums[name], verbose=0)) for name in sums.files}
+    np.savez(request.results, **outputs)  # type: ignore[arg-type]
     return {}
 
 

@@ -1,6 +1,6 @@
 """Take a network apart and describe it as plain data.
 
-Imports Keras: the two functions run in a child process (see :mod:`headfit.util.child`).
+Imports Keras, so it runs in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from headfit.inspection import counts, networks
 from headfit.inspection.checks.entry import check_flatten, check_preprocessing
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
+from headfit.inspection.requests import BackboneInspection, FileInspection
 from headfit.inspection.subject import Remark, Subject
 from headfit.util import saved_model
 
@@ -27,37 +28,22 @@ OPEN_SIZE = 224  # pixels, where neither model nor user says
 SHOWN_BEFORE = 3  # layers of the backbone in the table, the last ones
 
 
-def of_name(name: str, size: int, head: str, classes: int) -> dict[str, Any]:
-    """Describe a backbone under a head.
-
-    Args:
-        name: of the backbone.
-        size: side of the square input in pixels.
-        head: a chain, or ``"own"`` for the top that it was published with.
-        classes: K.
-
-    Returns:
-        See :func:`_described`.
-    """
-    spec = find_named(name)
-    alone = networks.bare(spec, size)
-    model = networks.topped(spec, size, head, classes)
+def describe_backbone(request: BackboneInspection) -> dict[str, Any]:
+    """Describe a backbone under a head; returns what :func:`_described` gives."""
+    spec = find_named(request.name)
+    alone = networks.bare(spec, request.size)
+    model = networks.topped(spec, request.size, request.head, request.classes)
     traced = trace(model, model.input_shape[1:])
     described = _described(traced, find_boundary(traced))
     total, backbone = int(model.count_params()), int(alone.count_params())
     # a top may carry a layer that ends the backbone when there is none, as ConvNeXt's
     described["parameters"] = {"backbone": backbone, "head": total - backbone, "total": total}
     described["map_shape"] = list(alone.output_shape[1:])
-    return described | {"backbone": spec.name, "units": classes}
+    return described | {"backbone": spec.name, "units": request.classes}
 
 
-def of_file(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
+def describe_file(request: FileInspection) -> dict[str, Any]:
     """Describe a saved model, and find its mistakes.
-
-    Args:
-        path: a ``.keras`` or ``.h5`` file.
-        size: side of the input in pixels where the model leaves it open; 224 if None.
-        classes: how many classes the data have; None if nobody said.
 
     Returns:
         See :func:`_described`; ``units`` is the number of classes that the model tells, or None,
@@ -67,8 +53,9 @@ def of_file(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
     Raises:
         ModelFileError: if it cannot be read, or no backbone and head can be told apart.
         EngineError: if Keras cannot load it on this backend.
-        UsageError: if ``size`` is not what the model takes.
+        UsageError: if the size is not what the model takes.
     """
+    path, size = request.path, request.size
     saved = saved_model.read(Path(path))
     model = networks.load(Path(path))
     declared = _declared(model, path)
@@ -80,7 +67,7 @@ def of_file(path: str, size: int | None, classes: int | None) -> dict[str, Any]:
         subject = Subject(traced, find_boundary(traced), saved)
     except ModelFileError as error:
         raise ModelFileError(f"'{path}' cannot be taken apart: {error}.") from None
-    found += check_last_layer(subject, classes)
+    found += check_last_layer(subject, request.classes)
     found += check_batchnorm(subject)
     found += check_trainable(subject)
     found += check_preprocessing(subject)
