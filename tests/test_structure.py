@@ -78,7 +78,7 @@ PENDING_FLAGS: set[str] = {
     "conversion.pictures",
     "conversion.request",
     "images.groups",
-    "inspection.describe",
+    "inspection.describe_child",
     "inspection.inspect",
     "runs.ranking",
     "samples.catalog",
