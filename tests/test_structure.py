@@ -63,15 +63,6 @@ FLAGS_ALLOWED = {
 }
 # modules that still name an option where they should name an argument; nothing may be added
 PENDING_FLAGS: set[str] = {
-    "backbones.build",
-    "backbones.catalog",
-    "backbones.custom.function",
-    "backbones.custom.model",
-    "backbones.custom.spec",
-    "backbones.cut",
-    "backbones.graphs.int8",
-    "backbones.spec",
-    "backbones.weights",
     "conversion.algebra",
     "conversion.make",
     "conversion.measured",

@@ -113,7 +113,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(tmp_path, monkeypatch)
     assert str(tmp_path / "models" / "mobilenet_1_0_224_tf_no_top.h5") in mobilenet
     assert str(tmp_path / "models" / "nasnet_mobile_no_top.h5") in nasnet
     for message in (mobilenet, nasnet):
-        assert "--weights" in message
+        assert "`weights`" in message
         assert_short_line(message)
 
 

@@ -75,7 +75,7 @@ def test_default_sizes(name, size):
     ("name", "size"), [("MobileNet", 31), ("Xception", 70), ("VGG16", MAX_SIZE + 1), ("VGG16", -1)]
 )
 def test_a_size_out_of_range_is_refused(name, size):
-    with pytest.raises(UsageError, match=rf"Size {size} does not suit {name}: it takes \d+ to"):
+    with pytest.raises(UsageError, match=rf"`size` must be from \d+ to \d+ pixels for {name}"):
         find(name).contract(size)
     assert find(name).contract(find(name).min_size).height == find(name).min_size
 
@@ -83,5 +83,5 @@ def test_a_size_out_of_range_is_refused(name, size):
 def test_a_file_that_is_no_model_is_not_taken_for_a_name(tmp_path):
     file = tmp_path / "results.json"
     file.write_text("{}")
-    with pytest.raises(UsageError, match=r"is a file, but no model: expected one that ends in .k"):
+    with pytest.raises(UsageError, match=r"`backbone` must be a model file that ends in .k"):
         find(str(file))

@@ -186,9 +186,9 @@ def test_a_model_of_one_size_says_which_layer_binds_it(tmp_path):
     assert "layer 'reshape" in facts["bound_to"]
     spec = replace(_spec(path), bound_to=facts["bound_to"])
     assert spec.contract().height == SIDE
-    with pytest.raises(UsageError, match=rf"Size 32 does not suit mine: it takes {SIDE} pixels on"):
+    with pytest.raises(UsageError, match=rf"`size` must be {SIDE} for mine, which takes no other"):
         spec.contract(32)
-    with pytest.raises(UsageError, match=r"--size 32 does not suit .*Leave --size out for its own"):
+    with pytest.raises(UsageError, match=r"`size` must be one that .*size=32. Leave `size` out"):
         build(spec, 32, "imagenet")
 
 
@@ -198,7 +198,7 @@ def test_a_model_of_one_size_says_which_layer_binds_it(tmp_path):
 @pytest.mark.parametrize(
     ("build_one", "message"),
     [
-        (models.vectors, "behind the image there are vectors only, no feature map"),
+        (models.vectors, r"no feature map \(batch, height, width, channels\), only vectors"),
         (models.two_maps, "2 feature maps before its head"),
         (models.two_images, r"it takes \(16, 16, 3\), \(16, 16, 3\); expected one square RGB"),
         (models.oblong, r"it takes \(16, 32, 3\)"),
@@ -218,8 +218,8 @@ def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(EngineError, match=r"Keras cannot load '.*junk\.keras'.* module:function"):
         opened(str(tmp_path / "junk.keras"))
     for text, message in [
-        (str(tmp_path / "absent.h5"), "does not exist"),
-        ("no function:here", "is no module:function"),
+        (str(tmp_path / "absent.h5"), "There is no such file"),
+        ("no function:here", "`backbone` must be module:function, such as"),
         ("hub:", "needs KerasHub|cannot load the preset"),
     ]:
         with pytest.raises(HeadfitError, match=message):
@@ -228,16 +228,16 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 def test_weights_and_preprocessing_are_those_of_the_model(tmp_path):
     spec = replace(_spec(tmp_path / "mine.keras"), digest="d")
-    with pytest.raises(UsageError, match=r"--weights random does not go with .*an own model"):
+    with pytest.raises(UsageError, match=r"`weights` does not apply to .*a custom backbone"):
         check_weights("random", spec)
-    with pytest.raises(UsageError, match="--weights random"):
+    with pytest.raises(UsageError, match="`weights` does not apply to"):
         build(spec, SIDE, "random")
     assert weights_identity(spec, "imagenet") != weights_identity(
         replace(spec, digest="e"), "imagenet"
     )
-    with pytest.raises(UsageError, match="--preprocessing tf is for own models; VGG16 brings its"):
+    with pytest.raises(UsageError, match="`preprocessing` applies to custom backbones only: VGG16"):
         find("vgg16", "tf")
-    with pytest.raises(UsageError, match="--preprocessing 'tff' is none of none, tf, caffe, torch"):
+    with pytest.raises(UsageError, match="`preprocessing` must be one of none, tf, caffe, torch"):
         find("models:build", "tff")
     assert [each.name for each in find_all(["vgg16", "MobileNet"])] == ["VGG16", "MobileNet"]
 
@@ -302,9 +302,9 @@ def code(tmp_path, monkeypatch):
             r"broken failed \(mine_.*\.py, line \d+\): ValueError: no such",
         ),
         ("wanting", UsageError, "needs the argument 'classes'"),
-        ("text", UsageError, r"gives a builtins\.str; expected a keras\.Model"),
-        ("absent", UsageError, "has no 'absent'"),
-        ("CODE", UsageError, "has no 'CODE'"),
+        ("text", UsageError, r"returns a builtins\.str; expected a keras\.Model"),
+        ("absent", UsageError, "'absent' of 'mine_.*' does not exist"),
+        ("CODE", UsageError, "'CODE' of 'mine_.*' is not a function"),
     ],
 )
 def test_mistakes_of_a_function_are_told_in_one_line(function, kind, message, code):
@@ -315,7 +315,7 @@ def test_mistakes_of_a_function_are_told_in_one_line(function, kind, message, co
 
 
 def test_a_module_that_is_not_there_is_told():
-    with pytest.raises(UsageError, match="there is no module 'not_here', neither in"):
+    with pytest.raises(UsageError, match="there is no module 'not_here' in"):
         opened("not_here:build")
 
 
@@ -334,7 +334,7 @@ def test_a_function_may_take_the_size(code):
 def test_the_weights_that_a_function_gave_first_are_those_of_the_whole_run(code):
     first = find(f"{code}:unseeded")  # in a child process, as a run does
     assert first.reference == f"{code}:unseeded@{first.digest}"
-    assert "scales no pixels itself" in first.notes[0]
+    assert "does not scale pixels" in first.notes[0]
     again = find(first.reference, "tf")
     assert (again.digest, again.preprocessing, again.notes) == (first.digest, TF, ())
     one, other = (build(spec, SIDE, "imagenet").get_weights() for spec in (first, again))

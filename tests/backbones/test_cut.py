@@ -55,5 +55,5 @@ def test_the_last_layer_at_each_resolution_is_known(whole):
 
 
 def test_an_absent_layer_is_refused_with_those_that_are_there():
-    with pytest.raises(UsageError, match=r"'block9' of VGG16 is not there.*block5_pool"):
+    with pytest.raises(UsageError, match=r"of VGG16 .*'block9'. There is no such.*block5_pool"):
         build_cut(VGG, 32, "random", ["block9"])

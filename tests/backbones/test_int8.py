@@ -151,7 +151,7 @@ def test_files_that_cannot_be_read_are_passed_over(tmp_path):
     (tmp_path / "here").write_bytes(b"1")
     used = int8.calibration([tmp_path / "absent", tmp_path / "here"])
     assert used.paths == (tmp_path / "here",)
-    with pytest.raises(DataError, match=r"none of the 1 .* first: .*absent"):
+    with pytest.raises(DataError, match=r"none of the 1 .* first is .*absent"):
         int8.calibration([tmp_path / "absent"])
 
 

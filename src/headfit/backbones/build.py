@@ -16,7 +16,7 @@ import xxhash
 from headfit.backbones import efficientnet_lite, torch_file
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.construction import no_drawing, settings
-from headfit.backbones.custom import model as own_model
+from headfit.backbones.custom.model import build as build_custom
 from headfit.backbones.weights import IMAGENET, RANDOM, check_weights, packaged_weights
 from headfit.errors import WeightsError
 
@@ -39,19 +39,19 @@ def build(
         channels_first: build the graph for (3, size, size) instead of (size, size, 3).
 
     Returns:
-        A frozen model from preprocessed images to the feature map; of an own model a plain one of
-        layers without models in them, cut before its own pooling.
+        A frozen model from preprocessed images to the feature map; a custom backbone becomes a flat
+        model of layers, cut before its own pooling.
 
     Raises:
-        WeightsError: if the weights are not to be had or do not fit.
-        ModelFileError, EngineError, UsageError: if an own model cannot be had at this size.
+        WeightsError: if the weights are not available or do not fit.
+        ModelFileError, EngineError, UsageError: if a custom backbone cannot run at this size.
     """
-    # an own model is built as it was meant, and only then turned
-    layout = "channels_first" if channels_first and not spec.own else "channels_last"
+    # a custom backbone is built as it was written, and only then turned
+    layout = "channels_first" if channels_first and not spec.custom else "channels_last"
     with settings(layout), no_drawing():
-        if spec.own:
+        if spec.custom:
             check_weights(weights, spec)
-            model = own_model.build(spec, size, channels_first=channels_first)
+            model = build_custom(spec, size, channels_first=channels_first)
         else:
             model = _with_weights(spec, _shape(size, channels_first), weights)
     model.trainable = False
@@ -111,20 +111,20 @@ def _constructor(spec: BackboneSpec) -> Any:
 
 def _not_downloaded(spec: BackboneSpec, error: Exception) -> WeightsError:
     """Turn Keras' download failure into what to do about it."""
-    found = re.search(r"URL fetch failure on (\S+): ", str(error))
-    if not found:
+    failure = re.search(r"URL fetch failure on (\S+): ", str(error))
+    if not failure:
         return WeightsError(
             f"Keras could not load the ImageNet weights of {spec.name}: {_reason(error)}."
         )
-    url = found[1]
+    url = failure[1]
     name = url.rsplit("/", 1)[-1]
     if spec.name.startswith("NASNet"):  # the only ones that Keras keeps under another name
         name = name.lower().replace("-", "_")
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     return WeightsError(
         f"The ImageNet weights of {spec.name} are not in Keras' cache and could not be downloaded. "
-        f"Download {url} elsewhere and put it at {home / 'models' / name}, or give it as "
-        f"--weights FILE, or try things out with --weights random."
+        f"Download {url} elsewhere and put it at {home / 'models' / name}, or pass it as "
+        f"`weights`, or use `weights='random'` to try things out."
     )
 
 

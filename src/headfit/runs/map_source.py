@@ -64,7 +64,7 @@ class MapSource:
     weights: str
     options: Options
     callback: Callback
-    calibration: int8.Calibration | None = None
+    calibration: int8.CalibrationImages | None = None
     cut: str = ""
     extra: bool = False
 
@@ -74,7 +74,7 @@ class MapSource:
         point: GridPoint,
         options: Options,
         callback: Callback,
-        calibration: int8.Calibration | None = None,
+        calibration: int8.CalibrationImages | None = None,
     ) -> MapSource:
         """Make the source of a point of the grid."""
         contract = point.spec.contract(point.size)
@@ -235,7 +235,7 @@ def group_by_pass(sources: Iterable[MapSource]) -> list[list[MapSource]]:
     return shared
 
 
-def calibration(index: ImageIndex, options: Options) -> int8.Calibration | None:
+def calibration(index: ImageIndex, options: Options) -> int8.CalibrationImages | None:
     """Choose the images that int8 takes its ranges from, never those to test on; None if float32.
 
     Raises:

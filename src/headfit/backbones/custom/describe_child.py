@@ -1,4 +1,4 @@
-"""What has to be known of an own model, found out with Keras in a child process."""
+"""Inspect a custom backbone with Keras, in a child process."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import keras
 import numpy as np
 
 from headfit.backbones.construction import no_drawing, settings
-from headfit.backbones.custom import function as own_function
-from headfit.backbones.custom import spec as own
-from headfit.backbones.custom.model import Opened, opened
-from headfit.backbones.custom.spec import FunctionRequest, PlaceRequest
+from headfit.backbones.custom import function
+from headfit.backbones.custom.model import NAME, OpenedModel, opened
+from headfit.backbones.custom.spec import HUB, FunctionRequest, PlaceRequest
+from headfit.backbones.graphs.replay import replay
 from headfit.backbones.graphs.trace import Call
-from headfit.errors import EngineError, UsageError
+from headfit.errors import EngineError
 from headfit.util import digests, files
 from headfit.util.cache import BACKBONES
 
 # packages that Keras imports by itself when a saved model names them, and this one
 LOADABLE = ("keras", "keras_hub", "headfit")
-OTHER = 32  # pixels that a model is tried with more than its own
+OTHER = 32  # pixels by which another size is larger
 _ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 
 
@@ -35,10 +35,10 @@ def describe_place(request: PlaceRequest) -> dict[str, Any]:
         loaded with; ``map_shape`` [H, W, C]; ``channels_first``.
     """
     with settings("channels_last"), no_drawing():
-        found = opened(request.place)
-        facts = _facts(found, found.at(found.size))
-        if request.place.startswith(own.HUB):
-            facts |= _of_preset(request.place.removeprefix(own.HUB))
+        whole = opened(request.place)
+        facts = _facts(whole, whole.at(whole.size))
+        if request.place.startswith(HUB):
+            facts |= _of_preset(request.place.removeprefix(HUB))
         return facts
 
 
@@ -51,10 +51,10 @@ def describe_function(request: FunctionRequest) -> dict[str, Any]:
         As :func:`describe_place`, and ``digest``.
     """
     with settings("channels_last"):
-        found = opened(request.place)
-        model = found.at(found.size)
-        facts = _facts(found, model)
-        if own_function.takes_size(request.place):
+        whole = opened(request.place)
+        model = whole.at(whole.size)
+        facts = _facts(whole, model)
+        if function.takes_size(request.place):
             facts["bound_to"] = ""
     weights = [np.ascontiguousarray(array) for array in model.get_weights()]
     made_of = {
@@ -62,7 +62,7 @@ def describe_function(request: FunctionRequest) -> dict[str, Any]:
         "place": request.place,
         "weights": [digests.of_bytes(array.data) for array in weights],
         "layers": model.to_json(),
-        "code": [digests.of_file(path) for path in own_function.sources()],
+        "code": [digests.of_file(path) for path in function.sources()],
         "keras": version("keras"),
     }
     digest = digests.of_data(made_of)
@@ -75,30 +75,30 @@ def describe_function(request: FunctionRequest) -> dict[str, Any]:
     return facts
 
 
-def _facts(found: Opened, model: keras.Model) -> dict[str, Any]:
+def _facts(whole: OpenedModel, model: keras.Model) -> dict[str, Any]:
     return {
-        "size": found.size,
-        "bound_to": "" if found.open else _bound_to(found),
-        "scaled_by": list(dict.fromkeys(_scaling(found))),
+        "size": whole.size,
+        "bound_to": "" if whole.open else _bound_to(whole),
+        "scaled_by": list(dict.fromkeys(_scaling(whole))),
         "preprocessing": None,
         "map_shape": [int(length) for length in model.output_shape[1:]],
-        "unloadable": _unloadable(found, model),
-        "channels_first": _turns(found, model),
+        "unloadable": _unloadable(whole, model),
+        "channels_first": _turns(whole, model),
     }
 
 
-def _bound_to(found: Opened) -> str:
-    """Say why a model cannot be built for other sizes than its own; nothing if it can."""
+def _bound_to(whole: OpenedModel) -> str:
+    """Say why a model cannot be built for another size; empty if it can."""
     try:
-        found.at(found.size + OTHER)
-    except UsageError as error:
-        return str(error).partition(": ")[2].rpartition(". Leave")[0]
+        replay(whole.traced, whole.end, whole.size + OTHER, name=NAME)
+    except EngineError as error:
+        return str(error)
     return ""
 
 
-def _unloadable(found: Opened, model: keras.Model) -> list[str]:
+def _unloadable(whole: OpenedModel, model: keras.Model) -> list[str]:
     """Name the classes of layers that plain Keras cannot load from a saved model."""
-    originals = {id(call.layer) for call in found.traced.calls}
+    originals = {id(call.layer) for call in whole.traced.calls}
     return sorted(
         {
             type(layer).__name__
@@ -109,19 +109,19 @@ def _unloadable(found: Opened, model: keras.Model) -> list[str]:
     )
 
 
-def _turns(found: Opened, model: keras.Model) -> bool:
+def _turns(whole: OpenedModel, model: keras.Model) -> bool:
     """Whether it can be built channels first."""
     try:
-        first = found.at(found.size, channels_first=True)
+        first = whole.at(whole.size, channels_first=True)
     except EngineError:
         return False
     _, height, width, channels = model.output_shape
     return bool(first.output_shape == (None, channels, height, width))
 
 
-def _scaling(found: Opened) -> Iterator[str]:
+def _scaling(whole: OpenedModel) -> Iterator[str]:
     """Name what scales pixels in front of the first other layer with weights."""
-    for call in found.traced.calls:
+    for call in whole.traced.calls:
         if _scales(call):
             yield call.layer.name
         elif call.weights:
@@ -144,11 +144,10 @@ def _of_preset(preset: str) -> dict[str, Any]:
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
     except Exception:  # a preset without one; then the user is told that nothing scales
         return {}
-    found: dict[str, Any] = {}
     scale, offset = (_triple(converter.scale, 1.0), _triple(converter.offset, 0.0))
-    if scale != [1.0] * 3 or offset != [0.0] * 3:
-        found["preprocessing"] = {"scale": scale, "offset": offset}
-    return found
+    if scale == [1.0] * 3 and offset == [0.0] * 3:
+        return {}
+    return {"preprocessing": {"scale": scale, "offset": offset}}
 
 
 def _triple(value: Any, default: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""Call the user's function that gives a model. Imports Keras."""
+"""Call the user's function that returns a model. Imports Keras."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def call(place: str, size: int | None) -> keras.Model:
         size: side of the input in pixels; if None the default of ``input_shape``, else 224.
 
     Raises:
-        UsageError: if there is no such function, or it gives no Keras model.
+        UsageError: if there is no such function, or it returns anything but a Keras model.
         EngineError: if it fails; the message is one line with its exception.
     """
     with importable_here():
@@ -40,7 +40,7 @@ def call(place: str, size: int | None) -> keras.Model:
             raise _failed(place, error) from None
     if not isinstance(model, keras.Model):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
-        raise UsageError(f"{place} gives a {kind}; expected a keras.Model.")
+        raise UsageError(f"{place} returns a {kind}; expected a keras.Model.")
     return model
 
 
@@ -60,27 +60,27 @@ def sources() -> list[Path]:
 def _find(place: str) -> Callable[..., Any]:
     module, _, name = place.partition(":")
     try:
-        found = importlib.import_module(module)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise _failed(place, error) from None
         raise UsageError(
-            f"--backbone {place}: there is no module '{module}', neither in '{Path.cwd()}' nor "
-            f"installed."
+            f"The backbone {place} cannot be imported: there is no module '{module}' in "
+            f"'{Path.cwd()}', and none is installed."
         ) from None
     except (Exception, SystemExit) as error:
         raise _failed(place, error) from None
-    function = getattr(found, name, None)
+    function = getattr(imported, name, None)
     if not callable(function):
-        what = "has no" if function is None else "is no function:"
-        raise UsageError(f"--backbone {place}: module '{module}' {what} '{name}'.")
+        what = "does not exist" if function is None else "is not a function"
+        raise UsageError(f"The backbone {place} cannot be called: '{name}' of '{module}' {what}.")
     return function  # type: ignore[no-any-return]
 
 
 def _arguments(place: str, function: Callable[..., Any], size: int | None) -> dict[str, Any]:
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # some built-in ones tell nothing
+    except ValueError:  # some built-in functions have no signature
         return {}
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [
@@ -90,8 +90,8 @@ def _arguments(place: str, function: Callable[..., Any], size: int | None) -> di
     ]
     if needed:
         raise UsageError(
-            f"--backbone {place} needs the argument '{needed[0]}'; expected a function without, or "
-            f"with input_shape only."
+            f"The backbone {place} needs the argument '{needed[0]}'; expected a function without "
+            f"arguments, or with input_shape only."
         )
     if SIZED not in parameters:
         return {}
@@ -103,13 +103,13 @@ def _arguments(place: str, function: Callable[..., Any], size: int | None) -> di
 
 
 def _failed(place: str, error: BaseException) -> EngineError:
-    """Say in one line what the user's code raised, and where."""
+    """Report in one line what the user's code raised, and where."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if Path(f.filename).is_file() and not _installed(Path(f.filename))]
     where = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
     reason = " ".join(str(error).split())[:250].rstrip(".")
-    said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    return EngineError(f"--backbone {place} failed{where}: {said}.")
+    summary = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    return EngineError(f"The backbone {place} failed{where}: {summary}.")
 
 
 def _installed(path: Path) -> bool:

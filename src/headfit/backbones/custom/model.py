@@ -1,4 +1,4 @@
-"""Load the user's own model and cut it before its head.
+"""Load a custom backbone and cut it before its head.
 
 Imports Keras: it is used in child processes (see :mod:`headfit.util.child`), and where Keras itself
 runs the model.
@@ -12,9 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from headfit.backbones.custom import file as own_file
-from headfit.backbones.custom import function as own_function
-from headfit.backbones.custom import spec as own
+from headfit.backbones.custom import file, function
+from headfit.backbones.custom.spec import HUB, SUFFIXES, weights_file
 from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.replay import replay
 from headfit.backbones.graphs.trace import Trace, trace
@@ -22,12 +21,12 @@ from headfit.backbones.spec import BackboneSpec
 from headfit.errors import EngineError, ModelFileError, UsageError, WeightsError
 
 NAME = "own_backbone"
-OPEN_SIZE = 224  # pixels, where neither model nor user says
+OPEN_SIZE = 224  # pixels, where neither the model nor the user sets it
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An own model, taken apart.
+class OpenedModel:
+    """A custom backbone, taken apart.
 
     Attributes:
         place: where it comes from.
@@ -58,22 +57,24 @@ class Opened:
         except EngineError as error:
             if size == self.size:
                 raise EngineError(f"{self.place} cannot be a backbone: {error}.") from None
-            raise UsageError(
-                f"--size {size} does not suit {self.place}: {error}. Leave --size out for its own "
-                f"{self.size}."
+            raise UsageError.invalid(
+                "size",
+                size,
+                f"one that {self.place} can run at ({error})",
+                f"Leave `size` out for {self.size}.",
             ) from None
 
 
 def build(spec: BackboneSpec, size: int, *, channels_first: bool = False) -> keras.Model:
-    """Build an own model from image to map; see :func:`headfit.backbones.build.build`."""
+    """Build a custom backbone from image to map; see :func:`headfit.backbones.build.build`."""
     model = opened(spec.place, size).at(size, channels_first=channels_first)
     if spec.pinned:
         _set_weights(model, spec)
     return model
 
 
-def opened(place: str, size: int | None = None) -> Opened:
-    """Load an own model and find where its map ends.
+def opened(place: str, size: int | None = None) -> OpenedModel:
+    """Load a custom backbone and find its feature map.
 
     Args:
         place: an absolute path, ``module:function`` or ``hub:preset``.
@@ -94,25 +95,25 @@ def opened(place: str, size: int | None = None) -> Opened:
         raise ModelFileError(f"{place} cannot be a backbone: {error}.") from None
     if traced.maker(end.map) is None:
         raise ModelFileError(
-            f"{place} cannot be a backbone: behind the image there are vectors only, no feature "
-            f"map (batch, height, width, channels)."
+            f"{place} cannot be a backbone: it has no feature map (batch, height, "
+            f"width, channels), only vectors."
         )
-    return Opened(place, traced, end, side, shape[0] is None)
+    return OpenedModel(place, traced, end, side, shape[0] is None)
 
 
 def load(place: str, size: int | None) -> keras.Model:
-    """Load an own model, whole."""
-    if Path(place).suffix.lower() in own.SUFFIXES:
+    """Load the model of a custom backbone, head included."""
+    if Path(place).suffix.lower() in SUFFIXES:
         try:
-            return own_file.load(Path(place))
+            return file.load(Path(place))
         except EngineError as error:
             raise EngineError(
-                f"{error} One with layers of your own: give a function that loads it, as "
+                f"{error} For a model with layers of your own, pass a function that loads it, as "
                 f"module:function."
             ) from None
-    if place.startswith(own.HUB):
-        return load_preset(place.removeprefix(own.HUB))
-    return own_function.call(place, size)
+    if place.startswith(HUB):
+        return load_preset(place.removeprefix(HUB))
+    return function.call(place, size)
 
 
 def load_preset(preset: str) -> keras.Model:
@@ -134,7 +135,7 @@ def load_preset(preset: str) -> keras.Model:
 
 
 def _declared(model: keras.Model, place: str) -> tuple[int | None, int | None, int | None]:
-    """Give the shape of one input as the model has it; open where it was never built.
+    """Give the shape of one input as the model declares it; None where it is open.
 
     Raises:
         ModelFileError: if it takes anything but one square RGB image, channels last.
@@ -144,9 +145,9 @@ def _declared(model: keras.Model, place: str) -> tuple[int | None, int | None, i
         return None, None, 3
     height, width, channels = shapes[0] if len(shapes[0]) == 3 else (None, None, 0)
     if len(shapes) != 1 or channels not in {None, 3} or height != width:
-        found = ", ".join(map(str, shapes))
+        inputs = ", ".join(map(str, shapes))
         raise ModelFileError(
-            f"{place} cannot be a backbone: it takes {found}; expected one square RGB image, "
+            f"{place} cannot be a backbone: it takes {inputs}; expected one square RGB image, "
             f"(side, side, 3)."
         )
     return height, width, channels
@@ -154,10 +155,10 @@ def _declared(model: keras.Model, place: str) -> tuple[int | None, int | None, i
 
 def _set_weights(model: keras.Model, spec: BackboneSpec) -> None:
     try:
-        with np.load(own.weights_file(spec.digest), allow_pickle=False) as arrays:
+        with np.load(weights_file(spec.digest), allow_pickle=False) as arrays:
             model.set_weights([arrays[str(number)] for number in range(len(arrays.files))])
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
-            f"The weights that {spec.place} gave first do not fit what it gives now: {reason}."
+            f"{spec.place} returns another model than at the start of the run: {reason}."
         ) from None

@@ -1,9 +1,9 @@
-"""The user's own models as backbones: a file, a function, a KerasHub preset.
+"""Custom backbones: a model file, a function, or a KerasHub preset.
 
-What has to be known of one (its size, whether it scales pixels itself, whether it can be built for
-other sizes) is found out in a child process, so whoever asks needs no Keras. Of files and presets
-it is remembered under a digest of their content. A function may give another model at each call:
-so it is called once a run, and its weights are kept under their digest for all that follows.
+A child process inspects the model (its size, whether it scales pixels itself, whether it can be
+built for other sizes), so the caller needs no Keras. The result is cached under a digest of the
+file or preset. A function may return another model at each call: it is called once a run, and its
+weights are cached under their digest for the rest of the run.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ class FunctionRequest(child.Request):
     place: str
 
 
-def is_own(text: str) -> bool:
-    """Tell an own model from a name of the catalogue."""
+def is_custom(text: str) -> bool:
+    """Tell a custom backbone from a name of the catalogue."""
     return ":" in text or Path(text).suffix.lower() in SUFFIXES
 
 
 def find(text: str, preprocessing: str | None) -> BackboneSpec:
-    """Look into an own model; see :func:`headfit.backbones.catalog.find`."""
+    """Inspect a custom backbone; see :func:`headfit.backbones.catalog.find`."""
     if preprocessing is not None and preprocessing not in MODES:
-        raise UsageError(f"--preprocessing '{preprocessing}' is none of {', '.join(MODES)}.")
+        raise UsageError.invalid("preprocessing", preprocessing, f"one of {', '.join(MODES)}")
     if Path(text).suffix.lower() in SUFFIXES:
         name, place, facts = _file(text)
     elif text.startswith(HUB):
         name, place, facts = _preset(text.removeprefix(HUB))
     else:
         name, place, facts = _function(text)
-    wanted, notes = _preprocessing(name, facts, preprocessing)
+    pixels, notes = _preprocessing(name, facts, preprocessing)
     if facts["unloadable"]:
         notes += (
-            f"{name} has layers that Keras cannot load from a file without their code "
-            f"({', '.join(facts['unloadable'])}): heads can be compared, but model.keras is of use "
-            f"only to a program that imports that code first.",
+            f"Keras cannot load some layers of {name} without their code "
+            f"({', '.join(facts['unloadable'])}). Heads can be compared, but only a program that "
+            f"imports that code can load model.keras.",
         )
     return BackboneSpec(
         name,
-        wanted,
+        pixels,
         size=facts["size"],
         min_size=min(LEAST_SIZE, facts["size"]),
         channels_first=facts["channels_first"],
@@ -80,28 +80,26 @@ def find(text: str, preprocessing: str | None) -> BackboneSpec:
 
 
 def weights_file(digest: str) -> Path:
-    """Where the weights are kept that a function gave, ``.npz``."""
+    """Give the path of the weights that a function returned, ``.npz``."""
     return BACKBONES.path(digest) / "weights.npz"
 
 
-Found = tuple[str, str, dict[str, Any]]
-"""Name, place, and what the child process found out."""
+Inspected = tuple[str, str, dict[str, Any]]
+"""Name, place, and what the child process reports."""
 
 
-def _file(text: str) -> Found:
+def _file(text: str) -> Inspected:
     path = Path(text).resolve()
     if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise UsageError(
-            f"--backbone '{text}' {found}. Expected a .keras or .h5 file that holds a whole model."
-        )
-    return path.stem, str(path), _known(str(path), {"file": digests.of_file(path)})
+        what = "It is a folder." if path.is_dir() else "There is no such file."
+        raise UsageError.invalid("backbone", text, "a .keras or .h5 file with a whole model", what)
+    return path.stem, str(path), _inspected(str(path), {"file": digests.of_file(path)})
 
 
-def _preset(preset: str) -> Found:
+def _preset(preset: str) -> Inspected:
     if importlib.util.find_spec("keras_hub") is None:
         raise UsageError(
-            f"--backbone {HUB}{preset} needs KerasHub, which is not installed. Run: pip install "
+            f"The backbone {HUB}{preset} needs KerasHub, which is not installed. Run: pip install "
             f'"headfit[hub]"'
         )
     path = Path(preset)
@@ -110,29 +108,29 @@ def _preset(preset: str) -> Found:
         preset = str(path.resolve())
         inside = sorted(each for each in path.rglob("*") if each.is_file())
         content = [(str(each.relative_to(path)), digests.of_file(each)) for each in inside]
-    facts = _known(f"{HUB}{preset}", {"preset": content, "keras-hub": version("keras-hub")})
+    facts = _inspected(f"{HUB}{preset}", {"preset": content, "keras-hub": version("keras-hub")})
     return Path(preset).name, f"{HUB}{preset}", facts
 
 
-def _function(text: str) -> Found:
-    found = _FUNCTION.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"--backbone '{text}' is no module:function. Expected for instance models:build for a "
-            f"function build in models.py here."
-        )
-    place, digest = found.groups()
+def _function(text: str) -> Inspected:
+    parts = _FUNCTION.fullmatch(text)
+    if parts is None:
+        expected = "module:function, such as models:build for build() in models.py"
+        raise UsageError.invalid("backbone", text, expected)
+    place, digest = parts.groups()
     name = place.partition(":")[2]
     if digest is None:
         return name, place, _ask(FunctionRequest(place)) | {"pinned": True}
     facts = _of_function(digest)
     if facts is None:
-        raise ModelFileError(f"The weights of {text} are no longer kept; run again with {place}.")
+        raise ModelFileError(
+            f"The weights of {text} are no longer in the cache. Start again with {place}."
+        )
     return name, place, facts | {"pinned": True}
 
 
-def _known(place: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Give what is remembered of a model of this content, or find it out and remember it."""
+def _inspected(place: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Inspect a model, unless one of this content was inspected before."""
     content = {**content, "format": BACKBONES.format, "keras": version("keras")}
     digest = digests.of_data(content)
     facts: dict[str, Any] | None = BACKBONES.read(digest)
@@ -143,7 +141,7 @@ def _known(place: str, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_function(digest: str) -> dict[str, Any] | None:
-    """Read what was found out when a function was called; None if its weights are gone."""
+    """Read the facts of a function's model; None if its weights are no longer cached."""
     folder = BACKBONES.find(digest)
     if folder is None:
         return None
@@ -156,19 +154,19 @@ def _ask(request: child.Request) -> dict[str, Any]:
 
 
 def _preprocessing(
-    name: str, facts: dict[str, Any], asked: str | None
+    name: str, facts: dict[str, Any], mode: str | None
 ) -> tuple[Preprocessing, tuple[str, ...]]:
-    """Choose the preprocessing, and say what the user has to know of it."""
+    """Choose the preprocessing; notes for the user come with it."""
     scaled = ", ".join(facts["scaled_by"])
-    if asked is not None:
-        twice = scaled and asked != "none"
-        note = f"{name} scales pixels itself ({scaled}), and --preprocessing {asked} before that."
-        return MODES[asked], (note,) if twice else ()
+    if mode is not None:
+        twice = scaled and mode != "none"
+        note = f"Pixels are scaled twice: by `preprocessing={mode!r}`, then by {name} ({scaled})."
+        return MODES[mode], (note,) if twice else ()
     if facts["preprocessing"]:
         scale, offset = (tuple(facts["preprocessing"][key]) for key in ("scale", "offset"))
         return Preprocessing(scale, offset), ()
     note = (
-        f"{name} scales no pixels itself: they go in as they are, 0 to 255. If it was trained on "
-        f"others, say which: --preprocessing tf (-1 to 1), torch or caffe."
+        f"{name} does not scale pixels, so it gets 0 to 255. If it was trained on another range, "
+        f"set `preprocessing` to tf (-1 to 1), torch or caffe."
     )
     return IDENTITY, () if scaled else (note,)

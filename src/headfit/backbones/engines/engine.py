@@ -1,8 +1,8 @@
 """The fast forward pass: pixels in, feature maps out.
 
 OpenVINO in float32 runs the graph that Keras' own OpenVINO backend built; a graph is trusted only
-once it has agreed with Keras on the probe images. Where that cannot be had, Keras itself runs the
-model, and says so. Where Keras has a graphics processor, Keras runs it there.
+once it has agreed with Keras on the probe images. Where there is no such graph, Keras itself runs
+the model, and says so. Where Keras has a graphics processor, Keras runs it there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from headfit.backbones.engines.joint import Joint
 from headfit.backbones.engines.keras_engine import KerasEngine
 from headfit.backbones.engines.openvino_engine import OpenVINOEngine
 from headfit.backbones.graphs.cache import Graph, backbone_graph, part_graph
-from headfit.backbones.graphs.int8 import Calibration, int8_graph
+from headfit.backbones.graphs.int8 import CalibrationImages, int8_graph
 from headfit.backbones.graphs.tuning import tuned
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
@@ -55,7 +55,7 @@ def open_engine(
     weights: str,
     *,
     engine: str = "auto",
-    calibration: Calibration | None = None,
+    calibration: CalibrationImages | None = None,
     tell: Callable[[str], None] = lambda _: None,
     cut: str = "",
 ) -> Engine:
@@ -72,8 +72,8 @@ def open_engine(
         cut: the layer that it ends at; empty for its own end.
 
     Raises:
-        WeightsError: if the weights are not to be had or do not fit.
-        EngineError: if the engine or the precision that was insisted on cannot be had here.
+        WeightsError: if the weights are not available or do not fit.
+        EngineError: if the requested engine or precision is not available here.
         UsageError: if the cut is not one of its layers.
     """
     if calibration is not None:

@@ -85,13 +85,13 @@ def backbone_graph(
             gives all maps of an image in one row.
 
     Raises:
-        WeightsError: if the weights are not to be had or do not fit.
+        WeightsError: if the weights are not available or do not fit.
         EngineError: if the graph cannot be built or does not agree.
         UsageError: if a cut is not one of its layers.
     """
 
     def build(folder: Path) -> dict[str, Any]:
-        download = weights == IMAGENET and not spec.package and not spec.own
+        download = weights == IMAGENET and not spec.package and not spec.custom
         first = "; Keras may have to download its ImageNet weights first" if download else ""
         tell(f"Building the fast graph of {spec.name} at {contract.width} px (once){first}")
         fields = (spec.reference, contract.to_dict(), weights, list(cuts), str(folder))
@@ -154,7 +154,7 @@ def file_graph(
     request: Callable[[Path], child.Request],
     tell: Callable[[str], None],
 ) -> Graph:
-    """Find the graph of a saved model, or build it. Whether it agrees is the caller's to prove.
+    """Find the graph of a saved model, or build it. The caller has to check that it agrees.
 
     Args:
         path: the model file.
@@ -221,7 +221,7 @@ def _at_once(requests: list[tuple[child.Request, str]]) -> list[dict[str, Any]]:
 def _prove(
     folder: Path, contract: Contract, parts: list[dict[str, Any]], reference: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Compare the graph with Keras' own answer, and give all that is known of each cut."""
+    """Compare the graph with Keras itself; return the facts of each cut."""
     expected = []
     for number in range(len(parts)):
         file = folder / f"reference-{number}.npy"

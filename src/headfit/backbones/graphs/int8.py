@@ -45,7 +45,7 @@ class QuantiseRequest(child.Request):
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationImages:
     """The images that the ranges of 8-bit integers are taken from.
 
     Attributes:
@@ -72,15 +72,15 @@ def check_installed() -> None:
     """
     if find_spec("nncf") is None:
         raise UsageError(
-            "--precision int8 needs the package nncf, which is not installed. Run: pip install "
-            "'headfit[int8]', or leave --precision out for float32."
+            "`precision='int8'` needs the package nncf, which is not installed. Run: pip install "
+            "'headfit[int8]', or leave `precision` out for float32."
         )
 
 
 def calibration(
     paths: Sequence[PathLike], read: Callable[[Any], bytes] = read_bytes
-) -> Calibration:
-    """Choose up to 300 images, evenly spaced; those that cannot be read are passed over.
+) -> CalibrationImages:
+    """Choose up to 300 images, evenly spaced; unreadable ones are left out.
 
     Args:
         paths: names of the images to choose from, without those of the test split.
@@ -99,14 +99,14 @@ def calibration(
             continue  # the pass lists it among the skipped ones
     if not contents:
         raise DataError(
-            f"--precision int8 is calibrated on your images, but none of the {count} that were "
-            f"chosen can be read; the first: {paths[0]}."
+            f"`precision='int8'` is calibrated on your images, but none of the {count} chosen ones "
+            f"can be read. The first is {paths[0]}."
         )
-    return Calibration(tuple(contents), tuple(contents.values()), read)
+    return CalibrationImages(tuple(contents), tuple(contents.values()), read)
 
 
 def int8_graph(
-    graph: Graph, contract: Contract, images: Calibration, tell: Callable[[str], None]
+    graph: Graph, contract: Contract, images: CalibrationImages, tell: Callable[[str], None]
 ) -> Graph:
     """Find the 8-bit graph of a proven float32 graph, or make it.
 
@@ -117,7 +117,7 @@ def int8_graph(
         tell: called with a line of text if it has to be made.
 
     Raises:
-        EngineError: if it cannot be made, or gives what is no number.
+        EngineError: if it cannot be made, or its outputs are not finite.
     """
     key = {"kind": "int8", "float32": graph.path.parent.name, "calibration": images.digest}
 
@@ -137,7 +137,7 @@ def int8_graph(
     return cached(key, build)
 
 
-def _write_pixels(images: Calibration, contract: Contract, path: Path) -> int:
+def _write_pixels(images: CalibrationImages, contract: Contract, path: Path) -> int:
     """Write the images that can be decoded as an array; return their number.
 
     Raises:
@@ -159,6 +159,6 @@ def _compare(exact: Path, rough: Path, contract: Contract) -> dict[str, float]:
     probes = probe_images(contract.height, contract.width)
     cosine = float(np.min(cosines(*(graph.run(probes) for graph in running))))
     if not np.isfinite(cosine):
-        raise EngineError("the int8 graph gives maps that are no numbers, or all zero")
+        raise EngineError("the feature maps of the int8 graph are not finite, or all zero")
     race(running, warm(running[0])[0])
     return {"cosine": cosine, "speedup": round(median(gains(*running)), 3)}

@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 def map_shape(request: MapShapeRequest) -> dict[str, Any]:
     """Give ``map_shape`` [H, W, C] of a backbone."""
     spec = find(request.backbone)
-    model = build(spec, request.size, IMAGENET if spec.own else RANDOM)
+    model = build(spec, request.size, IMAGENET if spec.custom else RANDOM)
     return {"map_shape": [int(length) for length in model.output_shape[1:]]}

@@ -57,7 +57,7 @@ def backbone_map_shape(
 
 
 def _stored(spec: BackboneSpec, contract: Contract) -> MapShape | None:
-    for weights in (IMAGENET,) if spec.own else (IMAGENET, RANDOM):
+    for weights in (IMAGENET,) if spec.custom else (IMAGENET, RANDOM):
         for dtype in DTYPES:
             try:
                 key = feature_key(spec, contract, weights, engine="auto", dtype=dtype)
