@@ -24,7 +24,8 @@ from headfit.backbones.graphs.trace import trace
 from headfit.backbones.spec import CAFFE, IDENTITY, TF, TORCH, BackboneSpec
 from headfit.backbones.weights import check_weights, weights_identity
 from headfit.errors import EngineError, HeadfitError, ModelFileError, UsageError
-from headfit.model import assemble_child as assembly
+from headfit.model.assemble_child import write_model
+from headfit.model.assembly import Assembly
 from own_models import SIDE
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3)).astype(np.uint8)
@@ -116,9 +117,18 @@ def test_a_model_that_headfit_wrote_is_a_backbone_again(tmp_path):
     np.savez(
         tmp_path / "head.npz", **{f"head_softmax/{name}": np.zeros(s) for name, s in shapes.items()}
     )
-    head = {"head": "gap", "shape": None, "classes": 3, "head_weights": tmp_path / "head.npz"}
-    contract = replace(spec, preprocessing=TORCH).contract().to_dict()
-    assembly.write_model(spec.place, "imagenet", contract, path=str(written), scale=1.0, **head)
+    request = Assembly(
+        backbone=spec.place,
+        weights="imagenet",
+        contract=replace(spec, preprocessing=TORCH).contract().to_dict(),
+        head="gap",
+        shape=None,
+        scale=1.0,
+        classes=3,
+        head_weights=str(tmp_path / "head.npz"),
+        path=str(written),
+    )
+    write_model(request)
     facts = describe_place(PlaceRequest(str(written)))
     assert (facts["scaled_by"], facts["size"]) == (["preprocessing"], SIDE)
     scaled = PIXELS * np.float32(TORCH.scale) + np.float32(TORCH.offset)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from headfit import layers
-from headfit.util import child as worker
+from headfit.util import child
+from jobs_child import FunctionCall
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 # none as it is by default, since what is saved must not come back as a default
@@ -60,13 +61,16 @@ def test_a_loaded_model_is_the_same(saved):
     same(again.predict(pixels, verbose=0), expected, ends, rtol=0)
 
 
+def arguments(folder, target):
+    places = {"path": folder / "model.keras", "pixels": folder / "pixels.npy", "folder": target}
+    return {name: str(place) for name, place in places.items()}
+
+
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 def test_tensorflow_gives_the_same_and_saves_it_again(saved, tmp_path):
     folder, expected, ends = saved
-    request = {"path": str(folder / "model.keras"), "pixels": str(folder / "pixels.npy")}
-    answer = worker.call(
-        "trained_child:saved_again", request | {"folder": str(tmp_path)}, backend="tensorflow"
-    )
+    request = FunctionCall("trained_child:saved_again", arguments(folder, tmp_path))
+    answer = child.call(request, backend="tensorflow")
     assert answer["backend"] == "tensorflow"
     first, second = (np.load(tmp_path / f"{name}.npy") for name in ("first", "second"))
     np.testing.assert_array_equal(first, second)
@@ -75,9 +79,7 @@ def test_tensorflow_gives_the_same_and_saves_it_again(saved, tmp_path):
 
 def test_it_becomes_a_graph_of_openvino(saved, tmp_path):
     folder, expected, ends = saved
-    request = {"path": str(folder / "model.keras"), "pixels": str(folder / "pixels.npy")}
-    answer = worker.call(
-        "trained_child:as_graph", request | {"folder": str(tmp_path)}, backend="openvino"
-    )
+    request = FunctionCall("trained_child:as_graph", arguments(folder, tmp_path))
+    answer = child.call(request, backend="openvino")
     assert answer["backend"] == "openvino"
     same(np.load(tmp_path / "graph.npy"), expected, ends, rtol=1e-4, atol=1e-5)

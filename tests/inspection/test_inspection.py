@@ -18,7 +18,8 @@ from headfit.heads.chain import parse_head
 from headfit.inspection.describe_child import describe_file
 from headfit.inspection.inspect import inspect
 from headfit.inspection.requests import FileInspection
-from headfit.model import assemble_child as assembly
+from headfit.model.assemble_child import write_model
+from headfit.model.assembly import Assembly
 from small_models import (
     SIDE,
     SUFFIXES,
@@ -193,7 +194,18 @@ def test_a_model_that_headfit_wrote(tmp_path: Path) -> None:
     np.savez(tmp_path / "head.npz", **arrays)
     contract = spec.contract(64).to_dict()
     weights = str(tmp_path / "head.npz")
-    assembly.write_model(spec.name, "random", contract, "lse", None, 1.0, K, weights, str(path))
+    request = Assembly(
+        backbone=spec.name,
+        weights="random",
+        contract=contract,
+        head="lse",
+        shape=None,
+        scale=1.0,
+        classes=K,
+        head_weights=weights,
+        path=str(path),
+    )
+    write_model(request)
     found = inspect(path, classes=K).to_dict()
     assert (found["backbone"], found["input_size"]) == ("efficientnet_lite0", 64)
     assert found["parameters"]["backbone"] == 3_413_024

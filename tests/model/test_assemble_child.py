@@ -18,7 +18,8 @@ from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
-from headfit.model import assemble_child as assembly
+from headfit.model.assemble_child import write_model
+from headfit.model.assembly import Assembly
 from headfit.study.protocol.splits import make_splits
 from numbered import numbered
 from stored_maps import store_maps
@@ -76,15 +77,16 @@ def _write(backbone: Path, fitted: FittedHead, folder: Path) -> Path:
     np.savez(folder / "head.npz", **fitted.head.name_weights(fitted.weights))
     spec = BackboneSpec("mine", IDENTITY, SIDE, 8, channels_first=False, place=str(backbone))
     path = folder / "model.keras"
-    assembly.write_model(
-        spec.place,
-        "imagenet",
-        spec.contract().to_dict(),
-        fitted.head.name,
-        fitted.shape,
-        fitted.scale,
-        K,
-        str(folder / "head.npz"),
-        str(path),
+    request = Assembly(
+        backbone=spec.place,
+        weights="imagenet",
+        contract=spec.contract().to_dict(),
+        head=fitted.head.name,
+        shape=fitted.shape,
+        scale=fitted.scale,
+        classes=K,
+        head_weights=str(folder / "head.npz"),
+        path=str(path),
     )
+    write_model(request)
     return path

@@ -17,50 +17,27 @@ from headfit.backbones.cut import build_cut
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.custom.pooling import read_custom
 from headfit.images.contract import Contract
+from headfit.model.assembly import Assembly
 
 
-def write_model(
-    backbone: str,
-    weights: str,
-    contract: dict[str, Any],
-    head: str,
-    shape: float | None,
-    scale: float,
-    classes: int,
-    head_weights: str,
-    path: str,
-    cut: str = "",
-    custom: str = "",
-) -> dict[str, Any]:
+def write_model(request: Assembly) -> dict[str, Any]:
     """Write a classifier as a ``.keras`` file.
-
-    Args:
-        backbone: the text that finds it, which is the name of one in the catalogue.
-        weights: ``"imagenet"``, ``"random"`` or a path.
-        contract: the preprocessing record.
-        head: the head's chain.
-        shape: value of the pooling's shape parameter.
-        scale: what the head multiplies its maps by.
-        classes: K.
-        head_weights: an ``.npz`` of the head's arrays, by ``layer/variable``.
-        path: where to write; ends in ``.keras``.
-        cut: the layer that the backbone ends at; empty for its own end.
-        custom: the folder of a custom head; empty for a chain.
 
     Returns:
         ``parameters`` of the whole model.
     """
-    record = Contract.from_dict(contract)
-    images = keras.Input((record.height, record.width, 3), name="images")
-    frozen = build_cut(find(backbone), record.height, weights, [cut])
+    contract, custom = Contract.from_dict(request.contract), request.custom
+    images = keras.Input((contract.height, contract.width, 3), name="images")
+    spec = find(request.backbone)
+    frozen = build_cut(spec, contract.height, request.weights, [request.cut])
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
-    maps = frozen(_preprocess(images, record), training=False)
-    chain = Head(read_custom(head, Path(custom))) if custom else parse_head(head)
-    outputs = chain.build(maps, classes, shape, "channels_last", scale)
+    maps = frozen(_preprocess(images, contract), training=False)
+    head = Head(read_custom(request.head, Path(custom))) if custom else parse_head(request.head)
+    outputs = head.build(maps, request.classes, request.shape, "channels_last", request.scale)
     model = keras.Model(images, outputs, name="headfit_classifier")
-    with np.load(head_weights, allow_pickle=False) as arrays:
-        _assign(model, chain, dict(arrays))
-    model.save(path)
+    with np.load(request.head_weights, allow_pickle=False) as arrays:
+        _assign(model, head, dict(arrays))
+    model.save(request.path)
     return {"parameters": int(model.count_params())}
 
 

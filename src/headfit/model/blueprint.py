@@ -13,23 +13,17 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.catalog import find
-from headfit.backbones.engines.engine import default_backend
 from headfit.backbones.weights import weights_identity
-from headfit.errors import EngineError
 from headfit.fitting.fitted import FittedHead
 from headfit.heads.chain import Head
 from headfit.heads.custom.pooling import CustomPooling
 from headfit.images.contract import Contract
+from headfit.model.assembly import Assembly
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
-from headfit.util import child as worker
-from headfit.util import digests, files
+from headfit.util import child, digests, files
 from headfit.util.cache import MODELS
-
-WRITER = "headfit.model.assemble_child:write_model"
-# Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
-FAST_BACKEND = "openvino"
 
 
 @dataclass(frozen=True)
@@ -60,10 +54,6 @@ class Blueprint:
     cut: str = ""
     reference: str = ""
 
-    @property
-    def _found_by(self) -> str:
-        return self.reference or self.backbone
-
     def write(self, path: Path) -> None:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
 
@@ -87,12 +77,16 @@ class Blueprint:
 
     def _digest(self) -> str:
         """Digest all that the file depends on."""
+        source = weights_identity(find(self.reference or self.backbone), self.weights)
         weights = [digests.of_bytes(np.ascontiguousarray(w).data) for w in self.fitted.weights]
         return digests.of_data(
             {
                 "format": MODELS.format,
                 **({"cut": self.cut} if self.cut else {}),
-                "backbone": [self.backbone, weights_identity(find(self._found_by), self.weights)],
+                "backbone": [
+                    self.backbone,
+                    weights_identity(find(self.reference or self.backbone), self.weights),
+                ],
                 "contract": self.contract.to_dict(),
                 "head": [self.fitted.head.identity, self.fitted.shape, self.fitted.scale, weights],
                 "classes": list(self.classes),
@@ -113,20 +107,21 @@ class Blueprint:
         with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
             arrays = self.fitted.head.name_weights(self.fitted.weights)
             np.savez(Path(folder) / "head.npz", **arrays)
-            request = {
-                "backbone": self._found_by,
-                "weights": self.weights,
-                "contract": self.contract.to_dict(),
-                "head": self.fitted.head.name,
-                "shape": self.fitted.shape,
-                "scale": self.fitted.scale,
-                "classes": len(self.classes),
-                "head_weights": str(Path(folder) / "head.npz"),
-                "path": str(path),
-                "cut": self.cut,
-                "custom": _custom_folder(self.fitted.head),
-            }
-            _assemble(request)
+            request = Assembly(
+                backbone=self.reference or self.backbone,
+                weights=self.weights,
+                contract=self.contract.to_dict(),
+                head=self.fitted.head.name,
+                shape=self.fitted.shape,
+                scale=self.fitted.scale,
+                classes=len(self.classes),
+                head_weights=str(Path(folder) / "head.npz"),
+                path=str(path),
+                cut=self.cut,
+                custom=_custom_folder(self.fitted.head),
+            )
+            # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
+            child.call(request, backend=child.FAST_BACKEND, fallback=child.default_backend())
         probe = tuple(tuple(map(float, row)) for row in self.probe)
         names = (self.fitted.head.name, self.backbone)
         record = ModelRecord(
@@ -138,11 +133,3 @@ class Blueprint:
 def _custom_folder(head: Head) -> str:
     """Give the folder of a custom head; empty for a chain."""
     return str(head.pooling.bound.folder) if isinstance(head.pooling, CustomPooling) else ""
-
-
-def _assemble(request: dict[str, Any]) -> None:
-    """Write the model on the fast backend, or on the user's if that one cannot build it."""
-    try:
-        worker.call(WRITER, request, backend=FAST_BACKEND)
-    except EngineError:
-        worker.call(WRITER, request, backend=default_backend())

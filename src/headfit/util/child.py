@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """A child process at work; ask :meth:`result` for what it found."""
+    """A child process at work; :meth:`result` waits for its answer."""
 
     function: str
     process: subprocess.Popen[str]
@@ -98,22 +98,18 @@ def default_backend() -> str:
     return os.environ.get("KERAS_BACKEND") or "jax"
 
 
-def start(request: Request | str, arguments: dict[str, Any] | None = None, *, backend: str) -> Job:
+def start(request: Request, *, backend: str) -> Job:
     """Start the function of a request in a child process with ``KERAS_BACKEND`` set.
 
     Args:
-        request: what to do; a bare ``"module:function"`` with ``arguments`` is on its way out.
-        arguments: keyword arguments that JSON can hold.
+        request: what to do.
         backend: the Keras backend of the child.
 
     Raises:
         EngineError: if no process can be started.
     """
-    if isinstance(request, Request):
-        function, kind = request.function, f"{type(request).__module__}:{type(request).__name__}"
-        message = {"kind": kind, "fields": dataclasses.asdict(request)}
-    else:
-        function, message = request, {"arguments": arguments or {}}
+    function, kind = request.function, f"{type(request).__module__}:{type(request).__name__}"
+    message = {"kind": kind, "fields": dataclasses.asdict(request)}
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
     # the child must find headfit wherever the parent found it ("" is the current folder) ...
     settings["PYTHONPATH"] = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
@@ -140,18 +136,11 @@ def start(request: Request | str, arguments: dict[str, Any] | None = None, *, ba
     return Job(function, process)
 
 
-def call(
-    request: Request | str,
-    arguments: dict[str, Any] | None = None,
-    *,
-    backend: str,
-    fallback: str = "",
-) -> dict[str, Any]:
+def call(request: Request, *, backend: str, fallback: str = "") -> dict[str, Any]:
     """Run the function of a request in a child process and wait for its answer.
 
     Args:
-        request: what to do; a bare ``"module:function"`` with ``arguments`` is on its way out.
-        arguments: keyword arguments that JSON can hold.
+        request: what to do.
         backend: the Keras backend of the child.
         fallback: the backend to try next if the first cannot do it; empty for none.
 
@@ -159,13 +148,13 @@ def call(
         HeadfitError: the very error that the function raised.
         EngineError: if no process can be started, or the child dies.
     """
-    job = start(request, arguments, backend=backend)
+    job = start(request, backend=backend)
     try:
         return job.result()
     except errors.EngineError:
         if not fallback or fallback == backend:
             raise
-        return call(request, arguments, backend=fallback)
+        return call(request, backend=fallback)
     except BaseException:
         job.cancel()
         raise
@@ -234,11 +223,9 @@ def _rebuilt(name: str, message: str, facts: dict[str, str]) -> errors.HeadfitEr
 
 
 def _run(function: str, message: dict[str, Any]) -> dict[str, Any]:
-    """Call a function with the request or the arguments of a message."""
+    """Call a function with the request of a message."""
     module, _, name = function.partition(":")
     answer_to = getattr(_imported(module), name)
-    if "kind" not in message:
-        return cast(dict[str, Any], answer_to(**message["arguments"]))
     home, _, kind = message["kind"].partition(":")
     return cast(dict[str, Any], answer_to(getattr(_imported(home), kind)(**message["fields"])))
 

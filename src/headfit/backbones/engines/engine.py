@@ -42,7 +42,6 @@ __all__ = [
     "KerasEngine",
     "OpenVINOEngine",
     "Tagged",
-    "default_backend",
     "open_engine",
     "open_joint",
 ]

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from headfit.util.child import default_backend as default_backend
-
 FLOAT32, INT8 = "float32", "int8"
 PRECISIONS = (FLOAT32, INT8)
 JOIN = "+"  # between the layers of a joined cut

@@ -1,0 +1,40 @@
+"""What a child process is asked to put together: a whole classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headfit.util.child import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly(Request):
+    """Write a classifier as a ``.keras`` file.
+
+    Attributes:
+        backbone: the text that finds it, for one of the catalogue its name.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        contract: the preprocessing record, plain data.
+        head: the head's chain.
+        shape: value of the pooling's shape parameter.
+        scale: factor by which the head multiplies its maps.
+        classes: K.
+        head_weights: an ``.npz`` of the head's arrays, by ``layer/variable``.
+        path: where to write; ends in ``.keras``.
+        cut: the layer that the backbone ends at; empty for its own end.
+        custom: the folder of a custom head; empty for a chain.
+    """
+
+    function = "headfit.model.assemble_child:write_model"
+    backbone: str
+    weights: str
+    contract: dict[str, Any]
+    head: str
+    shape: float | None
+    scale: float
+    classes: int
+    head_weights: str
+    path: str
+    cut: str = ""
+    custom: str = ""
