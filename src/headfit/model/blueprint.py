@@ -83,10 +83,7 @@ class Blueprint:
             {
                 "format": MODELS.format,
                 **({"cut": self.cut} if self.cut else {}),
-                "backbone": [
-                    self.backbone,
-                    weights_identity(find(self.reference or self.backbone), self.weights),
-                ],
+                "backbone": [self.backbone, source],
                 "contract": self.contract.to_dict(),
                 "head": [self.fitted.head.identity, self.fitted.shape, self.fitted.scale, weights],
                 "classes": list(self.classes),
