@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headfit.backbones.catalog import find
-from headfit.backbones.graphs.cache import cosines
+from headfit.backbones.graphs.graph import cosines
 from headfit.backbones.torch_file import read_state_dict
 from headfit.backbones.weights import packaged_weights
 from headfit.images.decode import decode

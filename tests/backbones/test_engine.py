@@ -13,8 +13,8 @@ from skimage import data
 from headfit import backbones
 from headfit.backbones.catalog import find
 from headfit.backbones.engines.engine import EngineInfo, KerasEngine, OpenVINOEngine, open_engine
-from headfit.backbones.graphs import cache as graph_cache
-from headfit.backbones.graphs.cache import BackboneGraphRequest, cosines
+from headfit.backbones.graphs import graph as graphs
+from headfit.backbones.graphs.graph import BackboneGraphRequest, cosines
 from headfit.errors import EngineError
 from headfit.util import child
 
@@ -170,9 +170,9 @@ def test_damage_of_any_file_is_noticed(home, no_helper, file, damage):
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["keras", "openvino"])
 def test_a_graph_of_another_version_is_not_used(home, no_helper, monkeypatch, package):
-    installed = graph_cache.version
+    installed = graphs.version
     monkeypatch.setattr(
-        graph_cache, "version", lambda name: "99.0" if name == package else installed(name)
+        graphs, "version", lambda name: "99.0" if name == package else installed(name)
     )
     with pytest.raises(EngineError, match="a helper was wanted"):
         open_tiny(engine="openvino")
@@ -191,7 +191,7 @@ def test_other_weights_or_another_size_are_another_graph(home, no_helper):
 @pytest.mark.slow
 def test_a_graph_that_disagrees_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADFIT_HOME", str(tmp_path))
-    monkeypatch.setattr(graph_cache, "MIN_COSINE", 1.1)  # no graph can agree that well
+    monkeypatch.setattr(graphs, "MIN_COSINE", 1.1)  # no graph can agree that well
     told = []
     engine = open_tiny(tell=told.append)
     assert isinstance(engine, KerasEngine)

@@ -69,7 +69,7 @@ def test_a_device_that_the_real_jax_cannot_use_is_said(tmp_path, monkeypatch):
     told = []
     assert gpu.find_gpu("jax", told.append, tmp_path) == ""
     assert len(told) == 1
-    assert "nvidia0 is here, but Keras' backend jax cannot use it" in told[0]
+    assert "Keras' backend jax cannot use the graphics processor" in told[0]
 
 
 def test_a_backend_that_is_absent_is_said(tmp_path):

@@ -14,7 +14,7 @@ from skimage import data
 from headfit.backbones.catalog import find
 from headfit.backbones.engines.engine import open_engine
 from headfit.backbones.graphs import int8
-from headfit.backbones.graphs.cache import cosines
+from headfit.backbones.graphs.graph import cosines
 from headfit.errors import DataError, EngineError, UsageError
 from headfit.util import child
 

@@ -13,8 +13,8 @@ from headfit.backbones.engines import engine as engines
 from headfit.backbones.engines.engine import OpenVINOEngine, open_engine
 from headfit.backbones.engines.probe import probe_images
 from headfit.backbones.graphs import tuning
-from headfit.backbones.graphs.cache import backbone_graph
 from headfit.backbones.graphs.compiled import DEFAULT, Setting, compile_graph, stream
+from headfit.backbones.graphs.graph import backbone_graph
 
 SPEC = find("MobileNet")
 CONTRACT = SPEC.contract(32)

@@ -206,10 +206,10 @@ def _members(folder: Path) -> list[Path]:
         # a folder elsewhere, behind a link or a junction, is not ours to look into
         if folder.resolve() != home().resolve() / folder.relative_to(home()):
             return []
-        found = [each for each in os.scandir(folder) if not each.is_symlink()]
+        inside = [each for each in os.scandir(folder) if not each.is_symlink()]
     except OSError:
         return []
-    return sorted(Path(each.path) for each in found if not files.is_temporary(each.name))
+    return sorted(Path(each.path) for each in inside if not files.is_temporary(each.name))
 
 
 def _entry(cache: Cache, version: int | None, path: Path) -> Entry:

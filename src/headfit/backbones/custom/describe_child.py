@@ -142,7 +142,7 @@ def _of_preset(preset: str) -> dict[str, Any]:
 
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
-    except Exception:  # a preset without one; then the user is told that nothing scales
+    except Exception:  # a preset without one: pixels are not scaled, which a note says
         return {}
     scale, offset = (_triple(converter.scale, 1.0), _triple(converter.offset, 0.0))
     if scale == [1.0] * 3 and offset == [0.0] * 3:

@@ -24,7 +24,7 @@ from headfit.backbones.engines.interface import (
 from headfit.backbones.engines.joint import Joint
 from headfit.backbones.engines.keras_engine import KerasEngine
 from headfit.backbones.engines.openvino_engine import OpenVINOEngine
-from headfit.backbones.graphs.cache import Graph, backbone_graph, part_graph
+from headfit.backbones.graphs.graph import Graph, backbone_graph, part_graph
 from headfit.backbones.graphs.int8 import CalibrationImages, int8_graph
 from headfit.backbones.graphs.tuning import tuned
 from headfit.errors import EngineError

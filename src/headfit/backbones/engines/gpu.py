@@ -1,7 +1,7 @@
 """Is there a graphics processor here that Keras' backend can use?
 
-Where the system shows none, nothing is imported and nothing asked. Written against the frameworks'
-documentation; no machine with such a processor was at hand to try it on.
+If the system shows none, nothing is imported and no process is started. Written from the
+documentation of the frameworks; not tested on a machine with such a processor.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def find_gpu(backend: str, tell: Callable[[str], None], dev: Path = DEV) -> str:
 
     Args:
         backend: of Keras.
-        tell: called with a line of text if one is here but cannot be used.
+        tell: called with a message if there is one that cannot be used.
         dev: where the system shows its devices.
     """
     nodes = device_nodes(dev)
@@ -46,11 +46,11 @@ def find_gpu(backend: str, tell: Callable[[str], None], dev: Path = DEV) -> str:
     try:
         # in a process of its own: a framework that meets a broken driver may take all down
         device = str(child.call(DeviceRequest(), backend=backend)["device"])
-        reason = "it was installed without support for it, or the driver is not at hand"
+        reason = "it was installed without support for it, or its driver is missing"
     except EngineError as error:
         device, reason = "", str(error)
     if not device:
-        tell(f"{nodes[0]} is here, but Keras' backend {backend} cannot use it: {reason}.")
+        tell(f"Keras' backend {backend} cannot use the graphics processor {nodes[0]}: {reason}.")
     return device
 
 
@@ -63,8 +63,8 @@ def usable_device(backend: str, load: Callable[[str], Any]) -> str:
     """
     if backend == "jax":
         jax = load("jax")
-        found = jax.default_backend() in {"gpu", "cuda", "rocm"}
-        return str(jax.devices()[0].device_kind) if found else ""
+        on_gpu = jax.default_backend() in {"gpu", "cuda", "rocm"}
+        return str(jax.devices()[0].device_kind) if on_gpu else ""
     if backend == "tensorflow":
         devices = load("tensorflow").config.list_physical_devices("GPU")
         return str(devices[0].name) if devices else ""

@@ -1,4 +1,4 @@
-"""What an engine is: pixels in, feature maps out; and what is known of it."""
+"""The interface of an engine: pixels in, feature maps out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_joined(cut: str) -> bool:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What is known of an engine, as it goes into results.
+    """Facts about an engine, as they are written into results.
 
     Attributes:
         name: ``"openvino"`` or ``"keras"``.
@@ -32,7 +32,7 @@ class EngineInfo:
         weights_digest: digest of all weights.
         cosine: the lowest on the probe images: of float32 against Keras (1 for Keras itself), of
             int8 against float32.
-        note: why this engine runs, if it is not the one that was asked for.
+        note: why another engine than the requested one runs; empty if it is the requested one.
         device: what it runs on: ``"cpu"``, or the graphics processor as its framework names it.
         precision: of the arithmetic, ``"float32"`` or ``"int8"``.
         calibrated_on: images that the ranges of int8 were taken from; 0 for float32.

@@ -18,7 +18,7 @@ class Joint:
 
     Attributes:
         engine: with several cuts, its results are rows (1, ΣHWC).
-        parts: what is known of each cut.
+        parts: facts about each cut.
         only: gives the engine of one cut by its number.
     """
 

@@ -29,20 +29,20 @@ CPU_BATCH, GPU_BATCH = 8, 64
 class KerasEngine:
     """A backbone on Keras.
 
-    Every batch has one length, the last one filled up with black images: the network is compiled
-    once, and the map of an image does not depend on how many others come with it. An only image is
-    not kept waiting by such company: it runs alone, compiled apart.
+    All batches have the same size, the last one padded with black images: so the network is
+    compiled once, and the map of an image does not depend on the number of other images. A single
+    image runs alone, compiled separately, so it does not wait for padding.
 
     Args:
         spec: the backbone.
         contract: its preprocessing.
         weights: ``"imagenet"``, ``"random"`` or a path.
-        note: why this engine runs, if it is not the one that was asked for.
+        note: why this engine runs, if another was requested.
         device: the graphics processor that Keras will use; empty for none.
         cuts: where the backbone ends; with several, a result is all maps in one row (1, ΣHWC).
 
     Attributes:
-        parts: what is known of each cut.
+        parts: facts about each cut.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class OpenVINOEngine:
 
     Args:
         path: the graph.
-        info: what is known of it; the setting is added.
+        info: facts about it; the setting is added.
         setting: how to run it.
         compiled: the graph compiled so; compiled here if None.
 

@@ -79,8 +79,8 @@ def find_boundary(trace: Trace) -> Boundary:
             head.add(number)
             waiting += trace.calls[number].inputs
     if len(maps) != 1:
-        found = "no spatial feature map" if not maps else f"{len(maps)} feature maps"
-        raise ModelFileError(f"{found} before its head; expected one, (batch, height, width, C)")
+        what = "no spatial feature map" if not maps else f"{len(maps)} feature maps"
+        raise ModelFileError(f"{what} before its head; expected one, (batch, height, width, C)")
     end = next(iter(maps.values()))
     special = (_special(trace, end) or 0) if len(end.shape) == 3 else 0
     boundary = Boundary(end, tuple(sorted(head)), special)
@@ -121,8 +121,8 @@ def _check_no_more(trace: Trace, end: Boundary, no_grid: list[Tensor]) -> None:
 
 def _are_tokens(trace: Trace, tensor: Tensor) -> bool:
     """Whether a tensor is a sequence of tokens, (batch, T, C), T known."""
-    known = len(tensor.shape) == 3 and tensor.shape[1] is not None
-    return known and _of_positions(trace, tensor)
+    sequence = len(tensor.shape) == 3 and tensor.shape[1] is not None
+    return sequence and _of_positions(trace, tensor)
 
 
 def _special(trace: Trace, tensor: Tensor) -> int | None:

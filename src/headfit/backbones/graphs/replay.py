@@ -1,6 +1,6 @@
 """Rebuild the part of a model that makes its feature map: plain, fresh, for any input size.
 
-Every layer on the way from the image to the map is copied and called anew in the order of the
+Every layer on the way from the image to the map is copied and called again in the order of the
 trace, so nested models dissolve, heads fall away, and another input size is possible wherever the
 layers allow it. A layer whose class writes a configuration that it cannot read is taken itself.
 Imports Keras.
@@ -27,7 +27,7 @@ def replay(
     name: str,
     channels_first: bool = False,
 ) -> keras.Model:
-    """Build the model from image to map.
+    """Build the model from the image to the feature map.
 
     Args:
         traced: the whole model.
@@ -42,7 +42,7 @@ def replay(
 
     Raises:
         ModelFileError: if a layer is a Lambda.
-        EngineError: if a layer cannot run at this size, or not be turned; the message names it.
+        EngineError: if a layer cannot run at this size, or channels first; the message names it.
     """
     shape = (3, size, size) if channels_first else (size, size, 3)
     image = keras.Input(shape, dtype="float32", name="image")
@@ -120,11 +120,10 @@ class _Copies:
 
     def of(self, call: Call) -> Any:
         """Give the copy of a call's layer; an operation has no state and stays itself."""
-        found = self._copies.get(id(call.layer))
-        if found is None:
-            found = call.layer, self._copy(call)
-            self._copies[id(call.layer)] = found
-        return found[1]
+        key = id(call.layer)
+        if key not in self._copies:
+            self._copies[key] = call.layer, self._copy(call)
+        return self._copies[key][1]
 
     def take_weights(self) -> None:
         """Set the weights of the copies to those of the originals."""

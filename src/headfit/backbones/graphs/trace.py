@@ -96,11 +96,11 @@ class Trace:
 
 
 def trace(model: keras.Model, shape: Sequence[int | None]) -> Trace:
-    """Call a model on a symbolic input and note every call.
+    """Call a model on a symbolic input and record every call.
 
     Args:
         model: functional or sequential, one input and one output.
-        shape: of one input, for instance ``(224, 224, 3)``; None where it is left open.
+        shape: of one input, for instance ``(224, 224, 3)``; None where it is open.
 
     Raises:
         ModelFileError: if it is of another kind, or has several inputs or outputs.
@@ -112,12 +112,12 @@ def trace(model: keras.Model, shape: Sequence[int | None]) -> Trace:
         )
     dtype = model.inputs[0].dtype if model.inputs else None
     entry = keras.Input(tuple(shape), dtype=dtype, name="inspected")
-    found = Trace(model, entry, entry, [])
-    outputs = _walk(found, model, [entry], (), None)
+    traced = Trace(model, entry, entry, [])
+    outputs = _walk(traced, model, [entry], (), None)
     if len(outputs) != 1:
         raise ModelFileError(f"it has {len(outputs)} outputs; expected one")
-    found.output = found.resolve(outputs[0])
-    return found
+    traced.output = traced.resolve(outputs[0])
+    return traced
 
 
 def _opens(layer: Any) -> bool:
@@ -128,14 +128,14 @@ def _opens(layer: Any) -> bool:
 
 
 def _walk(
-    found: Trace,
+    traced: Trace,
     model: keras.Model,
     tensors: list[Tensor],
     within: tuple[str, ...],
     training: bool | None,
 ) -> list[Tensor]:
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        return _call(found, layer, args, kwargs, within, training)
+        return _call(traced, layer, args, kwargs, within, training)
 
     if isinstance(model, keras.Sequential):
         result = tensors[0]
@@ -146,7 +146,7 @@ def _walk(
         raise ModelFileError(f"it has {len(model.inputs)} inputs; expected one image")
     # fresh inputs, since a clone would copy whatever lies behind tensors that are no inputs
     fresh = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in tensors]
-    found._alias.update((id(new), old) for new, old in zip(fresh, tensors, strict=True))
+    traced._alias.update((id(new), old) for new, old in zip(fresh, tensors, strict=True))
     clone = keras.models.clone_model(
         model,
         input_tensors=keras.tree.pack_sequence_as(model.input, fresh),
@@ -158,7 +158,7 @@ def _walk(
 
 
 def _call(
-    found: Trace,
+    traced: Trace,
     layer: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -167,18 +167,18 @@ def _call(
 ) -> Any:
     outputs = layer(*args, **kwargs)
     flat = keras.tree.flatten(outputs)
-    said = kwargs.get("training")
-    mode = training if said is None else bool(said)
+    argument = kwargs.get("training")
+    mode = training if argument is None else bool(argument)
     inputs = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
     if _opens(layer):
-        inner = _walk(found, layer, inputs, (*within, layer.name), mode)
-        found._alias.update((id(out), made) for out, made in zip(flat, inner, strict=True))
+        inner = _walk(traced, layer, inputs, (*within, layer.name), mode)
+        traced._alias.update((id(out), made) for out, made in zip(flat, inner, strict=True))
         _KEPT.append(flat)
         return outputs
-    found._makers.update((id(out), len(found.calls)) for out in flat)
-    found.calls.append(Call(layer, args, kwargs, tuple(inputs), tuple(flat), within, mode))
+    traced._makers.update((id(out), len(traced.calls)) for out in flat)
+    traced.calls.append(Call(layer, args, kwargs, tuple(inputs), tuple(flat), within, mode))
     return outputs
 
 
-# tensors are told apart by their identity, so none may be freed while the process lives
+# tensors are identified by id(), so none may be freed while the process lives
 _KEPT: list[Any] = []

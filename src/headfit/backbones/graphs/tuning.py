@@ -1,8 +1,8 @@
 """A trial of about a second: which setting runs a graph fastest on this machine?
 
-Its outcome is remembered. A setting takes part only if it gives the very bits that the default
-gives, so whatever the clock says, feature maps stay the same. (The order in which a convolution
-adds up, and with it the last bits, depends on the setting but not on the picture.)
+The result is cached. Only settings that give exactly the same bits as the default are tried, so
+the choice never changes a feature map. (The order in which a convolution sums, and with it the
+last bits, depends on the setting but not on the image.)
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Contestant:
         size = self.setting.batch
         batches = [(at, images[at : at + size]) for at in range(0, len(images), size)]
         start = time.perf_counter()
-        maps = [found for _, found in stream(self.compiled, batches)]
+        maps = [result for _, result in stream(self.compiled, batches)]
         self.seconds.append(time.perf_counter() - start)
         return np.concatenate(maps)
 
 
 def tuned(path: Path) -> tuple[Setting, Any]:
-    """Compile a graph with the setting that suits it here, found by a trial if not yet known.
+    """Compile a graph with the setting that suits it here, after a trial if there was none yet.
 
     Args:
         path: the graph, in a folder that is named by its digest.
@@ -62,7 +62,7 @@ def tuned(path: Path) -> tuple[Setting, Any]:
 
     Raises:
         EngineError: if OpenVINO refuses the graph.
-        WriteError: if the outcome cannot be kept.
+        WriteError: if the result cannot be cached.
     """
     subject = {"format": TRIALS.format, "graph": path.parent.name, "machine": machine()}
     key = digests.of_data(subject)
@@ -75,7 +75,7 @@ def tuned(path: Path) -> tuple[Setting, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Give what the outcome of a trial depends on, besides the graph."""
+    """Give what the result of a trial depends on, besides the graph."""
     return {
         "cpu": _cpu(),
         "cores": usable_cores(),
@@ -88,14 +88,14 @@ def _cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    kept = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features")
-    found: dict[str, str] = {}
+    facts = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features")
+    processor: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        if name.strip() in kept:
-            found.setdefault(name.strip(), value.strip())
+        if name.strip() in facts:
+            processor.setdefault(name.strip(), value.strip())
     # "AMD EPYC" alone is many processors: their instructions tell them apart
-    return f"{platform.machine()} {platform.processor()} {digests.of_data(found)}".strip()
+    return f"{platform.machine()} {platform.processor()} {digests.of_data(processor)}".strip()
 
 
 def _remembered(record: dict[str, Any] | None) -> Setting | None:
@@ -156,8 +156,8 @@ def race(running: list[Contestant], images: np.ndarray) -> None:
 def _clear(running: list[Contestant]) -> bool:
     """Whether each challenger won every round, or lost every round."""
     default, *challengers = running
-    found = [gains(default, challenger) for challenger in challengers]
-    return all(min(each) >= MARGIN or max(each) < 1 for each in found)
+    rounds = [gains(default, challenger) for challenger in challengers]
+    return all(min(each) >= MARGIN or max(each) < 1 for each in rounds)
 
 
 def _winner(running: list[Contestant]) -> Contestant:

@@ -1,7 +1,7 @@
-"""Turn layers from channels last to channels first, which OpenVINO runs about twice as fast.
+"""Convert layers from channels last to channels first, which OpenVINO runs about twice as fast.
 
-Only layers of which it is known that the turned one computes the same numbers; weights stay what
-they are. Imports Keras.
+Only layers that are known to compute the same numbers either way are converted; weights stay the
+same. Imports Keras.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def check_operation(call: Call) -> None:
     """Refuse an operation that is not known to compute the same on turned tensors.
 
     Raises:
-        EngineError: if it is none of them.
+        EngineError: if it is another operation.
     """
     ranks = {len(tensor.shape) for tensor in call.inputs}
-    given = keras.tree.flatten((call.args, call.kwargs))
-    others = [x for x in given if not isinstance(x, keras.KerasTensor) and x is not None]
+    arguments = keras.tree.flatten((call.args, call.kwargs))
+    others = [x for x in arguments if not isinstance(x, keras.KerasTensor) and x is not None]
     if call.kind not in _OPERATIONS or ranks != {4} or not all(map(_is_number, others)):
         raise _unknown(call)
 
@@ -90,4 +90,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _unknown(call: Call) -> EngineError:
-    return EngineError(f"layer '{call.layer.name}' ({call.kind}) is not known to turn")
+    return EngineError(
+        f"layer '{call.layer.name}' ({call.kind}) is not known to compute the same channels first"
+    )

@@ -1,4 +1,4 @@
-"""OpenVINO graphs of backbones and saved models: built once, proved once, then found again."""
+"""OpenVINO graphs of backbones and saved models: built once, checked once, then cached."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def file_graph(
         path: the model file.
         contract: how a file becomes the pixels that the model takes.
         outputs: what the graph gives, in a word.
-        request: makes what the child process is asked, of the folder to write into.
+        request: makes the request to the child process, from the folder to write into.
         tell: called with a line of text if it has to be built.
 
     Raises:
@@ -188,7 +188,7 @@ def cached(key: dict[str, Any], build: Callable[[Path], dict[str, Any]]) -> Grap
         build: writes ``graph.xml`` and ``graph.bin`` into a folder and gives the facts to keep.
 
     Raises:
-        WriteError: if it cannot be kept.
+        WriteError: if it cannot be cached.
     """
     versions = {name: version(name) for name in ("keras", "openvino")}
     digest = digests.of_data({**key, "format": GRAPHS.format, "versions": versions})
