@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 from headfit.features.store import FeatureStore
 from headfit.fitting.exact import coordinates, logistic, method, penalties
 from headfit.fitting.exact.method import Exact
-from headfit.fitting.exact.shapes import best_shapes
+from headfit.fitting.exact.ridge import best_shapes
 from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem, Splits

@@ -11,11 +11,10 @@ import pytest
 from headfit.features.store import FeatureMaps
 from headfit.fitting.descent import training as descent
 from headfit.fitting.descent.budget import Schedule
-from headfit.fitting.descent.method import Descent
 from headfit.fitting.descent.network import Design
 from headfit.fitting.descent.scaling import inputs_of
 from headfit.fitting.descent.starts import starts
-from headfit.fitting.methods import method_of
+from headfit.fitting.methods import Descent, method_of
 from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem

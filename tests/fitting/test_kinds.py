@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.fitting.descent import losses
+from headfit.fitting.descent.adamw import LOSSES
+from headfit.fitting.descent.trainers import WATCHED
 from headfit.fitting.kinds import KINDS
 from headfit.images import targets
 from numbered import numbered
@@ -13,7 +14,7 @@ LABELS = numbered(np.arange(7) % 3)
 
 
 def test_every_kind_of_target_has_its_mathematics():
-    assert set(KINDS) == set(losses.LOSSES) == set(losses.WATCHED) == set(targets.KINDS)
+    assert set(KINDS) == set(LOSSES) == set(WATCHED) == set(targets.KINDS)
 
 
 def test_classes_are_encoded_one_column_each_and_decided_by_the_largest():
@@ -31,8 +32,8 @@ def test_all_solvers_have_one_loss(name):
     kind, values = KINDS[name], LABELS.values
     expected = kind.losses(SCORES.T, values)
     assert kind.loss(kind.link(SCORES), values) == pytest.approx(expected.mean())
-    np.testing.assert_allclose(losses.LOSSES[name](SCORES, values), expected, rtol=1e-5)
-    (watched,) = losses.WATCHED[name](SCORES[None], values)
+    np.testing.assert_allclose(LOSSES[name](SCORES, values), expected, rtol=1e-5)
+    (watched,) = WATCHED[name](SCORES[None], values)
     np.testing.assert_allclose(watched, expected, rtol=1e-5)
     # the exact solver's, of one problem in which each row counts once
     rows = kind.rows(np.zeros((7, 1)), LABELS)

@@ -15,8 +15,7 @@ from headfit.backbones.custom.file import load
 from headfit.backbones.engines.probe import probe_images
 from headfit.cli.main import main
 from headfit.features.store import FeatureMaps
-from headfit.fitting.descent.method import Descent
-from headfit.fitting.methods import method_of
+from headfit.fitting.methods import Descent, method_of
 from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem

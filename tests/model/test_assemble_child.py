@@ -13,8 +13,8 @@ import pytest
 
 import own_models
 from headfit.backbones.spec import IDENTITY, BackboneSpec
-from headfit.fitting.descent.method import Descent
 from headfit.fitting.fitted import FittedHead
+from headfit.fitting.methods import Descent
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head

@@ -100,7 +100,7 @@ def test_a_repeated_run_fits_nothing_and_writes_nothing_twice(
 ) -> None:
     study.save(tmp_path)
     written = (tmp_path / "model.keras").read_bytes()
-    for method in ("exact.method.Exact", "descent.method.Descent"):
+    for method in ("exact.method.Exact", "methods.Descent"):
         for function in ("cross_validate", "refit"):
             monkeypatch.delattr(f"headfit.fitting.{method}.{function}")
     monkeypatch.delattr("headfit.util.child.start")

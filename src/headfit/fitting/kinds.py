@@ -1,102 +1,76 @@
 """What a kind of target decides: loss, link, decision and metrics, looked up once for all.
 
 Methods and statistics ask the kind of the targets and never what their values hold, so a further
-kind is one more class here, with its loss in :mod:`headfit.fitting.descent.losses`.
+kind is one more entry here, with its loss in :data:`headfit.fitting.descent.adamw.LOSSES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from headfit.fitting import metrics, softmax
+from headfit.fitting.metrics import METRICS, evaluate
+from headfit.fitting.softmax import Rows, log_losses, softmax
 from headfit.images.targets import CLASS, Targets
 
 
-class Kind(Protocol):
+@dataclass(frozen=True, eq=False)
+class Kind:
     """The mathematics of one kind of target.
 
-    Scores are what a head puts out before the link, predictions what it puts out after it. Methods
-    with ``values`` take those of :class:`headfit.images.targets.Targets`.
+    Scores are what a head puts out before the link, predictions what it puts out after it; values
+    are those of :class:`headfit.images.targets.Targets`.
+
+    Attributes:
+        evaluate: all metrics, by name, of predictions float64 (n, K) and values.
+        metrics: each of them, by name.
+        primary: the metric that verdicts rest on.
+        secondary: metrics, of which less is better, that are tested too; the loss comes first.
+        losses: of each image, float64 (…, n), of scores (…, K, n) and values.
+        link: turns scores (…, K) into predictions, the same shape and dtype.
+        decide: turns predictions, or scores, (…, K) into what values hold (…).
+        encode: writes targets as what ridge regression predicts, float64 (n, K).
+        rows: prepares coordinates (n, r) and targets for the exact solver.
+        limits: least and greatest value of the metrics that do not lie between 0 and 1.
     """
 
-    @property
-    def primary(self) -> str:
-        """Name of the metric that verdicts rest on."""
-
-    @property
-    def secondary(self) -> tuple[str, ...]:
-        """Names of metrics, of which less is better, that are tested too; the loss comes first."""
-
-    def bounds(self, metric: str) -> tuple[float | None, float | None]:
-        """Give the least and the greatest value of a metric; None where there is none."""
-
-    @property
-    def metrics(self) -> Mapping[str, Callable[[np.ndarray, np.ndarray], float]]:
-        """Metrics by name, each of predictions float64 (n, K) and values."""
-
-    def evaluate(self, predictions: np.ndarray, values: np.ndarray) -> dict[str, float]:
-        """Give all metrics of predictions, float64 (n, K)."""
+    evaluate: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    metrics: Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
+    primary: str
+    secondary: tuple[str, ...]
+    losses: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    link: Callable[[np.ndarray], np.ndarray]
+    decide: Callable[[np.ndarray], np.ndarray]
+    encode: Callable[[Targets], np.ndarray]
+    rows: Callable[[np.ndarray, Targets], Rows]
+    limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def score(self, predictions: np.ndarray, values: np.ndarray) -> float:
         """Give the primary metric of predictions, or of scores, (n, K)."""
+        return self.metrics[self.primary](predictions, values)
 
     def loss(self, predictions: np.ndarray, values: np.ndarray) -> float:
         """Give the mean loss of predictions, float64 (n, K)."""
-
-    def losses(self, scores: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Give the loss of each image, float64 (…, n), of scores (…, K, n)."""
-
-    def link(self, scores: np.ndarray) -> np.ndarray:
-        """Turn scores (…, K) into predictions, the same shape and dtype."""
-
-    def decide(self, predictions: np.ndarray) -> np.ndarray:
-        """Turn predictions, or scores, (…, K) into what values hold (…)."""
-
-    def encode(self, targets: Targets) -> np.ndarray:
-        """Write targets as what ridge regression predicts, float64 (n, K)."""
-
-    def rows(self, z: np.ndarray, targets: Targets) -> softmax.Rows:
-        """Prepare coordinates (n, r) for the exact solver."""
-
-
-class _Classes:
-    """One class for each image: multinomial log-loss, softmax, the most probable class."""
-
-    primary = "balanced_accuracy"
-    secondary = ("log_loss", "brier")
-    metrics = metrics.METRICS
+        return self.metrics[self.secondary[0]](predictions, values)
 
     def bounds(self, metric: str) -> tuple[float | None, float | None]:
-        return 0.0, {"log_loss": None, "brier": 2.0}.get(metric, 1.0)
-
-    def evaluate(self, predictions: np.ndarray, values: np.ndarray) -> dict[str, float]:
-        return metrics.evaluate(predictions, values)
-
-    def score(self, predictions: np.ndarray, values: np.ndarray) -> float:
-        return metrics.balanced_accuracy(predictions, values)
-
-    def loss(self, predictions: np.ndarray, values: np.ndarray) -> float:
-        return metrics.log_loss(predictions, values)
-
-    def losses(self, scores: np.ndarray, values: np.ndarray) -> np.ndarray:
-        return softmax.log_losses(scores, values)
-
-    def link(self, scores: np.ndarray) -> np.ndarray:
-        return softmax.softmax(scores)
-
-    def decide(self, predictions: np.ndarray) -> np.ndarray:
-        chosen: np.ndarray = predictions.argmax(axis=-1)
-        return chosen
-
-    def encode(self, targets: Targets) -> np.ndarray:
-        columns: np.ndarray = np.eye(targets.count)[targets.values]
-        return columns
-
-    def rows(self, z: np.ndarray, targets: Targets) -> softmax.Rows:
-        return softmax.Rows.of(z, targets.values, targets.count)
+        """Give the least and the greatest value of a metric; None where there is none."""
+        return self.limits.get(metric, (0.0, 1.0))
 
 
-KINDS: dict[str, Kind] = {CLASS: _Classes()}
+KINDS = {
+    CLASS: Kind(
+        evaluate,
+        METRICS,
+        primary="balanced_accuracy",
+        secondary=("log_loss", "brier"),
+        losses=log_losses,
+        link=softmax,
+        decide=lambda predictions: predictions.argmax(axis=-1),
+        encode=lambda targets: np.eye(targets.count)[targets.values],
+        rows=lambda z, targets: Rows.of(z, targets.values, targets.count),
+        limits={"log_loss": (0.0, None), "brier": (0.0, 2.0)},
+    )
+}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headfit.fitting.descent.method import Descent
 from headfit.fitting.exact.method import Exact
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
@@ -42,6 +42,39 @@ class Method(Protocol):
             problem: labels and budget.
             settings: of a cross-validation, as a rule its ``final``.
         """
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Trains a head by gradient descent.
+
+    JAX takes a second to import, so it waits until something is trained: a study of linear heads
+    needs none of it, nor one whose fits are all stored.
+
+    Attributes:
+        head: one that is not linear.
+        pooled: features of the n images.
+    """
+
+    head: Head
+    pooled: PooledFeatures
+
+    @property
+    def identity(self) -> Any:
+        """See :class:`headfit.fitting.methods.Method`."""
+        return self.head.identity
+
+    def cross_validate(self, problem: Problem, progress: Progress = SILENT) -> CrossValidation:
+        """See :class:`headfit.fitting.methods.Method`."""
+        from headfit.fitting.descent import search  # noqa: PLC0415
+
+        return search.cross_validate(self.head, self.pooled, problem, progress)
+
+    def refit(self, problem: Problem, settings: Settings) -> FittedHead:
+        """See :class:`headfit.fitting.methods.Method`."""
+        from headfit.fitting.descent import search  # noqa: PLC0415
+
+        return search.refit(self.head, self.pooled, problem, settings)
 
 
 def method_of(head: Head, pooled: PooledFeatures, seed: int = 0) -> Method:

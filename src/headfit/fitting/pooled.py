@@ -106,8 +106,8 @@ class PooledFeatures:
             kernel = self._kernels if whole else Kernels.of(self.maps.subset(images))
             return [kernel.mixed(tau)[0] for tau in taus if tau is not None]
         features = (self.features(pooling, shape)[images] for shape in shapes)
-        blocks = (coordinates.blocks_of(found) for found in features)
-        return [coordinates.centred_gram(found, len(images))[0] for found in blocks]
+        blocks = map(coordinates.blocks_of, features)
+        return [coordinates.centred_gram(block, len(images))[0] for block in blocks]
 
     @cached_property
     def _kernels(self) -> Kernels:

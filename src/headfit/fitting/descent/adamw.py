@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from headfit.fitting.descent.losses import LOSSES
 from headfit.fitting.descent.network import Array, Design, Floats, after, pool
+from headfit.images.targets import CLASS
 
 # A memory of 100 steps, not the usual 1000: a whole training here is some 50 to 200 steps.
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.99, 1e-7
@@ -40,6 +40,16 @@ class Steps(NamedTuple):
     places: Any  # int32 (S, B), where among the features given
     factors: Any  # float32 (S,), share of the peak learning rate
     numbers: Any  # int32 (S,), from 1 at the start of training
+
+
+def cross_entropy(scores: Array, values: Array) -> Array:
+    """Give −ln of the softmax of each image's class, (…, n), of scores (…, n, K)."""
+    values = jnp.broadcast_to(values, scores.shape[:-1])[..., None]
+    return -jnp.take_along_axis(jax.nn.log_softmax(scores), values, axis=-1)[..., 0]
+
+
+LOSSES: dict[str, Callable[[Array, Array], Array]] = {CLASS: cross_entropy}
+"""By the kind of target, the loss of each image, (…, n), of scores (…, n, K) and values (…, n)."""
 
 
 def first_state(start: Sequence[Floats]) -> State:

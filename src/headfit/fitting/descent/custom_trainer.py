@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from headfit.fitting.descent.adamw import Data, State, Steps, adamw
-from headfit.fitting.descent.losses import LOSSES
+from headfit.fitting.descent.adamw import LOSSES, Data, State, Steps, adamw
 from headfit.fitting.descent.network import Array, Design, Floats, after, centre
 from headfit.fitting.descent.trainers import Ints, Maps, MapTrainer, Trainer
 from headfit.fitting.descent.trainers import trainer_of as plain_trainer_of

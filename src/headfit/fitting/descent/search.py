@@ -14,7 +14,7 @@ import numpy as np
 from headfit.fitting.descent import training as descent
 from headfit.fitting.descent.budget import Schedule, Trial, trials_for
 from headfit.fitting.descent.scaling import Inputs, inputs_of
-from headfit.fitting.exact.shapes import best_shapes
+from headfit.fitting.exact.ridge import best_shapes
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem, Settings

@@ -6,7 +6,8 @@ take gigabytes, so only those of one step, or of 64 images, are held at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -15,11 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from headfit.fitting.descent.adamw import Data, State, Steps, run_steps
-from headfit.fitting.descent.losses import LOSSES, MOST, WATCHED
+from headfit.fitting.descent.adamw import LOSSES, Data, State, Steps, run_steps
 from headfit.fitting.descent.network import Array, Design, Floats, after, pool, settle
+from headfit.fitting.metrics import LOG_CLIP
+from headfit.images.targets import CLASS
 
 Ints = npt.NDArray[np.integer]
+MOST = -math.log(LOG_CLIP)  # as in the metrics: a loss of at most 34.5 nats
 # maps that are evaluated together
 TOGETHER = 64
 
@@ -225,3 +228,15 @@ def _losses(
 
     losses: Array = jax.lax.map(one, (weights, rows))
     return losses
+
+
+def watched_cross_entropy(scores: Floats, values: Ints) -> Floats:
+    """Give the same in numpy, float32 (M, w), of scores (M, w, K); at most 34.5 nats."""
+    wide = scores.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a network that diverged has nan, and keeps it
+        wide -= wide.max(axis=2, keepdims=True)
+        lost = np.log(np.exp(wide).sum(axis=2)) - wide[:, np.arange(len(values)), values]
+    return np.asarray(np.minimum(lost, MOST), np.float32)
+
+
+WATCHED: dict[str, Callable[..., Floats]] = {CLASS: watched_cross_entropy}

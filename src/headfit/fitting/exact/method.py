@@ -1,7 +1,7 @@
 """The method of heads that are linear after the pooling: an exact solver.
 
 A shape parameter of the pooling (gem's exponent) is chosen for each outer fold by ridge regression
-on the same inner folds (:mod:`headfit.fitting.exact.shapes`); then the penalty is chosen by
+on the same inner folds (:mod:`headfit.fitting.exact.ridge`); then the penalty is chosen by
 log-loss (:mod:`headfit.fitting.exact.penalties`).
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.logistic import EXACT, EXACT_STEPS, FLOAT32_EXACT, Path, minimise, origin
 from headfit.fitting.exact.penalties import choose
-from headfit.fitting.exact.shapes import Shape, best_shapes
+from headfit.fitting.exact.ridge import Shape, best_shapes
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem, Settings
