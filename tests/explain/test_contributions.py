@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headfit.explain.affine import is_affine, joined
-from headfit.explain.contributions import Case, rule_of
+from headfit.explain.contributions import Case, is_affine, joined, rule_of
 from headfit.heads.chain import parse_head
 from headfit.heads.pooling import find_pooling, pooling_names
 from headfit.heads.trained import TrainedPooling

@@ -13,8 +13,7 @@ import numpy as np
 
 from headfit.conversion import algebra
 from headfit.conversion.algebra import Form
-from headfit.conversion.arguments import Arguments
-from headfit.conversion.conversion import Conversion
+from headfit.conversion.conversion import Arguments, Conversion
 from headfit.conversion.record import new_record, read_record
 from headfit.conversion.subject import OpenedModel, check_agreement
 from headfit.errors import ModelFileError, UsageError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headfit.conversion.algebra import Form, written_out
-from headfit.conversion.arguments import Arguments
+from headfit.conversion.conversion import Arguments
 from headfit.conversion.pictures import Pictures, Scores, look, skipped
 from headfit.conversion.refit import Refit, of_maps, refit
 from headfit.conversion.subject import OpenedModel

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
-from headfit.explain.affine import is_affine, joined
-from headfit.explain.contributions import Case, Floats, Rule, rule_of
+from headfit.explain.contributions import Case, Floats, Rule, is_affine, joined, rule_of
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.custom.pooling import is_custom

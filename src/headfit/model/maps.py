@@ -61,18 +61,7 @@ class SavedMapModel:
         )
 
     def run(self, pixels: np.ndarray) -> tuple[npt.NDArray[np.float64], Rows]:
-        """Run images.
-
-        Args:
-            pixels: RGB 0–255, (n, height, width, 3); Keras runs them if they are not uint8, so
-                that fractions count.
-
-        Returns:
-            Logits, float64 (n, K), and the map that the pooling takes, float32 (n, H, W, C).
-
-        Raises:
-            EngineError: if neither engine gives the probabilities that are stored in the file.
-        """
+        """Give the logits and maps of images; Keras runs those that are not uint8."""
         rows = self._runner.predict(pixels)
         classes = len(self.classes)
         maps = rows[:, classes:].reshape(len(rows), *self.map_shape)
@@ -90,11 +79,7 @@ class SavedMapModel:
         return float(self._opened["shape"] or 0.0)
 
     def arrays(self, kind: str) -> list[npt.NDArray[np.float64]]:
-        """Give the arrays of the head.
-
-        Args:
-            kind: ``"pool"``, or ``"body"`` for all that follows it.
-        """
+        """Give the arrays of the pooling, or of the body that follows it."""
         self._runner.open()
         names = sorted(
             (name for name in self._arrays if name.startswith(kind)),
@@ -107,12 +92,7 @@ class SavedMapModel:
     ) -> tuple[Rows, npt.NDArray[np.float64]]:
         """Multiply each map by its logit's gradient and sum over the channels, in a child process.
 
-        Args:
-            maps: (n, H, W, C).
-            targets: (n,), the class of each image.
-
-        Returns:
-            float32 (n, H, W), and the logit of each class for a map of zeros, float64 (K,).
+        The class of each image is its target.
         """
         with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
             file = Path(folder) / "maps.npy"
