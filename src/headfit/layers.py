@@ -13,7 +13,7 @@ installed, it selects JAX, which is installed with headfit.
 
 from __future__ import annotations
 
-from headfit.heads.backend import select_backend
+from headfit.util.child import select_backend
 
 select_backend()  # before Keras is imported
 

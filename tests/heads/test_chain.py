@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from headfit.errors import UnknownNameError, UsageError
 from headfit.heads.body import ACTIVATIONS, BatchNorm, Dense, Dropout
 from headfit.heads.chain import MAX_UNITS, Head, parse_head, parse_heads
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.heads.pooling import find_pooling, pooling_names, register
 from headfit.heads.presets import DEFAULT_HEADS, PRESETS, RECORDS
 

@@ -97,7 +97,7 @@ def test_a_trained_sharpness_is_saved_and_gives_the_same(order, tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     pool = again.get_layer("head_pool")
     assert pool.get_config() == model.get_layer("head_pool").get_config()
-    assert (pool.r0, float(pool.get_weights()[0])) == (2.5, 0.75)
+    assert (pool.get_config()["r0"], float(pool.get_weights()[0])) == (2.5, 0.75)
     np.testing.assert_array_equal(again.predict(maps, verbose=0), model.predict(maps, verbose=0))
 
 

@@ -71,7 +71,7 @@ def test_the_documented_way_to_open_a_model_works_as_printed(saved: Path):
 
 
 def test_a_configured_backend_is_respected(tmp_path: Path):
-    code = "import os, headfit.heads.backend as b; b.select_backend(); "
+    code = "import os, headfit.util.child as c; c.select_backend(); "
     code += "print(os.environ.get('KERAS_BACKEND'))"
     assert run(code, tmp_path, KERAS_BACKEND="torch") == "torch"
     (tmp_path / ".keras").mkdir()

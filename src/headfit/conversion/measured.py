@@ -15,7 +15,7 @@ from headfit.conversion.refit import Refit, of_maps, refit
 from headfit.conversion.subject import OpenedModel
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.progress import Callback
 from headfit.study.reliability.assessment import assess
 from headfit.study.reliability.model_reliability import ModelReliability

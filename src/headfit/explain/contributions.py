@@ -26,15 +26,12 @@ import numpy.typing as npt
 
 from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout, Step
 from headfit.heads.layers.attention import Attention
-from headfit.heads.layers.avgmax import AvgMax
-from headfit.heads.layers.flatten import Flatten
-from headfit.heads.layers.gap import Gap
 from headfit.heads.layers.gem import EPSILON, LEAST_P, Gem
-from headfit.heads.layers.gmp import Gmp
 from headfit.heads.layers.low_rank import LowRank
 from headfit.heads.layers.multi_query import MultiQuery
 from headfit.heads.layers.netvlad import EPSILON as LENGTH_EPSILON
 from headfit.heads.layers.netvlad import NetVlad
+from headfit.heads.layers.plain import AvgMax, Flatten, Gap, Gmp
 from headfit.heads.layers.simpool import EPSILON as LAYER_NORM_EPSILON
 from headfit.heads.layers.simpool import SimPool
 from headfit.heads.layers.spatial_prior import SpatialPrior

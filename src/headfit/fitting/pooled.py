@@ -19,7 +19,7 @@ from headfit.fitting.exact import gram as kernels
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.gram import Kernels
 from headfit.fitting.threads import in_threads
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.heads.pooling import Pooling
 from headfit.heads.trained import TrainedPooling
 

@@ -15,7 +15,7 @@ from headfit.fitting.methods import Method, method_of
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.progress import Callback, Progress
 from headfit.runs.map_source import MapSource
 from headfit.study.comparison.results import fold_metrics

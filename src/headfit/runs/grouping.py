@@ -10,7 +10,7 @@ import numpy as np
 from headfit.errors import DataError, UsageError
 from headfit.features.extract import Extraction
 from headfit.fitting.pooled import PooledFeatures
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.images.groups import groups_of, read_groups
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback

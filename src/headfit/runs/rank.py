@@ -21,7 +21,7 @@ from headfit.errors import DataError, EngineError, HeadfitError, UsageError, Wei
 from headfit.features.extract import Extraction
 from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.ranking import label, sentence

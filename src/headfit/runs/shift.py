@@ -8,8 +8,7 @@ import numpy as np
 
 from headfit.backbones.engines.engine import Tagged
 from headfit.errors import ImageError
-from headfit.heads.layers.flatten import FLATTEN
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import FLATTEN, GAP
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.progress import Progress

@@ -30,6 +30,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, cast
@@ -40,6 +41,7 @@ ANSWER = "headfit-answer:"
 MAX_REASON = 300  # characters of a foreign error that are passed on, on one line
 # what Keras imports if it is there, for parts of it that no child uses
 SPARED = ("matplotlib", "pandas", "sklearn")
+KERAS_DEFAULT = "tensorflow"
 FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes
 
 
@@ -96,6 +98,23 @@ def default_backend() -> str:
     if "keras" in sys.modules:
         return str(sys.modules["keras"].backend.backend())
     return os.environ.get("KERAS_BACKEND") or "jax"
+
+
+def select_backend() -> None:
+    """Set ``KERAS_BACKEND`` to JAX if Keras would import TensorFlow, which is not installed.
+
+    TensorFlow is Keras' default, which it also writes into ``keras.json``. Another backend there,
+    or ``KERAS_BACKEND``, is respected; nothing changes once Keras has been imported.
+    """
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
+        return
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        backend = json.loads((home / "keras.json").read_text("utf-8"))["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        backend = KERAS_DEFAULT
+    if backend == KERAS_DEFAULT and find_spec(KERAS_DEFAULT) is None:
+        os.environ["KERAS_BACKEND"] = "jax"
 
 
 def start(request: Request, *, backend: str) -> Job:

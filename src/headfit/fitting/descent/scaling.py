@@ -16,7 +16,7 @@ from headfit.fitting.descent.network import unscaled
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.body import Dense
 from headfit.heads.chain import Head
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import GAP
 from headfit.heads.trained import TrainedPooling
 
 Floats = npt.NDArray[np.float32]

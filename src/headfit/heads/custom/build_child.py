@@ -10,8 +10,7 @@ import keras
 import numpy as np
 
 from headfit.errors import UsageError
-from headfit.heads.custom.calls import build_model, save
-from headfit.heads.custom.load import import_module, load
+from headfit.heads.custom.calls import build_model, import_module, load, save
 from headfit.heads.custom.programs import Programs
 from headfit.heads.custom.store import FACTS, MODEL, START, CompileRequest
 from headfit.heads.pooling import MapShape

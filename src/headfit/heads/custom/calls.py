@@ -1,4 +1,4 @@
-"""Call a custom head on a feature map and make sure that it returns a vector. Imports Keras.
+"""Build a custom head as a Keras model, save it and load it. Imports Keras.
 
 This happens in a child process, or, for a callable that only this process has, on its backend.
 """
@@ -6,18 +6,22 @@ This happens in a child process, or, for a callable that only this process has, 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import random
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from headfit.errors import UsageError
+import headfit.heads.keras_layers  # noqa: F401  (registers headfit's layers with Keras)
+from headfit.errors import ModelFileError, UsageError
 from headfit.heads.custom.origin import REASON
 from headfit.heads.pooling import MapShape
+from headfit.util import saved_model
+from headfit.util.child import importable_here
 
 
 def save_called(
@@ -83,6 +87,56 @@ def save(name: str, model: keras.Model, path: str) -> None:
         model.save(path)
     except Exception as error:
         raise failure(name, error, "cannot be saved") from None
+
+
+def load_compiled(path: Path, modules: Sequence[str], name: str) -> keras.Model:
+    """Load a head that was compiled before, on any backend.
+
+    Args:
+        path: of the saved model.
+        modules: what has to be imported first.
+        name: what the model is to be called.
+
+    Raises:
+        UsageError: if Keras cannot load it, or a module cannot be imported.
+    """
+    for module in modules:
+        import_module(module, module)
+    model = load(str(path), path)
+    return keras.Model(model.inputs[0], model.outputs[0], name=name)
+
+
+def load(name: str, path: Path) -> keras.Model:
+    """Load a saved model.
+
+    Raises:
+        UsageError: if Keras cannot load it in safe mode.
+    """
+    try:
+        return saved_model.load(path)
+    except ModelFileError as error:
+        raise UsageError(f"Head '{name}': {error}") from None
+    except Exception as error:
+        text = str(error).rpartition("Exception encountered: ")[2]
+        reason = " ".join(text.split("config=")[0].split())[:REASON].rstrip(" .,")
+        raise UsageError(
+            f"Head '{name}' cannot be loaded by Keras in safe mode: {reason}. Use layers of "
+            f"Keras, or register your own in the module of the head "
+            f"(@keras.saving.register_keras_serializable()). Lambda layers are not accepted."
+        ) from None
+
+
+def import_module(name: str, module: str) -> Any:
+    """Import a module for a head, from the current folder first; Keras is imported already.
+
+    Raises:
+        UsageError: if it fails.
+    """
+    try:
+        with importable_here():
+            return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        raise failure(name, error) from None
 
 
 def failure(name: str, error: BaseException, problem: str = "failed") -> UsageError:

@@ -1,18 +1,18 @@
-"""headfit's own Keras layers, one class a file; importing the package registers them with Keras."""
+"""headfit's own Keras layers; importing the package registers them with Keras."""
 
 from __future__ import annotations
 
-from headfit.heads.keras_layers.attention import AttentionPooling
-from headfit.heads.keras_layers.biased_softmax import BiasedSoftmax
-from headfit.heads.keras_layers.covariance import CovariancePooling
-from headfit.heads.keras_layers.gem import GeM
-from headfit.heads.keras_layers.low_rank import LowRankReadout
-from headfit.heads.keras_layers.lse import LogSumExp
-from headfit.heads.keras_layers.multi_query import MultiQueryPooling
-from headfit.heads.keras_layers.netvlad import NetVLAD
-from headfit.heads.keras_layers.simpool import SimPooling
-from headfit.heads.keras_layers.spatial_prior import SpatialShrinkage
-from headfit.heads.keras_layers.spp import SPP
+from headfit.heads.keras_layers.shaped import GeM, LogSumExp
+from headfit.heads.keras_layers.spatial import SPP, SpatialShrinkage
+from headfit.heads.keras_layers.trained import (
+    AttentionPooling,
+    BiasedSoftmax,
+    CovariancePooling,
+    LowRankReadout,
+    MultiQueryPooling,
+    NetVLAD,
+    SimPooling,
+)
 
 __all__ = [
     "SPP",

@@ -12,8 +12,9 @@ from keras import layers
 from headfit.errors import UsageError
 from headfit.heads import keras_layers as ours
 from headfit.heads import layers as poolings
-from headfit.heads.custom.load import load_compiled
+from headfit.heads.custom.calls import load_compiled
 from headfit.heads.custom.pooling import CustomPooling
+from headfit.heads.custom.store import MODEL
 from headfit.heads.pooling import Pooling
 from headfit.heads.trained import TrainedPooling
 
@@ -112,9 +113,9 @@ def _custom(pooling: CustomPooling, slot: Slot) -> Apply:
     def apply(x: Tensor) -> Tensor:
         if slot.data_format == "channels_first":
             x = layers.Permute((2, 3, 1), name=f"{slot.name}_channels_last")(x)
-        return load_compiled(pooling.compiled_for((x.shape[1], x.shape[2], x.shape[3])), slot.name)(
-            x
-        )
+        _, height, width, channels = x.shape
+        head = pooling.compiled_for((height, width, channels))
+        return load_compiled(head.folder / MODEL, head.modules, slot.name)(x)
 
     return apply
 

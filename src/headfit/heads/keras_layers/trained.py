@@ -1,7 +1,8 @@
-"""Base of the Keras layers of poolings with weights; the formulas are in ``heads/layers``."""
+"""Poolings with weights as Keras layers; their formulas and sources are in ``heads/layers``."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -9,6 +10,14 @@ from keras import ops
 
 from headfit.errors import UsageError
 from headfit.heads.keras_layers.spatial import SpatialLayer
+from headfit.heads.layers import (
+    ATTENTION,
+    COVARIANCE,
+    LOW_RANK,
+    MULTI_QUERY,
+    NETVLAD,
+    SIMPOOL,
+)
 from headfit.heads.trained import TrainedPooling
 
 
@@ -83,3 +92,187 @@ class TrainedLayer(SpatialLayer):
         """Give the arguments of the constructor."""
         config = {**super().get_config(), "seed": self.seed, **self.pooling.hyperparameters}
         return {**config, "classes": self.classes} if self.pooling.readout else config
+
+
+@keras.saving.register_keras_serializable("headfit")
+class AttentionPooling(TrainedLayer):
+    """Attention pooling: Σ_p a_p F_p, a = softmax_p(⟨q, F_p⟩/C).
+
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), C parameters.
+
+    Args:
+        data_format: order of the axes; Keras' setting if None.
+        seed: unused: q starts at 0.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> AttentionPooling()(keras.Input((7, 7, 512))).shape
+    (None, 512)
+    """
+
+    def __init__(self, data_format: str | None = None, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(ATTENTION, data_format, seed, **kwargs)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class MultiQueryPooling(TrainedLayer):
+    """Multi-query attention: concat_m (V Σ_p a_mp F_p)_m/√C, a_m = softmax_p(⟨q_m, F_p⟩/C).
+
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), C² + MC parameters.
+
+    Args:
+        queries: upper limit of M, which is the largest divisor of C up to it.
+        data_format: order of the axes; Keras' setting if None.
+        seed: unused: no initial weight is random.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> MultiQueryPooling()(keras.Input((7, 7, 512))).shape
+    (None, 512)
+    """
+
+    def __init__(
+        self,
+        queries: int = 8,
+        data_format: str | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(replace(MULTI_QUERY, queries=queries), data_format, seed, **kwargs)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class SimPooling(TrainedLayer):
+    """SimPool: Σ_p a_p LN(F_p), a = softmax_p(⟨W_q F̄, W_k LN(F_p)⟩/C²).
+
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, C), 2C² + 2C parameters.
+
+    Args:
+        data_format: order of the axes; Keras' setting if None.
+        seed: of W_q.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> SimPooling()(keras.Input((7, 7, 512))).shape
+    (None, 512)
+    """
+
+    def __init__(self, data_format: str | None = None, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(SIMPOOL, data_format, seed, **kwargs)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class CovariancePooling(TrainedLayer):
+    """Covariance pooling: the upper triangle of Cov_p(R F_p)^½.
+
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, d(d+1)/2), dC parameters.
+
+    Args:
+        most: upper limit of d, which is at most HW − 1 and C too.
+        data_format: order of the axes; Keras' setting if None.
+        seed: of R.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> CovariancePooling()(keras.Input((7, 7, 512))).shape
+    (None, 1176)
+    """
+
+    def __init__(
+        self,
+        most: int = 64,
+        data_format: str | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(replace(COVARIANCE, most=most), data_format, seed, **kwargs)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class NetVLAD(TrainedLayer):
+    """Normalised concat_m Σ_p a_pm (f_p − c_m), f = F/‖F‖, a_p = softmax_m(⟨w_m, f_p⟩ + b_m).
+
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, MC), 2MC + M parameters.
+
+    Args:
+        clusters: M, at least 2.
+        data_format: order of the axes; Keras' setting if None.
+        seed: of the centres.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> NetVLAD()(keras.Input((7, 7, 512))).shape
+    (None, 4096)
+    """
+
+    def __init__(
+        self,
+        clusters: int = 8,
+        data_format: str | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(replace(NETVLAD, clusters=clusters), data_format, seed, **kwargs)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class LowRankReadout(TrainedLayer):
+    """Low-rank readout: mean_p Σ_r A_krp ⟨F_p, B_kr⟩ for each class k.
+
+    Input (batch, H, W, C) or (batch, C, H, W), output (batch, K), Kr(HW + C) parameters.
+
+    Args:
+        classes: K, at least 1.
+        rank: r, at least 1.
+        data_format: order of the axes; Keras' setting if None.
+        seed: of A.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Example:
+
+    >>> import keras
+    >>> LowRankReadout(10)(keras.Input((7, 7, 512))).shape
+    (None, 10)
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        rank: int = 2,
+        data_format: str | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        if classes < 1:
+            raise UsageError.invalid("classes", classes, "an integer of at least 1")
+        super().__init__(replace(LOW_RANK, rank=rank), data_format, seed, classes=classes, **kwargs)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class BiasedSoftmax(keras.layers.Layer):  # type: ignore[misc]  # Keras carries no types
+    """softmax(x + b): input and output (batch, K); K parameters, initially 0.
+
+    Example:
+
+    >>> import keras
+    >>> BiasedSoftmax()(keras.Input((10,))).shape
+    (None, 10)
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the bias."""
+        self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the probabilities."""
+        return keras.ops.softmax(inputs + self.bias, axis=-1)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from headfit.heads.layers.attention import ATTENTION
-from headfit.heads.layers.avgmax import AVGMAX
 from headfit.heads.layers.covariance import COVARIANCE
-from headfit.heads.layers.flatten import FLATTEN
-from headfit.heads.layers.gap import GAP
 from headfit.heads.layers.gem import GEM
-from headfit.heads.layers.gmp import GMP
 from headfit.heads.layers.low_rank import LOW_RANK
 from headfit.heads.layers.lse import LSE
-from headfit.heads.layers.multi_layer import MULTI_LAYER
 from headfit.heads.layers.multi_query import MULTI_QUERY
 from headfit.heads.layers.netvlad import NETVLAD
+from headfit.heads.layers.plain import AVGMAX, FLATTEN, GAP, GMP, MULTI_LAYER
 from headfit.heads.layers.simpool import SIMPOOL
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR
 from headfit.heads.layers.spp import SPATIAL_PYRAMID

@@ -18,8 +18,7 @@ from scipy.special import stdtr, stdtrit
 from headfit.fitting.exact.penalties import choose
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
-from headfit.heads.layers.flatten import FLATTEN
-from headfit.heads.layers.gap import GAP
+from headfit.heads.layers.plain import FLATTEN, GAP
 from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
 from headfit.heads.pooling import Pooling
 from headfit.progress import SILENT, Progress
