@@ -19,8 +19,8 @@ from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
-from headfit.heads.init.ridge_start import ridge_start
 from headfit.heads.layers.plain import GAP
+from headfit.heads.ridge_start import ridge_start
 from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits

@@ -21,5 +21,5 @@ MODULES = [
 
 def test_examples_do_what_they_print():
     results = [doctest.testmod(importlib.import_module(name)) for name in MODULES]
-    assert sum(result.attempted for result in results) > 40
+    assert sum(result.attempted for result in results) > 30
     assert sum(result.failed for result in results) == 0

@@ -14,17 +14,16 @@ from scipy.linalg import sqrtm
 from headfit import layers
 from headfit.errors import UsageError
 from headfit.heads.chain import parse_head
-from headfit.heads.init.low_rank_start import FLATTEN_PENALTIES, truncated_flatten
-from headfit.heads.init.ridge_start import SCALES
 from headfit.heads.keras_layers.registry import append_pooling
 from headfit.heads.layers.attention import ATTENTION
 from headfit.heads.layers.covariance import COVARIANCE, newton_schulz
-from headfit.heads.layers.low_rank import LOW_RANK
+from headfit.heads.layers.low_rank import FLATTEN_PENALTIES, LOW_RANK, truncated_flatten
 from headfit.heads.layers.multi_query import MULTI_QUERY
 from headfit.heads.layers.netvlad import NETVLAD
 from headfit.heads.layers.simpool import SIMPOOL
 from headfit.heads.pooling import find_pooling, pooling_names
 from headfit.heads.presets import DEFAULT_HEADS
+from headfit.heads.ridge_start import SCALES
 from headfit.heads.trained import Sample, TrainedPooling
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -315,7 +314,7 @@ def test_low_rank_starts_near_flatten_where_the_place_tells_the_class():
 
 
 def test_of_many_images_some_are_enough_to_start_from(monkeypatch):
-    monkeypatch.setattr("headfit.heads.init.low_rank_start.MOST", 90)
+    monkeypatch.setattr("headfit.heads.layers.low_rank.MOST", 90)
     rng, labels = np.random.default_rng(0), np.arange(240) % CLASSES
     maps = rng.normal(0, 0.2, (240, 24, 16)).astype(np.float32)
     maps[np.arange(240), 6 * labels, 3] += 1

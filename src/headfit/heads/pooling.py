@@ -232,12 +232,6 @@ def find_pooling(name: str) -> Pooling:
 
     Raises:
         UnknownNameError: if there is none; the message lists the valid names.
-
-    Example:
-
-    >>> import headfit.heads.layers
-    >>> find_pooling("gem").formula
-    '(mean_p max(F_p, ε)^p)^(1/p)'
     """
     if name not in _REGISTRY:
         raise UnknownNameError("head", name, _REGISTRY)

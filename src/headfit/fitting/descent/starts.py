@@ -10,7 +10,7 @@ import numpy.typing as npt
 from headfit.fitting.descent.network import Design, Floats, initial_weights
 from headfit.fitting.descent.trainers import TOGETHER, Maps
 from headfit.heads.body import Dropout
-from headfit.heads.init.ridge_start import ridge_start
+from headfit.heads.ridge_start import ridge_start
 from headfit.heads.trained import Sample
 
 Bools = npt.NDArray[np.bool_]

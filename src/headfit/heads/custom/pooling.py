@@ -170,13 +170,7 @@ def is_file(text: str) -> bool:
 
 
 def is_custom(text: str) -> bool:
-    """Whether a text names a custom head, not a chain.
-
-    Example:
-
-    >>> is_custom("my_heads:corners"), is_custom("gap-512:gelu")
-    (True, False)
-    """
+    """Whether a text names a custom head, not a chain."""
     if Path(text).suffix.lower() == SUFFIX:
         return True
     match = _FUNCTION.fullmatch(text)

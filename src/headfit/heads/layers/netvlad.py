@@ -15,14 +15,15 @@ layer.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from headfit.errors import UsageError
-from headfit.heads.init.kmeans import centres, squared_distances
 from headfit.heads.pooling import Floats, MapShape
 from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling, softmax
 
@@ -30,6 +31,10 @@ EPSILON = 1e-12  # added to squared lengths
 MOST = 4096  # positions used by k-means
 RATIO = 100.0  # share of the nearest centre over that of the next
 LEAST_GAP = 1e-3  # of squared distances, if two centres coincide
+
+
+ROUNDS = 20  # of k-means
+Points = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,50 @@ class NetVlad(TrainedPooling):
 
 def _unit(xp: Any, vectors: Array, axis: int) -> Array:
     return vectors / xp.sqrt(xp.sum(xp.square(vectors), axis=axis, keepdims=True) + EPSILON)
+
+
+def centres(points: Points, count: int, rng: np.random.Generator) -> Points:
+    """Find centres of points: k-means++ seeds, then 20 rounds of Lloyd's algorithm.
+
+    Args:
+        points: float64 (n, d), n at least 1; with fewer than ``count`` distinct points some centres
+            are equal.
+        count: number of centres, at least 1.
+        rng: draws the seeds.
+
+    Returns:
+        float64 (count, d).
+    """
+    from scipy.cluster.vq import kmeans2  # noqa: PLC0415  (heavy)
+
+    seeds = _seeds(points, count, rng)
+    with warnings.catch_warnings():
+        # a centre that lost all its points stays where it is
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        means: Points = kmeans2(points, seeds, ROUNDS, minit="matrix", check_finite=False)[0]
+    return means
+
+
+def squared_distances(points: Points, others: Points) -> Points:
+    """Give ‖x − c‖², float (n, count), none negative."""
+    products = points @ others.T
+    lengths = np.sum(points**2, axis=1)[:, None] + np.sum(others**2, axis=1)
+    distances: Points = np.maximum(lengths - 2 * products, 0)
+    return distances
+
+
+def _seeds(points: Points, count: int, rng: np.random.Generator) -> Points:
+    """Draw points, each with a probability proportional to the squared distance from those drawn.
+
+    By hand: scipy draws from a generator of its own, scikit-learn the best of several candidates.
+    """
+    chosen = [int(rng.integers(len(points)))]
+    while len(chosen) < count:
+        distances = squared_distances(points, points[chosen]).min(axis=1)
+        total = distances.sum()
+        chances = distances / total if total > 0 else None
+        chosen.append(int(rng.choice(len(points), p=chances)))
+    return points[chosen].copy()
 
 
 NETVLAD = NetVlad(

@@ -29,14 +29,6 @@ def ridge_start(features: Matrix, labels: Labels, classes: int, rng: np.random.G
 
     Returns:
         float64 (d, K).
-
-    Example:
-
-    >>> rng = np.random.default_rng(0)
-    >>> labels = np.repeat([0, 1], 20)
-    >>> features = rng.standard_normal((40, 3)) + labels[:, None]
-    >>> ridge_start(features, labels, 2, rng).shape
-    (3, 2)
     """
     return held_out_ridge(features, labels, classes, quarter(len(features), rng))[0]
 

@@ -1,1 +1,0 @@
-"""Initial weights that depend on training images."""
