@@ -42,6 +42,7 @@ class Pooling(ABC):
         min_side: smallest height and width of a map.
         several_layers: whether its map consists of the averages of several layers.
         trainable: number of trainable parameters.
+        shape_argument: what the Keras layer calls the shape parameter.
 
     Example:
 
@@ -64,6 +65,7 @@ class Pooling(ABC):
     several_layers: bool = False
 
     trainable: ClassVar[int] = 0
+    shape_argument: ClassVar[str] = ""
 
     def width(self, map_shape: MapShape) -> int:
         """Count the output features.

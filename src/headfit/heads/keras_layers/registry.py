@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,29 +19,6 @@ from headfit.heads.trained import TrainedPooling
 
 Tensor = Any
 """A Keras tensor; Keras carries no types."""
-Apply = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where a pooling goes.
-
-    Attributes:
-        name: of the layer whose output is the vector.
-        data_format: ``"channels_last"`` or ``"channels_first"``.
-        shape: the shape parameter; NaN if the pooling has none.
-        classes: K; None where no pooling needs it.
-    """
-
-    name: str
-    data_format: str
-    shape: float
-    classes: int | None
-
-    @property
-    def common(self) -> dict[str, Any]:
-        """The arguments that every pooling layer takes."""
-        return {"data_format": self.data_format, "name": self.name}
 
 
 def append_pooling(
@@ -80,10 +56,16 @@ def append_pooling(
     value = pooling.shape_or_default(shape)
     order = data_format or keras.config.image_data_format()
     _check_map(pooling, x, order)
+    if isinstance(pooling, CustomPooling):
+        return _custom(pooling, x, name, order)
+    arguments: dict[str, Any] = {"data_format": order, "name": name}
     if isinstance(pooling, TrainedPooling):
         pooling.check_classes(classes)
+        arguments |= pooling.hyperparameters | ({"classes": classes} if pooling.readout else {})
+    elif pooling.shape_argument:
+        arguments[pooling.shape_argument] = value
     make = next(_LAYERS[kind] for kind in type(pooling).__mro__ if kind in _LAYERS)
-    return make(pooling, Slot(name, order, value, classes))(x)
+    return make(**arguments)(x)
 
 
 def _check_map(pooling: Pooling, x: Tensor, data_format: str) -> None:
@@ -98,48 +80,35 @@ def _check_map(pooling: Pooling, x: Tensor, data_format: str) -> None:
         )
 
 
-def _average_and_maximum(pooling: Pooling, slot: Slot) -> Apply:
-    kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
-    halves = [kind(slot.data_format, name=f"{slot.name}_{short}") for short, kind in kinds.items()]
-    joined = layers.Concatenate(name=slot.name)
-    return lambda x: joined([half(x) for half in halves])
+def _custom(pooling: CustomPooling, x: Tensor, name: str, data_format: str) -> Tensor:
+    if data_format == "channels_first":
+        x = layers.Permute((2, 3, 1), name=f"{name}_channels_last")(x)
+    _, height, width, channels = x.shape
+    head = pooling.compiled_for((height, width, channels))
+    return load_compiled(head.folder / MODEL, head.modules, name)(x)
 
 
-def _trained(kind: Callable[..., Any]) -> Callable[[TrainedPooling, Slot], Any]:
-    return lambda pooling, slot: kind(**pooling.hyperparameters, **slot.common)
+def _average_and_maximum(data_format: str, name: str) -> Callable[[Tensor], Tensor]:
+    average = layers.GlobalAveragePooling2D(data_format, name=f"{name}_avg")
+    maximum = layers.GlobalMaxPooling2D(data_format, name=f"{name}_max")
+    return lambda x: layers.Concatenate(name=name)([average(x), maximum(x)])
 
 
-def _custom(pooling: CustomPooling, slot: Slot) -> Apply:
-    def apply(x: Tensor) -> Tensor:
-        if slot.data_format == "channels_first":
-            x = layers.Permute((2, 3, 1), name=f"{slot.name}_channels_last")(x)
-        _, height, width, channels = x.shape
-        head = pooling.compiled_for((height, width, channels))
-        return load_compiled(head.folder / MODEL, head.modules, slot.name)(x)
-
-    return apply
-
-
-_LAYERS: dict[type[Pooling], Callable[[Any, Slot], Any]] = {
-    type(poolings.GAP): lambda pooling, slot: layers.GlobalAveragePooling2D(**slot.common),
-    type(poolings.GMP): lambda pooling, slot: layers.GlobalMaxPooling2D(**slot.common),
+_LAYERS: dict[type[Pooling], Callable[..., Any]] = {
+    type(poolings.GAP): layers.GlobalAveragePooling2D,
+    type(poolings.GMP): layers.GlobalMaxPooling2D,
     # the order of its features is the same for both: Keras moves the channels of a map last
-    type(poolings.FLATTEN): lambda pooling, slot: layers.Flatten(**slot.common),
+    type(poolings.FLATTEN): layers.Flatten,
     type(poolings.AVGMAX): _average_and_maximum,
-    type(poolings.GEM): lambda pooling, slot: ours.GeM(slot.shape, **slot.common),
-    type(poolings.LSE): lambda pooling, slot: ours.LogSumExp(slot.shape, **slot.common),
-    type(poolings.SPATIAL_PYRAMID): lambda pooling, slot: ours.SPP(**slot.common),
-    type(poolings.SPATIAL_PRIOR): lambda pooling, slot: ours.SpatialShrinkage(
-        slot.shape, **slot.common
-    ),
-    type(poolings.ATTENTION): _trained(ours.AttentionPooling),
-    type(poolings.MULTI_QUERY): _trained(ours.MultiQueryPooling),
-    type(poolings.SIMPOOL): _trained(ours.SimPooling),
-    type(poolings.COVARIANCE): _trained(ours.CovariancePooling),
-    type(poolings.NETVLAD): _trained(ours.NetVLAD),
-    type(poolings.LOW_RANK): lambda pooling, slot: ours.LowRankReadout(
-        slot.classes or 0, pooling.rank, **slot.common
-    ),
-    CustomPooling: _custom,
+    type(poolings.GEM): ours.GeM,
+    type(poolings.LSE): ours.LogSumExp,
+    type(poolings.SPATIAL_PYRAMID): ours.SPP,
+    type(poolings.SPATIAL_PRIOR): ours.SpatialShrinkage,
+    type(poolings.ATTENTION): ours.AttentionPooling,
+    type(poolings.MULTI_QUERY): ours.MultiQueryPooling,
+    type(poolings.SIMPOOL): ours.SimPooling,
+    type(poolings.COVARIANCE): ours.CovariancePooling,
+    type(poolings.NETVLAD): ours.NetVLAD,
+    type(poolings.LOW_RANK): ours.LowRankReadout,
 }
-"""Pooling class → what makes its layer, or a function on Keras tensors."""
+"""Pooling class → what makes its layer."""

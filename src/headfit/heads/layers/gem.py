@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -23,6 +23,8 @@ LEAST_P = 1e-3  # with less, 1/p is useless in float32
 @dataclass(frozen=True)
 class Gem(ShapedPooling):
     """The p-th root of the mean p-th power over all positions, channel by channel."""
+
+    shape_argument: ClassVar[str] = "p0"
 
     def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]:
         clamped = np.maximum(maps, np.float32(EPSILON))

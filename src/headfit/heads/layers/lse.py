@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -34,6 +34,8 @@ SHARPNESS = (0.1, 0.3, 1.0, 3.0)
 @dataclass(frozen=True)
 class Lse(ShapedPooling):
     """The logarithm of the mean exponential over all positions, channel by channel."""
+
+    shape_argument: ClassVar[str] = "r0"
 
     def _pool_all(self, maps: Vectors, shapes: Sequence[float]) -> Iterable[Vectors]:
         # max + r⁻¹ log mean exp(r(F − max)): no exponential can overflow

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ TAUS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
 @dataclass(frozen=True)
 class SpatialPrior(Pooling):
     """The whole map, each position drawn towards the mean over all positions."""
+
+    shape_argument: ClassVar[str] = "tau"
 
     def tau(self, shape: float | None) -> float:
         """Give τ, which is the shape parameter."""
