@@ -49,6 +49,7 @@ def rank(folder: str) -> None:
 def other_functions(paths: list[str]) -> None:
     assert_type(hf.inspect("VGG16", classes=3).to_dict(), dict[str, Any])
     assert_type(hf.convert("model.keras", "gap").to_dict(), dict[str, Any])
+    assert_type(hf.diagram(map_shape=(7, 7, 1280), classes=3).svg, str)
     index = assert_type(hf.ImageIndex.from_paths(paths, ["cat", "dog"]), hf.ImageIndex)
     assert_type(index.classes, tuple[str, ...])
     assert_type(hf.FeatureExtractor("MobileNet").transform(paths), np.ndarray)

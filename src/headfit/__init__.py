@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headfit.explain.plot import plot_explanation
     from headfit.features.extractor import FeatureExtractor
     from headfit.images.index import ImageIndex
+    from headfit.inspection.diagram.diagram import diagram
     from headfit.inspection.inspect import inspect
     from headfit.model.classifier import Classifier
     from headfit.progress import Callback
@@ -60,6 +61,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "diagram",
     "inspect",
     "layers",
     "plot_explanation",
@@ -81,6 +83,7 @@ _HOME = {
     "Verdict": "headfit.study.comparison.verdict",
     "compare": "headfit.runs.compare",
     "convert": "headfit.conversion.convert",
+    "diagram": "headfit.inspection.diagram.diagram",
     "inspect": "headfit.inspection.inspect",
     "layers": "headfit.layers",
     "plot_explanation": "headfit.explain.plot",

@@ -88,7 +88,7 @@ def command(
         weights=weights,
         dark=dark,
         out=out,
-        callback=Messages(),
+        callbacks=Messages(),
     )
     if as_json:
         print_json(drawn.to_dict())

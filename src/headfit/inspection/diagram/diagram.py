@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from headfit.inspection.diagram.panels import scale_of
 from headfit.inspection.diagram.photo import Tiles, photo_tiles
 from headfit.inspection.diagram.shape import backbone_map_shape
 from headfit.inspection.diagram.svg import FONT
-from headfit.progress import Callback
+from headfit.progress import Callback, CallbackList
 from headfit.util import files
 
 SCALE = 2  # pixels for each unit of the picture, so that small text is sharp
@@ -128,7 +128,7 @@ def diagram(
     weights: str | None = None,
     dark: bool = False,
     out: str | os.PathLike[str] | None = None,
-    callback: Callback | None = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Diagram:
     """Draw, to scale, what Flatten and global average pooling make of a feature map.
 
@@ -141,7 +141,7 @@ def diagram(
         weights: with ``image``: ``"imagenet"`` (the default), ``"random"`` or a weights file.
         dark: draw for a dark page.
         out: file to write, ``.svg`` or ``.png``; None writes none.
-        callback: receives messages, for instance if the network has to be built.
+        callbacks: one or several that receive messages, for instance if the network has to be built.
 
     Returns:
         The diagram; a notebook shows it.
@@ -158,7 +158,7 @@ def diagram(
     >>> drawing.counts.flatten.parameters, drawing.counts.gap.parameters
     (188163, 3843)
     """
-    tell = (callback or Callback()).on_message
+    tell = CallbackList(callbacks).on_message
     if out is not None:
         _checked(out)
     if map_shape is not None:
