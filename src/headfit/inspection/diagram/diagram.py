@@ -141,7 +141,7 @@ def diagram(
         weights: with ``image``: ``"imagenet"`` (the default), ``"random"`` or a weights file.
         dark: draw for a dark page.
         out: file to write, ``.svg`` or ``.png``; None writes none.
-        callbacks: one or several that receive messages, for instance if the network has to be built.
+        callbacks: one or several that receive messages, such as that the network is built.
 
     Returns:
         The diagram; a notebook shows it.
