@@ -12,8 +12,7 @@ from keras import layers
 
 from headfit.backbones.build import untrained
 from headfit.inspection.describe_child import describe_file
-from headfit.inspection.inspect import inspect
-from headfit.inspection.requests import FileInspection
+from headfit.inspection.inspect import FileInspection, inspect
 from small_models import (
     SIDE,
     SPARSE,

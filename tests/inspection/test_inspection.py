@@ -16,8 +16,7 @@ from headfit.backbones.catalog import find
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
 from headfit.heads.chain import parse_head
 from headfit.inspection.describe_child import describe_file
-from headfit.inspection.inspect import inspect
-from headfit.inspection.requests import FileInspection
+from headfit.inspection.inspect import FileInspection, inspect
 from headfit.model.assemble_child import write_model
 from headfit.model.assembly import Assembly
 from small_models import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engines.joint import Joint
+from headfit.backbones.engines.interface import Joint
 from headfit.conversion.subject import OpenedModel
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract

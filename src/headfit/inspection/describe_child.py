@@ -20,7 +20,7 @@ from headfit.inspection import counts, networks
 from headfit.inspection.checks.entry import check_flatten, check_preprocessing
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
-from headfit.inspection.requests import BackboneInspection, FileInspection
+from headfit.inspection.inspect import BackboneInspection, FileInspection
 from headfit.inspection.subject import Remark, Subject
 from headfit.util import saved_model
 

@@ -6,6 +6,7 @@ The network is built or loaded in a child process. Nothing is downloaded and not
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import MapShape
 from headfit.inspection.inspection import Inspection
-from headfit.inspection.requests import BackboneInspection, FileInspection
 from headfit.util import child
 
 PUBLISHED_CLASSES = 1000
@@ -22,6 +22,40 @@ ALTERNATIVES = (
     *("gap", "gmp", "avgmax", "gem", "spp", "flatten", "gap-1024-1024-512", "flatten-4096-4096"),
 )
 _SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class BackboneInspection(child.Request):
+    """Describe a backbone under a head.
+
+    Attributes:
+        name: of the backbone.
+        size: side of the square input in pixels.
+        head: a chain, or ``"own"`` for the top that it was published with.
+        classes: K.
+    """
+
+    function = "headfit.inspection.describe_child:describe_backbone"
+    name: str
+    size: int
+    head: str
+    classes: int
+
+
+@dataclass(frozen=True)
+class FileInspection(child.Request):
+    """Describe a saved model, and find its mistakes.
+
+    Attributes:
+        path: a ``.keras`` or ``.h5`` file.
+        size: side of the input in pixels where the model leaves it open; 224 if None.
+        classes: how many classes the data have; None if unknown.
+    """
+
+    function = "headfit.inspection.describe_child:describe_file"
+    path: str
+    size: int | None = None
+    classes: int | None = None
 
 
 def inspect(

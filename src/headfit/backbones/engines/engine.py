@@ -19,9 +19,9 @@ from headfit.backbones.engines.interface import (
     PRECISIONS,
     Engine,
     EngineInfo,
+    Joint,
     Tagged,
 )
-from headfit.backbones.engines.joint import Joint
 from headfit.backbones.engines.keras_engine import KerasEngine
 from headfit.backbones.engines.openvino_engine import OpenVINOEngine
 from headfit.backbones.graphs.graph import Graph, backbone_graph, part_graph

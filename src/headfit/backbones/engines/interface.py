@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+
+from headfit.errors import EngineError
 
 FLOAT32, INT8 = "float32", "int8"
 PRECISIONS = (FLOAT32, INT8)
@@ -83,3 +85,59 @@ class Engine(Protocol):
             Pairs of the tag and the float32 result (1, …), in whatever order they are ready.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Joint:
+    """An engine whose results hold the maps of every cut.
+
+    Attributes:
+        engine: with several cuts, its results are rows (1, ΣHWC).
+        parts: facts about each cut.
+        only: gives the engine of one cut by its number.
+    """
+
+    engine: Engine
+    parts: Sequence[EngineInfo]
+    only: Callable[[int], Engine]
+
+    @classmethod
+    def of(cls, engine: Engine) -> Joint:
+        """Give the pass of an engine of one cut."""
+        return cls(engine, [engine.info], lambda _: engine)
+
+    def run(self, images: Iterable[Tagged]) -> Iterator[tuple[Any, list[np.ndarray]]]:
+        """Run the network.
+
+        Args:
+            images: pairs of any tag and one uint8 image (1, height, width, 3), RGB.
+
+        Yields:
+            Pairs of the tag and a float32 map (1, H, W, C) for each cut.
+        """
+        if len(self.parts) == 1:
+            yield from ((tag, [maps]) for tag, maps in self.engine.run(images))
+            return
+        shapes = [part.map_shape for part in self.parts]
+        for tag, row in self.engine.run(images):
+            yield tag, split(row, shapes)
+
+
+def split(rows: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """Cut rows in which several maps lie side by side.
+
+    Args:
+        rows: float32 (n, ΣHWC).
+        shapes: (H, W, C) of each map.
+
+    Returns:
+        A map (n, H, W, C) for each shape, views where that can be had.
+
+    Raises:
+        EngineError: if the rows are of another length.
+    """
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    if rows.ndim != 2 or rows.shape[1] != ends[-1]:
+        raise EngineError(f"the graph gives {rows.shape[1:]}, expected ({ends[-1]},)")
+    parts = np.split(rows, ends[:-1], axis=1)
+    return [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]

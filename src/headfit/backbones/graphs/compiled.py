@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -108,26 +108,6 @@ def _result(request: Any) -> np.ndarray:
     # the buffer belongs to the request, which the next images will overwrite
     result: np.ndarray = request.get_output_tensor().data.copy()
     return result
-
-
-def split(rows: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """Cut rows in which several maps lie side by side.
-
-    Args:
-        rows: float32 (n, ΣHWC).
-        shapes: (H, W, C) of each map.
-
-    Returns:
-        A map (n, H, W, C) for each shape, views where that can be had.
-
-    Raises:
-        EngineError: if the rows are of another length.
-    """
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    if rows.ndim != 2 or rows.shape[1] != ends[-1]:
-        raise EngineError(f"the graph gives {rows.shape[1:]}, expected ({ends[-1]},)")
-    parts = np.split(rows, ends[:-1], axis=1)
-    return [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def save_part(path: Path, number: int, folder: Path) -> None:

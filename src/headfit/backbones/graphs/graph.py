@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.engines.interface import split
 from headfit.backbones.engines.probe import probe_images
-from headfit.backbones.graphs.compiled import compile_graph, save_part, split
+from headfit.backbones.graphs.compiled import compile_graph, save_part
 from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
