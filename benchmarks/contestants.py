@@ -206,7 +206,7 @@ def _compiled(backbone: str, weights: str, batch: int) -> Any:
     import openvino as ov
 
     from headfit.backbones.catalog import find
-    from headfit.backbones.graphs.cache import backbone_graph
+    from headfit.backbones.graphs.graph import backbone_graph
 
     graph = backbone_graph(find(backbone), contract_of(backbone), weights, "jax", print)
     core = ov.Core()
