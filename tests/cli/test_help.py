@@ -11,7 +11,7 @@ from headfit.backbones.engines.engine import ENGINES, PRECISIONS
 from headfit.backbones.spec import MODES
 from headfit.cli.command import OUTPUT, Command, Option
 from headfit.cli.main import COMMANDS, main
-from headfit.conversion.arguments import TARGETS
+from headfit.conversion.conversion import TARGETS
 from headfit.features.store import DTYPES
 from headfit.heads.presets import DEFAULT_HEADS
 from headfit.runs.options import PROTOCOLS, Options
