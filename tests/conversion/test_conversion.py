@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from headfit.conversion import algebra, child
+from headfit.conversion import algebra
+from headfit.conversion import networks_child as child
 from headfit.conversion.algebra import Form, to_flatten, to_gap, to_low_rank, to_shared, written_out
+from headfit.conversion.networks import PutTogether, RunRest, TakeApart
 from headfit.conversion.record import _chain
 from headfit.errors import ModelFileError, UsageError
 from headfit.layers import SpatialShrinkage
@@ -191,7 +193,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
 def taken_apart(path: Path, folder: Path) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """What is known of the top, its W and its bias."""
     folder.mkdir()
-    facts = child.take_apart(str(path), PIXELS, str(folder), graphs=False)
+    facts = child.take_apart(TakeApart(str(path), PIXELS, str(folder), graphs=False))
     kernel, bias = (np.load(folder / f"{name}.npy") for name in ("kernel", "bias"))
     kind = "gap" if facts["pooling"] == "gap" else "flatten"
     return facts, written_out(kind, kernel, POSITIONS), bias
@@ -200,8 +202,9 @@ def taken_apart(path: Path, folder: Path) -> tuple[dict[str, Any], np.ndarray, n
 def put_together(path: Path, folder: Path, form: Form) -> keras.Model:
     np.savez(folder / "new.npz", **form.arrays)
     target = str(folder / "new.keras")
+    weights = str(folder / "new.npz")
     child.put_together(
-        str(path), form.kind, str(folder / "new.npz"), PIXELS, str(folder), target, graphs=False
+        PutTogether(str(path), form.kind, weights, PIXELS, str(folder), target, graphs=False)
     )
     return keras.saving.load_model(target, safe_mode=True)
 
@@ -251,9 +254,9 @@ def test_what_follows_the_dense_layer_is_computed_from_its_numbers(tmp_path: Pat
     assert (facts["ending"], facts["outputs"], facts["units"]) == (None, K, 8)
     maps = given(keras.saving.load_model(tmp_path / "parts" / "maps.keras"))
     numbers = to_flatten(w, bias).numbers(maps.reshape(-1, POSITIONS, CHANNELS))
-    np.savez(tmp_path / "given.npz", some=numbers)
-    child.run_rest(str(path), str(tmp_path / "given.npz"), str(tmp_path / "found.npz"))
-    assert close(np.load(tmp_path / "found.npz")["some"], given(model))
+    np.savez(tmp_path / "sums.npz", some=numbers)
+    child.run_rest(RunRest(str(path), str(tmp_path / "sums.npz"), str(tmp_path / "rest.npz")))
+    assert close(np.load(tmp_path / "rest.npz")["some"], given(model))
 
 
 # what cannot be converted
@@ -294,10 +297,10 @@ def test_another_top_is_refused_by_name(
     path = save(build(), tmp_path)
     (tmp_path / "parts").mkdir()
     if words is None:  # these look odd, and can be
-        child.take_apart(str(path), PIXELS, str(tmp_path / "parts"), graphs=False)
+        child.take_apart(TakeApart(str(path), PIXELS, str(tmp_path / "parts"), graphs=False))
         return
     with pytest.raises(ModelFileError, match=words) as error:
-        child.take_apart(str(path), PIXELS, str(tmp_path / "parts"), graphs=False)
+        child.take_apart(TakeApart(str(path), PIXELS, str(tmp_path / "parts"), graphs=False))
     assert "\n" not in str(error.value) and f"'{path}' cannot be converted" in str(error.value)
 
 

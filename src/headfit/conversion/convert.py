@@ -14,8 +14,8 @@ import numpy as np
 from headfit.conversion import algebra
 from headfit.conversion.algebra import Form
 from headfit.conversion.conversion import Arguments, Conversion
+from headfit.conversion.opened_model import OpenedModel, check_agreement
 from headfit.conversion.record import new_record, read_record
-from headfit.conversion.subject import OpenedModel, check_agreement
 from headfit.errors import ModelFileError, UsageError
 from headfit.progress import Callback, CallbackList
 from headfit.util import files

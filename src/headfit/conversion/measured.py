@@ -10,9 +10,9 @@ import numpy as np
 
 from headfit.conversion.algebra import Form, written_out
 from headfit.conversion.conversion import Arguments
+from headfit.conversion.opened_model import OpenedModel
 from headfit.conversion.pictures import Pictures, Scores, look, skipped
 from headfit.conversion.refit import Refit, of_maps, refit
-from headfit.conversion.subject import OpenedModel
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP

@@ -27,7 +27,7 @@ def take_apart(request: TakeApart) -> dict[str, Any]:
     """Write the dense layer's weights, and the model up to its map.
 
     Returns:
-        What is known of the model and its top.
+        Facts about the model and its top.
 
     Raises:
         ModelFileError: if it cannot be read, or has another top.
@@ -90,17 +90,17 @@ def run_rest(request: RunRest) -> dict[str, Any]:
     """Compute what a model makes of the numbers that its first dense layer forms."""
     _, top = _opened(request.path)
     entry = keras.Input((top.units,))
-    known = {id(top.dense.output): top.dense.layer.activation(entry)}
+    values = {id(top.dense.output): top.dense.layer.activation(entry)}
 
     def replaced(value: Any) -> Any:
-        return known.get(id(top.trace.resolve(value)), value) if _is_tensor(value) else value
+        return values.get(id(top.trace.resolve(value)), value) if _is_tensor(value) else value
 
     for call in top.rest:
         args, named = keras.tree.map_structure(replaced, (call.args, call.kwargs))
         output = call.layer(*args, **named)
         made = keras.tree.flatten(output)
-        known.update((id(old), new) for old, new in zip(call.outputs, made, strict=True))
-    rest = keras.Model(entry, known[id(top.trace.output)])
+        values.update((id(old), new) for old, new in zip(call.outputs, made, strict=True))
+    rest = keras.Model(entry, values[id(top.trace.output)])
     with np.load(request.sums, allow_pickle=False) as sums:
         outputs = {name: np.asarray(rest.predict(sums[name], verbose=0)) for name in sums.files}
     np.savez(request.results, **outputs)  # type: ignore[arg-type]

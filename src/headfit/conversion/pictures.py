@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.engines.interface import Joint
-from headfit.conversion.subject import OpenedModel
+from headfit.conversion.opened_model import OpenedModel
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore

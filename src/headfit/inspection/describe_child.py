@@ -21,7 +21,7 @@ from headfit.inspection.checks.entry import check_flatten, check_preprocessing
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
 from headfit.inspection.inspect import BackboneInspection, FileInspection
-from headfit.inspection.subject import Remark, Subject
+from headfit.inspection.inspected_model import InspectedModel, Remark
 from headfit.util import saved_model
 
 OPEN_SIZE = 224  # pixels, where neither model nor user says
@@ -47,7 +47,7 @@ def describe_file(request: FileInspection) -> dict[str, Any]:
 
     Returns:
         See :func:`_described`; ``units`` is the number of classes that the model tells, or None,
-        ``size_assumed`` says whether the model leaves it open and nobody said, and ``findings``
+        ``size_assumed`` says whether neither the model nor ``size`` sets the side, and ``findings``
         and ``unseen`` are lists of code and message.
 
     Raises:
@@ -62,22 +62,22 @@ def describe_file(request: FileInspection) -> dict[str, Any]:
     shape = _input_shape(path, declared, size)
     try:
         flat = check_flatten(trace(model, declared).calls) if None in declared else ()
-        found = list(flat)
+        findings = list(flat)
         traced = trace(model, shape)
-        subject = Subject(traced, find_boundary(traced), saved)
+        subject = InspectedModel(traced, find_boundary(traced), saved)
     except ModelFileError as error:
         raise ModelFileError(f"'{path}' cannot be taken apart: {error}.") from None
-    found += check_last_layer(subject, request.classes)
-    found += check_batchnorm(subject)
-    found += check_trainable(subject)
-    found += check_preprocessing(subject)
+    findings += check_last_layer(subject, request.classes)
+    findings += check_batchnorm(subject)
+    findings += check_trainable(subject)
+    findings += check_preprocessing(subject)
     last = find_last_layer(subject)
     described = _described(traced, subject.boundary)
     return described | {
         "backbone": _backbone_name(subject),
         "units": last.classes if last else None,
         "size_assumed": size is None and None in declared,
-        "findings": _plain(found),
+        "findings": _plain(findings),
         "unseen": _plain(unseen(subject)),
     }
 
@@ -150,7 +150,7 @@ def _input_shape(
     return height or side, width or side, channels or 3
 
 
-def _backbone_name(subject: Subject) -> str:
+def _backbone_name(subject: InspectedModel) -> str:
     """Name the nested model that makes the map, or the whole one; as the catalogue does."""
     number = subject.trace.maker(subject.boundary.map)
     within = subject.trace.calls[number].within if number is not None else ()

@@ -76,7 +76,7 @@ def inspect(
             shown with it instead of the top that it was published with.
 
     Returns:
-        What was found; ``to_dict()`` gives the JSON of docs/inspect.md.
+        The properties of the model; ``to_dict()`` gives the JSON of docs/inspect.md.
 
     Raises:
         UnknownNameError: if there is no such backbone or head.
@@ -95,10 +95,10 @@ def inspect(
             raise UsageError.invalid(name, value, f"an integer of at least {least}")
     chosen = parse_head(head) if head is not None else None
     if _is_file(model):
-        found = _of_file(FileInspection(os.fspath(model), size, classes))
+        facts = _of_file(FileInspection(os.fspath(model), size, classes))
     else:
-        found = _of_name(str(model), size, classes, chosen)
-    return _inspection(os.fspath(model), found, classes, chosen)
+        facts = _of_name(str(model), size, classes, chosen)
+    return _inspection(os.fspath(model), facts, classes, chosen)
 
 
 def _of_file(request: FileInspection) -> dict[str, Any]:
@@ -106,16 +106,16 @@ def _of_file(request: FileInspection) -> dict[str, Any]:
         return _call(request)
     except EngineError as error:
         path = f"'{request.path}'"
-        known = path in str(error)
-        raise ModelFileError(str(error) if known else f"{path} cannot be used: {error}") from None
+        text = str(error)
+        raise ModelFileError(text if path in text else f"{path} cannot be used: {text}") from None
 
 
 def _of_name(name: str, size: int | None, classes: int | None, head: Head | None) -> dict[str, Any]:
     spec = find_named(name)
     side, chain = spec.contract(size).height, head.name if head else "own"
     request = BackboneInspection(spec.name, side, chain, classes or PUBLISHED_CLASSES)
-    found = _call(request)
-    return found | {"size_assumed": False, "findings": [], "unseen": []}
+    facts = _call(request)
+    return facts | {"size_assumed": False, "findings": [], "unseen": []}
 
 
 def _inspection(

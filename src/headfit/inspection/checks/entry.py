@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from headfit.backbones.graphs.trace import Call
-from headfit.inspection.subject import Remark, Subject, named
+from headfit.inspection.inspected_model import InspectedModel, Remark, named
 
 # Networks take pixels spread over 1 to 5 units, or over 255. Scaled twice, they are spread over
 # 1/255 of that.
@@ -41,7 +41,7 @@ def check_flatten(calls: Iterable[Call]) -> Iterator[Remark]:
             )
 
 
-def check_preprocessing(subject: Subject) -> Iterator[Remark]:
+def check_preprocessing(subject: InspectedModel) -> Iterator[Remark]:
     """Follow pixels 0 and 255 through everything in front of the first other layer with weights."""
     ends = np.array([[0.0] * 3, [255.0] * 3])
     scaled: list[Call] = []

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from headfit.backbones.graphs.trace import Call
-from headfit.inspection.subject import Remark, Subject, named
+from headfit.inspection.inspected_model import InspectedModel, Remark, named
 
 # their weights are statistics that no optimizer changes
 _STATISTICS = ("Normalization", "Rescaling")
@@ -17,7 +17,7 @@ _REGULAR = {
 _CODE = "trainable_changed_after_compile"
 
 
-def check_batchnorm(subject: Subject) -> Iterator[Remark]:
+def check_batchnorm(subject: InspectedModel) -> Iterator[Remark]:
     """Look for batch normalisation in training mode under a backbone that is frozen otherwise."""
     norms = [c for c in subject.trace.calls if c.kind == "BatchNormalization" and c.trainable]
     forced = [call for call in norms if call.training is True]
@@ -61,7 +61,7 @@ def _left_free(backbone: list[Call]) -> list[Call]:
     return learning
 
 
-def check_trainable(subject: Subject) -> Iterator[Remark]:
+def check_trainable(subject: InspectedModel) -> Iterator[Remark]:
     """Compare the optimizer's state with the weights that are trainable now.
 
     A change of ``trainable`` after ``compile`` leaves no trace of its own in a file. But an
@@ -82,7 +82,7 @@ def check_trainable(subject: Subject) -> Iterator[Remark]:
         )
 
 
-def unseen(subject: Subject) -> Iterator[Remark]:
+def unseen(subject: InspectedModel) -> Iterator[Remark]:
     """Say when the file cannot show whether ``trainable`` was changed after ``compile``."""
     saved = subject.saved
     if saved.compiled is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headfit.backbones.graphs.trace import Call
-from headfit.inspection.subject import Remark, Subject
+from headfit.inspection.inspected_model import InspectedModel, Remark
 
 # what may stand between the last layer with weights and the output
 _PASSES = ("Activation", "Softmax", "Sigmoid", "Dropout", "Reshape", "Flatten", "Identity")
@@ -52,7 +52,7 @@ class Loss:
     from_logits: bool
 
 
-def find_last_layer(subject: Subject) -> LastLayer | None:
+def find_last_layer(subject: InspectedModel) -> LastLayer | None:
     """Find the layer that tells the classes; None if the model ends in features."""
     trace, tensor = subject.trace, subject.trace.output
     activations: list[str] = []
@@ -69,7 +69,7 @@ def find_last_layer(subject: Subject) -> LastLayer | None:
     return None
 
 
-def check_last_layer(subject: Subject, classes: int | None) -> Iterator[Remark]:
+def check_last_layer(subject: InspectedModel, classes: int | None) -> Iterator[Remark]:
     """Look for a softmax that is missing or doubled, and for a wrong number of classes.
 
     Args:

@@ -11,11 +11,11 @@ from headfit.util.saved_model import Saved
 
 @dataclass(frozen=True)
 class Remark:
-    """A mistake that was found, or one that cannot be seen.
+    """A likely mistake, or one that the file cannot show.
 
     Attributes:
         code: which mistake; stable.
-        message: what was found and what to do, or why it cannot be seen.
+        message: what is wrong and what to do, or why the file cannot show it.
     """
 
     code: str
@@ -27,7 +27,7 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Subject:
+class InspectedModel:
     """A saved model, taken apart.
 
     Attributes:

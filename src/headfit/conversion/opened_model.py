@@ -59,8 +59,8 @@ class OpenedModel:
                 request = replace(request, graphs=False)
                 facts = child.call(request, backend=default_backend())
             except EngineError as second:
-                known = f"'{path}'" in str(second)
-                text = str(second) if known else f"'{path}' cannot be used: {second}"
+                text = str(second)
+                text = text if f"'{path}'" in text else f"'{path}' cannot be used: {text}"
                 raise ModelFileError(text) from None
             tell(f"OpenVINO cannot run this model here ({reason}); Keras runs it, slower.")
         height, width = facts["input"]
@@ -69,14 +69,12 @@ class OpenedModel:
     @cached_property
     def kernel(self) -> np.ndarray:
         """The dense layer's kernel, float32 (features, K)."""
-        found: np.ndarray = np.load(self.folder / "kernel.npy", allow_pickle=False)
-        return found
+        return np.asarray(np.load(self.folder / "kernel.npy", allow_pickle=False))
 
     @cached_property
     def bias(self) -> np.ndarray:
         """Its bias, float32 (K,); zeros if it has none."""
-        found: np.ndarray = np.load(self.folder / "bias.npy", allow_pickle=False)
-        return found
+        return np.asarray(np.load(self.folder / "bias.npy", allow_pickle=False))
 
     @property
     def own(self) -> Form:
@@ -155,17 +153,18 @@ class OpenedModel:
         )
 
 
-def check_agreement(found: np.ndarray, expected: np.ndarray, what: str) -> None:
+def check_agreement(outputs: np.ndarray, expected: np.ndarray, what: str) -> None:
     """Make sure that a network gives what its weights say.
 
     Raises:
         EngineError: if it does not.
     """
-    off = largest_difference(found, expected)
+    off = largest_difference(outputs, expected)
     if not off <= AGREEMENT:
         raise EngineError(
-            f"{what} gives outputs that differ by {off:.2g} from what its weights say; nothing was "
-            f"written. Its top may hold what headfit does not know: please report it."
+            f"{what} gives outputs that differ by {off:.2g} from those computed from its weights. "
+            f"Nothing was written. Its top may contain something unknown to headfit: please report "
+            f"it."
         )
 
 
