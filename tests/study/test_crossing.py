@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headfit.study.learning_curve.curve import crossing
-from headfit.study.learning_curve.powerlaw import Forecast, Measured
+from headfit.study.learning_curve.powerlaw import ErrorCurve, Forecast
 
 SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])
 
@@ -13,7 +13,7 @@ def simulated(rng, a, b, c) -> Forecast:
     """A forecast from errors around a law: each seed has its own test fold."""
     errors = a * SIZES**-b + c + 0.01 * rng.normal(size=(10, 1))
     return Forecast.of(
-        Measured(SIZES, np.abs(errors + 0.01 * rng.normal(size=(10, len(SIZES)))), 10)
+        ErrorCurve(SIZES, np.abs(errors + 0.01 * rng.normal(size=(10, len(SIZES)))), 10)
     )
 
 
