@@ -63,14 +63,7 @@ FLAGS_ALLOWED = {
 }
 # modules that still name an option where they should name an argument; nothing may be added
 PENDING_FLAGS: set[str] = {
-    "conversion.algebra",
-    "conversion.make",
-    "conversion.measured",
-    "conversion.pictures",
-    "conversion.request",
     "images.groups",
-    "inspection.describe_child",
-    "inspection.inspect",
     "runs.ranking",
     "samples.catalog",
 }
