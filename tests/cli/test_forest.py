@@ -14,7 +14,7 @@ from rich.console import Console
 
 import stored_run
 from headfit.cli.forest import DRAWN, PLAIN, Axis, Range, draw, forest, print_with_forest
-from headfit.cli.shorten import shorten
+from headfit.cli.plain import shorten
 from headfit.cli.show import BEST, show_study, study_ranges, study_table
 
 SCORES = st.floats(0, 1)

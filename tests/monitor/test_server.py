@@ -19,8 +19,7 @@ import pytest
 from headfit.cli.main import main
 from headfit.errors import DataError, UsageError
 from headfit.monitor import folder
-from headfit.monitor.folder import RunFolder
-from headfit.monitor.machine import is_alive, machine
+from headfit.monitor.folder import RunFolder, is_alive, machine
 from headfit.monitor.progress import RunProgress
 from headfit.monitor.server import MOST_CONNECTIONS, _Server, is_loopback, serving
 from headfit.monitor.site import Site

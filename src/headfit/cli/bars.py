@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headfit.cli.memory import in_words
-from headfit.cli.shorten import shorten
+from headfit.cli.plain import shorten
 
 BAR = (8, 30)  # columns
 NAME = 16  # columns that a name has at least

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headfit.cli.shorten import shorten
+from headfit.cli.plain import shorten
 
 LEAST, MOST = 24, 48  # columns of a plot
 TICKS = 4

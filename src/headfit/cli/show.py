@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from headfit.cli.forest import LEAST, Axis, Range, add_axis, draw, print_with_forest
-from headfit.cli.show_grid import grid_table
 from headfit.cli.tables import literal, standings_table
 from headfit.model.metadata import kept_models
 from headfit.report.text import summary
@@ -34,10 +33,11 @@ COLUMNS = (
 ROOM = ((63, 8), (46, 6), (39, 5), (27, 4))
 NAME = 34  # cells; longer names are folded
 BEST = 10  # rows at most; report.html has all
+GRID_HEADS = 6  # columns of the table of sizes and cuts
 
 ANSWERS = {
     "necessary": "necessary",
-    "position_needed": "not necessary (position is)",
+    "position_needed": "not necessary, but position is",
     "not_necessary": "not necessary",
     "equivalent": "not necessary",
     "undecided": "undecided",
@@ -68,7 +68,7 @@ def show_study(
         lambda axis: study_table(results, axis, width=console.width, ascii_only=plain),
     )
     if len(results["candidates"]) > 1:
-        console.print("→ recommended: the smallest head within one standard error of the best")
+        console.print("→ recommended: the fewest parameters within one standard error of the best")
     console.print()
     if not _of_backbones(results):
         console.print(grid_table(results))
@@ -180,7 +180,47 @@ def _backbone(described: dict[str, Any]) -> str:
 
 def _answers_line(results: dict[str, Any]) -> str:
     """Say what the answer is on each backbone."""
-    words = [
-        f"{ANSWERS[each['verdict']['flatten']]} on {each['name']}" for each in results["backbones"]
-    ]
+    words = [f"{_answer(place)} on {place['name']}" for place in results["backbones"]]
     return f"Flatten is {', '.join(words)}"
+
+
+def _answer(place: dict[str, Any]) -> str:
+    verdict = place["verdict"]
+    return "not tested" if verdict["difference"] is None else ANSWERS[verdict["flatten"]]
+
+
+def grid_table(results: dict[str, Any]) -> Table:
+    """Make a table with a row for each size and cut: scores in per cent, and parameters."""
+    heads = list(dict.fromkeys(each["head"] for each in results["candidates"]))
+    best = {head: max(_score(each) for each in _with_head(results, head)) for head in heads}
+    shown = sorted(sorted(heads, key=lambda head: -best[head])[:GRID_HEADS], key=heads.index)
+    title = "On each: balanced accuracy % and parameters of each head"
+    if len(shown) < len(heads):
+        title += f", the best {GRID_HEADS} of {len(heads)} heads"
+    table = standings_table(title, ("\non", "\nmap", *(f"\n{h}" for h in shown), "\nFlatten is"))
+    for place in results["backbones"]:
+        here = {
+            each["head"]: each
+            for each in results["candidates"]
+            if each["name"].rpartition("/")[0] == place["name"]
+        }
+        shape = "×".join(map(str, place["map_shape"]))
+        cells = [_cell(here.get(head), results["verdict"]["recommended"]) for head in shown]
+        table.add_row(place["name"], shape, *cells, _answer(place))
+    return table
+
+
+def _with_head(results: dict[str, Any], head: str) -> list[dict[str, Any]]:
+    return [each for each in results["candidates"] if each["head"] == head]
+
+
+def _score(candidate: dict[str, Any]) -> float:
+    mean: float = candidate["balanced_accuracy"]["mean"]
+    return mean
+
+
+def _cell(candidate: dict[str, Any] | None, recommended: str) -> str:
+    if candidate is None:
+        return "–"
+    mark = "→ " if candidate["name"] == recommended else ""
+    return f"{mark}{100 * _score(candidate):.1f}\n{candidate['parameters']['head']:,}"

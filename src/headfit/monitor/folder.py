@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
+import platform
 import stat
 import time
 from pathlib import Path
 from typing import Any
 
 from headfit.errors import DataError, UsageError
-from headfit.monitor.machine import is_alive, machine
 from headfit.monitor.progress import DONE, NAME, RUNNING, SCHEMA, STATES, STOPPED, RunProgress
+from headfit.util import digests
 
 REPORT = "report.html"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 SILENCE = 15.0
 """Seconds without a sign of life, three times the longest pause of a run that is well."""
 _MOST_BYTES = {NAME: 4 << 20, REPORT: 64 << 20}
@@ -117,6 +120,23 @@ class RunFolder:
         if self._last_update is None or self._last_update[0] != updated:
             self._last_update = (updated, now)
         return now - self._last_update[1]
+
+
+@functools.cache
+def machine() -> str:
+    """Identify this machine since its last start, by a digest that does not reveal its name."""
+    boot = _BOOT.read_text("ascii") if _BOOT.is_file() else ""
+    return digests.of_data([platform.node(), boot])[:16]
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process with this number exists here; numbers are used again."""
+    import psutil  # noqa: PLC0415  (not for --help)
+
+    try:
+        return bool(psutil.pid_exists(pid))
+    except OverflowError:  # larger than any process number
+        return False
 
 
 def read_report(folder: Path) -> bytes | None:

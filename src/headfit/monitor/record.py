@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from headfit.errors import HeadfitError, WriteError
-from headfit.monitor.machine import machine
+from headfit.monitor.folder import machine
 from headfit.monitor.progress import DONE, FAILED, NAME, STOPPED, RunProgress
 from headfit.progress import Callback, HeadScore
 from headfit.util import files
