@@ -33,11 +33,12 @@ def command(as_json: bool, debug: bool) -> None:
         print_json(records)
         return
     numbers = ("size", "smallest")
-    table = plain_table(("backbone", *numbers, "weights"), numbers, edge=True)
+    table = plain_table(("backbone", *numbers, "weights"), numbers)
     for record in records:
         table.add_row(*map(str, record.values()))
     console = output()
     console.print(table)
+    console.print()
     console.print(CUSTOM, markup=False)
 
 

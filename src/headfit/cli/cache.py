@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.table import Table
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import output
 from headfit.cli.memory import in_words
 from headfit.cli.options import REPORTING, option
-from headfit.cli.tables import print_json
+from headfit.cli.tables import plain_table, print_json
 from headfit.features.store import damage as damage_of_store
 from headfit.samples.folder import damage as damage_of_sample
 from headfit.util import cache
@@ -212,10 +210,7 @@ def _time(seconds: float) -> str:
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     click.echo(str(cache.home()).encode("utf-8", "backslashreplace").decode("utf-8"))
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in columns:
-        numeric = name in {"entries", "size", "format"}
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    table = plain_table(columns, {"entries", "size", "format"})
     for row in rows:
         table.add_row(*row)
     output().print(table)

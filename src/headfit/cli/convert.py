@@ -97,7 +97,9 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         f"{document['model']}: {document['from']} on a map of {shape}, {document['units']:,} units",
         markup=False,
     )
+    console.print()
     console.print(_table(document))
+    console.print()
     for line in [_kept(document), *_data(document), *document["remarks"]]:
         console.print(line, markup=False)
     what = "refitted" if document["saved"] == "refitted" else "converted"

@@ -183,7 +183,7 @@ def _show(
 ) -> None:
     console = output()
     numbers = ("probability", "logit", "bias", "error")
-    table = plain_table(("image", "class", "head", *numbers, "picture"), numbers, edge=True)
+    table = plain_table(("image", "class", "head", *numbers, "picture"), numbers)
     for item, picture in zip(items, pictures, strict=True):
         if picture is None:
             table.add_row(literal(item.path), "", "", "", "", "", "", literal(item.error))
@@ -193,6 +193,7 @@ def _show(
             cells += [f"{one.completeness_error:.1g}", picture.name if picture else ""]
             table.add_row(*map(literal, cells))
     console.print(table)
+    console.print()
     methods = {
         model.head: one.method
         for item in items
@@ -202,13 +203,14 @@ def _show(
         console.print(f"{head}: {method}", markup=False)
     for model, test in zip(models, tests, strict=True):
         if test is not None:
+            console.print()
             console.print(_test_table(model.head, test))
 
 
 def _test_table(head: str, test: dict[str, Any]) -> Table:
     title = f"{head}: area under the probability, {test['images']} images"
     numbers = ("this map", "random", "from the centre", "better than random")
-    table = plain_table(("", *numbers), numbers, title=title, edge=True)
+    table = plain_table(("", *numbers), numbers, title=title)
     for kind, sense in (("deletion", "lower is better"), ("insertion", "higher is better")):
         areas = test[kind]
         values = [f"{areas[order]:.3f}" for order in ("map", "random", "centre")]

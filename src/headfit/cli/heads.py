@@ -31,7 +31,7 @@ def command(map_shape: tuple[int, int, int], classes: int, as_json: bool, debug:
     if as_json:
         print_json(records)
         return
-    table = plain_table(("head", "formula or chain", "parameters"), ["parameters"], edge=True)
+    table = plain_table(("head", "formula or chain", "parameters"), ["parameters"])
     for record in records:
         count = record["parameters"]
         shown = f"{count:,}" if isinstance(count, int) else "map too small"

@@ -10,8 +10,10 @@ from rich.table import Table
 
 from headfit.cli.command import Command
 from headfit.cli.console import output
+from headfit.cli.memory import in_words
 from headfit.cli.options import HEADS, MODEL, REPORTING, option, size_option
 from headfit.cli.tables import literal, plain_table, print_json
+from headfit.cli.wording import in_command_line_words
 from headfit.inspection.inspect import inspect
 
 MILLION = 10**6
@@ -69,16 +71,21 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     if document["assumed"]:
         options = " and ".join(f"--{name}" for name in document["assumed"])
         console.print(f"Assumed, as the file does not say: set {options}.", markup=False)
+    console.print()
     console.print(_layers(document))
-    for sentence in document["sentences"]:
-        console.print(sentence, markup=False)
-    console.print(_cost(document), markup=False)
+    console.print()
+    for sentence in [*document["sentences"], _cost(document)]:
+        console.print(in_command_line_words(sentence), markup=False)
     console.print()
     console.print(_alternatives(document))
-    for finding in document["findings"]:
-        console.print(f"! {finding['code']}: {finding['message']}", markup=False)
-    for unseen in document["unseen"]:
-        console.print(f"? {unseen['code']}: {unseen['message']}", markup=False)
+    if document["findings"] or document["unseen"]:
+        console.print()
+    for mark, finding in [
+        *(("!", each) for each in document["findings"]),
+        *(("?", each) for each in document["unseen"]),
+    ]:
+        message = in_command_line_words(finding["message"])
+        console.print(f"{mark} {finding['code']}: {message}", markup=False)
     if document["unseen"] and not document["findings"]:
         console.print("No other mistake was found.")
 
@@ -115,16 +122,15 @@ def _cost(document: dict[str, Any]) -> str:
     parts, memory, work = (document[key] for key in ("parameters", "memory", "multiply_adds"))
     return (
         f"Backbone {parts['backbone']:,} parameters, head {parts['head']:,}. "
-        f"Weights {_bytes(memory['weights_bytes'])}; activations "
-        f"{_bytes(memory['activations_bytes'])} for an image when training; multiply-adds for an "
-        f"image {_millions(work['backbone'])} in the backbone, {_millions(work['head'])} in the "
-        f"head."
+        f"Weights {in_words(memory['weights_bytes'])}; activations "
+        f"{in_words(memory['activations_bytes'])} per image in training; multiply-adds per image: "
+        f"{_millions(work['backbone'])} in the backbone, {_millions(work['head'])} in the head."
     )
 
 
 def _alternatives(document: dict[str, Any]) -> Table:
-    numbers = ("features", "its parameters", "in all", "% of all")
-    table = plain_table(("head instead", *numbers), numbers)
+    numbers = ("features", "parameters", "whole model", "% of model")
+    table = plain_table(("other head", *numbers), numbers)
     for other in document["alternatives"]:
         head, total = other["parameters"]["head"], other["parameters"]["total"]
         table.add_row(
@@ -139,10 +145,6 @@ def _alternatives(document: dict[str, Any]) -> Table:
 
 def _shape(shape: list[int | None]) -> str:
     return "×".join("?" if length is None else str(length) for length in shape)
-
-
-def _bytes(count: int) -> str:
-    return f"{count / MILLION:,.1f} MB"
 
 
 def _millions(count: int) -> str:

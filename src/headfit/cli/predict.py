@@ -115,7 +115,7 @@ def _reliability_cells(prediction: Prediction) -> list[str]:
 def _show(records: list[dict[str, Any]]) -> None:
     remarks = any(record["outlier"] for record in records)
     table = plain_table(
-        ("image", "class", "probability", "then", *["remark"] * remarks), ["probability"], edge=True
+        ("image", "class", "probability", "then", *["remark"] * remarks), ["probability"]
     )
     for record in records:
         remark = [UNLIKE if record["outlier"] else ""] * remarks

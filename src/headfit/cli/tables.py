@@ -22,23 +22,15 @@ def literal(text: str) -> Text:
     return Text(text.encode("utf-8", "backslashreplace").decode())
 
 
-def plain_table(
-    columns: Sequence[str], numbers: Collection[str] = (), *, title: str = "", edge: bool = False
-) -> Table:
+def plain_table(columns: Sequence[str], numbers: Collection[str] = (), title: str = "") -> Table:
     """Make an empty table whose cells fold where the terminal is narrow.
 
     Args:
         columns: their names.
         numbers: which of them are flush right.
         title: stands above it.
-        edge: whether there is a space at both ends of a line.
     """
-    table = Table(
-        title=literal(title) if title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=edge,
-    )
+    table = _table(literal(title) if title else None)
     for name in columns:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return table
@@ -51,17 +43,21 @@ def standings_table(title: str, columns: Sequence[str]) -> Table:
         title: stands above it.
         columns: names of two lines each, so that the table fits a terminal of 80 columns.
     """
-    table = Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = _table(title, collapse_padding=True)
     for number, name in enumerate(columns):
         first = number == 0
         table.add_column(
             name, justify="left" if first else "right", no_wrap=not first, overflow="fold"
         )
     return table
+
+
+def _table(title: str | Text | None, *, collapse_padding: bool = False) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=collapse_padding,
+    )
