@@ -21,6 +21,7 @@ from headfit.cli.options import (
     option,
 )
 from headfit.cli.tables import plain_table, print_json
+from headfit.cli.wording import in_command_line_words
 
 EXAMPLES = """\b
 Examples:
@@ -101,7 +102,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     console.print(_table(document))
     console.print()
     for line in [_kept(document), *_data(document), *document["remarks"]]:
-        console.print(line, markup=False)
+        console.print(in_command_line_words(line), markup=False)
     what = "refitted" if document["saved"] == "refitted" else "converted"
     console.print(f"Written ({what}): {document['out']}", markup=False)
 

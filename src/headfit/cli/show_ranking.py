@@ -12,6 +12,7 @@ from headfit.backbones.weights import IMAGENET
 from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.tables import print_json, standings_table
+from headfit.cli.wording import in_command_line_words
 from headfit.report.text.ranking import label
 from headfit.runs.rank import rank
 from headfit.runs.ranking import shown
@@ -52,8 +53,10 @@ def show_ranking(console: Console, results: dict[str, Any]) -> None:
     console.print()
     for failed in results["failed"]:
         name = label(failed["backbone"], failed["weights"])
-        console.print(f"Not ranked: {name}: {failed['reason']}", markup=False)
-    console.print(results["sentence"], markup=False)
+        console.print(
+            in_command_line_words(f"Not ranked: {name}: {failed['reason']}"), markup=False
+        )
+    console.print(in_command_line_words(results["sentence"]), markup=False)
     # in one piece, to be copied
     console.print(f"Next: {results['next']}", markup=False, soft_wrap=True)
     console.print("Its feature maps are stored: no second pass is needed.", markup=False)
