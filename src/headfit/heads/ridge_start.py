@@ -36,13 +36,7 @@ def ridge_start(features: Matrix, labels: Labels, classes: int, rng: np.random.G
 def held_out_ridge(
     features: Matrix, labels: Labels, classes: int, split: tuple[Labels, Labels]
 ) -> tuple[Matrix, float]:
-    """Do the same with a split that is given.
-
-    Args:
-        features: float (n, d).
-        labels: int (n,).
-        classes: K.
-        split: the held-out rows, and the rest; see :func:`quarter`.
+    """Do the same with the rows to hold out, and the rest, from :func:`quarter`.
 
     Returns:
         float64 (d, K), and the log-loss on the held-out rows, ∞ if there are none.

@@ -17,9 +17,7 @@ from headfit.heads.pooling import MapShape
 
 
 def compile_head(request: CompileRequest) -> dict[str, Any]:
-    """Build and compile a head for maps of one shape.
-
-    Programs, initial weights, model and facts are written into the folder of the request.
+    """Build and compile a head; programs, initial weights, model and facts go into its folder.
 
     Returns:
         ``digest`` of what it computes and of its initial weights.

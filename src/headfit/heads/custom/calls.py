@@ -27,11 +27,7 @@ from headfit.util.child import importable_here
 def save_called(
     name: str, function: Callable[..., Any], map_shape: MapShape, seed: int, path: str
 ) -> None:
-    """Call a callable of this process and save the resulting model.
-
-    Raises:
-        UsageError: as :func:`build_model`, or if Keras cannot save it.
-    """
+    """Call a callable of this process and save the model; raise UsageError if it fails."""
     with _preserved_random_state():
         keras.utils.set_random_seed(seed)
         model = build_model(name, function, map_shape)
@@ -39,15 +35,7 @@ def save_called(
 
 
 def build_model(name: str, function: Callable[..., Any], map_shape: MapShape) -> keras.Model:
-    """Call a head on a map.
-
-    Args:
-        name: how the user wrote the head.
-        function: from a Keras tensor to a Keras tensor.
-        map_shape: height, width and channels.
-
-    Returns:
-        A model from maps (batch, H, W, C) to vectors (batch, d).
+    """Call a head on a map (height, width, channels): a model from maps to vectors (batch, d).
 
     Raises:
         UsageError: if it fails or does not return such vectors.
@@ -78,11 +66,7 @@ def build_model(name: str, function: Callable[..., Any], map_shape: MapShape) ->
 
 
 def save(name: str, model: keras.Model, path: str) -> None:
-    """Save a head.
-
-    Raises:
-        UsageError: if Keras cannot.
-    """
+    """Save a head; raise UsageError if Keras cannot."""
     try:
         model.save(path)
     except Exception as error:
@@ -90,15 +74,10 @@ def save(name: str, model: keras.Model, path: str) -> None:
 
 
 def load_compiled(path: Path, modules: Sequence[str], name: str) -> keras.Model:
-    """Load a head that was compiled before, on any backend.
-
-    Args:
-        path: of the saved model.
-        modules: what has to be imported first.
-        name: what the model is to be called.
+    """Load a head that was compiled before, on any backend, and call the model ``name``.
 
     Raises:
-        UsageError: if Keras cannot load it, or a module cannot be imported.
+        UsageError: if Keras cannot load it, or one of the modules cannot be imported.
     """
     for module in modules:
         import_module(module, module)
@@ -107,11 +86,7 @@ def load_compiled(path: Path, modules: Sequence[str], name: str) -> keras.Model:
 
 
 def load(name: str, path: Path) -> keras.Model:
-    """Load a saved model.
-
-    Raises:
-        UsageError: if Keras cannot load it in safe mode.
-    """
+    """Load a saved model; raise UsageError if Keras cannot in safe mode."""
     try:
         return saved_model.load(path)
     except ModelFileError as error:
@@ -127,11 +102,7 @@ def load(name: str, path: Path) -> keras.Model:
 
 
 def import_module(name: str, module: str) -> Any:
-    """Import a module for a head, from the current folder first; Keras is imported already.
-
-    Raises:
-        UsageError: if it fails.
-    """
+    """Import a module, from the current folder first; raise UsageError if it fails."""
     try:
         with importable_here():
             return importlib.import_module(module)

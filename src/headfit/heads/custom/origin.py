@@ -34,11 +34,7 @@ class Origin:
 
 
 def from_file(text: str) -> Origin:
-    """Locate a saved Keras model.
-
-    Raises:
-        UsageError: if there is no such file.
-    """
+    """Locate a saved Keras model; raise UsageError if there is none."""
     path = Path(text).resolve()
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
@@ -77,11 +73,7 @@ def from_place(text: str) -> Origin:
 
 
 def from_callable(function: Any) -> Origin:
-    """Take a Python callable: by its name if a child process can import it, else as it is.
-
-    Raises:
-        UsageError: if it cannot be called.
-    """
+    """Take a Python callable: by its name if a child process can import it, else as it is."""
     if not callable(function):
         raise UsageError(
             f"`heads` must hold chains, or callables from the feature map, a Keras tensor, to a "

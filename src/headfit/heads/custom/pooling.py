@@ -101,11 +101,7 @@ class CustomPooling(TrainedPooling):
         return self.compiled
 
     def compiled_for(self, map_shape: MapShape, seed: int | None = None) -> CompiledHead:
-        """Give the head compiled for maps of one shape.
-
-        Args:
-            map_shape: height, width and channels.
-            seed: of the initial weights; any if None.
+        """Give the head compiled for maps of one shape; a ``seed`` of None accepts any weights.
 
         Raises:
             UsageError: if it cannot be built for such maps.
@@ -178,10 +174,7 @@ def is_custom(text: str) -> bool:
 
 
 def find_custom(head: str | Callable[..., Any]) -> CustomPooling:
-    """Find a custom head, without running any of its code.
-
-    Args:
-        head: a text for which :func:`is_custom` holds, or a callable.
+    """Find the custom head of a text or callable, without running any of its code.
 
     Raises:
         UsageError: if there is no such file, module or function.
