@@ -121,7 +121,7 @@ def test_python_gives_callables_each_under_a_name_of_its_own() -> None:
         ("broken", ["failed (some_heads.py, line 18)", "NameError", "'missing'"]),
         ("elsewhere", ["does not depend on the feature map alone"]),
         ("probabilities", ["ends in a softmax layer", "Remove it"]),
-        ("hidden_code", ["safe mode", "Lambda"]),
+        ("hidden_code", ["a Lambda layer, which is code"]),
         ("seven", ["'seven'", "must be a function. Received: int"]),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_trained_sharpness_is_saved_and_gives_the_same(order, tmp_path):
     maps = maps.transpose(0, 3, 1, 2) if order == "channels_first" else maps
     x = keras.Input(maps.shape[1:])
     model = keras.Model(x, parse_head("lse-8").build(x, 3, 2.5, order))
-    model.get_layer("head_pool").r.assign(0.75)
+    model.get_layer("head_pool").scalar.assign(0.75)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     pool = again.get_layer("head_pool")
