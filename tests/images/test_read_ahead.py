@@ -16,9 +16,7 @@ from headfit.images.decode import decode
 from headfit.images.read_ahead import (
     READ_AHEAD,
     ReadAhead,
-    decode_chunks,
-    decode_files,
-    read_pixels,
+    decode_images,
 )
 
 CONTRACT = Contract(24, 20, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -45,7 +43,7 @@ def test_an_unreadable_image_is_an_error_in_its_place(paths, monkeypatch, second
     monkeypatch.setattr(module, "THREAD_SECONDS", seconds)
     paths[3].unlink()
     paths[7].write_bytes(b"GIF8 and nothing else")
-    pairs = list(decode_files(paths, CONTRACT))
+    pairs = list(decode_images(paths, CONTRACT))
     assert [path for path, _ in pairs] == paths
     assert [row for row, (_, each) in enumerate(pairs) if isinstance(each, ImageError)] == [3, 7]
     assert str(pairs[3][1]) == "No such file or directory"
@@ -72,16 +70,3 @@ def test_only_so_many_items_of_an_endless_list_are_begun(monkeypatch, seconds):
     for number, (item, result) in zip(range(300), ahead, strict=False):
         assert (item, result) == (number, number % 256)
         assert ahead.begun - item <= READ_AHEAD
-
-
-def test_chunks_are_full_but_the_last(paths):
-    chunks = list(decode_chunks(paths, CONTRACT, 16))
-    assert [len(chunk) for chunk in chunks] == [16, 16, 8]
-    assert [path for chunk in chunks for path, _ in chunk] == paths
-    assert list(decode_chunks([], CONTRACT, 16)) == []
-
-
-def test_one_image_is_read_as_a_backbone_takes_it(paths):
-    np.testing.assert_array_equal(
-        read_pixels(paths[5], CONTRACT), decode(paths[5].read_bytes(), 24, 20)
-    )

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from headfit.images.sources import find_source
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
-from headfit.images.sources.stored import find_source
 
 
 @pytest.mark.parametrize("kind", [FolderSource, FileSource])

@@ -11,8 +11,8 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.options import DATA, DEBUG, PATH, option
 from headfit.errors import DataError, UsageError
+from headfit.images.sources import find_source
 from headfit.images.sources.folder import FolderSource
-from headfit.images.sources.stored import find_source
 
 EXAMPLES = """\b
 Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from headfit.explain import drawing, faithfulness
 from headfit.explain.colours import scale_of
 from headfit.explain.drawing import Tile
 from headfit.explain.explainer import Explained, Explainer
-from headfit.images.read_ahead import PathLike, decode_chunks, read_pixels
+from headfit.images.decode import decode, read_bytes
+from headfit.images.read_ahead import decode_images
 from headfit.util import files
 
 CHUNK = 256
@@ -61,7 +63,8 @@ def explain_files(
     for other in others:
         for name in first.classes if class_ is None else (class_,):
             other.target(name)
-    for chunk in decode_chunks(paths, first.contract, CHUNK):
+    images = decode_images(paths, first.contract)
+    while chunk := list(islice(images, CHUNK)):
         readable = [(path, each) for path, each in chunk if isinstance(each, np.ndarray)]
         explained: Iterator[tuple[Explained, ...]] = iter(())
         if readable:
@@ -156,9 +159,9 @@ def _tile(models: Sequence[Explainer], item: Item) -> Tile:
     )
 
 
-def _pixels(path: PathLike, model: Explainer) -> np.ndarray:
+def _pixels(path: str, model: Explainer) -> np.ndarray:
     try:
-        return read_pixels(path, model.contract)
+        return decode(read_bytes(path), model.contract.height, model.contract.width)
     except ImageError as error:
         raise ImageError(f"'{path}' cannot be read: {error}.") from error
 

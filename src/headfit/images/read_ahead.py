@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import deque
@@ -24,6 +23,7 @@ THREAD_SECONDS = 0.0005  # passing an image between threads costs a tenth of thi
 
 PathLike = str | os.PathLike[str]
 ImageLike = PathLike | Image.Image
+Image_ = TypeVar("Image_", bound=ImageLike)
 Item = TypeVar("Item")
 Content = TypeVar("Content")
 Result = TypeVar("Result")
@@ -100,59 +100,24 @@ class ReadAhead(Generic[Item, Content, Result]):
         self._seconds += (min(seconds, 2 * THREAD_SECONDS) - self._seconds) / 4
 
 
-def read_pixels(path: PathLike, contract: Contract) -> np.ndarray:
-    """Read one image file as a backbone takes it.
+def decode_images(
+    images: Iterable[Image_], contract: Contract
+) -> Iterator[tuple[Image_, np.ndarray | ImageError]]:
+    """Decode image files and Pillow images ahead, in order.
 
     Args:
-        path: the file.
-        contract: the size to decode to.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
-
-    Raises:
-        ImageError: the file cannot be read; the message is the reason alone.
-    """
-    return decode(read_bytes(path), contract.height, contract.width)
-
-
-def decode_files(
-    paths: Iterable[PathLike], contract: Contract
-) -> Iterator[tuple[PathLike, np.ndarray | ImageError]]:
-    """Decode image files ahead, in order.
-
-    Args:
-        paths: the files; may be endless.
+        images: paths or Pillow images; may be endless.
         contract: the size to decode to.
 
     Yields:
-        Each path with its pixels, uint8 (height, width, 3), RGB, or the reason why not.
+        Each with its pixels, uint8 (height, width, 3), RGB, or the reason why it cannot be read.
     """
-    return iter(
-        ReadAhead(paths, read_bytes, lambda data: decode(data, contract.height, contract.width))
-    )
 
-
-def decode_images(
-    images: Iterable[ImageLike], contract: Contract
-) -> Iterator[tuple[ImageLike, np.ndarray | ImageError]]:
-    """Decode files and Pillow images ahead, in order; see :func:`decode_files`."""
-
-    def read(image: ImageLike) -> bytes | Image.Image:
+    def read(image: Image_) -> bytes | Image.Image:
         return image if isinstance(image, Image.Image) else read_bytes(image)
 
     def work(content: bytes | Image.Image) -> np.ndarray:
-        if isinstance(content, Image.Image):
-            return resize(content, contract.height, contract.width)
-        return decode(content, contract.height, contract.width)
+        convert = resize if isinstance(content, Image.Image) else decode
+        return convert(content, contract.height, contract.width)  # type: ignore[arg-type]
 
     return iter(ReadAhead(images, read, work))
-
-
-def decode_chunks(
-    paths: Iterable[PathLike], contract: Contract, size: int
-) -> Iterator[list[tuple[PathLike, np.ndarray | ImageError]]]:
-    """Decode image files ahead, ``size`` of them at a time; see :func:`decode_files`."""
-    files = decode_files(paths, contract)
-    while chunk := list(itertools.islice(files, size)):
-        yield chunk

@@ -10,22 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import DataError, UsageError
-from headfit.images.decode import read_bytes
-from headfit.images.sources.source import SPLITS, TRAIN, ImageRecord, Listing, check_classes, quote
+from headfit.images.sources.source import (
+    SPLITS,
+    TRAIN,
+    ImageRecord,
+    Listing,
+    LocalSource,
+    check_classes,
+    quote,
+)
 
 PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class FileSource:
-    """Image files that were named one by one.
+class FileSource(LocalSource):
+    """Image files from a list; ``root`` is the deepest folder that holds all of them.
 
     Attributes:
-        root: the deepest folder that holds all of them; records are named relative to it.
-        records: the images, in the order given.
+        records: the images, in the order of the list.
     """
 
-    root: Path
+    kind = "files"
     records: tuple[ImageRecord, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -51,32 +57,14 @@ class FileSource:
         return cls(root, tuple(ImageRecord(*row) for row in columns))
 
     @property
-    def location(self) -> str:
-        """Path of the folder that holds all files."""
-        return str(self.root)
-
-    @property
     def argument(self) -> str:
         """A placeholder: no command takes a list of files."""
         return "FOLDER"
 
-    @property
-    def name(self) -> str:
-        """Name of that folder."""
-        return self.root.name or str(self.root)
-
     def listing(self) -> Listing:
-        """List the images as they were given."""
+        """List the images, in the order of the list."""
         check_classes(self.records, "`labels`")
         return Listing(self.records)
-
-    def read_bytes(self, path: str) -> bytes:
-        """Return the content of an image's file."""
-        return read_bytes(self.root / path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the kind and the folder; the files themselves are in ``predictions.csv``."""
-        return {"kind": "files", "path": str(self.root)}
 
 
 def _absolute(path: PathLike) -> Path:

@@ -13,38 +13,35 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from headfit.errors import DataError, UsageError
-from headfit.images.decode import IMAGE_SUFFIXES, read_bytes
+from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.source import (
     SPLITS,
     TRAIN,
     ImageRecord,
     Listing,
+    LocalSource,
     Skipped,
     check_classes,
     quote,
 )
 
-# What operating systems leave in folders without being asked.
+# what operating systems put into folders
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _LAYOUT = "Expected one sub-folder for each class, with its images inside"
 
 
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(LocalSource):
     """Images in class folders, or in ``train``/``val``/``test`` folders of those.
 
     The second layout is assumed only if there is a ``train`` folder and no sub-folder with another
     name. Hidden entries are ignored. Links are followed; a folder that a class reaches twice is
     read once.
-
-    Attributes:
-        root: the folder, absolute.
     """
 
-    root: Path
+    kind = "folder"
 
     @classmethod
     def of(cls, folder: str | os.PathLike[str]) -> FolderSource:
@@ -56,21 +53,6 @@ class FolderSource:
         """
         return cls(_check_root(folder))
 
-    @property
-    def location(self) -> str:
-        """Path of the folder."""
-        return str(self.root)
-
-    @property
-    def argument(self) -> str:
-        """Path of the folder."""
-        return str(self.root)
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.root.name or str(self.root)
-
     def listing(self) -> Listing:
         """List the images, sorted by class and then path."""
         scan = _Scan(self.root)
@@ -78,14 +60,6 @@ class FolderSource:
         _check_images(scan)
         check_classes(scan.records, quote(self.root), _deeper_hint(scan))
         return Listing(sorted(scan.records), scan.skipped)
-
-    def read_bytes(self, path: str) -> bytes:
-        """Return the content of an image's file."""
-        return read_bytes(self.root / path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the kind and the path."""
-        return {"kind": "folder", "path": str(self.root)}
 
 
 @dataclass

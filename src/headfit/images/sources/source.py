@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from headfit.errors import DataError
+from headfit.images.decode import read_bytes
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS: Mapping[str, str] = {
@@ -94,6 +95,41 @@ class ImageSource(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``results.json`` stores, so that the images can be found again."""
+
+
+@dataclass(frozen=True)
+class LocalSource:
+    """Image files below one folder; the base of sources on this machine.
+
+    Attributes:
+        root: the folder, absolute.
+    """
+
+    root: Path
+    kind: ClassVar[str]
+
+    @property
+    def location(self) -> str:
+        """Path of the folder."""
+        return str(self.root)
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.root.name or str(self.root)
+
+    @property
+    def argument(self) -> str:
+        """Path of the folder."""
+        return str(self.root)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of an image's file."""
+        return read_bytes(self.root / path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the kind and the path."""
+        return {"kind": self.kind, "path": str(self.root)}
 
 
 def check_classes(records: Sequence[ImageRecord], where: str, hint: str = "") -> None:
