@@ -223,17 +223,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Reduce grey values of more than 8 bits to uint8.
-
-    Args:
-        values: (rows, columns), any number type.
-        mode: Pillow's mode. ``I;16*`` spans 16 bits. ``I`` does not say what it spans: 8 bits if
-            nothing exceeds 255, else 16 bits, else up to its own maximum. ``F`` is 0..1 or 0..255
-            if it stays within, else stretched from its minimum to its maximum.
-
-    Returns:
-        uint8 (rows, columns); infinite and missing values become 0.
-    """
+    """Reduce grey (rows, columns) of more than 8 bits to uint8; infinite and missing values: 0."""
     if mode == "F":
         values = np.where(np.isfinite(values), values, 0)
     low, high = _span(float(values.min()), float(values.max()), mode)
@@ -243,7 +233,12 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
 
 
 def _span(lowest: float, peak: float, mode: str) -> tuple[float, float]:
-    """Return the values of black and of white."""
+    """Return the values of black and of white in a Pillow mode.
+
+    ``I;16*`` spans 16 bits. ``I`` does not say what it spans: 8 bits if nothing exceeds 255, else 16
+    bits, else up to its own maximum. ``F`` is 0 to 1 or 0 to 255 if it stays within, else stretched
+    from its minimum to its maximum.
+    """
     if mode.startswith("I;16"):
         return 0.0, 65535.0
     tops = (1.0, 255.0) if mode == "F" else (255.0, 65535.0)

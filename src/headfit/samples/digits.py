@@ -33,12 +33,7 @@ def fill(folder: Path, seed: int) -> None:
 
 
 def _picture(ink: np.ndarray) -> Image.Image:
-    """Return a digit, light on dark as scikit-learn shows it.
-
-    Enlarged smoothly: the edges of blocks would be the strongest feature that a network sees.
-
-    Args:
-        ink: float (8, 8), 0 to 16.
-    """
+    """Return a digit, float (8, 8) from 0 to 16, light on dark as scikit-learn shows it."""
+    # enlarged smoothly: the edges of blocks would be the strongest feature that a network sees
     grey = np.rint(ink * (255 / _INK)).astype(np.uint8)
     return Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC)

@@ -118,14 +118,7 @@ def _clouds(rng: np.random.Generator) -> np.ndarray:
 
 
 def _wave(pattern: str, dx: np.ndarray, dy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a pattern as −1..1, turned and shifted at random.
-
-    Args:
-        pattern: one of ``PATTERNS``.
-        dx: distances from the centre to the right, in pixels.
-        dy: distances from the centre downwards, in pixels.
-        rng: of turn, shift and period.
-    """
+    """Return a pattern from −1 to 1, turned and shifted at random, at distances in pixels."""
     angle, u0, v0 = rng.uniform(0, 2 * math.pi, 3)
     scale = 2 * math.pi / rng.uniform(10, 18)
     x, y = dx * scale, dy * scale
