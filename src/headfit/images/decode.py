@@ -235,9 +235,9 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
 def _span(lowest: float, peak: float, mode: str) -> tuple[float, float]:
     """Return the values of black and of white in a Pillow mode.
 
-    ``I;16*`` spans 16 bits. ``I`` does not say what it spans: 8 bits if nothing exceeds 255, else 16
-    bits, else up to its own maximum. ``F`` is 0 to 1 or 0 to 255 if it stays within, else stretched
-    from its minimum to its maximum.
+    ``I;16*`` spans 16 bits. ``I`` does not tell what it spans: 8 bits if nothing exceeds 255, else
+    16 bits, else up to its own maximum. ``F`` is 0 to 1 or 0 to 255 if it stays within, else it is
+    stretched from its minimum to its maximum.
     """
     if mode.startswith("I;16"):
         return 0.0, 65535.0
