@@ -247,12 +247,12 @@ def test_a_full_disk_is_a_write_error(few, tmp_path, monkeypatch):
 
 def test_a_parent_that_is_a_file_is_a_write_error(few, tmp_path):
     (tmp_path / "file").write_text("text")
-    with pytest.raises(WriteError, match="choose another folder"):
+    with pytest.raises(WriteError, match="Cannot write"):
         write_sample("where", tmp_path / "file" / "where")
 
 
 def test_remains_of_a_killed_run_are_removed_once_old(few, tmp_path):
-    old, young = tmp_path / ".where.partial-0", tmp_path / ".where.partial-1"
+    old, young = (tmp_path / f".tmp-{digit * 32}" for digit in "01")
     for path in (old, young):
         (path / "train").mkdir(parents=True)
     os.utime(old, (0, 0))

@@ -6,16 +6,13 @@ can tell it from a folder of the user's, and notices when images are missing.
 
 from __future__ import annotations
 
-import secrets
-import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from headfit.errors import UsageError, WriteError
+from headfit.util import files
 
 MARKER = ".headfit-sample"
-_STALE_SECONDS = 3600.0
 
 
 def write_whole(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path:
@@ -33,9 +30,9 @@ def write_whole(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path
     try:
         if not _is_vacant(folder):
             return _require_same(folder, origin)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder)
-        return _fill_and_rename(folder, origin, fill)
+        return _fill(folder, origin, fill)
+    except _WrittenMeanwhile:
+        return _require_same(folder, origin)
     except OSError as error:
         raise WriteError(
             f"The images cannot be written to '{folder}' ({error.strerror or error}). "
@@ -83,43 +80,14 @@ def _count(folder: Path) -> int:
     return sum(path.is_file() for path in folder.rglob("[!.]*"))
 
 
-def _fill_and_rename(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path:
-    partial = folder.with_name(f"{_prefix(folder)}{secrets.token_hex(4)}")
-    partial.mkdir()
-    try:
+def _fill(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path:
+    with files.new_folder(folder) as partial:
         fill(partial)
         (partial / MARKER).write_text(f"{origin}, images {_count(partial)}\n", "utf-8")
-        return _rename(partial, folder, origin)
-    finally:
-        # Nothing is there any more after a success; an interrupt must leave nothing either.
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _rename(partial: Path, folder: Path, origin: str) -> Path:
-    try:
-        if folder.exists():
-            folder.rmdir()  # an empty one is in the way of a rename on Windows
-        partial.rename(folder)
-    except OSError:
-        if not (folder / MARKER).is_file():
-            raise
-        return _require_same(folder, origin)  # another process was faster
+        if (folder / MARKER).is_file():
+            raise _WrittenMeanwhile
     return folder
 
 
-def _prefix(folder: Path) -> str:
-    return f".{folder.name}.partial-"
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what killed runs left; a young one may belong to a process that still writes."""
-    for path in folder.parent.iterdir():
-        if path.name.startswith(_prefix(folder)) and _age(path) > _STALE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:  # its own process has just renamed it
-        return 0.0
+class _WrittenMeanwhile(Exception):
+    """Another process was faster; its folder stays."""
