@@ -31,7 +31,7 @@ def write_whole(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path
         if not _is_vacant(folder):
             return _require_same(folder, origin)
         return _fill(folder, origin, fill)
-    except _WrittenMeanwhile:
+    except FileExistsError:  # another process was faster; its folder stays
         return _require_same(folder, origin)
     except OSError as error:
         raise WriteError(
@@ -85,9 +85,5 @@ def _fill(folder: Path, origin: str, fill: Callable[[Path], None]) -> Path:
         fill(partial)
         (partial / MARKER).write_text(f"{origin}, images {_count(partial)}\n", "utf-8")
         if (folder / MARKER).is_file():
-            raise _WrittenMeanwhile
+            raise FileExistsError(folder)
     return folder
-
-
-class _WrittenMeanwhile(Exception):
-    """Another process was faster; its folder stays."""
