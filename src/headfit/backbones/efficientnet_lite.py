@@ -45,7 +45,7 @@ VARIANTS = {
 
 
 @dataclass(frozen=True)
-class _Block:
+class _InvertedResidual:
     kernel: int
     stride: int
     expansion: int
@@ -60,8 +60,8 @@ def _round_width(width: int, multiplier: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * scaled else rounded
 
 
-def _blocks(variant: Variant) -> list[_Block]:
-    blocks: list[_Block] = []
+def _blocks(variant: Variant) -> list[_InvertedResidual]:
+    blocks: list[_InvertedResidual] = []
     width_in = STEM_WIDTH
     for number, (repeats, kernel, stride, expansion, width) in enumerate(STAGES):
         width_out = _round_width(width, variant.width)
@@ -69,7 +69,9 @@ def _blocks(variant: Variant) -> list[_Block]:
         fixed = number in (0, len(STAGES) - 1)
         for repeat in range(repeats if fixed else math.ceil(repeats * variant.depth)):
             blocks.append(
-                _Block(kernel, stride if repeat == 0 else 1, expansion, width_in, width_out)
+                _InvertedResidual(
+                    kernel, stride if repeat == 0 else 1, expansion, width_in, width_out
+                )
             )
             width_in = width_out
     return blocks
@@ -92,7 +94,7 @@ def _convolve(x: Any, width: int, kernel: int, stride: int, name: str) -> Any:
     )(x)
 
 
-def _inverted_residual(inputs: Any, block: _Block, name: str) -> Any:
+def _inverted_residual(inputs: Any, block: _InvertedResidual, name: str) -> Any:
     x = inputs
     if block.expansion != 1:
         x = _convolve(x, block.width_in * block.expansion, 1, 1, f"{name}_expand")

@@ -11,7 +11,7 @@ import numpy as np
 
 from headfit.backbones.construction import no_drawing, settings
 from headfit.backbones.custom import function
-from headfit.backbones.custom.model import NAME, OpenedModel, opened
+from headfit.backbones.custom.model import NAME, TracedModel, opened
 from headfit.backbones.custom.spec import HUB, FunctionRequest, PlaceRequest
 from headfit.backbones.graphs.replay import replay
 from headfit.backbones.graphs.trace import Call
@@ -75,7 +75,7 @@ def describe_function(request: FunctionRequest) -> dict[str, Any]:
     return facts
 
 
-def _facts(whole: OpenedModel, model: keras.Model) -> dict[str, Any]:
+def _facts(whole: TracedModel, model: keras.Model) -> dict[str, Any]:
     return {
         "size": whole.size,
         "bound_to": "" if whole.open else _bound_to(whole),
@@ -87,7 +87,7 @@ def _facts(whole: OpenedModel, model: keras.Model) -> dict[str, Any]:
     }
 
 
-def _bound_to(whole: OpenedModel) -> str:
+def _bound_to(whole: TracedModel) -> str:
     """Say why a model cannot be built for another size; empty if it can."""
     try:
         replay(whole.traced, whole.end, whole.size + OTHER, name=NAME)
@@ -96,7 +96,7 @@ def _bound_to(whole: OpenedModel) -> str:
     return ""
 
 
-def _unloadable(whole: OpenedModel, model: keras.Model) -> list[str]:
+def _unloadable(whole: TracedModel, model: keras.Model) -> list[str]:
     """Name the classes of layers that plain Keras cannot load from a saved model."""
     originals = {id(call.layer) for call in whole.traced.calls}
     return sorted(
@@ -109,7 +109,7 @@ def _unloadable(whole: OpenedModel, model: keras.Model) -> list[str]:
     )
 
 
-def _turns(whole: OpenedModel, model: keras.Model) -> bool:
+def _turns(whole: TracedModel, model: keras.Model) -> bool:
     """Whether it can be built channels first."""
     try:
         first = whole.at(whole.size, channels_first=True)
@@ -119,7 +119,7 @@ def _turns(whole: OpenedModel, model: keras.Model) -> bool:
     return bool(first.output_shape == (None, channels, height, width))
 
 
-def _scaling(whole: OpenedModel) -> Iterator[str]:
+def _scaling(whole: TracedModel) -> Iterator[str]:
     """Name what scales pixels in front of the first other layer with weights."""
     for call in whole.traced.calls:
         if _scales(call):

@@ -25,7 +25,7 @@ OPEN_SIZE = 224  # pixels, where neither the model nor the user sets it
 
 
 @dataclass(frozen=True)
-class OpenedModel:
+class TracedModel:
     """A custom backbone, taken apart.
 
     Attributes:
@@ -73,7 +73,7 @@ def build(spec: BackboneSpec, size: int, *, channels_first: bool = False) -> ker
     return model
 
 
-def opened(place: str, size: int | None = None) -> OpenedModel:
+def opened(place: str, size: int | None = None) -> TracedModel:
     """Load a custom backbone and find its feature map.
 
     Args:
@@ -98,7 +98,7 @@ def opened(place: str, size: int | None = None) -> OpenedModel:
             f"{place} cannot be a backbone: it has no feature map (batch, height, "
             f"width, channels), only vectors."
         )
-    return OpenedModel(place, traced, end, side, shape[0] is None)
+    return TracedModel(place, traced, end, side, shape[0] is None)
 
 
 def load(place: str, size: int | None) -> keras.Model:
