@@ -61,8 +61,17 @@ def fail(request: Failure) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Silence(child.Request):
+    function = "jobs_child:say_nothing"
+
+
+@dataclass(frozen=True)
 class Crash(child.Request):
     function = "jobs_child:crash"
+
+
+def say_nothing(_: Silence) -> None:
+    return None
 
 
 def crash(_: Crash) -> dict[str, Any]:

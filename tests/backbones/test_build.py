@@ -123,9 +123,9 @@ def test_the_weights_option_is_checked_before_any_work(tmp_path, monkeypatch):
     Path("w.pt").write_bytes(b"1")
     assert check_weights("imagenet") == "imagenet"
     assert check_weights("w.h5") == str(tmp_path / "w.h5")
-    with pytest.raises(UsageError, match="neither 'imagenet' nor 'random' nor an existing file"):
+    with pytest.raises(UsageError, match="must be 'imagenet', 'random' or an existing file"):
         check_weights("imagenett")
-    with pytest.raises(UsageError, match=r"ends in '\.pt'; expected one of \.h5, \.keras, \.pth"):
+    with pytest.raises(UsageError, match=r"must be a file that ends in \.h5, \.keras, \.pth"):
         check_weights("w.pt")
 
 

@@ -27,6 +27,10 @@ def test_the_request_arrives_and_the_answer_returns():
     assert answer["child"] == child.__file__
 
 
+def test_a_function_that_returns_nothing_gives_an_empty_answer():
+    assert run(jobs.Silence()) == {}
+
+
 @pytest.mark.parametrize(
     "name", ["UsageError", "DataError", "WeightsError", "EngineError", "UnknownNameError"]
 )

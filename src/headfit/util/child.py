@@ -51,7 +51,7 @@ class Request:
 
     Attributes:
         function: ``"package.module_child:function"``, which takes the request and returns a
-            dictionary that JSON can hold.
+            dictionary that JSON can hold, or None for an empty one.
     """
 
     function: ClassVar[str]
@@ -246,7 +246,8 @@ def _run(function: str, message: dict[str, Any]) -> dict[str, Any]:
     module, _, name = function.partition(":")
     answer_to = getattr(_imported(module), name)
     home, _, kind = message["kind"].partition(":")
-    return cast(dict[str, Any], answer_to(getattr(_imported(home), kind)(**message["fields"])))
+    answer = answer_to(getattr(_imported(home), kind)(**message["fields"]))
+    return cast(dict[str, Any], answer or {})
 
 
 def _main() -> None:
