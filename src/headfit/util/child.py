@@ -256,7 +256,7 @@ def _main() -> None:
     try:
         # what libraries print must not get between the lines of the answer
         with contextlib.redirect_stdout(sys.stderr):
-            answer = _run(sys.argv[1], message)
+            answer = _run(sys.argv[1], message) or {}  # a function may return nothing
     except errors.HeadfitError as error:
         facts = {k: getattr(error, k) for k in ("argument", "received", "expected", "remedy")}
         answer = {"error": type(error).__name__, "message": str(error), "facts": facts}
