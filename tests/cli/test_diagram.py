@@ -119,7 +119,7 @@ def test_keras_stays_out_of_the_process(tmp_path: Path) -> None:
         (["--backbone", "VGG16", "--size", "31"], ["31", "32 to 2048"]),
         (["--weights", "random"], ["--weights must", "'random'", "--image"]),
         (["--image", "absent.jpg"], ["--image must", "'absent.jpg'"]),
-        (["--image", "absent.jpg", "--weights", "b.h5"], ["--weights 'b.h5'"]),
+        (["--image", "absent.jpg", "--weights", "b.h5"], ["--weights", "'b.h5'"]),
         (["--out", "a.pdf"], ["--out must", "'a.pdf'", ".svg", ".png"]),
     ],
 )

@@ -70,11 +70,14 @@ def test_what_cannot_run_is_listed_with_its_reason(photos: Path, capsys: Capture
     ("options", "words"),
     [
         (["--backbone", "mobilnet_v2"], ["'mobilnet_v2'", "mean 'MobileNetV2'"]),
-        (["--backbone", f"{LITE},MobileNet", "--weights", "a,b,c"], ["--weights names 3", "2"]),
-        (["--backbone", f"{LITE},{LITE}"], [LITE, "twice"]),
-        (["--backbone", f"{LITE},"], ["Unknown backbone ''"]),
+        (
+            ["--backbone", f"{LITE},MobileNet", "--weights", "random,random,random"],
+            ["--weights must be one for all backbones, or one for each of the 2."],
+        ),
+        (["--backbone", f"{LITE},{LITE}"], ["--backbone must be backbones that differ", LITE]),
+        (["--backbone", ","], ["--backbone must be a name or a path"]),
         (["--size", "31"], ["31", "32 to 2048"]),
-        (["--seed", "-1"], ["--seed -1"]),
+        (["--seed", "-1"], ["--seed", "-1"]),
         (["--engine", "fast"], ["'fast'", "openvino"]),
         (["--folds", "3"], ["--folds"]),
     ],
