@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 import small_models
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.heads.chain import parse_head
 from headfit.images.contract import Contract
 from headfit.model.metadata import ModelRecord

@@ -59,7 +59,7 @@ FLAGS_ALLOWED = {
     "errors": "explains how the command line rewrites arguments",
     "report.inline": "names of CSS variables",
     "samples.elpv": "an option of pip",
-    "util.command_line": "writes the command of a call",
+    "runs.provenance": "writes the command of a call",
 }
 # modules that still name an option where they should name an argument; nothing may be added
 PENDING_FLAGS: set[str] = {

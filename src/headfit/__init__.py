@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         WeightsError,
         WriteError,
     )
-    from headfit.explain.plot import plot_explanation
+    from headfit.explain.drawing import plot_explanation
     from headfit.features.extractor import FeatureExtractor
     from headfit.images.index import ImageIndex
     from headfit.inspection.diagram.diagram import diagram
@@ -86,7 +86,7 @@ _HOME = {
     "diagram": "headfit.inspection.diagram.diagram",
     "inspect": "headfit.inspection.inspect",
     "layers": "headfit.layers",
-    "plot_explanation": "headfit.explain.plot",
+    "plot_explanation": "headfit.explain.drawing",
     "rank": "headfit.runs.rank",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }

@@ -11,7 +11,7 @@ import pytest
 from headfit.backbones.catalog import find
 from headfit.backbones.engines import engine as engines
 from headfit.backbones.engines.engine import OpenVINOEngine, open_engine
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.backbones.graphs import tuning
 from headfit.backbones.graphs.compiled import DEFAULT, Setting, compile_graph, stream
 from headfit.backbones.graphs.graph import backbone_graph

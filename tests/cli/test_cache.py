@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from headfit.cli.main import main
-from headfit.cli.memory import in_words
 from headfit.features.store import FeatureStore
 from headfit.samples.catalog import write_sample
 from headfit.util import cache
+from headfit.util.machine import in_words
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from rich.cells import cell_len
 
 from headfit.cli import console
 from headfit.cli.console import ConsoleCallback, output
-from headfit.cli.memory import Memory, in_words
 from headfit.progress import HeadScore
+from headfit.util.machine import Memory, in_words
 
 Capture = pytest.CaptureFixture[str]
 RUN = """

@@ -12,7 +12,7 @@ from PIL import Image
 
 import classifiers
 import headfit as hf
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
 from headfit.explain import faithfulness
 from headfit.explain.colours import OPPOSES, SUPPORTS, coloured, scale_of

@@ -11,7 +11,7 @@ from PIL import Image
 
 from headfit.backbones.catalog import find
 from headfit.backbones.engines.engine import EngineInfo, Joint, Tagged, open_engine
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.errors import DataError, EngineError, WriteError
 from headfit.features import writer
 from headfit.features.extract import extract

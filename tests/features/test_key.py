@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headfit.backbones.catalog import find
-from headfit.features.key import feature_key
+from headfit.features.store import feature_key
 
 MOBILENET = find("MobileNet")
 SAME = {

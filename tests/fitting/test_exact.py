@@ -14,7 +14,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem, Splits
 from headfit.heads.chain import parse_head
 from headfit.progress import Progress
-from headfit.report.text.fits import fit_warnings
+from headfit.report.text.summary import fit_warnings
 from headfit.study.protocol.splits import make_splits
 from numbered import numbered
 

@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from headfit.backbones.custom.file import load
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.cli.main import main
 from headfit.features.store import FeatureMaps
 from headfit.fitting.methods import Descent, method_of

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from headfit.backbones import catalog
 from headfit.errors import UsageError
-from headfit.features.key import feature_key
-from headfit.features.store import FeatureStore
+from headfit.features.store import FeatureStore, feature_key
 from headfit.heads.chain import parse_head
 from headfit.inspection.diagram.counts import MAX_CHANNELS, MAX_CLASSES, MAX_SIDE, count
 from headfit.inspection.diagram.diagram import diagram

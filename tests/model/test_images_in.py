@@ -11,7 +11,7 @@ from PIL import Image
 
 import classifiers
 import headfit as hf
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 
 SIDE = classifiers.SIDE
 PIXELS = probe_images(SIDE, SIDE)

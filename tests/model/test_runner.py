@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import classifiers
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.errors import EngineError, ModelFileError
 from headfit.images.contract import Contract
 from headfit.model.runner import PROBABILITIES, Runner, check_outputs, keras_network, saved_graph

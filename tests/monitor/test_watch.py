@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import browser
-from headfit.cli import watching
+from headfit.cli import console
 from headfit.monitor.folder import RunFolder
 from headfit.monitor.record import Recorder
 from headfit.monitor.server import serving
@@ -269,8 +269,8 @@ def test_the_wait_for_ctrl_c_is_one_of_short_steps(monkeypatch: pytest.MonkeyPat
             if len(waits) == 3:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching, "threading", SimpleNamespace(Event=Never))
-    watching.until_interrupted()
+    monkeypatch.setattr(console, "threading", SimpleNamespace(Event=Never))
+    console.until_interrupted()
     assert len(waits) == 3 and max(waits) <= 0.5
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 import headfit as hf
 from headfit.backbones.catalog import find
 from headfit.backbones.engines.engine import open_engine, open_joint
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.cli.show import show_study
 from headfit.errors import UsageError
 from headfit.progress import Callback

@@ -13,8 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from headfit.cli.memory import in_words
 from headfit.cli.plain import shorten
+from headfit.util.machine import in_words
 
 BAR = (8, 30)  # columns
 NAME = 16  # columns that a name has at least

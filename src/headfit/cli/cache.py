@@ -11,13 +11,13 @@ import click
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import output
-from headfit.cli.memory import in_words
 from headfit.cli.options import REPORTING, option
 from headfit.cli.tables import plain_table, print_json
 from headfit.features.store import damage as damage_of_store
 from headfit.samples.folder import damage as damage_of_sample
 from headfit.util import cache
 from headfit.util.cache import Cache, Entry
+from headfit.util.machine import in_words
 
 REMOVAL = "Removal"
 GB, DAY = 1e9, 86400.0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
@@ -13,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, Task, track
 
 from headfit.cli.bars import StageColumn, rate, time_left
-from headfit.cli.memory import Memory, in_words
 from headfit.cli.plain import never_fails
 from headfit.cli.wording import in_command_line_words
 from headfit.progress import IMAGES, Callback, HeadScore
+from headfit.util.machine import Memory, in_words
 
 T = TypeVar("T")
 PIPED_WIDTH = 120
@@ -181,3 +184,34 @@ def so_far(task: Task) -> str:
         words += [f"last: {task.fields['last']}"] if task.fields["last"] else []
     left = time_left(task)
     return ", ".join([*words, left] if left else words)
+
+
+STEP = 0.5
+"""Seconds of one wait; Windows hears Ctrl-C only between two."""
+
+
+def until_interrupted() -> None:
+    """Say how to stop, and wait for Ctrl-C or a request to terminate; both are an ordinary end.
+
+    A job in the background of a script ignores Ctrl-C, and so does this: it belongs to the program
+    in the foreground.
+    """
+    never = threading.Event()
+    with _terminable(), contextlib.suppress(KeyboardInterrupt):
+        background = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        key = f"Stop serving with: kill {os.getpid()}" if background else "Press Ctrl-C to stop."
+        tell(key)
+        while True:
+            never.wait(STEP)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from headfit.cli.command import Command
 from headfit.cli.console import output
-from headfit.cli.memory import in_words
 from headfit.cli.options import HEADS, MODEL, REPORTING, option, size_option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.cli.wording import in_command_line_words
 from headfit.inspection.inspect import inspect
+from headfit.util.machine import in_words
 
 MILLION = 10**6
 EXAMPLES = """\b

@@ -11,10 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from headfit.cli.console import ConsoleCallback, output, tell
+from headfit.cli.console import ConsoleCallback, output, tell, until_interrupted
 from headfit.cli.show import show_study
 from headfit.cli.tables import print_json
-from headfit.cli.watching import until_interrupted
 from headfit.cli.wording import CommandLineWords, command_line_errors
 from headfit.monitor.record import Recorder
 from headfit.runs.compare import compare

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.console import tell
+from headfit.cli.console import tell, until_interrupted
 from headfit.cli.options import DEBUG, PATH, option
 
 EXAMPLES = """\b
@@ -42,8 +42,7 @@ def command(run: Path, port: int | None, host: str, debug: bool) -> None:
     During the run the page shows its progress and the scores of each head as they come. When the
     run is done, it becomes report.html.
     """
-    from headfit.cli.watching import until_interrupted  # noqa: PLC0415  (heavy)
-    from headfit.monitor.folder import RunFolder  # noqa: PLC0415
+    from headfit.monitor.folder import RunFolder  # noqa: PLC0415  (heavy)
     from headfit.monitor.server import is_loopback, serving  # noqa: PLC0415
     from headfit.monitor.site import Site  # noqa: PLC0415
 

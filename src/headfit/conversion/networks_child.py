@@ -5,7 +5,7 @@ These functions run in a child process (see :mod:`headfit.util.child`). Arrays g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import numpy as np
 from headfit.backbones.graphs import graph_child as graph
 from headfit.backbones.graphs.trace import Tensor, trace
 from headfit.conversion.networks import AFTER, BEFORE, MAPS, PutTogether, RunRest, TakeApart
-from headfit.conversion.rewrite import rewrite
 from headfit.conversion.top import Top, find_top
 from headfit.conversion.tops import new_top
 from headfit.errors import ModelFileError
@@ -144,3 +143,50 @@ def _pass(x: Tensor) -> Tensor:
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, keras.KerasTensor)
+
+
+Changes = Mapping[int, Callable[[Tensor], Tensor]]
+"""By ``id`` of a layer, what is put in the place of its call."""
+
+
+def rewrite(model: keras.Model, changes: Changes) -> keras.Model:
+    """Rebuild a model around its layers, some calls replaced, at any depth.
+
+    Args:
+        model: functional or sequential. It is not changed; nested models without a replaced call
+            are taken over whole.
+        changes: what takes the place of a call; it takes the first tensor that went into it.
+    """
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if id(layer) in changes:
+            return changes[id(layer)](keras.tree.flatten((args, kwargs))[0])
+        if isinstance(layer, keras.Model) and _holds(layer, changes):
+            layer = _nested(layer, changes)
+        return layer(*args, **kwargs)
+
+    if isinstance(model, keras.Sequential):
+        entry = model.inputs[0]
+        start = x = keras.Input(batch_shape=entry.shape, dtype=entry.dtype, name=entry.name)
+        for layer in model.layers:
+            x = call(layer, x)
+        return keras.Model(start, x, name=model.name)
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def _nested(model: keras.Model, changes: Changes) -> keras.Model:
+    new = rewrite(model, changes)
+    # set on a model, trainable spreads to its layers, which have their own
+    flags = [(layer, layer.trainable) for layer in new._flatten_layers(include_self=False)]
+    new.trainable = model.trainable
+    for layer, flag in flags:
+        layer.trainable = flag
+    return new
+
+
+def _holds(model: keras.Model, changes: Changes) -> bool:
+    operations = getattr(model, "operations", None) or model.layers
+    return any(
+        id(each) in changes or (isinstance(each, keras.Model) and _holds(each, changes))
+        for each in operations
+    )

@@ -22,7 +22,7 @@ from headfit.heads.chain import Head
 from headfit.heads.layers import FLATTEN, GAP
 from headfit.images.targets import Targets
 from headfit.progress import Callback, Progress
-from headfit.report.text.fits import fit_warnings
+from headfit.report.text.summary import fit_warnings
 from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
 from headfit.study.protocol.crossval import cross_validate

@@ -32,7 +32,7 @@ def new_top(
         arrays: its weights.
 
     Returns:
-        Changes for :func:`headfit.conversion.rewrite.rewrite`, and the new layers.
+        Changes for :func:`headfit.conversion.networks_child.rewrite`, and the new layers.
     """
     taken = {layer.name for layer in model._flatten_layers()} - {top.pool.layer.name}
     pooled, dense = _BUILT[form](top, arrays, taken)

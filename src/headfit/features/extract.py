@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.engines.engine import Engine, EngineInfo, Joint
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.errors import DataError
 from headfit.features.reader import Reader
 from headfit.features.store import EngineFacts, FeatureMaps, FeatureStore

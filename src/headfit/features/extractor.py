@@ -18,9 +18,8 @@ from headfit.backbones.engines.engine import ENGINES, Joint, open_engine
 from headfit.backbones.weights import IMAGENET, check_weights
 from headfit.errors import ImageError, UsageError
 from headfit.features.extract import InAll, run_pass
-from headfit.features.key import feature_key
 from headfit.features.reader import Reader
-from headfit.features.store import FeatureMaps, FeatureStore
+from headfit.features.store import FeatureMaps, FeatureStore, feature_key
 from headfit.heads.pooling import MapShape, find_pooling
 from headfit.images.decode import read_bytes
 from headfit.images.index import ImageIndex

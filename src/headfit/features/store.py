@@ -21,8 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from headfit.backbones.catalog import BackboneSpec
+from headfit.backbones.engines.interface import FLOAT32, INT8
+from headfit.backbones.weights import weights_identity
 from headfit.features.half import to_float32
+from headfit.images.contract import Contract
 from headfit.util import digests, files
+from headfit.util.cache import FEATURES
 
 DTYPES = ("float16", "float32")
 CHUNK_BYTES = 128 * 1024**2
@@ -257,3 +262,39 @@ class FeatureMaps:
                 to_float32(stored, wide)
                 values[here] = wide
         return values
+
+
+def feature_key(
+    spec: BackboneSpec,
+    contract: Contract,
+    weights: str,
+    *,
+    engine: str,
+    dtype: str,
+    calibration: str = "",
+    cut: str = "",
+) -> str:
+    """Digest everything but the image that a stored feature map depends on.
+
+    Args:
+        spec: the backbone.
+        contract: size, resizing, decoder and preprocessing.
+        weights: ``"imagenet"``, ``"random"`` or a path.
+        engine: the chosen engine; engines agree only to about 1e-5.
+        dtype: how the maps are stored.
+        calibration: digest of the images that int8 was calibrated on; empty for float32.
+        cut: the layer that the backbone ends at; empty for its own end.
+    """
+    return digests.of_data(
+        {
+            "format": FEATURES.format,
+            "backbone": spec.name,
+            "weights": weights_identity(spec, weights),
+            "contract": contract.to_dict(),
+            "engine": engine,
+            "dtype": dtype,
+            "precision": INT8 if calibration else FLOAT32,
+            "calibration": calibration,
+            **({"cut": cut} if cut else {}),
+        }
+    )

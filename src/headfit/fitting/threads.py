@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from headfit.util.processors import usable_cores
+from headfit.util.machine import usable_cores
 
 
 def in_threads(work: Callable[[np.ndarray], None], count: int, together: int) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from headfit.errors import ImageError
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes, resize
-from headfit.util.processors import usable_cores
+from headfit.util.machine import usable_cores
 
 READ_AHEAD = 16
 """Images that are decoded, or being decoded, and not taken yet."""

@@ -5,6 +5,7 @@ Imports Keras, so it runs in a child process (see :mod:`headfit.util.child`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from headfit.backbones.catalog import find_named
 from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.trace import Call, Trace, trace
 from headfit.errors import ModelFileError, UnknownNameError, UsageError
-from headfit.inspection import counts, networks
+from headfit.inspection import networks
 from headfit.inspection.checks.entry import check_flatten, check_preprocessing
 from headfit.inspection.checks.frozen import check_batchnorm, check_trainable, unseen
 from headfit.inspection.checks.last_layer import check_last_layer, find_last_layer
@@ -90,16 +91,16 @@ def _described(traced: Trace, boundary: Boundary) -> dict[str, Any]:
     behind = set(boundary.head)
     head = [call for number, call in enumerate(traced.calls) if number in behind]
     backbone = [call for number, call in enumerate(traced.calls) if number not in behind]
-    total, own = counts.parameters(traced.calls), counts.parameters(head)
-    work = [counts.multiply_adds(calls) for calls in (backbone, head)]
+    total, own = parameters(traced.calls), parameters(head)
+    work = [multiply_adds(calls) for calls in (backbone, head)]
     shown = [_row(call, "backbone") for call in backbone[-SHOWN_BEFORE:]]
     return {
         "input_shape": list(traced.inputs.shape[1:]),
         "map_shape": list(boundary.map_shape),
         "parameters": {"backbone": total - own, "head": own, "total": total},
         "memory": {
-            "weights_bytes": counts.weight_bytes(traced.calls),
-            "activations_bytes": counts.activation_bytes(traced.calls),
+            "weights_bytes": weight_bytes(traced.calls),
+            "activations_bytes": activation_bytes(traced.calls),
         },
         "multiply_adds": {"backbone": work[0], "head": work[1], "total": sum(work)},
         "layers": shown + [_row(call, "head") for call in head],
@@ -112,8 +113,8 @@ def _row(call: Call, part: str) -> dict[str, Any]:
         "type": call.kind,
         "within": "/".join(call.within),
         "output_shape": list(call.output.shape[1:]),
-        "parameters": counts.parameters([call]),
-        "multiply_adds": counts.multiply_adds([call]),
+        "parameters": parameters([call]),
+        "multiply_adds": multiply_adds([call]),
         "trainable": call.trainable if call.weights else None,
         "part": part,
     }
@@ -164,3 +165,55 @@ def _backbone_name(subject: InspectedModel) -> str:
 
 def _plain(remarks: Iterable[Remark]) -> list[dict[str, str]]:
     return [remark.to_dict() for remark in remarks]
+
+
+FLOAT_BYTES = 4
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+
+
+def parameters(calls: Iterable[Call]) -> int:
+    """Count the numbers in all weights, those of a shared layer once."""
+    weights = {id(weight): weight for call in calls for weight in call.weights}
+    return sum(math.prod(weight.shape) for weight in weights.values())
+
+
+def weight_bytes(calls: Iterable[Call]) -> int:
+    """Count the bytes of all weights."""
+    weights = {id(w): w for call in calls for w in call.weights}
+    return sum(math.prod(w.shape) * _itemsize(w.dtype) for w in weights.values())
+
+
+def activation_bytes(calls: Iterable[Call]) -> int:
+    """Count the bytes that the outputs of all calls take for one image, as training keeps them."""
+    outputs = [output for call in calls for output in call.outputs]
+    return sum(_positions(o.shape[1:]) * _itemsize(o.dtype) for o in outputs)
+
+
+def multiply_adds(calls: Iterable[Call]) -> int:
+    """Count the multiply-adds of convolutions and dense layers for one image.
+
+    A kernel is applied once at each output position. Products of attention, additions, activations
+    and normalisation are not counted.
+    """
+    return sum(_multiply_adds(call) for call in calls)
+
+
+def _multiply_adds(call: Call) -> int:
+    transposed = call.kind.endswith("Transpose")
+    shape = (call.inputs[0] if transposed else call.output).shape
+    if getattr(call.layer, "data_format", None) == "channels_first":
+        positions = _positions(shape[2:])
+    else:
+        positions = _positions(shape[1:-1])
+    kernels = [weight for weight in call.weights if weight.name in KERNELS]
+    return sum(math.prod(kernel.shape) * positions for kernel in kernels)
+
+
+def _positions(shape: Iterable[int | None]) -> int:
+    return math.prod(length or 0 for length in shape)
+
+
+def _itemsize(dtype: Any) -> int:
+    name = str(dtype)
+    digits = "".join(c for c in name if c.isdigit())
+    return max(1, int(digits) // 8) if digits else 1 if name == "bool" else FLOAT_BYTES

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engines.interface import Engine, EngineInfo, Tagged
-from headfit.backbones.engines.openvino_engine import OpenVINOEngine
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.engine import OpenVINOEngine
+from headfit.backbones.engines.interface import Engine, EngineInfo, Tagged, probe_images
 from headfit.backbones.graphs.graph import Graph, file_graph
 from headfit.errors import EngineError, HeadfitError, ModelFileError
 from headfit.images.contract import Contract

@@ -18,7 +18,7 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.images.index import ImageIndex, require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
-from headfit.report.text.fits import fit_warnings
+from headfit.report.text.summary import fit_warnings
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups, folds_for

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from headfit.backbones.engines.engine import Engine, Joint
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.errors import ImageError, UsageError
 from headfit.features.store import FeatureStore
 from headfit.fitting.descent.budget import Schedule, trials_for
@@ -31,7 +31,7 @@ from headfit.runs.map_source import MapSource
 from headfit.runs.options import PROTOCOLS, Options
 from headfit.study.comparison.verdict import FLATTEN, GAP
 from headfit.util import digests
-from headfit.util.processors import usable_cores
+from headfit.util.machine import usable_cores
 
 REFERENCE = 190e9  # operations a second of the machine that these were measured on
 PER_FIT = 1.1e-9  # of a logistic fit, for each image × coordinate × class

@@ -12,8 +12,7 @@ from headfit.backbones.engines.interface import OWN_END
 from headfit.backbones.graphs import int8
 from headfit.errors import DataError, UsageError
 from headfit.features.extract import Extraction, extract
-from headfit.features.key import feature_key
-from headfit.features.store import FeatureStore
+from headfit.features.store import FeatureStore, feature_key
 from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback

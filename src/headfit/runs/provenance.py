@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import shlex
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +17,6 @@ from headfit.images.contract import Contract
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.options import Options
 from headfit.util import digests
-from headfit.util.command_line import command_line
 
 REPEATED = (
     *("seed", "rope", "engine", "precision", "feature_dtype", "groups"),
@@ -106,3 +107,28 @@ def fingerprint(extraction: Extraction, contract: Contract) -> dict[str, str]:
         "weights": extraction.info.weights_digest,
         "preprocessing": digests.of_data(contract.to_dict()),
     }
+
+
+def command_line(command: str, argument: str, options: Mapping[str, Any]) -> str:
+    """Write the command line of a call.
+
+    Args:
+        command: for instance ``"compare"``.
+        argument: what it is about, for instance a folder.
+        options: arguments by their names in Python. None and True are left out; False switches an
+            option off; a list is joined by commas.
+
+    Example:
+
+    >>> command_line("compare", "my photos", {"heads": ["gap", "spp"], "where": False})
+    "headfit compare 'my photos' --heads gap,spp --no-where"
+    """
+    words = ["headfit", command, argument]
+    for name, value in options.items():
+        option = name.replace("_", "-")
+        if value is False:
+            words.append(f"--{'no-'}{option}")
+        elif value is not None and value is not True:
+            listed = isinstance(value, Iterable) and not isinstance(value, str)
+            words += [f"--{option}", ",".join(map(str, value)) if listed else str(value)]
+    return shlex.join(words)

@@ -30,10 +30,10 @@ from headfit.runs.grid import GridPoint, backbones_with_weights
 from headfit.runs.grouping import UserGroups, find_groups
 from headfit.runs.map_source import Images, MapSource, maps_of, open_index
 from headfit.runs.options import Options
+from headfit.runs.provenance import command_line
 from headfit.runs.ranking import Ranking
 from headfit.study.ranking.results import Failed, RankedBackbone, class_counts, describe
 from headfit.study.ranking.standings import Standing, standings
-from headfit.util.command_line import command_line
 
 SCHEMA = "headfit.ranking/1"
 MOST_ADVISED = 3

@@ -11,7 +11,7 @@ from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.fitting.kinds import KINDS
 from headfit.fitting.problem import CrossValidation, Problem
-from headfit.report.text.fits import fit_warnings
+from headfit.report.text.summary import fit_warnings
 from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
 from headfit.runs.candidates import CandidateBackbone

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.catalog import BackboneSpec
-from headfit.backbones.engines.interface import split
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images, split
 from headfit.backbones.graphs.compiled import compile_graph, save_part
 from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError

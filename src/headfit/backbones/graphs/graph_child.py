@@ -17,7 +17,7 @@ import numpy as np
 from headfit.backbones.build import weights_digest
 from headfit.backbones.catalog import find
 from headfit.backbones.cut import build_cut, joined_layers, parts
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.backbones.graphs.graph import BackboneGraphRequest, ReferenceRequest
 from headfit.errors import EngineError
 from headfit.images.contract import Contract

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engines.interface import INT8
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import INT8, probe_images
 from headfit.backbones.graphs.compiled import compile_graph
 from headfit.backbones.graphs.graph import Graph, cached, cosines
 from headfit.backbones.graphs.tuning import Contestant, gains, race, warm

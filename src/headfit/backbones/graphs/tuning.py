@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from headfit.backbones.engines.probe import probe_images
+from headfit.backbones.engines.interface import probe_images
 from headfit.backbones.graphs.compiled import DEFAULT, Setting, compile_graph, stream
 from headfit.util import digests
 from headfit.util.cache import TRIALS
-from headfit.util.processors import usable_cores
+from headfit.util.machine import usable_cores
 
 BATCH = 4
 CHALLENGERS = (Setting("LATENCY", 1), Setting("THROUGHPUT", BATCH))

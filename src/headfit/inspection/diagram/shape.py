@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.errors import WeightsError
-from headfit.features.key import feature_key
-from headfit.features.store import DTYPES, FeatureStore
+from headfit.features.store import DTYPES, FeatureStore, feature_key
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
 from headfit.util import child

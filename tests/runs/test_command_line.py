@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from headfit.util.command_line import command_line
+from headfit.runs.provenance import command_line
 
 
 def test_arguments_become_options_that_a_shell_reads_back() -> None:

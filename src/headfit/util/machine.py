@@ -1,8 +1,16 @@
-"""How much memory a run uses."""
+"""Processors and memory of this machine."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+
+
+def usable_cores() -> int:
+    """Count the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Memory:
