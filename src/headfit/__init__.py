@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headfit import layers
+    from headfit.conversion.conversion import Conversion
     from headfit.conversion.convert import convert
     from headfit.errors import (
         DataError,
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from headfit.explain.drawing import plot_explanation
     from headfit.features.extractor import FeatureExtractor
     from headfit.images.index import ImageIndex
-    from headfit.inspection.diagram.diagram import diagram
+    from headfit.inspection.diagram.diagram import Diagram, diagram
     from headfit.inspection.inspect import inspect
+    from headfit.inspection.inspection import Inspection
     from headfit.model.classifier import Classifier
     from headfit.progress import Callback
     from headfit.runs.compare import compare
@@ -44,12 +46,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Callback",
     "Classifier",
+    "Conversion",
     "DataError",
+    "Diagram",
     "EngineError",
     "FeatureExtractor",
     "HeadfitError",
     "ImageError",
     "ImageIndex",
+    "Inspection",
     "ModelFileError",
     "Ranking",
     "Study",
@@ -76,8 +81,11 @@ _ERRORS = [name for name in __all__ if name.endswith("Error")]
 _HOME = {
     "Callback": "headfit.progress",
     "Classifier": "headfit.model.classifier",
+    "Conversion": "headfit.conversion.conversion",
+    "Diagram": "headfit.inspection.diagram.diagram",
     "FeatureExtractor": "headfit.features.extractor",
     "ImageIndex": "headfit.images.index",
+    "Inspection": "headfit.inspection.inspection",
     "Ranking": "headfit.runs.ranking",
     "Study": "headfit.runs.study",
     "Verdict": "headfit.study.comparison.verdict",

@@ -98,9 +98,9 @@ def look(
         callback,
     )
     if extraction.index.skipped:
-        callback.on_message(
-            f"{len(extraction.index.skipped)} files could not be read and were skipped."
-        )
+        count = len(extraction.index.skipped)
+        files = "1 file" if count == 1 else f"{count} files"
+        callback.on_message(f"{files} could not be read, skipped.")
     scored, trained = extraction.index.test, extraction.index.training
     scored = scored if len(scored) else trained
     return Pictures(extraction, order[extraction.index.labels], scored, trained)
