@@ -17,18 +17,16 @@ from headfit.util.child import select_backend
 
 select_backend()  # before Keras is imported
 
-from headfit.heads.keras_layers import (  # noqa: E402
-    SPP,
+from headfit.heads.keras_layers.shaped import GeM, LogSumExp  # noqa: E402
+from headfit.heads.keras_layers.spatial import SPP, SpatialShrinkage  # noqa: E402
+from headfit.heads.keras_layers.trained import (  # noqa: E402
     AttentionPooling,
     BiasedSoftmax,
     CovariancePooling,
-    GeM,
-    LogSumExp,
     LowRankReadout,
     MultiQueryPooling,
     NetVLAD,
     SimPooling,
-    SpatialShrinkage,
 )
 
 __all__ = [

@@ -132,10 +132,7 @@ class Progress:
     """
 
     def __init__(
-        self,
-        report: Callable[[float], object] | None = None,
-        start: float = 0.0,
-        end: float = 1.0,
+        self, report: Callable[[float], object] | None = None, start: float = 0.0, end: float = 1.0
     ) -> None:
         self._report, self._start, self._end = report, start, end
 

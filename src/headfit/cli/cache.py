@@ -20,7 +20,7 @@ from headfit.util.cache import Cache, Entry
 from headfit.util.machine import in_words
 
 REMOVAL = "Removal"
-GB, DAY = 1e9, 86400.0
+GB = 1e9
 EXAMPLES = """\b
 Examples:
   headfit cache list

@@ -11,15 +11,7 @@ from rich.table import Table
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output
-from headfit.cli.options import (
-    DATA,
-    HEADS,
-    PATH,
-    PREPROCESSING_MODES,
-    REPORTING,
-    SEED,
-    option,
-)
+from headfit.cli.options import DATA, HEADS, PATH, PREPROCESSING_MODES, REPORTING, SEED, option
 from headfit.cli.tables import plain_table, print_json
 from headfit.cli.wording import in_command_line_words
 
@@ -101,7 +93,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
     console.print()
     console.print(_table(document))
     console.print()
-    for line in [_kept(document), *_data(document), *document["remarks"]]:
+    for line in [_fidelity(document), *_data(document), *document["remarks"]]:
         console.print(in_command_line_words(line), markup=False)
     what = "refitted" if document["saved"] == "refitted" else "converted"
     console.print(f"Written ({what}): {document['out']}", markup=False)
@@ -135,7 +127,7 @@ def _name(document: dict[str, Any]) -> str:
     return f"{document['to']}, {shared}rank {document['rank']}"
 
 
-def _kept(document: dict[str, Any]) -> str:
+def _fidelity(document: dict[str, Any]) -> str:
     change = document["change"]
     if document["exact"]:
         return (

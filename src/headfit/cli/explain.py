@@ -12,7 +12,7 @@ from headfit.cli.console import output, tell, tracked
 from headfit.cli.options import PATH, REPORTING, option, out_option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
-from headfit.images.paths import expand
+from headfit.images.inputs import expand
 from headfit.util import files
 
 if TYPE_CHECKING:

@@ -46,12 +46,7 @@ Examples:
 )
 @REPORTING
 def command(
-    model: str,
-    size: int | None,
-    classes: int | None,
-    head: str | None,
-    as_json: bool,
-    debug: bool,
+    model: str, size: int | None, classes: int | None, head: str | None, as_json: bool, debug: bool
 ) -> None:
     """Show what MODEL is made of, what other heads would cost, and mistakes found in it.
 

@@ -14,7 +14,7 @@ from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import output, tell, tracked
 from headfit.cli.options import PATH, REPORTING, option
 from headfit.cli.tables import literal, plain_table, print_json
-from headfit.images.paths import expand
+from headfit.images.inputs import expand
 from headfit.util import files
 
 if TYPE_CHECKING:

@@ -84,16 +84,14 @@ def show_study(
 
 
 def _files_line(out: Path) -> str:
-    kept = [f"heads/{path.name}" for path in kept_models(out)]
-    return f"{out}: {', '.join(['report.html', 'model.keras', *sorted(kept)])}, results.json, *.csv"
+    models = [f"heads/{path.name}" for path in kept_models(out)]
+    return (
+        f"{out}: {', '.join(['report.html', 'model.keras', *sorted(models)])}, results.json, *.csv"
+    )
 
 
 def study_table(
-    results: dict[str, Any],
-    axis: Axis | None = None,
-    *,
-    width: int = 80,
-    ascii_only: bool = False,
+    results: dict[str, Any], axis: Axis | None = None, *, width: int = 80, ascii_only: bool = False
 ) -> Table:
     """Make the table of heads, best first; the recommended one is marked.
 

@@ -91,11 +91,7 @@ def look(
     }
     store = FeatureStore(FEATURES.path(digests.of_data(key)))
     (extraction,) = extract(
-        index,
-        subject.contract,
-        [store],
-        lambda: Joint.of(subject.maps_runner),
-        callback,
+        index, subject.contract, [store], lambda: Joint.of(subject.maps_runner), callback
     )
     if extraction.index.skipped:
         count = len(extraction.index.skipped)

@@ -6,7 +6,6 @@ One of low rank is the decomposition of the flatten that was fitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +26,6 @@ from headfit.runs.grouping import find_groups, folds_for
 from headfit.runs.options import Options
 from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.splits import make_splits
-
-Make = Callable[[np.ndarray, np.ndarray], Form]
-"""Turns W, (P, C, K), and a bias into the new top's form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +95,7 @@ def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
 
 
 def _held_out(
-    form: Form,
-    method: Exact,
-    problem: Problem,
-    validation: CrossValidation,
-    pictures: Pictures,
+    form: Form, method: Exact, problem: Problem, validation: CrossValidation, pictures: Pictures
 ) -> np.ndarray:
     """Decompose the flatten of each fold, and judge it on the images that it has not seen."""
     kernels, biases = method.fold_models(problem, validation.choices)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import cast
 
 import numpy as np
@@ -73,7 +72,6 @@ class Case:
 Rule = Callable[[Case], Floats]
 
 
-@singledispatch
 def rule_of(pooling: Pooling) -> tuple[str, Rule] | None:
     """Find how a pooling's contributions are computed.
 
@@ -81,67 +79,7 @@ def rule_of(pooling: Pooling) -> tuple[str, Rule] | None:
         In what sense they are exact, and the rule, from a case to float64 (n, P); None for a
         pooling that has no such rule.
     """
-    return None
-
-
-@rule_of.register
-def _(pooling: Gap) -> tuple[str, Rule]:
-    return EXACT, _average
-
-
-@rule_of.register
-def _(pooling: Flatten) -> tuple[str, Rule]:
-    return EXACT, lambda case: _by_position(case.maps, case.weights.reshape(case.maps.shape))
-
-
-@rule_of.register
-def _(pooling: SpatialPrior) -> tuple[str, Rule]:
-    return EXACT, _spatial_prior
-
-
-@rule_of.register
-def _(pooling: SpatialPyramid) -> tuple[str, Rule]:
-    return EXACT, _pyramid
-
-
-@rule_of.register
-def _(pooling: LowRank) -> tuple[str, Rule]:
-    return EXACT, _low_rank
-
-
-@rule_of.register
-def _(pooling: Gmp) -> tuple[str, Rule]:
-    return GIVEN_MAXIMUM, lambda case: _maximum(case.maps, case.weights)
-
-
-@rule_of.register
-def _(pooling: AvgMax) -> tuple[str, Rule]:
-    return GIVEN_MAXIMUM, _average_and_maximum
-
-
-@rule_of.register
-def _(pooling: Attention) -> tuple[str, Rule]:
-    return GIVEN_ATTENTION, _attention
-
-
-@rule_of.register
-def _(pooling: MultiQuery) -> tuple[str, Rule]:
-    return GIVEN_ATTENTION, _multi_query
-
-
-@rule_of.register
-def _(pooling: SimPool) -> tuple[str, Rule]:
-    return GIVEN_ATTENTION, _simpool
-
-
-@rule_of.register
-def _(pooling: NetVlad) -> tuple[str, Rule]:
-    return GIVEN_SHARES, _netvlad
-
-
-@rule_of.register
-def _(pooling: Gem) -> tuple[str, Rule]:
-    return HOMOGENEOUS, _power_mean
+    return next((_RULES[kind] for kind in type(pooling).__mro__ if kind in _RULES), None)
 
 
 def _by_position(maps: Floats, weights: Floats) -> Floats:
@@ -155,6 +93,10 @@ def _alike(maps: Floats, weights: Floats) -> Floats:
 
 def _average(case: Case) -> Floats:
     return cast(Floats, _alike(case.maps, case.weights) / case.maps.shape[1])
+
+
+def _flatten(case: Case) -> Floats:
+    return _by_position(case.maps, case.weights.reshape(case.maps.shape))
 
 
 def _spatial_prior(case: Case) -> Floats:
@@ -240,6 +182,23 @@ def _power_mean(case: Case) -> Floats:
     raised = (clamped / largest) ** p
     pooled = largest[:, 0] * raised.mean(axis=1) ** (1 / p)
     return _alike(raised / raised.sum(axis=1, keepdims=True), case.weights * pooled)
+
+
+_RULES: dict[type, tuple[str, Rule]] = {
+    Gap: (EXACT, _average),
+    Flatten: (EXACT, _flatten),
+    SpatialPrior: (EXACT, _spatial_prior),
+    SpatialPyramid: (EXACT, _pyramid),
+    LowRank: (EXACT, _low_rank),
+    Gmp: (GIVEN_MAXIMUM, lambda case: _maximum(case.maps, case.weights)),
+    AvgMax: (GIVEN_MAXIMUM, _average_and_maximum),
+    Attention: (GIVEN_ATTENTION, _attention),
+    MultiQuery: (GIVEN_ATTENTION, _multi_query),
+    SimPool: (GIVEN_ATTENTION, _simpool),
+    NetVlad: (GIVEN_SHARES, _netvlad),
+    Gem: (HOMOGENEOUS, _power_mean),
+}
+"""Class of a pooling → in what sense its contributions are exact, and their rule."""
 
 
 def is_affine(body: Sequence[Step]) -> bool:

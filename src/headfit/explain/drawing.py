@@ -160,12 +160,7 @@ def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:
     limit = float(np.abs(map).max()) or 1.0
     ax.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=extent)
     drawn = ax.imshow(
-        map,
-        cmap=palette,
-        vmin=-limit,
-        vmax=limit,
-        extent=extent,
-        interpolation="bilinear",
+        map, cmap=palette, vmin=-limit, vmax=limit, extent=extent, interpolation="bilinear"
     )
     ax.figure.colorbar(drawn, ax=ax, label="logits added by a position", shrink=0.8)
     ax.set_axis_off()

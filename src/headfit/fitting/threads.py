@@ -33,10 +33,7 @@ def in_threads(work: Callable[[np.ndarray], None], count: int, together: int) ->
         return
     calls = -(-calls // workers) * workers
     parts = [part for part in np.array_split(np.arange(count), calls) if len(part)]
-    with (
-        one_thread(),
-        contextlib.closing(_Pool(min(workers, len(parts)))) as pool,
-    ):
+    with one_thread(), contextlib.closing(_Pool(min(workers, len(parts)))) as pool:
         for done in [pool.submit(work, part) for part in parts]:
             done.result()
 

@@ -17,14 +17,7 @@ from typing import Any
 
 import headfit.heads.layers  # noqa: F401  (registers the poolings)
 from headfit.errors import UnknownNameError, UsageError
-from headfit.heads.body import (
-    ACTIVATIONS,
-    BATCH_NORM_EPSILON,
-    BatchNorm,
-    Dense,
-    Dropout,
-    Step,
-)
+from headfit.heads.body import ACTIVATIONS, BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout, Step
 from headfit.heads.custom.pooling import find_custom, is_custom, is_file
 from headfit.heads.pooling import MapShape, Pooling, find_pooling, pooling_names
 from headfit.heads.presets import PRESETS
@@ -221,8 +214,8 @@ class Head:
         """
         from keras import layers  # noqa: PLC0415  (heavy)
 
-        from headfit.heads.keras_layers import BiasedSoftmax  # noqa: PLC0415  (imports Keras)
         from headfit.heads.keras_layers.registry import append_pooling  # noqa: PLC0415
+        from headfit.heads.keras_layers.trained import BiasedSoftmax  # noqa: PLC0415  (imports Keras)
 
         _check_classes(classes)
         if scale != 1.0:
@@ -284,9 +277,7 @@ def parse_body(steps: Iterable[str], chain: str) -> tuple[Step, ...]:
     return tuple(_parse_step(step, chain) for step in steps)
 
 
-def parse_heads(
-    text: str | Callable[..., Any] | Iterable[str | Callable[..., Any]],
-) -> list[Head]:
+def parse_heads(text: str | Callable[..., Any] | Iterable[str | Callable[..., Any]]) -> list[Head]:
     """Parse several heads: chains, separated by commas or in several strings, and callables.
 
     Repeated heads, in whatever spelling, are listed once.

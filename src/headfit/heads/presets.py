@@ -33,11 +33,7 @@ _ALL = (
         "flatten-4096-dropout0.5-4096-dropout0.5",
         "VGG: two layers of 4096, dropout after each",
     ),
-    Preset(
-        "googlenet",
-        "gap-dropout0.4",
-        "GoogLeNet: the average, 40 % dropout, no hidden layer",
-    ),
+    Preset("googlenet", "gap-dropout0.4", "GoogLeNet: the average, 40 % dropout, no hidden layer"),
     Preset(
         "fastai",
         "avgmax-bn-dropout0.25-512-bn-dropout0.5",

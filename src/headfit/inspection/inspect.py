@@ -119,17 +119,17 @@ def _of_name(name: str, size: int | None, classes: int | None, head: Head | None
 
 
 def _inspection(
-    model: str, facts: dict[str, Any], asked: int | None, chosen: Head | None
+    model: str, facts: dict[str, Any], classes: int | None, chosen: Head | None
 ) -> Inspection:
     height, width, _ = facts["input_shape"]
-    classes = asked or facts["units"] or PUBLISHED_CLASSES
+    units = classes or facts["units"] or PUBLISHED_CLASSES
     assumed = ["size"] * facts["size_assumed"]
-    assumed += ["classes"] * (asked is None and facts["units"] is None)
+    assumed += ["classes"] * (classes is None and facts["units"] is None)
     shape: MapShape = tuple(facts["map_shape"])
     parts = facts["parameters"]
     heads = [chosen] if chosen else [parse_head(chain) for chain in ALTERNATIVES]
     others = [
-        _alternative(each, shape, classes, parts["backbone"])
+        _alternative(each, shape, units, parts["backbone"])
         for each in heads
         if chosen or min(shape[:2]) >= each.pooling.min_side
     ]
@@ -137,7 +137,7 @@ def _inspection(
         model=model,
         backbone=facts["backbone"],
         input_size=height if height == width else (height, width),
-        classes=classes,
+        classes=units,
         assumed=assumed,
         map_shape=shape,
         parameters=parts,
@@ -151,11 +151,11 @@ def _inspection(
 
 
 def _alternative(head: Head, shape: MapShape, classes: int, backbone: int) -> dict[str, Any]:
-    own = head.parameters(shape, classes)
+    parameters = head.parameters(shape, classes)
     return {
         "head": head.name,
         "features": head.pooling.width(shape),
-        "parameters": {"head": own, "total": backbone + own},
+        "parameters": {"head": parameters, "total": backbone + parameters},
     }
 
 

@@ -73,12 +73,12 @@ def _sentences(document: dict[str, Any]) -> list[str]:
     parts = document["parameters"]
     if not parts["head"]:
         return ["There is no head: the model ends in its feature map, or in its averages."]
-    own = [layer for layer in document["layers"] if layer["part"] == "head"]
+    head = [layer for layer in document["layers"] if layer["part"] == "head"]
     share = _share(parts["head"], parts["total"])
-    first = _first_dense(own, document)
-    if first and _chain(own).count("→") == 1:
+    first = _first_dense(head, document)
+    if first and _chain(head).count("→") == 1:
         return first  # Flatten and one layer: the same again
-    lines = [f"{_chain(own)} holds {parts['head']:,} of {parts['total']:,} parameters, {share}."]
+    lines = [f"{_chain(head)} holds {parts['head']:,} of {parts['total']:,} parameters, {share}."]
     lines += first
     gap = next((a for a in document["alternatives"] if a["head"] == "gap"), None)
     if gap and gap["parameters"]["head"] < parts["head"]:
@@ -89,12 +89,12 @@ def _sentences(document: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _first_dense(own: list[dict[str, Any]], document: dict[str, Any]) -> list[str]:
+def _first_dense(head: list[dict[str, Any]], document: dict[str, Any]) -> list[str]:
     """Compare the dense layer on Flatten with the same layer on gap."""
-    kinds = [layer["type"] for layer in own]
+    kinds = [layer["type"] for layer in head]
     if "Flatten" not in kinds or "Dense" not in kinds[kinds.index("Flatten") :]:
         return []
-    dense = own[kinds.index("Dense", kinds.index("Flatten"))]
+    dense = head[kinds.index("Dense", kinds.index("Flatten"))]
     units, total = dense["output_shape"][-1], document["parameters"]["total"]
     averaged = (document["map_shape"][-1] + 1) * units
     if averaged >= dense["parameters"]:  # Flatten of one position
@@ -106,13 +106,13 @@ def _first_dense(own: list[dict[str, Any]], document: dict[str, Any]) -> list[st
     ]
 
 
-def _chain(own: list[dict[str, Any]]) -> str:
+def _chain(head: list[dict[str, Any]]) -> str:
     """Write the layers of a head that count: poolings, and those with weights."""
     steps = [
         f"Dense({layer['output_shape'][-1]})"
         if layer["type"] == "Dense"
         else _POOLINGS.get(layer["type"], layer["type"])
-        for layer in own
+        for layer in head
         if layer["parameters"] or layer["type"] in _POOLINGS
     ]
     return " → ".join(steps)

@@ -16,8 +16,8 @@ from PIL import Image
 
 from headfit.errors import ImageError, ModelFileError, UsageError
 from headfit.explain.explainer import Explainer
-from headfit.images.arrays import check_array
 from headfit.images.contract import Contract
+from headfit.images.inputs import check_array
 from headfit.images.read_ahead import ImageLike, PathLike, decode_images
 from headfit.model.maps import SavedMapModel
 from headfit.model.metadata import ModelRecord

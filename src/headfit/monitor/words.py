@@ -9,12 +9,7 @@ from headfit.errors import DataError
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What goes wrong with the progress of a run that another program wrote."""
 CANNOT_SHOW = "progress.json lacks values that the page shows. Run compare again."
-TITLES = {
-    "running": "Comparing heads",
-    "done": "Done",
-    "stopped": "Stopped",
-    "failed": "Failed",
-}
+TITLES = {"running": "Comparing heads", "done": "Done", "stopped": "Stopped", "failed": "Failed"}
 _RESUME = "Finished work is kept: run the same command to continue."
 
 

@@ -59,11 +59,7 @@ def write_report(
 
 
 def render(
-    results: dict[str, Any],
-    predictions: str,
-    images: ImageSource | None,
-    *,
-    source: str = "",
+    results: dict[str, Any], predictions: str, images: ImageSource | None, *, source: str = ""
 ) -> str:
     """Give the page as HTML; see :func:`write_report`."""
     classes = [row["name"] for row in results["reliability"]["classes"]]

@@ -175,12 +175,7 @@ def maps_of(
         return joint
 
     return extract(
-        index,
-        first.contract,
-        stores,
-        opening,
-        first.callback,
-        dtype=first.options.feature_dtype,
+        index, first.contract, stores, opening, first.callback, dtype=first.options.feature_dtype
     )
 
 

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # what a person reads beside the name of a backbone; see :func:`shown`
-COLUMNS = (
-    "balanced accuracy, %",
-    "95 % interval",
-    "points behind",
-    "parameters",
-    "ms an image",
-)
+COLUMNS = ("balanced accuracy, %", "95 % interval", "points behind", "parameters", "ms an image")
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,7 @@ from headfit.errors import EngineError, ModelFileError
 
 
 def replay(
-    traced: Trace,
-    end: Boundary,
-    size: int,
-    *,
-    name: str,
-    channels_first: bool = False,
+    traced: Trace, end: Boundary, size: int, *, name: str, channels_first: bool = False
 ) -> keras.Model:
     """Build the model from the image to the feature map.
 

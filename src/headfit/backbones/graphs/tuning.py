@@ -76,11 +76,7 @@ def tuned(path: Path) -> tuple[Setting, Any]:
 
 def machine() -> dict[str, Any]:
     """Give what the result of a trial depends on, besides the graph."""
-    return {
-        "cpu": _cpu(),
-        "cores": usable_cores(),
-        "openvino": version("openvino"),
-    }
+    return {"cpu": _cpu(), "cores": usable_cores(), "openvino": version("openvino")}
 
 
 def _cpu() -> str:

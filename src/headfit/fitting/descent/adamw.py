@@ -116,12 +116,7 @@ def adamw(
 
 
 def _adamw_one(
-    arrays: Sequence[Array],
-    gradient: Array,
-    decayed: bool,
-    data: Data,
-    now: Steps,
-    active: Array,
+    arrays: Sequence[Array], gradient: Array, decayed: bool, data: Data, now: Steps, active: Array
 ) -> tuple[Array, Array, Array]:
     """Update one array of all networks, and its two moments."""
     weight, first, second = arrays

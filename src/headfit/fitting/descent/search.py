@@ -70,12 +70,7 @@ class _Repeat:
     """One repeat of the cross-validation."""
 
     def __init__(
-        self,
-        head: Head,
-        pooled: PooledFeatures,
-        problem: Problem,
-        repeat: int,
-        progress: Progress,
+        self, head: Head, pooled: PooledFeatures, problem: Problem, repeat: int, progress: Progress
     ) -> None:
         self.head, self.pooled, self.problem = head, pooled, problem
         self.assignment = problem.splits.assignment[repeat]
@@ -119,11 +114,7 @@ class _Repeat:
         return [(self.trials[int(b) // epochs], int(b) % epochs + 1) for b in best]
 
     def _score(
-        self,
-        inputs: Inputs,
-        folds: list[int],
-        chosen: list[tuple[Trial, int]],
-        progress: Progress,
+        self, inputs: Inputs, folds: list[int], chosen: list[tuple[Trial, int]], progress: Progress
     ) -> None:
         """Train on each whole outer training fold and predict the fold left out."""
         held = np.array([self.assignment == fold for fold in folds])

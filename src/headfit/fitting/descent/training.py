@@ -34,12 +34,7 @@ from headfit.heads.trained import TrainedPooling
 from headfit.images.targets import Targets
 from headfit.progress import SILENT, Progress
 
-__all__ = [
-    "Attempts",
-    "Networks",
-    "scores",
-    "train",
-]
+__all__ = ["Attempts", "Networks", "scores", "train"]
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer]
@@ -235,11 +230,7 @@ def _watched(masks: Bools) -> tuple[Ints, Ints]:
 
 
 def _watch(
-    trainer: Trainer,
-    design: Design,
-    weights: list[Array],
-    data: Data,
-    watched: tuple[Ints, Ints],
+    trainer: Trainer, design: Design, weights: list[Array], data: Data, watched: tuple[Ints, Ints]
 ) -> Reals:
     rows, counts = watched
     if rows.shape[1] == 0:

@@ -125,10 +125,7 @@ class LeaveOut:
     """
 
     def __init__(
-        self,
-        features: np.ndarray,
-        encoded: np.ndarray,
-        groups: np.ndarray | None = None,
+        self, features: np.ndarray, encoded: np.ndarray, groups: np.ndarray | None = None
     ) -> None:
         n = len(features)
         self._features = features

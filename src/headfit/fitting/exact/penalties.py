@@ -49,10 +49,7 @@ class Choices:
 
 
 def choose(
-    coordinates: Coordinates,
-    problem: Problem,
-    units: list[Unit],
-    progress: Progress = SILENT,
+    coordinates: Coordinates, problem: Problem, units: list[Unit], progress: Progress = SILENT
 ) -> Choices:
     """Choose a penalty for each unit, and fit it on its whole training part with that.
 

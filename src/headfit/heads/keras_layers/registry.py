@@ -9,11 +9,11 @@ import keras
 from keras import layers
 
 from headfit.errors import UsageError
-from headfit.heads import keras_layers as ours
 from headfit.heads import layers as poolings
 from headfit.heads.custom.calls import load_compiled
 from headfit.heads.custom.pooling import CustomPooling
 from headfit.heads.custom.store import MODEL
+from headfit.heads.keras_layers import shaped, spatial, trained
 from headfit.heads.pooling import Pooling
 from headfit.heads.trained import TrainedPooling
 
@@ -100,15 +100,15 @@ _LAYERS: dict[type[Pooling], Callable[..., Any]] = {
     # the order of its features is the same for both: Keras moves the channels of a map last
     type(poolings.FLATTEN): layers.Flatten,
     type(poolings.AVGMAX): _average_and_maximum,
-    type(poolings.GEM): ours.GeM,
-    type(poolings.LSE): ours.LogSumExp,
-    type(poolings.SPATIAL_PYRAMID): ours.SPP,
-    type(poolings.SPATIAL_PRIOR): ours.SpatialShrinkage,
-    type(poolings.ATTENTION): ours.AttentionPooling,
-    type(poolings.MULTI_QUERY): ours.MultiQueryPooling,
-    type(poolings.SIMPOOL): ours.SimPooling,
-    type(poolings.COVARIANCE): ours.CovariancePooling,
-    type(poolings.NETVLAD): ours.NetVLAD,
-    type(poolings.LOW_RANK): ours.LowRankReadout,
+    type(poolings.GEM): shaped.GeM,
+    type(poolings.LSE): shaped.LogSumExp,
+    type(poolings.SPATIAL_PYRAMID): spatial.SPP,
+    type(poolings.SPATIAL_PRIOR): spatial.SpatialShrinkage,
+    type(poolings.ATTENTION): trained.AttentionPooling,
+    type(poolings.MULTI_QUERY): trained.MultiQueryPooling,
+    type(poolings.SIMPOOL): trained.SimPooling,
+    type(poolings.COVARIANCE): trained.CovariancePooling,
+    type(poolings.NETVLAD): trained.NetVLAD,
+    type(poolings.LOW_RANK): trained.LowRankReadout,
 }
 """Pooling class → what makes its layer."""

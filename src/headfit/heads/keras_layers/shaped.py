@@ -34,10 +34,7 @@ class ShapedLayer(SpatialLayer):
         name, value = next(iter(self.initial.items()))
         # Half precision would round the scalar itself, so it is not cast with the inputs.
         self.scalar = self.add_weight(
-            name=name[0],
-            shape=(),
-            initializer=keras.initializers.Constant(value),
-            autocast=False,
+            name=name[0], shape=(), initializer=keras.initializers.Constant(value), autocast=False
         )
 
     def wide(self, inputs: Any, least: float) -> tuple[Any, Any, tuple[int, int]]:

@@ -10,14 +10,7 @@ from keras import ops
 
 from headfit.errors import UsageError
 from headfit.heads.keras_layers.spatial import SpatialLayer
-from headfit.heads.layers import (
-    ATTENTION,
-    COVARIANCE,
-    LOW_RANK,
-    MULTI_QUERY,
-    NETVLAD,
-    SIMPOOL,
-)
+from headfit.heads.layers import ATTENTION, COVARIANCE, LOW_RANK, MULTI_QUERY, NETVLAD, SIMPOOL
 from headfit.heads.trained import TrainedPooling
 
 
@@ -136,11 +129,7 @@ class MultiQueryPooling(TrainedLayer):
     """
 
     def __init__(
-        self,
-        queries: int = 8,
-        data_format: str | None = None,
-        seed: int = 0,
-        **kwargs: Any,
+        self, queries: int = 8, data_format: str | None = None, seed: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(replace(MULTI_QUERY, queries=queries), data_format, seed, **kwargs)
 
@@ -187,11 +176,7 @@ class CovariancePooling(TrainedLayer):
     """
 
     def __init__(
-        self,
-        most: int = 64,
-        data_format: str | None = None,
-        seed: int = 0,
-        **kwargs: Any,
+        self, most: int = 64, data_format: str | None = None, seed: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(replace(COVARIANCE, most=most), data_format, seed, **kwargs)
 
@@ -216,11 +201,7 @@ class NetVLAD(TrainedLayer):
     """
 
     def __init__(
-        self,
-        clusters: int = 8,
-        data_format: str | None = None,
-        seed: int = 0,
-        **kwargs: Any,
+        self, clusters: int = 8, data_format: str | None = None, seed: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(replace(NETVLAD, clusters=clusters), data_format, seed, **kwargs)
 

@@ -159,8 +159,5 @@ def _truncated(maps: Vectors, duals: Matrix, rank: int) -> tuple[Matrix, Matrix]
 
 
 LOW_RANK = LowRank(
-    "low_rank",
-    "mean_p Σ_r A_krp ⟨F_p, B_kr⟩",
-    "Pirsiavash 2009, Klindt 2017",
-    position_aware=True,
+    "low_rank", "mean_p Σ_r A_krp ⟨F_p, B_kr⟩", "Pirsiavash 2009, Klindt 2017", position_aware=True
 )

@@ -105,8 +105,5 @@ class MultiLayer(Gap):
 
 
 MULTI_LAYER = MultiLayer(
-    "multi_layer",
-    "concat over layers of mean_p F_p",
-    "Evci 2022 (Head2Toe)",
-    several_layers=True,
+    "multi_layer", "concat over layers of mean_p F_p", "Evci 2022 (Head2Toe)", several_layers=True
 )

@@ -58,11 +58,7 @@ def draw_stack(canvas: Canvas, colours: Palette, shape: MapShape, x: float, top:
     for number in range(3 if channels > shown else 0):
         away = 7 + number * 6
         canvas.shape(
-            "circle",
-            cx=back - wide / 2 + away,
-            cy=top + 2 - number * 4,
-            r=1.6,
-            fill=colours.text,
+            "circle", cx=back - wide / 2 + away, cy=top + 2 - number * 4, r=1.6, fill=colours.text
         )
     # height, width, channels: left of the stack, below it, and along its depth
     _length(canvas, colours, height, left - 6, front + tall / 2 + 5, "end")
@@ -131,7 +127,7 @@ def draw_panels(canvas: Canvas, colours: Palette, counts: Counts, x: float, top:
     tints = (colours.flatten, colours.gap)
     for left, side, tint in zip(lefts, sides, tints, strict=True):
         _square(canvas, colours, math.sqrt(side.parameters * scale.parameter), tint, left, y + 12)
-    y = panels.rows(y + 12 + SQUARE + 14, _kept(counts), BODY)
+    y = panels.rows(y + 12 + SQUARE + 14, _meanings(counts), BODY)
     for left, tint in zip(lefts, tints, strict=True):
         canvas.shape("rect", x=left - INSET, y=top, width=WIDTH, height=4, fill=tint)
     return y + INSET
@@ -189,7 +185,7 @@ def _product(side: Side, classes: int) -> str:
     return f"= {side.features:,} × {classes:,} weights + {classes:,} biases"
 
 
-def _kept(counts: Counts) -> tuple[str, str]:
+def _meanings(counts: Counts) -> tuple[str, str]:
     if counts.positions == 1:
         same = "One position only: there is no where to keep or to lose."
         return same, same

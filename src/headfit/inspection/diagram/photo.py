@@ -70,11 +70,7 @@ class Tiles:
 
 
 def photo_tiles(
-    path: Path,
-    spec: BackboneSpec,
-    contract: Contract,
-    weights: str,
-    tell: Callable[[str], None],
+    path: Path, spec: BackboneSpec, contract: Contract, weights: str, tell: Callable[[str], None]
 ) -> Tiles:
     """Send a photograph through the backbone.
 

@@ -234,12 +234,7 @@ class Conclusion:
 
 
 def conclude(
-    heads: HeadScores,
-    correct: Floats,
-    labels: Ints,
-    *,
-    seed: int = 0,
-    groups: Ints | None = None,
+    heads: HeadScores, correct: Floats, labels: Ints, *, seed: int = 0, groups: Ints | None = None
 ) -> Conclusion:
     """Compare heads by their scores on identical folds.
 

@@ -18,10 +18,7 @@ from headfit.study.protocol.ledger import Ledger
 
 
 def cross_validate(
-    method: Method,
-    problem: Problem,
-    progress: Progress = SILENT,
-    ledger: Ledger | None = None,
+    method: Method, problem: Problem, progress: Progress = SILENT, ledger: Ledger | None = None
 ) -> CrossValidation:
     """Cross-validate one head, or look up how that went before.
 

@@ -65,11 +65,7 @@ class Duplicates:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as plain data that JSON can hold."""
-        return {
-            "components": self.components,
-            "images": self.images,
-            "largest": self.largest,
-        }
+        return {"components": self.components, "images": self.images, "largest": self.largest}
 
 
 def near_duplicates(

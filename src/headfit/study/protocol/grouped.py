@@ -77,11 +77,7 @@ class Grouped:
         return assignment
 
     def _deal_groups(
-        self,
-        shares: npt.NDArray[np.float64],
-        order: Ints,
-        folds: int,
-        rng: np.random.RandomState,
+        self, shares: npt.NDArray[np.float64], order: Ints, folds: int, rng: np.random.RandomState
     ) -> npt.NDArray[np.intp]:
         """Give each group of several images its fold, one after the other in this order."""
         luck = rng.random_sample((len(shares), folds))

@@ -105,11 +105,7 @@ def stratified_order(
 
 
 def errors_of(
-    z: np.ndarray,
-    problem: Problem,
-    subsets: Subsets,
-    penalty: float,
-    progress: Progress = SILENT,
+    z: np.ndarray, problem: Problem, subsets: Subsets, penalty: float, progress: Progress = SILENT
 ) -> tuple[np.ndarray, int]:
     """Train on every part and test on what the seed holds out.
 
