@@ -1,4 +1,4 @@
-"""What the examples share: their arguments, and a folder of images as arrays for plain Keras."""
+"""Shared by the examples: command line arguments, and images as arrays for plain Keras."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 
 
-def arguments(description: str, given: Sequence[str] | None, size: int = 224) -> argparse.Namespace:
-    """Read ``folder``, ``weights``, ``size``, ``epochs`` and ``protocol``."""
+def parse_args(description: str, argv: Sequence[str] | None, size: int = 224) -> argparse.Namespace:
+    """Parse ``folder``, ``weights``, ``size``, ``epochs`` and ``protocol``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("folder", type=Path, help="one folder of images for each class")
-    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a file")
+    parser.add_argument("folder", type=Path, help="images, one sub-folder for each class")
+    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a weights file")
     parser.add_argument("--size", type=int, default=size, help="side of the images in pixels")
-    parser.add_argument("--epochs", type=int, default=10, help="of plain Keras")
-    parser.add_argument("--protocol", default="quick", help="of headfit: quick, standard, thorough")
-    return parser.parse_args(given)
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of plain Keras")
+    parser.add_argument("--protocol", default="quick", help="quick, standard or thorough")
+    return parser.parse_args(argv)
 
 
 def read_images(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Read a folder of images with Keras, in a random order that is always the same.
+    """Read a folder of images with Keras, shuffled with a fixed seed.
 
     Returns:
-        Pixels float32 (n, size, size, 3) from 0 to 255, labels int (n,), and the classes.
+        Pixels float32 (n, size, size, 3) from 0 to 255, labels int (n,), and class names.
     """
-    import keras  # noqa: PLC0415  (only plain Keras needs it here)
+    import keras  # noqa: PLC0415  (heavy)
 
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
     files = [path for name in classes for path in sorted((folder / name).iterdir())]

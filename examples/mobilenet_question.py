@@ -1,6 +1,6 @@
 """MobileNet without its top, then global average pooling and three dense layers.
 
-The first of the two models that the question came with, in plain Keras and with headfit::
+The first model of the original question, in plain Keras and with headfit::
 
     python examples/mobilenet_question.py photos
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import headfit as hf
-from common import arguments, read_images
+from common import parse_args, read_images
 
-os.environ.setdefault("KERAS_BACKEND", "jax")  # which comes with headfit
+os.environ.setdefault("KERAS_BACKEND", "jax")  # comes with headfit
 
 
 def build(classes: int, size: int, weights: str | None) -> Any:
-    """Build the model as it was asked about; the backbone is frozen."""
+    """Build the model of the question, with a frozen backbone."""
     import keras  # noqa: PLC0415  (heavy)
     from keras import layers  # noqa: PLC0415
 
@@ -35,7 +35,7 @@ def build(classes: int, size: int, weights: str | None) -> Any:
 
 
 def plain_keras(folder: Path, size: int, weights: str, epochs: int) -> Any:
-    """Train that model: one head, one split, every image through the backbone in every epoch."""
+    """Train the model as usual: one head, one split, all images through the backbone each epoch."""
     import keras  # noqa: PLC0415  (heavy)
 
     images, labels, classes = read_images(folder, size)
@@ -43,13 +43,13 @@ def plain_keras(folder: Path, size: int, weights: str, epochs: int) -> Any:
     model = build(len(classes), size, None if weights == "random" else weights)
     print(f"Plain Keras: {model.count_params():,} parameters")
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    past = model.fit(images, labels, epochs=epochs, validation_split=0.2, verbose=0).history
-    print(f"Accuracy on one fifth of the images: {past['val_accuracy'][-1]:.1%}")
+    history = model.fit(images, labels, epochs=epochs, validation_split=0.2, verbose=0).history
+    print(f"Accuracy on one fifth of the images: {history['val_accuracy'][-1]:.1%}")
     return model
 
 
 def with_headfit(folder: Path, size: int, weights: str, protocol: str) -> hf.Study:
-    """Compare that head with Flatten and with gap alone, on maps made once, on the same folds."""
+    """Compare its head with Flatten and with gap alone, on the same feature maps and folds."""
     study = hf.compare(
         folder,
         backbone="MobileNet",
@@ -65,11 +65,11 @@ def with_headfit(folder: Path, size: int, weights: str, protocol: str) -> hf.Stu
     return study
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Do it both ways, on the same folder."""
-    chosen = arguments(__doc__ or "", given)
-    plain_keras(chosen.folder, chosen.size, chosen.weights, chosen.epochs)
-    with_headfit(chosen.folder, chosen.size, chosen.weights, chosen.protocol)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run both on the same folder."""
+    args = parse_args(__doc__ or "", argv)
+    plain_keras(args.folder, args.size, args.weights, args.epochs)
+    with_headfit(args.folder, args.size, args.weights, args.protocol)
 
 
 if __name__ == "__main__":

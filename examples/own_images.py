@@ -1,4 +1,4 @@
-"""Compare heads on a folder of images, read the verdict, keep the model, classify a new image.
+"""Compare heads on a folder of images, save the model, classify new images.
 
 ::
 
@@ -14,42 +14,42 @@ from pathlib import Path
 import headfit as hf
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Do all of it."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Go from a folder of images to the class of a new one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="one folder of images for each class")
+    parser.add_argument("folder", type=Path, help="images, one sub-folder for each class")
     parser.add_argument("--new", type=Path, nargs="+", required=True, help="images to classify")
-    parser.add_argument("--out", type=Path, default=Path("headfit-run"), help="folder to write")
+    parser.add_argument("--out", type=Path, default=Path("headfit-run"), help="results folder")
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a file")
-    parser.add_argument("--size", type=int, help="side of the images; the backbone's own")
+    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a weights file")
+    parser.add_argument("--size", type=int, help="side in pixels; default: the backbone's own")
     parser.add_argument("--protocol", default="quick", help="quick, standard or thorough")
-    chosen = parser.parse_args(given)
+    args = parser.parse_args(argv)
 
-    index = hf.ImageIndex.from_directory(chosen.folder)
+    index = hf.ImageIndex.from_directory(args.folder)
     print(index.counts())
 
     study = hf.compare(
         index,
-        backbone=chosen.backbone,
-        weights=chosen.weights,
-        size=chosen.size,
+        backbone=args.backbone,
+        weights=args.weights,
+        size=args.size,
         heads="gap,flatten,gem",
-        protocol=chosen.protocol,
+        protocol=args.protocol,
     )
     verdict = study.verdict
     print(verdict)
-    found = verdict.difference
-    if found is not None:
-        mean, low, high = (100 * value for value in (found.mean, found.low, found.high))
+    difference = verdict.difference
+    if difference is not None:
+        mean, low, high = (100 * x for x in (difference.mean, difference.low, difference.high))
         print(f"Flatten minus gap: {mean:+.1f} points ({low:+.1f} to {high:+.1f})")
 
-    # model.keras, results.json, predictions.csv, suspects.csv
-    study.save(chosen.out)
+    # report.html, model.keras, results.json, predictions.csv, suspects.csv
+    study.save(args.out)
 
-    # any other day, without the images that it was trained on
-    classifier = hf.Classifier.load(chosen.out / "model.keras")
-    for path, name in zip(chosen.new, classifier.predict(chosen.new), strict=True):
+    # later, or on another machine: the training images are not needed
+    classifier = hf.Classifier.load(args.out / "model.keras")
+    for path, name in zip(args.new, classifier.predict(args.new), strict=True):
         print(f"{path}: {name}")
 
 

@@ -1,6 +1,6 @@
 """A frozen VGG16 without its top, then Flatten and one softmax layer.
 
-The second of the two models that the question came with, in plain Keras and with headfit::
+The second model of the original question, in plain Keras and with headfit::
 
     python examples/vgg16_question.py photos
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import headfit as hf
-from common import arguments, read_images
+from common import parse_args, read_images
 
-os.environ.setdefault("KERAS_BACKEND", "jax")  # which comes with headfit
+os.environ.setdefault("KERAS_BACKEND", "jax")  # comes with headfit
 
 
 def build(classes: int, size: int, weights: str | None, pooling: str = "flatten") -> Any:
-    """Build the model as it was asked about, or with ``gap`` in Flatten's place."""
+    """Build the model of the question, or the same model with ``gap`` instead of Flatten."""
     import keras  # noqa: PLC0415  (heavy)
     from keras import layers  # noqa: PLC0415
 
@@ -34,7 +34,7 @@ def build(classes: int, size: int, weights: str | None, pooling: str = "flatten"
 
 
 def plain_keras(folder: Path, size: int, weights: str, epochs: int) -> Any:
-    """Train that model: one head, one split, every image through the backbone in every epoch."""
+    """Train the model as usual: one head, one split, all images through the backbone each epoch."""
     import keras  # noqa: PLC0415  (heavy)
 
     images, labels, classes = read_images(folder, size)
@@ -42,13 +42,13 @@ def plain_keras(folder: Path, size: int, weights: str, epochs: int) -> Any:
     model = build(len(classes), size, None if weights == "random" else weights)
     print(f"Plain Keras: {model.count_params():,} parameters")
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    past = model.fit(images, labels, epochs=epochs, validation_split=0.2, verbose=0).history
-    print(f"Accuracy on one fifth of the images: {past['val_accuracy'][-1]:.1%}")
+    history = model.fit(images, labels, epochs=epochs, validation_split=0.2, verbose=0).history
+    print(f"Accuracy on one fifth of the images: {history['val_accuracy'][-1]:.1%}")
     return model
 
 
 def with_headfit(folder: Path, size: int, weights: str, protocol: str) -> hf.Study:
-    """Compare Flatten with gap, on maps made once and on the same folds: is it necessary?"""
+    """Compare Flatten with gap on the same feature maps and folds: is Flatten necessary?"""
     study = hf.compare(
         folder,
         backbone="VGG16",
@@ -64,11 +64,11 @@ def with_headfit(folder: Path, size: int, weights: str, protocol: str) -> hf.Stu
     return study
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Do it both ways, on the same folder."""
-    chosen = arguments(__doc__ or "", given)
-    plain_keras(chosen.folder, chosen.size, chosen.weights, chosen.epochs)
-    with_headfit(chosen.folder, chosen.size, chosen.weights, chosen.protocol)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run both on the same folder."""
+    args = parse_args(__doc__ or "", argv)
+    plain_keras(args.folder, args.size, args.weights, args.epochs)
+    with_headfit(args.folder, args.size, args.weights, args.protocol)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Generated images: in one set the class is where a disc lies, in the other which pattern it shows.
+"""Two sets of generated images: the class is the position of a disc, or its pattern.
 
-The same discs, the same backbone, the same two heads; only the question differs::
+The same discs, the same backbone and the same two heads; only the question differs::
 
     python examples/where_matters.py folder-for-the-images
 """
@@ -15,22 +15,22 @@ import headfit as hf
 from headfit.samples.catalog import write_sample
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Ask on both whether Flatten is necessary."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure on both whether Flatten is necessary."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the images are written")
-    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a file")
+    parser.add_argument("folder", type=Path, help="folder for the images")
+    parser.add_argument("--weights", default="imagenet", help="imagenet, random or a weights file")
     parser.add_argument("--size", type=int, default=160, help="side of the images in pixels")
     parser.add_argument("--protocol", default="quick", help="quick, standard or thorough")
-    chosen = parser.parse_args(given)
+    args = parser.parse_args(argv)
 
     for name in ("where", "what"):
         study = hf.compare(
-            write_sample(name, chosen.folder / name),
+            write_sample(name, args.folder / name),
             heads="gap,flatten",
-            weights=chosen.weights,
-            size=chosen.size,
-            protocol=chosen.protocol,
+            weights=args.weights,
+            size=args.size,
+            protocol=args.protocol,
         )
         print(f"{name}: {study.verdict.flatten}. {study.verdict}")
 
