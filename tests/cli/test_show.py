@@ -59,7 +59,7 @@ def test_lines_give_the_numbers_of_the_results(results: dict[str, Any]) -> None:
     assert lines["Position"] == "undecided: gap 88.1 %, flatten 89.5 %, within the noise"
     assert lines["More images"] == (
         "1,968 more: gap +0.5 points (0.1 to 1.1), flatten +0.5 points (0.1 to 1.1); "
-        "about 10,000 would decide"
+        "about 11,000 would decide"
     )
     assert lines["Trust"] == (
         "probabilities off by 7.2 % on average; 3 labels look wrong (suspects.csv)"

@@ -53,10 +53,10 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
-def about(count: float) -> str:
-    """Write a count rounded to two digits: ``2,300``."""
+def about(count: float, *, up: bool = False) -> str:
+    """Write a count rounded, or rounded ``up``, to two digits: ``2,300``."""
     unit = 10 ** max(0, int(math.log10(count)) - 1)
-    return f"{round(count / unit) * unit:,}"
+    return f"{(math.ceil if up else round)(count / unit) * unit:,}"
 
 
 def enumerated(names: Sequence[str], conjunction: str = "and") -> str:

@@ -82,7 +82,7 @@ def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     else:
         parts.append("no forecast, see the report")
     if verdict["flatten"] == "undecided" and verdict["images_needed"]:
-        parts.append(f"about {about(verdict['images_needed'])} would decide")
+        parts.append(f"about {about(verdict['images_needed'], up=True)} would decide")
     return "; ".join(parts)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from headfit.report.text.numbers import (
+    about,
     enumerated,
     number,
     p_value,
@@ -156,10 +157,9 @@ def _undecided(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
         return f"{start} All folds agree, so the noise is unknown: use more folds or more images."
     if needed <= heads.images:
         return f"{start} That is too close to the limit of {points(heads.rope)} to call."
-    digits = 10 ** max(0, len(str(needed)) - 2)  # two digits are all that a plan is good for
     return (
         f"{start} With {heads.images:,} images only a difference of {points(detectable)} or more "
-        f"can be detected; about {-(-needed // digits) * digits:,} images would decide."
+        f"can be detected; about {about(needed, up=True)} images would decide."
         f"{secondary(contrast)}"
     )
 
