@@ -39,8 +39,8 @@ Record = dict[str, Any]
 BOOTSTRAPS = 1000
 TOGETHER = 20  # data sets that a process takes at a time
 WORLDS = (
-    "Ten dimensions carry signal; 30 more are blank (noise only) unless noted. Rates are given with "
-    "their Monte-Carlo standard error. Penalties are chosen again in every fold."
+    "Ten dimensions carry signal; 30 more are blank (noise only) unless noted. Rates are given "
+    "with their Monte-Carlo standard error. Penalties are chosen again in every fold."
 )
 PLAIN = {"blank": 0, "signal": 0.3}
 
