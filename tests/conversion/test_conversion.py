@@ -73,9 +73,9 @@ def test_full_rank_is_flatten(shape: tuple[int, int, int]) -> None:
     w, bias, maps = drawn(shape)
     flat = to_flatten(w, bias).numbers(maps)
     whole = to_low_rank(w, bias, min(shape[:2]))
-    assert close(whole.numbers(maps), flat) and whole.kept == pytest.approx(1)
+    assert close(whole.numbers(maps), flat) and whole.share == pytest.approx(1)
     shared = to_shared(w, bias, shape[1])
-    assert close(shared.numbers(maps), flat) and shared.kept == pytest.approx(1)
+    assert close(shared.numbers(maps), flat) and shared.share == pytest.approx(1)
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2])
@@ -85,10 +85,10 @@ def test_each_rank_keeps_what_the_singular_values_say(shape: tuple[int, int, int
     kept = []
     for rank in range(1, min(shape[:2]) + 1):
         form = to_low_rank(w, bias, rank)
-        assert form.kept == pytest.approx(squares[:, :rank].sum() / squares.sum())
+        assert form.share == pytest.approx(squares[:, :rank].sum() / squares.sum())
         lost = np.square(weights_of(form) - w.reshape(-1, shape[2])).sum() / np.square(w).sum()
-        assert lost == pytest.approx(1 - form.kept, abs=1e-5)
-        kept.append(form.kept)
+        assert lost == pytest.approx(1 - form.share, abs=1e-5)
+        kept.append(form.share)
     assert kept == sorted(kept)
     least = to_low_rank(w, bias, None)
     assert least.rank == 1 + int(np.argmax(np.array(kept) >= algebra.ENERGY))
@@ -97,22 +97,22 @@ def test_each_rank_keeps_what_the_singular_values_say(shape: tuple[int, int, int
 def test_the_shared_rank_keeps_more_the_larger_it_is() -> None:
     w, bias, _ = drawn((9, 4, 5))
     squares = np.linalg.svd(w.transpose(1, 0, 2).reshape(4, -1), compute_uv=False) ** 2
-    kept = [to_shared(w, bias, rank).kept for rank in range(1, 5)]
+    kept = [to_shared(w, bias, rank).share for rank in range(1, 5)]
     assert kept == pytest.approx(np.cumsum(squares) / squares.sum())
 
 
 def test_what_gap_keeps_is_the_share_of_the_mean_weights() -> None:
     w, bias, _ = drawn((4, 6, 3))
     lost = np.square(w - w.mean(axis=0)).sum() / np.square(w).sum()
-    assert to_gap(w, bias).kept == pytest.approx(1 - lost)
-    assert to_gap(np.broadcast_to(w[0], w.shape), bias).kept == pytest.approx(1)
+    assert to_gap(w, bias).share == pytest.approx(1 - lost)
+    assert to_gap(np.broadcast_to(w[0], w.shape), bias).share == pytest.approx(1)
 
 
 @pytest.mark.parametrize("decompose", [to_low_rank, to_shared])
 def test_weights_of_zero_and_ranks_that_cannot_be(decompose: Callable[..., Form]) -> None:
     w, bias, maps = drawn((4, 6, 3))
     found = decompose(np.zeros_like(w), bias, None)
-    assert (found.rank, found.kept) == (1, 1.0)
+    assert (found.rank, found.share) == (1, 1.0)
     assert close(found.numbers(maps), np.tile(bias, (7, 1)))
     for rank in (0, 7):
         with pytest.raises(UsageError, match=f"`rank` must be from 1 to .* Received: rank={rank}"):

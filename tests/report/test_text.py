@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import stored_run
 from headfit.report.text import numbers, position, ranking, reliability
 from headfit.report.text.verdict import headline
 from headfit.study.position.perturbation import PositionUse
@@ -135,13 +134,10 @@ def test_a_ranking_says_who_leads_and_who_may_be_as_good() -> None:
     )
 
 
-def test_trust_names_calibration_sets_and_suspects() -> None:
-    found = stored_run.results()["reliability"]
-    text = reliability.trust({**found, "suspects_found": 1})
-    assert text.startswith("Probabilities are off by ")
-    assert "prediction sets for 90 % coverage" in text
-    assert text.endswith("1 label looks wrong (suspects.csv).")
-    assert reliability.trust({**found, "suspects_found": 0}).endswith("no label looks wrong.")
+def test_suspects_are_counted() -> None:
+    assert reliability.suspects(1) == "1 label looks wrong (suspects.csv)"
+    assert reliability.suspects(1200) == "1,200 labels look wrong (suspects.csv)"
+    assert reliability.suspects(0) == "no label looks wrong"
 
 
 def test_numbers_are_written_as_a_person_does() -> None:

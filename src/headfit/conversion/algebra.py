@@ -40,13 +40,13 @@ class Form:
         arrays: float32. ``kernel`` (C, K), (PC, K) or (PR, K) and ``bias`` (K,); of ``low_rank``
             ``places`` (K, R, P) and ``channels`` (K, R, C) in the kernel's place; of ``shared``
             also ``basis`` (C, R).
-        kept: share of ‖W‖² that is left.
+        share: of ‖W‖² that is left.
         rank: R; None if it has none.
     """
 
     kind: str
     arrays: dict[str, np.ndarray]
-    kept: float = 1.0
+    share: float = 1.0
     rank: int | None = None
 
     @property

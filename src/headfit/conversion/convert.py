@@ -213,7 +213,7 @@ class _Run:
             map_shape=(height, width, channels),
             units=facts["units"],
             rank=form.rank,
-            kept=form.kept,
+            kept=form.share,
             exact=_exact(form),
             parameters={
                 "before": {"top": facts["top_parameters"], "total": facts["parameters"]},
@@ -227,7 +227,7 @@ class _Run:
 
 
 def _exact(form: Form) -> bool:
-    return 1 - form.kept <= EXACT
+    return 1 - form.share <= EXACT
 
 
 def _copy(source: Path, target: Path) -> None:

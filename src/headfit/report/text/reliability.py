@@ -8,21 +8,6 @@ from typing import Any
 from headfit.report.text.numbers import percent, point_range, points
 
 
-def trust(reliability: Mapping[str, Any]) -> str:
-    """Say how far probabilities can be trusted, and how many labels look wrong.
-
-    Args:
-        reliability: the ``reliability`` object of ``results.json``.
-    """
-    temperature, sets = reliability["temperature"], reliability["conformal"]
-    return (
-        f"Probabilities are off by {percent(temperature['ece_before'])} % on average "
-        f"({percent(temperature['ece_after'])} % with temperature {temperature['value']:.2f}); "
-        f"prediction sets for {percent(sets['level'], 0)} % coverage hold "
-        f"{sets['mean_size']:.1f} classes on average; {suspects(reliability['suspects_found'])}."
-    )
-
-
 def prediction_sets(reliability: Mapping[str, Any]) -> str:
     """Say what share of images prediction sets cover, and how large the sets are.
 
