@@ -75,8 +75,8 @@ def test_own_images_from_the_folder_to_a_class(photos: Path, tmp_path: Path) -> 
     new = [str(photos / name / "01.jpg") for name in CLASSES]
     call = [sys.executable, str(EXAMPLES / "own_images.py"), str(photos), *SMALL]
     call += ["--out", str(tmp_path / "run"), "--new", *new]
-    found = subprocess.run(call, capture_output=True, text=True, check=True)
-    lines = found.stdout.splitlines()
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
     assert lines[0] == str(hf.ImageIndex.from_directory(photos).counts())
     assert lines[-3:] == [f"{path}: {name}" for path, name in zip(new, CLASSES, strict=True)]
     assert (tmp_path / "run" / "results.json").is_file()
@@ -92,7 +92,7 @@ def test_flatten_is_necessary_where_the_place_is_the_class_and_only_there(
     where_matters.main([str(tmp_path), "--size", "64"])
     where, what = capsys.readouterr().out.splitlines()
     assert where.startswith("where: necessary. Flatten is necessary here: it scores")
-    assert what.startswith("what: ") and "Flatten is necessary" not in what
+    assert what.startswith(("what: undecided. ", "what: not_necessary. ", "what: equivalent. "))
 
 
 def test_every_example_is_listed() -> None:
