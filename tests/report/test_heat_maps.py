@@ -53,10 +53,10 @@ def test_the_place_of_most_support_is_said(values: list[list[int]], expected: st
 
 
 @pytest.mark.parametrize("rows", [[], [[1, 2], [3]], [1.0, 2.0], [[float("inf")]], [["x"]], "x"])
-def test_a_map_that_is_none_is_refused(rows: Any) -> None:
+def test_a_map_that_is_not_a_table_of_numbers_is_refused(rows: Any) -> None:
     results = stored_run.results()
     results["where"]["looks"][0]["heads"]["gap"]["map"] = rows
-    with pytest.raises(DataError, match=r"a map of '.*' is no table of numbers"):
+    with pytest.raises(DataError, match=r"the heat map of '.*' must be a table"):
         heat_maps(results, None)
 
 

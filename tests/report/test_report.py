@@ -108,7 +108,7 @@ def test_pictures_are_shown_if_the_images_are_there_and_names_otherwise(
     photos = [a for tag, a in bare.tags if tag == "img" and "image/jpeg" in (a["src"] or "")]
     assert photos == []
     assert wrong[0].path in bare.text
-    assert "their names stand alone" in bare.text
+    assert "only their names are shown" in bare.text
 
 
 def test_paths_never_lead_out_of_the_folder(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_results_without_gap_where_and_curve_have_a_page_too(tmp_path: Path) -> 
     ids = {attrs.get("id") for _, attrs in page.tags}
     assert {"plot-scores", "plot-cost"} <= ids
     assert not {"where", "more", "plot-posterior", "plot-calibration"} & ids
-    assert "no predictions.csv" in page.text
+    assert "predictions.csv is missing" in page.text
 
 
 @pytest.mark.parametrize(
@@ -171,5 +171,5 @@ def test_what_is_no_run_is_refused_in_one_line(
 
 
 def test_a_table_of_other_classes_is_refused() -> None:
-    with pytest.raises(DataError, match=r"not the table of this run"):
+    with pytest.raises(DataError, match="does not belong to this run"):
         read_predictions(stored_run.predictions_csv(), ["another"])
