@@ -1,6 +1,6 @@
 """Everything that headfit raises on purpose.
 
-    HeadfitError                    exit 1   it could not be done
+    HeadfitError                    exit 1   the call is right, but it failed
     ├── UsageError                  exit 2   the call itself is wrong
     │   └── UnknownNameError        exit 2   a backbone, head or data set that does not exist
     ├── DataError                   exit 1   the images cannot answer the question

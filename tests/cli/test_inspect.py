@@ -44,7 +44,7 @@ def test_a_file_for_people(tmp_path: Path, capsys: Capture) -> None:
     assert "at 8 px, 2 classes: feature map 6×6×4" in text
     assert "Flatten → Dense(2) holds 290 of 402 parameters, 72 %; with gap" in text
     assert "! softmax_missing: 'dense" in text
-    assert "? trainable_changed_after_compile: Cannot be seen" in text
+    assert "? trainable_changed_after_compile: Cannot be checked" in text
     assert "[red]" in text
     assert "gap-1024-1024-512" in text
 

@@ -280,9 +280,12 @@ SHARED = layers.Dense(POSITIONS * CHANNELS)
         (lambda: topped(layers.GlobalMaxPooling2D(name="top"), softmax()), "Max.* 'top'; expected"),
         (lambda: topped(rest=both), "GlobalAveragePooling2D '.*', GlobalMaxPooling2D '.*'; exp"),
         (lambda: topped(layers.AveragePooling2D(2), flat(), softmax()), None),
-        (lambda: topped(gap(), layers.ReLU(name="odd"), softmax()), "comes ReLU 'odd'; expected"),
+        (
+            lambda: topped(gap(), layers.ReLU(name="odd"), softmax()),
+            "ReLU 'odd' lies between pooling and dense layer; expected",
+        ),
         (lambda: topped(flat(), SHARED, SHARED, softmax()), "is used more than once"),
-        (lambda: topped(gap()), "comes nothing; expected"),
+        (lambda: topped(gap()), "is followed by nothing; expected"),
         (unsized, "shape \\(None, None, 3\\); expected"),
         (lambda: keras.Sequential([keras.Input((4,)), softmax()]), "inputs of shape \\(4,\\)"),
         (

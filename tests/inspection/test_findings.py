@@ -128,7 +128,7 @@ def test_flatten_on_an_undefined_shape(tmp_path: Path) -> None:
     open_size = keras.Sequential([backbone(side=None), layers.Flatten(name="flat")])
     found = inspect(save(open_size, tmp_path)).to_dict()
     assert codes(found) == ["flatten_on_undefined_shape"]
-    assert "'flat' stands on a map of ?×?×6" in found["findings"][0]["message"]
+    assert "'flat' flattens a map of ?×?×6" in found["findings"][0]["message"]
     assert (found["input_size"], found["map_shape"]) == (224, [56, 56, 6])
     assert found["assumed"] == ["size", "classes"]
     said = inspect(save(open_size, tmp_path), size=64, classes=5).to_dict()
@@ -176,7 +176,7 @@ def test_preprocessing_inside_and_outside(
 
 def test_what_a_file_cannot_show_is_said(tmp_path: Path) -> None:
     for model, words in [
-        (classifier(), "no compilation"),
+        (classifier(), "not compiled"),
         (compiled(classifier(), SPARSE), "never ran"),
         (fitted(classifier()), ""),
     ]:

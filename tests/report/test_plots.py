@@ -182,7 +182,7 @@ def test_a_head_overfits_most_only_if_intervals_are_apart(results: Any) -> None:
 def test_calibration_is_called_off_only_beyond_the_noise(results: Any) -> None:
     for each in results["reliability"]["bins"]:
         each["confidence"] = each["accuracy"]
-    assert "as sure as it is right" in title(plots.calibration(results))
+    assert "is calibrated on average, within the noise" in title(plots.calibration(results))
     for each in results["reliability"]["bins"]:
         each |= {"accuracy": 0.5, "confidence": 0.95, "low": 0.4, "high": 0.6}
-    assert "too sure of itself" in title(plots.calibration(results))
+    assert "is overconfident on average" in title(plots.calibration(results))

@@ -44,7 +44,7 @@ CHECKS: dict[Cache, Callable[[Path], list[str]]] = {
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Show, check and remove what earlier runs left on disk.
+    """List, verify and prune the cached results of earlier runs.
 
     Feature maps, graphs and fits are kept in the folder HEADFIT_HOME, or in the platform's cache
     folder, so that nothing is computed twice. Whatever is removed is computed again when needed.

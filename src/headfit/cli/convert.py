@@ -72,7 +72,7 @@ def command(model: Path, to: str, as_json: bool, debug: bool, **options: Any) ->
 
     MODEL is a .keras or .h5 file that pools its last feature map with GlobalAveragePooling2D or
     Flatten, followed by Dense. The pooling and that Dense layer are rewritten; everything else
-    stays. gap to flatten is exact; the other conversions say how much they keep.
+    stays. gap to flatten is exact; other conversions report how much of the weights they keep.
     """
     from headfit.conversion import convert  # noqa: PLC0415  (heavy)
 

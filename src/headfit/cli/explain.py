@@ -65,7 +65,7 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> int:
-    """Draw which parts of IMAGES speak for a class and which against it, in logits.
+    """Draw how each part of IMAGES raises or lowers the logit of a class.
 
     MODEL is a model.keras written by headfit. IMAGES are image files, folders (searched with their
     sub-folders) or patterns. Each image becomes a picture; sheet.png holds them all. Files that

@@ -48,7 +48,7 @@ Examples:
 def command(
     model: str, size: int | None, classes: int | None, head: str | None, as_json: bool, debug: bool
 ) -> None:
-    """Show what MODEL is made of, what other heads would cost, and mistakes found in it.
+    """Show what MODEL consists of, what other heads would cost, and likely mistakes in it.
 
     MODEL is a .keras or .h5 file, or the name of a backbone, which is shown with its published top.
     Files are also searched for well-known mistakes. Nothing is downloaded, and no code in a file is

@@ -21,15 +21,15 @@ COMMANDS = {
     "demo": "Run a comparison on data that comes with headfit.",
     "rank": "Rank backbones by a quick test on your images.",
     "ui": "Serve the live page of a run.",
-    "report": "Write the page of a run again, from its numbers.",
-    "predict": "Classify images with a model made by compare.",
+    "report": "Write the report of a run again, from its results.",
+    "predict": "Classify images with a model written by compare.",
     "explain": "Draw where a model looks: heat maps over your images.",
-    "inspect": "Show what a backbone or a saved model is made of, and find mistakes.",
+    "inspect": "Show what a backbone or a saved model consists of, and find mistakes.",
     "convert": "Give a trained model another top: gap, flatten or low_rank.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",
-    "cache": "Show, check and remove what earlier runs left on disk.",
-    "diagram": "Draw what Flatten and global average pooling do.",
+    "cache": "List, verify and prune the cached results of earlier runs.",
+    "diagram": "Draw what Flatten and global average pooling make of a feature map.",
 }
 INTERRUPTED = 130
 
@@ -61,9 +61,9 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="headfit")
 def group() -> None:
-    """Which head suits a pretrained backbone on your images? Is Flatten necessary? Measured.
+    """Measure which head suits a pretrained backbone, and whether Flatten is necessary.
 
-    Exit codes: 0 done; 1 could not be done; 2 wrong call; 130 interrupted.
+    Exit codes: 0 done; 1 failed; 2 wrong call; 130 interrupted.
     """
 
 

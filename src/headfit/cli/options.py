@@ -95,7 +95,7 @@ PREPROCESSING = option(
     BACKBONE,
     "--preprocessing",
     type=PREPROCESSING_MODES,
-    show_default="what the model brings, else none",
+    show_default="the model's own, else none",
     help="How pixels are scaled for your own model: none (0 to 255), tf (-1 to 1), caffe or torch.",
 )
 ENGINE = option(
@@ -103,7 +103,7 @@ ENGINE = option(
     "--engine",
     type=click.Choice(["auto", "openvino", "keras"]),
     default="auto",
-    help="What runs the backbone. auto takes OpenVINO, and Keras where OpenVINO cannot.",
+    help="What runs the backbone. auto uses OpenVINO if it can run the backbone, else Keras.",
 )
 GROUPING = stack(
     option(
@@ -157,7 +157,7 @@ STUDY = stack(
         "--precision",
         type=click.Choice(["float32", "int8"]),
         default="float32",
-        help="Arithmetic of the backbone. int8 is faster on some processors; what it does to the "
+        help="Arithmetic of the backbone. int8 is faster on some processors; its effect on the "
         "scores is measured.",
     ),
     option(
@@ -179,8 +179,8 @@ STUDY = stack(
         HEADS,
         "--keep",
         metavar="HEADS",
-        help="Heads that are saved as models as well, in the folder heads of the results: for "
-        "predict, and for explain --compare.",
+        help="Other heads to save as models too, in the folder heads of the results, for predict "
+        "and explain --compare.",
     ),
     option(
         PROTOCOL,

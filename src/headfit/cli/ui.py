@@ -33,7 +33,7 @@ SERVER = "Server"
     "--host",
     default="127.0.0.1",
     metavar="ADDRESS",
-    help="Address to listen on. Any but the default lets other machines see the run.",
+    help="Address to listen on. Any other than the default lets other machines see the run.",
 )
 @DEBUG
 def command(run: Path, port: int | None, host: str, debug: bool) -> None:

@@ -1,17 +1,17 @@
-"""The linear part of a top as matrices, and the ways from one form to another.
+"""The linear part of a top as matrices, and the conversions between its forms.
 
-With F_p the C features at position p of P, a top forms K numbers
+With F_p the C features at position p of P, a top computes K values
 
     flatten    Σ_p⟨W_pk, F_p⟩ + b_k
     gap        ⟨w_k, mean_p F_p⟩ + b_k                 W_pk = w_k / P
     low_rank   mean_p Σ_r A_krp⟨F_p, B_kr⟩ + b_k       W_k = Σ_r A_kr B_krᵀ / P, as P×C matrices
     shared     Σ_pr V_prk ⟨U_r, F_p⟩ + b_k             W_pk = Σ_r V_prk U_r
 
-so each is a flatten whose W has a structure. gap → flatten only writes W out. flatten → gap keeps
-w = Σ_p W_p: of all tops that average it is the one nearest to W, and its numbers are the mean of
-the old ones over all permutations of the positions. The low ranks are the truncated singular value
-decompositions of each W_k, or of all of them side by side with the channels as rows (C × PK); by
-Eckart and Young nothing of that rank is nearer.
+so each is a flatten with a structured W. gap → flatten only writes W out. flatten → gap keeps
+w = Σ_p W_p: among all tops that average, it is the nearest to W, and its values are the mean of
+the old ones over all permutations of the positions. The low ranks are truncated singular value
+decompositions of each W_k, or of all W_k side by side with the channels as rows (C × PK); by Eckart
+and Young no matrix of that rank is nearer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from headfit.errors import UsageError
 from headfit.heads.layers.low_rank import LOW_RANK
 
 ENERGY = 0.95
-"""Share of ‖W‖² that a rank keeps that was not set."""
-AT_ONCE = 2**24  # numbers that are worked on together
+"""Share of ‖W‖² that the default rank keeps."""
+AT_ONCE = 2**24  # numbers that are processed at once
 Vectors = np.ndarray
 
 
@@ -37,11 +37,11 @@ class Form:
 
     Attributes:
         kind: ``"gap"``, ``"flatten"``, ``"low_rank"`` or ``"shared"``.
-        arrays: float32. ``kernel`` (C, K), (PC, K) or (PR, K) and ``bias`` (K,); of ``low_rank``
-            ``places`` (K, R, P) and ``channels`` (K, R, C) in the kernel's place; of ``shared``
-            also ``basis`` (C, R).
-        share: of ‖W‖² that is left.
-        rank: R; None if it has none.
+        arrays: float32: ``kernel`` (C, K), (PC, K) or (PR, K), and ``bias`` (K,). ``low_rank`` has
+            ``places`` (K, R, P) and ``channels`` (K, R, C) instead of a kernel; ``shared`` also
+            has ``basis`` (C, R).
+        share: of ‖W‖² that remains.
+        rank: R; None for gap and flatten.
     """
 
     kind: str
@@ -51,11 +51,11 @@ class Form:
 
     @property
     def parameters(self) -> int:
-        """How many weights it holds, biases among them."""
+        """Number of weights, including biases."""
         return sum(array.size for array in self.arrays.values())
 
     def numbers(self, maps: Vectors) -> Vectors:
-        """Form the K numbers of each map.
+        """Compute the K values of each map.
 
         Args:
             maps: float32 (n, P, C).
@@ -68,20 +68,20 @@ class Form:
 
 
 def written_out(kind: str, kernel: np.ndarray, positions: int) -> np.ndarray:
-    """Give W, (P, C, K), of a gap's kernel (C, K) or of a flatten's (PC, K)."""
+    """Give W, (P, C, K), from the kernel of a gap, (C, K), or of a flatten, (PC, K)."""
     if kind == "gap":
         return np.broadcast_to(kernel / np.float32(positions), (positions, *kernel.shape))
     return kernel.reshape(positions, -1, kernel.shape[-1])
 
 
 def to_flatten(w: np.ndarray, bias: np.ndarray) -> Form:
-    """Write W out."""
+    """Use W as the kernel of a flatten."""
     kernel = np.ascontiguousarray(w).reshape(-1, w.shape[-1])
     return Form("flatten", {"kernel": kernel, "bias": bias})
 
 
 def to_gap(w: np.ndarray, bias: np.ndarray) -> Form:
-    """Keep what all positions have in common; exact if they are alike."""
+    """Keep the common part of all positions; exact if they are equal."""
     kernel = w.sum(axis=0, dtype=np.float64)
     total = _energy(w)
     share = float(np.square(kernel).sum() / len(w) / total) if total else 1.0
@@ -94,7 +94,7 @@ def to_low_rank(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
     Args:
         w: float32 (P, C, K).
         bias: float32 (K,).
-        rank: R, the same for all classes; the least that keeps 95 % of ‖W‖² if None.
+        rank: R, the same for all classes; if None, the smallest that keeps 95 % of ‖W‖².
 
     Raises:
         UsageError: if R is larger than P or C.
@@ -113,12 +113,12 @@ def to_low_rank(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
 
 
 def to_shared(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
-    """Find R mixtures of channels that serve all classes and positions.
+    """Find R mixtures of channels that all classes and positions share.
 
     Args:
         w: float32 (P, C, K).
         bias: float32 (K,).
-        rank: R; the least that keeps 95 % of ‖W‖² if None.
+        rank: R; if None, the smallest that keeps 95 % of ‖W‖².
 
     Raises:
         UsageError: if R is larger than C.
@@ -138,13 +138,13 @@ def to_shared(w: np.ndarray, bias: np.ndarray, rank: int | None) -> Form:
 
 
 def _squares(matrices: np.ndarray) -> np.ndarray:
-    """Squared singular values of matrices (k, m, n), falling, float64 (k, min(m, n))."""
+    """Squared singular values of matrices (k, m, n), descending, float64 (k, min(m, n))."""
     squares: np.ndarray = np.maximum(np.linalg.eigvalsh(_gram(matrices))[:, ::-1], 0)
     return squares
 
 
 def _factors(matrices: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split W_k, (k, P, C), into A (k, R, P), its mean square 1, and B (k, R, C), float32."""
+    """Split W_k, (k, P, C), into A (k, R, P) of mean square 1 and B (k, R, C), float32."""
     wide = matrices.astype(np.float64)
     positions, channels = wide.shape[1:]
     if positions <= channels:
@@ -160,7 +160,7 @@ def _factors(matrices: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gram(matrices: np.ndarray) -> np.ndarray:
-    """Products of matrices with themselves over their longer side, float64."""
+    """Gram matrices over the longer side, float64."""
     wide = matrices.astype(np.float64)
     if wide.shape[1] > wide.shape[2]:
         wide = wide.transpose(0, 2, 1)
@@ -168,7 +168,7 @@ def _gram(matrices: np.ndarray) -> np.ndarray:
 
 
 def _rank(energies: np.ndarray) -> int:
-    """The least rank that keeps the wanted share."""
+    """The smallest rank that keeps the share ``ENERGY``."""
     total = energies.sum()
     if total <= 0:
         return 1

@@ -30,7 +30,7 @@ class Arguments:
 
     @property
     def pixels(self) -> Preprocessing:
-        """What turns pixels into the model's input."""
+        """The preprocessing from pixels to the model's input."""
         return MODES[self.preprocessing or "none"]
 
     def check(self) -> None:
@@ -92,12 +92,12 @@ class Conversion:
         units: width of the dense layer.
         rank: of a low rank; else None.
         kept: share of the squared norm of the weights that is kept, 0 to 1.
-        exact: whether nothing is lost.
+        exact: whether the conversion loses nothing.
         parameters: ``before`` and ``after``, each with ``top`` and ``total``.
         change: the largest change on two test pictures, of a ``logit`` and of an ``output``.
-        data: what the images say, see docs/convert.md; None without images.
+        data: the accuracies on images, see docs/convert.md; None without images.
         headfit: whether headfit wrote the model.
-        remarks: lines to read.
+        remarks: notes for the user.
     """
 
     model: Path

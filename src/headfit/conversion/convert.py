@@ -1,4 +1,4 @@
-"""Convert a saved model: another top, nothing else changed."""
+"""Convert a saved model: replace its top and change nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headfit.conversion.measured import Measurement
     from headfit.model.metadata import ModelRecord
 
-EXACT = 1e-10  # of ‖W‖² that may be lost where a conversion counts as exact
+EXACT = 1e-10  # share of ‖W‖² that an exact conversion may lose
 PathLike = str | os.PathLike[str]
 
 
@@ -48,13 +48,12 @@ def convert(
             ``Flatten``, then ``Dense``. The layers that follow stay.
         to: ``"gap"``, ``"flatten"`` or ``"low_rank"``.
         out: the ``.keras`` file to write; ``MODEL-TO.keras`` beside the model if None.
-        rank: of ``low_rank``; the smallest that keeps 95 % of the squared norm of the weights if
-            None.
+        rank: of ``low_rank``; if None, the smallest that keeps 95 % of the weights' squared norm.
         shared: use one low rank for all classes instead of one for each.
         data: class folders of images to measure accuracy on.
-        refit: write the top that was fitted again on ``data``, not the converted one.
-        preprocessing: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``: what turns pixels into the
-            input of a model that headfit did not write and that does not scale pixels itself.
+        refit: write the top that was refitted on ``data``, not the converted one.
+        preprocessing: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``: how to scale pixels for a
+            model that headfit did not write and that does not scale them itself.
         seed: random seed of the folds.
         callbacks: told about the progress.
 
@@ -65,8 +64,7 @@ def convert(
         UsageError: if an argument cannot be used, or ``out`` exists.
         ModelFileError: if the model has another kind of top, or has this one already.
         DataError: if the images do not fit the model.
-        EngineError: if the network cannot run, or the written file gives other outputs than it
-            must.
+        EngineError: if the network cannot run, or the written file gives wrong outputs.
         WriteError: if the file cannot be written.
 
     Example:
@@ -100,7 +98,7 @@ class _Run:
 
     def run(self) -> Conversion:
         arguments, callback = self.arguments, self.callback
-        callback.on_stage_begin("Taking the model apart", 1)
+        callback.on_stage_begin("Reading the model", 1)
         record = read_record(arguments.model)
         self._check_preprocessing(record)
         subject = OpenedModel.open(

@@ -1,4 +1,4 @@
-"""What a conversion does on images: accuracy before, after, and of a top fitted again."""
+"""The effect of a conversion on images: accuracy before, after, and with a refitted top."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ ORDER = "The sorted folder names stand for the outputs of the model, in their or
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What the images say about a conversion.
+    """The effect of a conversion on images.
 
     Attributes:
         pictures: the images.
-        folder: where they lie.
-        before: scores of the model as it was.
-        after: of the converted one.
+        folder: their folder.
+        before: scores of the original model.
+        after: scores of the converted model.
         refit: a new top; None if there is none.
         refitted: its scores.
         unfitted: why there is none.
-        position_share: share of the variance of the old numbers that lies in what positions
-            differ in, 0 to 1.
+        position_share: share of the variance of the old outputs that comes from differences
+            between positions, 0 to 1.
         assumed: whether the order of the classes is an assumption.
         remarks: lines for the user.
     """
@@ -64,7 +64,7 @@ class Measurement:
     remarks: list[str]
 
     def reliability(self, classes: Sequence[str], seed: int) -> ModelReliability | None:
-        """Measure how reliable the top is that was fitted again; None if there is none.
+        """Measure how reliable the refitted top is; None if there is none.
 
         Args:
             classes: names of the model's classes.
@@ -115,7 +115,7 @@ def measure(
         subject: the model.
         form: its new top.
         arguments: of the conversion; ``data`` is the folder.
-        classes: the model's, if it tells.
+        classes: the model's, if known.
         callback: told about the progress.
 
     Raises:
@@ -169,20 +169,20 @@ def _fit_facts(fit: Refit | None, pictures: Pictures) -> dict[str, Any]:
 def _why_not(subject: OpenedModel) -> str | None:
     if subject.facts["ending"] is None or subject.facts["units"] < 2:
         return (
-            "a top can be fitted again only if its dense layer gives the classes, with softmax or "
-            "without. This one is followed by other layers or has another activation."
+            "a top can be refitted only if its dense layer gives the classes, with or without "
+            "softmax. This one is followed by other layers or has another activation."
         )
     return None
 
 
 def _position_share(subject: OpenedModel, pictures: Pictures) -> float:
-    """Split the old numbers of the scored images into what all positions share and the rest.
+    """Split the old outputs of the scored images into the average over positions and the rest.
 
-    z = P⟨W̄, F̄⟩ + Σ_p⟨W_p − W̄, F_p − F̄⟩ + b. Where softmax follows, what all classes have in
-    common is left out of both. The variances over images are summed over the K numbers.
+    z = P⟨W̄, F̄⟩ + Σ_p⟨W_p − W̄, F_p − F̄⟩ + b. If softmax follows, the part that all classes
+    share is removed from both. The variances over images are summed over the K outputs.
 
     Returns:
-        That of the second term over the sum of both; 0 if nothing varies.
+        The variance of the second term divided by the sum of both; 0 if nothing varies.
     """
     height, width, _ = subject.facts["map_shape"]
     w = written_out(subject.own.kind, subject.kernel, height * width)

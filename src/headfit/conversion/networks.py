@@ -1,4 +1,4 @@
-"""What a child process is asked of a model: take it apart, put it together with another top."""
+"""Requests to child processes: split a model at its map, assemble it with another top."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PutTogether(ChildRequest):
 
 @dataclass(frozen=True)
 class RunRest(ChildRequest):
-    """Compute what a model makes of the numbers that its first dense layer forms.
+    """Compute the outputs of a model from the values of its first dense layer.
 
     Attributes:
         path: the model that was taken apart.

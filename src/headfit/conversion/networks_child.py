@@ -1,6 +1,6 @@
-"""What needs Keras: take a model apart, and put it together with another top.
+"""Split a model at its map, and assemble it with another top, with Keras.
 
-These functions run in a child process (see :mod:`headfit.util.child`). Arrays go through files.
+These functions run in a child process (see :mod:`headfit.util.child`). Arrays travel as files.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def put_together(request: PutTogether) -> dict[str, Any]:
 
 
 def run_rest(request: RunRest) -> dict[str, Any]:
-    """Compute what a model makes of the numbers that its first dense layer forms."""
+    """Compute the outputs of a model from the values of its first dense layer."""
     _, top = _opened(request.path)
     entry = keras.Input((top.units,))
     values = {id(top.dense.output): top.dense.layer.activation(entry)}
@@ -146,16 +146,16 @@ def _is_tensor(value: Any) -> bool:
 
 
 Changes = Mapping[int, Callable[[Tensor], Tensor]]
-"""By ``id`` of a layer, what is put in the place of its call."""
+"""The replacement of a layer's call, by ``id`` of the layer."""
 
 
 def rewrite(model: keras.Model, changes: Changes) -> keras.Model:
-    """Rebuild a model around its layers, some calls replaced, at any depth.
+    """Rebuild a model around its layers, with some calls replaced at any depth.
 
     Args:
         model: functional or sequential. It is not changed; nested models without a replaced call
-            are taken over whole.
-        changes: what takes the place of a call; it takes the first tensor that went into it.
+            are reused.
+        changes: the replacement of each call, applied to the first tensor that went into it.
     """
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""A model that was taken apart: its weights at hand, its networks ready to run."""
+"""A model that was split at its map, with its weights and its networks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from headfit.util.child import FAST_BACKEND, default_backend
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model that was taken apart, and a folder for what is made of it.
+    """A model that was split at its map, and a folder for temporary files.
 
     Attributes:
         path: the model file.
         folder: holds ``kernel.npy``, ``bias.npy`` and networks.
         facts: what :func:`headfit.conversion.networks_child.take_apart` gives.
-        contract: how an image file becomes what the model takes.
+        contract: the steps from an image file to the model's input.
         graphs: whether OpenVINO runs the networks; else Keras does.
     """
 
@@ -78,13 +78,13 @@ class OpenedModel:
 
     @property
     def own(self) -> Form:
-        """The top as it is; a spatial prior is the flatten that it amounts to."""
+        """The model's own top; a spatial prior counts as the equivalent flatten."""
         kind = "gap" if self.facts["pooling"] == "gap" else "flatten"
         return Form(kind, {"kernel": self.kernel, "bias": self.bias})
 
     @cached_property
     def maps_runner(self) -> Runner:
-        """What gives the feature map, (1, H, W, C), of an image."""
+        """The network from an image to its feature map, (1, H, W, C)."""
         return self._runner(MAPS, self.folder / f"{MAPS}.keras")
 
     @cached_property
@@ -94,15 +94,15 @@ class OpenedModel:
         return maps.reshape(len(maps), -1, maps.shape[-1])
 
     def outputs_before(self) -> np.ndarray:
-        """What the model gives for the probe images, float32 (2, outputs)."""
+        """Outputs of the model for the probe images, float32 (2, outputs)."""
         return self._runner(BEFORE, self.path).probes
 
     def outputs_after(self, written: Path) -> np.ndarray:
-        """What the converted model gives for them."""
+        """Outputs of the converted model for the probe images."""
         return self._runner(AFTER, written).probes
 
     def outputs(self, numbers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute what the model makes of the dense layer's sums.
+        """Compute the model's outputs from the dense layer's sums.
 
         Args:
             numbers: arrays (n, K) by name.
@@ -154,7 +154,7 @@ class OpenedModel:
 
 
 def check_agreement(outputs: np.ndarray, expected: np.ndarray, what: str) -> None:
-    """Make sure that a network gives what its weights say.
+    """Make sure that a network gives the outputs computed from its weights.
 
     Raises:
         EngineError: if it does not.
@@ -163,8 +163,8 @@ def check_agreement(outputs: np.ndarray, expected: np.ndarray, what: str) -> Non
     if not off <= AGREEMENT:
         raise EngineError(
             f"{what} gives outputs that differ by {off:.2g} from those computed from its weights. "
-            f"Nothing was written. Its top may contain something unknown to headfit: please report "
-            f"it."
+            f"Nothing was written. Its top may contain something that headfit does not know. "
+            f"Please report this."
         )
 
 

@@ -1,4 +1,4 @@
-"""Images of the model's classes, through the model up to its map."""
+"""Images of the model's classes, and their feature maps."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class Pictures:
     Attributes:
         extraction: all images that could be read.
         labels: int (n,), in the order of the model's classes.
-        scored: int (m,), those that accuracy is measured on.
-        trained: int (k,), those that a new top is fitted to: the same, or all but the test split.
+        scored: int (m,), the images that accuracy is measured on.
+        trained: int (k,), the images that a new top is fitted to: the same, or all but the test
+            split.
     """
 
     extraction: Extraction
@@ -49,12 +50,12 @@ class Pictures:
         return self.extraction.maps.subset(rows)
 
     def scores(self, outputs: np.ndarray, threshold: float) -> Scores:
-        """Score what a model gives for the images of ``scored``.
+        """Score the outputs of a model for the images of ``scored``.
 
         Args:
-            outputs: float64 (m, outputs); of one output, the second class is what lies above
-                ``threshold``.
-            threshold: for one output only.
+            outputs: float64 (m, outputs); with a single output, values above ``threshold`` mean the
+                second class.
+            threshold: for a single output only.
         """
         if outputs.shape[1] == 1:
             second = outputs > threshold
@@ -103,7 +104,7 @@ def look(
 
 
 def skipped(pictures: Pictures) -> list[dict[str, Any]]:
-    """List what could not be read, as it goes into JSON."""
+    """List the files that could not be read, for JSON."""
     return [{"path": s.path, "reason": s.reason} for s in pictures.extraction.index.skipped]
 
 
@@ -123,7 +124,7 @@ def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.n
         parts += [f"{len(absent)} of its classes absent ({_some(absent)})"] if absent else []
         raise DataError(
             f"The class folders of '{index.source.location}' are not the model's {len(classes)} "
-            f"classes: {', '.join(parts)}. Name the folders as the classes are named."
+            f"classes: {', '.join(parts)}. Give the folders the names of the classes."
         )
     places = {name: number for number, name in enumerate(classes)}
     return np.array([places[name] for name in index.classes])

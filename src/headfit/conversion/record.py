@@ -1,4 +1,4 @@
-"""What headfit adds to a model file, carried over to the converted one."""
+"""headfit's record in a model file, carried over to the converted model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.util.saved_model import RECORD
 
 SHARED_NAME = "low_rank_shared"
-"""How the record calls a low rank that all classes share; no chain has that name."""
+"""Name of a shared low rank in the record; no chain has this name."""
 
 
 def read_record(path: Path) -> ModelRecord | None:
     """Read the record of a model that headfit wrote; None for any other.
 
     Raises:
-        ModelFileError: if there is one, and it is damaged.
+        ModelFileError: if the record is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -44,8 +44,8 @@ def new_record(
     Args:
         old: of the model that was converted.
         form: of the new top.
-        probe: probabilities that it must give for the probe images, (2, K).
-        reliability: temperature and thresholds that hold for it.
+        probe: its probabilities for the probe images, (2, K).
+        reliability: temperature and thresholds that apply to it.
     """
     rows = tuple(tuple(map(float, row)) for row in probe)
     head = _chain(old.head, form.kind)

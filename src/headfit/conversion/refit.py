@@ -1,7 +1,7 @@
-"""The new top fitted again on the maps of the model, and its accuracy on images it has not seen.
+"""The new top refitted on the maps of the model, and its accuracy on images it has not seen.
 
 A linear top is solved exactly, as in a comparison: the penalty is chosen by inner cross-validation.
-One of low rank is the decomposition of the flatten that was fitted.
+A low rank is the decomposition of the refitted flatten.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
 
 
 def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
-    """Form the numbers of some images, float32 (m, K), a piece of the store at a time."""
+    """Compute the outputs for some images, float32 (m, K), one piece of the store at a time."""
     pieces = pictures.maps(rows).chunks()
     return np.concatenate([form.numbers(_flat(piece)) for _, piece in pieces])
 
@@ -97,7 +97,7 @@ def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:
 def _held_out(
     form: Form, method: Exact, problem: Problem, validation: CrossValidation, pictures: Pictures
 ) -> np.ndarray:
-    """Decompose the flatten of each fold, and judge it on the images that it has not seen."""
+    """Decompose the flatten of each fold, and apply it to the images that it has not seen."""
     kernels, biases = method.fold_models(problem, validation.choices)
     numbers = np.empty((len(problem.targets), problem.targets.count))
     for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):

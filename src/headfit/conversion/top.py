@@ -1,6 +1,6 @@
-"""The top of a model that can be converted: one map, its pooling, and the dense layer on that.
+"""The part of a model that can be converted: one map, its pooling and the dense layer after it.
 
-Imports Keras: it is used in a child process (see :mod:`headfit.util.child`).
+This module imports Keras and runs in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _SOFTMAX = "softmax"
 
 @dataclass(frozen=True)
 class Top:
-    """What follows the map.
+    """The layers after the map.
 
     Attributes:
         trace: all calls of the model.
         map_shape: height, width and channels.
-        pooling: ``"gap"``, ``"flatten"``, or headfit's ``"spatial_prior"``, which is a flatten.
-        pool: the call that pools.
+        pooling: ``"gap"``, ``"flatten"``, or headfit's ``"spatial_prior"``, a kind of flatten.
+        pool: the call of the pooling layer.
         between: the calls between pooling and dense layer.
-        dense: the first dense layer, the one that is rewritten.
-        rest: all calls behind it.
+        dense: the first dense layer, which is rewritten.
+        rest: all calls after it.
     """
 
     trace: Trace
@@ -51,7 +51,7 @@ class Top:
 
     @property
     def units(self) -> int:
-        """Width of the dense layer."""
+        """Number of units of the dense layer."""
         return int(self.dense.layer.units)
 
     @property
@@ -61,7 +61,7 @@ class Top:
 
     @property
     def ending(self) -> str | None:
-        """What the model gives: ``"softmax"`` or ``"logits"`` of the dense layer, else None."""
+        """Output of the model: ``"softmax"`` or ``"logits"`` of the dense layer, else None."""
         activation = _function(self.dense.layer)
         after = [_activation(call) for call in self.rest]
         if activation == _SOFTMAX and not after:
@@ -72,15 +72,15 @@ class Top:
 
     @property
     def squashed(self) -> bool:
-        """Whether the very last step is a sigmoid."""
+        """Whether the last step is a sigmoid."""
         last = self.rest[-1] if self.rest else self.dense
         return _function(last.layer) == "sigmoid" or last.kind == "Sigmoid"
 
     def readout(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the dense layer's kernel (features, K) and bias (K,), float32.
 
-        Normalisations before it are folded into both, and so is headfit's spatial prior: what it
-        does to the map, F̄ + s(F_p − F̄), its transpose does to the weights.
+        Normalisations before it are folded into both, and so is headfit's spatial prior: it maps
+        F_p to F̄ + s(F_p − F̄), and its transpose applies to the weights.
         """
         layer = self.dense.layer
         kernel = _array(layer.kernel)
@@ -102,13 +102,13 @@ def find_top(trace: Trace) -> Top:
     """Find the map, its pooling and the first dense layer.
 
     Raises:
-        ModelFileError: if the model has another top; names it. The text goes on from
-            the name of the file.
+        ModelFileError: if the model has another top. The message, which names it, is a clause
+            that follows the name of the file.
     """
     boundary = find_boundary(trace)
     head = [trace.calls[number] for number in boundary.head]
     if len(boundary.map.shape) != 4:
-        raise ModelFileError(f"it ends in tokens, not in a map of positions; {EXPECTED}")
+        raise ModelFileError(f"it ends in tokens, not in a feature map; {EXPECTED}")
     shape = boundary.map_shape
     if None in shape:
         raise ModelFileError(
@@ -128,7 +128,7 @@ def find_top(trace: Trace) -> Top:
         readers = _readers(trace, head, at.output)
         if len(readers) != 1:
             names = ", ".join(map(_named, readers)) or "nothing"
-            raise ModelFileError(f"behind {_named(pool)} comes {names}; {EXPECTED}")
+            raise ModelFileError(f"{_named(pool)} is followed by {names}; {EXPECTED}")
         at = readers[0]
         if type(at.layer) is layers.Dense:
             break
@@ -168,18 +168,20 @@ def _check_between(call: Call) -> None:
             return
     elif call.kind in _KEPT and (call.kind != "Flatten" or _only_squeezes(call)):
         return
-    raise ModelFileError(f"between pooling and dense layer comes {_named(call)}; {EXPECTED}")
+    raise ModelFileError(f"{_named(call)} lies between pooling and dense layer; {EXPECTED}")
 
 
 def _only_squeezes(call: Call) -> bool:
-    """Whether it flattens what is one vector already."""
+    """Whether a Flatten only flattens a vector."""
     return tuple(call.inputs[0].shape[1:-1]) in ((), (1, 1))
 
 
 def _check_layers(trace: Trace, calls: Iterable[Call]) -> None:
     for call in calls:
         if sum(other.layer is call.layer for other in trace.calls) != 1:
-            raise ModelFileError(f"{_named(call)} is used more than once; expected its own layer")
+            raise ModelFileError(
+                f"{_named(call)} is used more than once; expected a layer that is used once"
+            )
         if type(call.layer) is layers.Dense and (
             call.layer.quantization_mode or call.layer.lora_enabled
         ):
@@ -187,7 +189,7 @@ def _check_layers(trace: Trace, calls: Iterable[Call]) -> None:
 
 
 def _affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Give what a batch normalisation does at inference: x · scale + offset, float64."""
+    """Give scale and offset, float64, of a batch normalisation at inference."""
     mean, variance = _array(norm.moving_mean), _array(norm.moving_variance)
     scale = 1 / np.sqrt(variance + norm.epsilon)
     if norm.scale:
@@ -197,7 +199,7 @@ def _affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _array(variable: Any) -> np.ndarray:
-    """Give the values of a variable, float64, on whatever backend."""
+    """Give the values of a variable, float64, on any backend."""
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
 
 

@@ -1,6 +1,6 @@
-"""The new top in Keras layers, with its weights.
+"""The new top as Keras layers with their weights.
 
-Imports Keras: it is used in a child process (see :mod:`headfit.util.child`).
+This module imports Keras and runs in a child process (see :mod:`headfit.util.child`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Change = Callable[[Tensor], Tensor]
 def new_top(
     model: keras.Model, top: Top, form: str, arrays: Arrays
 ) -> tuple[dict[int, Change], list[Any]]:
-    """Say what takes the place of pooling and dense layer.
+    """Build the replacements of pooling and dense layer.
 
     Args:
         model: the whole model.
-        top: what is replaced.
+        top: the layers to replace.
         form: of the new top, see :mod:`headfit.conversion.algebra`.
         arrays: its weights.
 
@@ -109,7 +109,7 @@ def _give(layer: Any, shape: tuple[int, ...], weights: list[np.ndarray]) -> None
 
 
 def _name(top: Top, wanted: str, taken: set[str]) -> str:
-    """Keep the name that headfit's poolings have, whatever they are; else say what it is."""
+    """Keep the common name of headfit's poolings; for other models, name the new pooling."""
     return "head_pool" if top.pool.layer.name == "head_pool" else _free(wanted, taken)
 
 

@@ -34,7 +34,7 @@ class Explained:
     """What each position adds to the logit of one class, for one image.
 
     Attributes:
-        map: float32 (H, W), in logits; negative where a position speaks against the class.
+        map: float32 (H, W), in logits; negative where a position lowers it.
         target: number of the class.
         probability: of the class.
         logit: of the class, as the network gives it.

@@ -183,7 +183,7 @@ class Classifier:
             class_: name of the class; the most probable one of each image if None.
 
         Returns:
-            float32 (n, H, W), in logits; negative where a position speaks against the class.
+            float32 (n, H, W), in logits; negative where a position lowers the logit of the class.
 
         Raises:
             UnknownNameError: if there is no such class.

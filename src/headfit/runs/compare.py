@@ -85,7 +85,7 @@ def compare(
         weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
             for each.
         preprocessing: of pixels for a model of your own: ``"none"``, ``"tf"``, ``"caffe"`` or
-            ``"torch"``. If None, what the model brings, else none.
+            ``"torch"``. If None, the model's own, else none.
         size: side of the input in pixels; several are compared. If None, the backbone's own.
         cut: layer that the backbone ends at; several are compared, ``"a+b"`` joins two, ``"end"``
             is the backbone's own end. If None, its own end.

@@ -64,7 +64,7 @@ def rank(
         weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
             for each.
         preprocessing: of pixels for models of your own: ``"none"``, ``"tf"``, ``"caffe"`` or
-            ``"torch"``. If None, what the model brings, else none.
+            ``"torch"``. If None, the model's own, else none.
         size: side of the input in pixels. If None, each backbone's own.
         seed: random seed of the intervals of the differences.
         groups: images that are left out together: a CSV file with the columns path and group, or

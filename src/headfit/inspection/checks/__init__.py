@@ -1,1 +1,1 @@
-"""The well-known mistakes that a saved model can show, one kind a file."""
+"""Checks for well-known mistakes in a saved model, one kind per file."""

@@ -1,4 +1,4 @@
-"""Sizes and pixels on their way in: is Flatten on an open size, is preprocessing done twice?"""
+"""Checks of input size and preprocessing: Flatten on an undefined size, pixels scaled twice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from headfit.backbones.graphs.trace import Call
 from headfit.inspection.inspected_model import InspectedModel, Remark, named
 
-# Networks take pixels spread over 1 to 5 units, or over 255. Scaled twice, they are spread over
-# 1/255 of that.
+# Networks expect pixels in a range 1 to 5 wide, or 255. Pixels that are scaled twice have a range
+# 1/255 as wide.
 LEAST_SPREAD = 0.1
 _ARITHMETIC = {
     "TrueDivide": np.true_divide,
@@ -24,10 +24,10 @@ _ARITHMETIC = {
 
 
 def check_flatten(calls: Iterable[Call]) -> Iterator[Remark]:
-    """Look for Flatten on a map whose height or width is None.
+    """Find Flatten on a map whose height or width is None.
 
     Args:
-        calls: of a trace with the sizes that the model itself declares.
+        calls: those of a trace with the sizes that the model declares.
     """
     for call in calls:
         shape = tuple(call.inputs[0].shape) if call.inputs else ()
@@ -35,14 +35,14 @@ def check_flatten(calls: Iterable[Call]) -> Iterator[Remark]:
             height, width = ("?" if length is None else length for length in shape[1:3])
             yield Remark(
                 "flatten_on_undefined_shape",
-                f"'{call.layer.name}' stands on a map of {height}×{width}×{shape[3]}, so its "
-                f"width is undefined. Give the backbone a fixed input_shape, or use "
+                f"'{call.layer.name}' flattens a map of {height}×{width}×{shape[3]}, so its "
+                f"output size is undefined. Give the backbone a fixed input_shape, or use "
                 f"GlobalAveragePooling2D.",
             )
 
 
 def check_preprocessing(subject: InspectedModel) -> Iterator[Remark]:
-    """Follow pixels 0 and 255 through everything in front of the first other layer with weights."""
+    """Follow pixels of 0 and 255 through the layers before the first one with trained weights."""
     ends = np.array([[0.0] * 3, [255.0] * 3])
     scaled: list[Call] = []
     for call in subject.trace.calls:
@@ -59,9 +59,9 @@ def check_preprocessing(subject: InspectedModel) -> Iterator[Remark]:
         where = f", {named(inside)} within '{inside[-1].within[-1]}'" if inside else ""
         yield Remark(
             "preprocessing_twice",
-            f"Pixels are scaled more than once ({named(scaled)}{where}): 0 to 255 become "
-            f"{_spread(ends):.2g} wide, so all images look alike. Keep the one that belongs to the "
-            f"backbone.",
+            f"Pixels are scaled more than once ({named(scaled)}{where}): the range from 0 to 255 "
+            f"becomes {_spread(ends):.2g} wide, so all images look alike. Keep only the layer that "
+            f"belongs to the backbone.",
         )
 
 
@@ -70,7 +70,7 @@ def _spread(ends: np.ndarray) -> float:
 
 
 def _apply(call: Call, ends: np.ndarray) -> np.ndarray | None:
-    """Apply one layer to the two colours (2, 3); None if it does no scaling."""
+    """Apply one layer to two colours, (2, 3); None if the layer does not scale."""
     layer = call.layer
     if call.kind == "Rescaling":
         scale, offset = np.asarray(layer.scale, float), np.asarray(layer.offset, float)

@@ -1,4 +1,4 @@
-"""A frozen backbone: does batch normalisation still learn, did ``trainable`` change too late?"""
+"""Checks of a frozen backbone: batch normalisation that learns, ``trainable`` set too late."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from headfit.backbones.graphs.trace import Call
 from headfit.inspection.inspected_model import InspectedModel, Remark, named
 
-# their weights are statistics that no optimizer changes
+# layers whose weights are statistics, which no optimizer changes
 _STATISTICS = ("Normalization", "Rescaling")
-# optimizers that keep, for each trainable weight, the same number of arrays of its shape
+# optimizers that keep the same number of arrays for each trainable weight, each of its shape
 _REGULAR = {
     *("SGD", "RMSprop", "Adam", "AdamW", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion")
 }
@@ -18,7 +18,7 @@ _CODE = "trainable_changed_after_compile"
 
 
 def check_batchnorm(subject: InspectedModel) -> Iterator[Remark]:
-    """Look for batch normalisation in training mode under a backbone that is frozen otherwise."""
+    """Find batch normalisation in training mode in an otherwise frozen backbone."""
     norms = [c for c in subject.trace.calls if c.kind == "BatchNormalization" and c.trainable]
     forced = [call for call in norms if call.training is True]
     free = _left_free(subject.backbone)
@@ -32,17 +32,17 @@ def check_batchnorm(subject: InspectedModel) -> Iterator[Remark]:
     elif free:
         yield Remark(
             "batchnorm_training",
-            f"{len(free)} BatchNormalization layers ({named(free)}) are trainable in a backbone "
-            f"that is frozen otherwise: training replaces their statistics by those of your "
+            f"{len(free)} BatchNormalization layers ({named(free)}) are trainable in an "
+            f"otherwise frozen backbone: training replaces their statistics with those of your "
             f"batches. Freeze them too, or call the backbone with training=False.",
         )
 
 
 def _left_free(backbone: list[Call]) -> list[Call]:
-    """List trainable BatchNormalization in front of a frozen layer, where all others are frozen.
+    """List trainable BatchNormalization before a frozen layer, if all other layers are frozen.
 
-    Each nested model is looked at by itself, and what lies behind its last frozen layer is left
-    out: a new BatchNormalization on top of a frozen backbone is meant to learn.
+    Each nested model is checked separately, up to its last frozen layer: a new BatchNormalization
+    on top of a frozen backbone is meant to learn.
     """
     learning: list[Call] = []
     for within in dict.fromkeys(call.within for call in backbone):
@@ -64,8 +64,8 @@ def _left_free(backbone: list[Call]) -> list[Call]:
 def check_trainable(subject: InspectedModel) -> Iterator[Remark]:
     """Compare the optimizer's state with the weights that are trainable now.
 
-    A change of ``trainable`` after ``compile`` leaves no trace of its own in a file. But an
-    optimizer that has run keeps arrays for each weight that it trained.
+    A file does not record a change of ``trainable`` after ``compile``. But an optimizer that has
+    run keeps arrays for each weight that it trained.
     """
     slots = Counter(subject.saved.slots)
     if not slots or subject.saved.optimizer not in _REGULAR:
@@ -76,23 +76,21 @@ def check_trainable(subject: InspectedModel) -> Iterator[Remark]:
     if slots != Counter({shape: times * count for shape, count in wanted.items()}):
         yield Remark(
             _CODE,
-            f"The optimizer's state ({sum(slots.values())} arrays) does not fit the "
-            f"{sum(wanted.values())} weights that are trainable: 'trainable' was changed after the "
-            f"model was compiled and trained. Compile again after every change.",
+            f"The optimizer's state ({sum(slots.values())} arrays) does not match the "
+            f"{sum(wanted.values())} trainable weights: 'trainable' was changed after the model "
+            f"was compiled and trained. Compile again after every change.",
         )
 
 
 def unseen(subject: InspectedModel) -> Iterator[Remark]:
-    """Say when the file cannot show whether ``trainable`` was changed after ``compile``."""
+    """Report why the file cannot show whether ``trainable`` was changed after ``compile``."""
     saved = subject.saved
     if saved.compiled is None:
-        reason = "the file holds no compilation"
+        reason = "the model in the file is not compiled"
     elif not saved.slots:
-        reason = "the optimizer has no state for the weights: it never ran, or stores none"
+        reason = "the optimizer has no state for the weights: it never ran, or it keeps none"
     elif saved.optimizer not in _REGULAR:
-        reason = (
-            f"the state of the optimizer {saved.optimizer} does not tell which weights it is of"
-        )
+        reason = f"the state of the optimizer {saved.optimizer} does not tell its weights"
     else:
         return
-    yield Remark(_CODE, f"Cannot be seen: {reason}.")
+    yield Remark(_CODE, f"Cannot be checked: {reason}.")

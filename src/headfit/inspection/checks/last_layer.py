@@ -1,4 +1,4 @@
-"""The last layer: is there a softmax, are there two, does it have the right width?"""
+"""Checks of the last layer: softmax missing or doubled, wrong number of classes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from headfit.backbones.graphs.trace import Call
 from headfit.inspection.inspected_model import InspectedModel, Remark
 
-# what may stand between the last layer with weights and the output
+# layers that may lie between the last layer with weights and the output
 _PASSES = ("Activation", "Softmax", "Sigmoid", "Dropout", "Reshape", "Flatten", "Identity")
 _CLASSIFIERS = ("Dense", "Conv2D")
 
 
 @dataclass(frozen=True)
 class LastLayer:
-    """What the model ends in.
+    """The last layer of a classifier.
 
     Attributes:
         layer: the last layer with weights.
-        activations: its own and those after it, in their order, ``linear`` left out.
+        activations: its own and those after it, in order, without ``linear``.
     """
 
     layer: Call
@@ -28,12 +28,12 @@ class LastLayer:
 
     @property
     def units(self) -> int:
-        """How many numbers it gives."""
+        """Number of outputs."""
         return int(self.layer.output.shape[-1])
 
     @property
     def classes(self) -> int:
-        """For how many classes it is; one sigmoid unit is for two."""
+        """Number of classes; one sigmoid unit stands for two."""
         return 2 if self.units == 1 else self.units
 
 
@@ -42,7 +42,7 @@ class Loss:
     """The loss that the model was compiled with.
 
     Attributes:
-        name: as the file calls it.
+        name: its name in the file.
         kind: ``"categorical"``, ``"binary"`` or ``"other"``.
         from_logits: whether it applies softmax or sigmoid itself.
     """
@@ -53,7 +53,7 @@ class Loss:
 
 
 def find_last_layer(subject: InspectedModel) -> LastLayer | None:
-    """Find the layer that tells the classes; None if the model ends in features."""
+    """Find the layer that gives the classes; None if the model ends in features."""
     trace, tensor = subject.trace, subject.trace.output
     activations: list[str] = []
     if not subject.boundary.head:
@@ -70,11 +70,11 @@ def find_last_layer(subject: InspectedModel) -> LastLayer | None:
 
 
 def check_last_layer(subject: InspectedModel, classes: int | None) -> Iterator[Remark]:
-    """Look for a softmax that is missing or doubled, and for a wrong number of classes.
+    """Find a softmax that is missing or doubled, and a wrong number of classes.
 
     Args:
         subject: the model.
-        classes: how many there are in the data; None if unknown.
+        classes: number of classes in the data; None if unknown.
     """
     last = find_last_layer(subject)
     if last is None:
@@ -92,14 +92,14 @@ def _softmax(last: LastLayer, loss: Loss | None) -> Iterator[Remark]:
     if count > 1:
         yield Remark(
             "softmax_doubled",
-            f"{count} softmax follow one another after {name}: probabilities end nearly equal and "
-            f"learn slowly. Keep one.",
+            f"{count} softmax activations follow one another after {name}: probabilities become "
+            f"nearly equal and learn slowly. Keep one.",
         )
     elif squashed and loss and loss.from_logits:
         yield Remark(
             "softmax_doubled",
             f"{name} ends in {kind}, and the loss {loss.name} with from_logits=True applies it "
-            f"again. Use from_logits=False, or take the activation away.",
+            f"again. Use from_logits=False, or remove the activation.",
         )
     elif not count and loss and loss.kind == "categorical" and not loss.from_logits:
         ends = last.activations[-1] if last.activations else "no activation"
@@ -117,8 +117,8 @@ def _softmax(last: LastLayer, loss: Loss | None) -> Iterator[Remark]:
     elif not last.activations and loss is None and last.units > 1:
         yield Remark(
             "softmax_missing",
-            f"{name} gives raw scores, and the file names no loss that would apply softmax. Add "
-            f"activation='softmax' if the output is to be probabilities.",
+            f"{name} gives raw scores, and the file has no loss that would apply softmax. Add "
+            f"activation='softmax' if the output should be probabilities.",
         )
 
 

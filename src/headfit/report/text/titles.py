@@ -106,7 +106,7 @@ def overfit(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def calibration(results: Results) -> str:
-    """Say whether the recommended head is too sure or too unsure of itself, beyond noise."""
+    """Say whether the recommended head is over- or underconfident, beyond noise."""
     reliability, name = results["reliability"], results["verdict"]["recommended"]
     bins, temperature = reliability["bins"], reliability["temperature"]
     images = sum(each["images"] for each in bins)
@@ -118,8 +118,8 @@ def calibration(results: Results) -> str:
         f"{percent(temperature['ece_after'])} % with temperature {temperature['value']:.2f}"
     )
     if abs(sure - right) <= noise:
-        return f"{name} is on average as sure as it is right, within the noise: {error}"
-    return f"{name} is on average too {'sure' if sure > right else 'unsure'} of itself: {error}"
+        return f"{name} is calibrated on average, within the noise: {error}"
+    return f"{name} is {'over' if sure > right else 'under'}confident on average: {error}"
 
 
 def classes(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
