@@ -90,7 +90,7 @@ def unseen(subject: InspectedModel) -> Iterator[Remark]:
     elif not saved.slots:
         reason = "the optimizer has no state for the weights: it never ran, or it keeps none"
     elif saved.optimizer not in _REGULAR:
-        reason = f"the state of the optimizer {saved.optimizer} does not tell its weights"
+        reason = f"the state of the optimizer {saved.optimizer} does not show its weights"
     else:
         return
     yield Remark(_CODE, f"Cannot be checked: {reason}.")
