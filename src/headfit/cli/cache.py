@@ -32,8 +32,8 @@ Examples:
 PRUNE_EXAMPLES = """\b
 Examples:
   headfit cache prune                          entries of earlier formats only
-  headfit cache prune --older-than 30          and all that was not used for 30 days
-  headfit cache prune --to 5 --dry-run         say what would go so that 5 GB remain
+  headfit cache prune --older-than 30          also those not used for 30 days
+  headfit cache prune --to 5 --dry-run         show what to remove to keep 5 GB
 """
 # these caches check their folders themselves
 CHECKS: dict[Cache, Callable[[Path], list[str]]] = {
@@ -46,8 +46,8 @@ CHECKS: dict[Cache, Callable[[Path], list[str]]] = {
 def command() -> None:
     """List, verify and prune the cached results of earlier runs.
 
-    Feature maps, graphs and fits are kept in the folder HEADFIT_HOME, or in the platform's cache
-    folder, so that nothing is computed twice. Whatever is removed is computed again when needed.
+    Feature maps, graphs and fits are cached in the folder HEADFIT_HOME, or in the platform's cache
+    folder, so nothing is computed twice. Removed entries are computed again when needed.
     """
 
 
@@ -76,7 +76,7 @@ def list_caches(as_json: bool, debug: bool) -> None:
 @command.command(cls=Command)
 @REPORTING
 def size(as_json: bool, debug: bool) -> None:
-    """Print the size of all caches and of each."""
+    """Print the size of each cache and the total."""
     entries = cache.entries()
     total = sum(entry.size for entry in entries)
     sizes = {
@@ -100,8 +100,8 @@ def size(as_json: bool, debug: bool) -> None:
 def verify(as_json: bool, debug: bool) -> int:
     """Check every entry against its digest.
 
-    The exit code is 1 if something is damaged. Damaged entries are never used: the next run
-    computes them again.
+    The exit code is 1 if an entry is damaged. Damaged entries are never used: the next run computes
+    them again.
     """
     current = [entry for entry in cache.entries() if entry.format == entry.cache.format]
     damaged = []
@@ -124,14 +124,14 @@ def verify(as_json: bool, debug: bool) -> int:
     "--older-than",
     type=click.FloatRange(min=0),
     metavar="DAYS",
-    help="Remove entries that were not used for this many days.",
+    help="Also remove entries that have not been used for this many days.",
 )
 @option(
     REMOVAL,
     "--to",
     type=click.FloatRange(min=0),
     metavar="GB",
-    help="Remove the least recently used entries until this many gigabytes remain.",
+    help="Also remove the least recently used entries until this many gigabytes remain.",
 )
 @option(OUTPUT, "--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @REPORTING
@@ -140,9 +140,9 @@ def prune(
 ) -> int:
     """Remove outdated and unused entries.
 
-    Entries of earlier formats always go: no run reads them any more. Links are not followed, and
-    nothing outside the cache folder is removed. Do not prune while a run is going on: it may be
-    using what is removed.
+    Entries of earlier formats are always removed, since no run reads them. Links are not followed,
+    and nothing outside the cache folder is removed. Do not prune during a run: it may be using the
+    removed entries.
     """
     limit = None if to is None else to * GB
     pruned = cache.prune(older_than, limit, dry_run=dry_run)

@@ -31,9 +31,9 @@ Examples:
 def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images in FOLDER, and train the best one.
 
-    FOLDER holds one sub-folder per class, or train/, val/ and test/ folders of those. Test images
+    FOLDER contains one sub-folder per class, or train/, val/ and test/ folders of those. Test images
     are never trained on; they are scored once, at the end. Each image passes through the frozen
-    backbone once: feature maps are kept, and a second run reads them.
+    backbone once: feature maps are stored, and a second run reuses them.
     """
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 

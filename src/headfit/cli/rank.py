@@ -43,8 +43,8 @@ def command(images: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Rank backbones by how well they tell apart the classes of the images in FOLDER.
 
     Every image passes through each backbone once. Ridge regression on the averaged feature map then
-    predicts each image from all others. Feature maps are kept, so that a comparison of heads on the
-    best backbone needs no second pass. FOLDER is as for compare; test images are left out.
+    predicts each image from all others. Feature maps are stored, so comparing heads later needs no
+    second pass. FOLDER has the same layout as for compare; test images are left out.
     """
     from headfit.cli.show_ranking import run_ranking  # noqa: PLC0415  (heavy)
 
