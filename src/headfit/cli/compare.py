@@ -31,7 +31,7 @@ Examples:
 def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images in FOLDER, and train the best one.
 
-    FOLDER contains one sub-folder per class, or train/, val/ and test/ folders of those. Test images
+    FOLDER contains a sub-folder per class, or train/, val/ and test/ folders of those. Test images
     are never trained on; they are scored once, at the end. Each image passes through the frozen
     backbone once: feature maps are stored, and a second run reuses them.
     """
