@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diagram_parts import SVG, boxes, filled, some_tiles
 from headfit.backbones import catalog
 from headfit.errors import UsageError
 from headfit.features.store import FeatureStore, feature_key
@@ -22,12 +23,11 @@ from headfit.inspection.diagram.diagram import diagram
 from headfit.inspection.diagram.drawing import draw
 from headfit.inspection.diagram.palette import DARK, LIGHT, Palette, heat
 from headfit.inspection.diagram.panels import scale_of
-from headfit.inspection.diagram.photo import Tiles, choose
+from headfit.inspection.diagram.photo import choose
 from headfit.inspection.diagram.shape import backbone_map_shape
 from headfit.inspection.diagram.svg import text_width, wrap
 from headfit.util.cache import FEATURES
 
-SVG = "{http://www.w3.org/2000/svg}"
 CASES = [
     ((7, 7, 512), 1000),  # VGG16 at 224 px
     ((7, 7, 1024), 3),  # MobileNet at 224 px
@@ -42,30 +42,12 @@ CASES = [
 shapes = st.tuples(st.integers(1, MAX_SIDE), st.integers(1, MAX_SIDE), st.integers(1, MAX_CHANNELS))
 
 
-def some_tiles(name: str = "cat.jpg", shape: tuple[int, int, int] = (7, 7, 512)) -> Tiles:
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
-    return choose(Path(name), pixels, "imagenet", rng.normal(size=shape).astype(np.float32))
-
-
 def parse(svg: str) -> ET.Element:
     return ET.fromstring(svg)
 
 
 def texts(root: ET.Element) -> list[str]:
     return [element.text or "" for element in root.iter(f"{SVG}text")]
-
-
-def boxes(root: ET.Element) -> list[tuple[float, float, float, float, str]]:
-    """Left, top, right and bottom of every line of text, from the heights of common fonts."""
-    found = []
-    for element in root.iter(f"{SVG}text"):
-        size, y = float(element.attrib["font-size"]), float(element.attrib["y"])
-        width = text_width(element.text or "", size, "font-weight" in element.attrib)
-        share = {"start": 0.0, "middle": 0.5, "end": 1.0}[element.get("text-anchor", "start")]
-        left = float(element.attrib["x"]) - share * width
-        found.append((left, y - 0.78 * size, left + width, y + 0.24 * size, element.text or ""))
-    return found
 
 
 def assert_no_overlap(root: ET.Element) -> None:
@@ -95,13 +77,6 @@ def drawn(root: ET.Element) -> list[tuple[float, float, float, float]]:
         x, y, r = (float(ring[name]) for name in ("cx", "cy", "r"))
         found.append((x - r, y - r, x + r, y + r))
     return found
-
-
-def filled(root: ET.Element, colour: str) -> list[dict[str, float]]:
-    """Position and size of the rectangles of a colour, without the stripes above the panels."""
-    rects = [r.attrib for r in root.iter(f"{SVG}rect") if r.get("fill") == colour]
-    names = ("x", "y", "width", "height")
-    return [{n: float(r[n]) for n in names} for r in rects if r["height"] != "4"]
 
 
 @pytest.mark.parametrize(("shape", "classes"), CASES)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import resvg_py
 from PIL import Image, ImageColor, ImageFont
-from test_diagram import SVG, boxes, filled, some_tiles
 
+from diagram_parts import SVG, boxes, filled, some_tiles
 from headfit.errors import EngineError
 from headfit.inspection.diagram.counts import count
 from headfit.inspection.diagram.diagram import FONTS, SCALE, as_png

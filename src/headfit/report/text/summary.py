@@ -59,18 +59,15 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
 
 def _position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Say whether position matters, in the metric and by the test of the verdict."""
-    curve, best = where["spectrum"]["curve"], leading_prior(where["spectrum"])
-    gap, flatten = (f"{percent(curve[end]['balanced_accuracy']['mean'])} %" for end in (0, -1))
-    both = f"gap {gap}, flatten {flatten}"
+    best = leading_prior(where["spectrum"])
     if verdict["flatten"] in ("necessary", "position_needed"):
-        return f"matters: {both}"
+        return "matters: flatten is ahead of gap"
     if best:
         lead = best["ahead_of_gap"]
         gained = f"{points(lead['mean'], signed=True)} ({point_range(lead)})"
         return f"helps: {gained} with spatial_prior, τ = {best['tau']:g}"
-    if verdict["flatten"] == "undecided":
-        return f"undecided: {both}, within the noise"
-    return f"no effect found: {both}"
+    word = "undecided" if verdict["flatten"] == "undecided" else "no effect found"
+    return f"{word}: nothing between gap and flatten beats gap clearly"
 
 
 def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
