@@ -260,12 +260,21 @@ def _complaints_of(entry: dict[str, Any]) -> Iterator[str]:
         name = str(entry.get("config"))
         if keras.saving.get_registered_object(name) is not None:
             return
-    if module is not None and not _is_known(str(module), name, function=function):
+    named = module is None and _is_named(name)  # HDF5 files name no module
+    if not named and not _is_known(str(module), name, function=function):
+        home = "an unknown module" if module is None else f"'{module}'"
         yield (
-            f"holds '{name}' of '{module}', which neither Keras nor headfit knows as a part of a "
+            f"holds '{name}' of {home}, which neither Keras nor headfit knows as a part of a "
             f"model. Expected layers of Keras or headfit. Custom classes must be registered with "
             f"@keras.saving.register_keras_serializable() by the program that loads them."
         )
+
+
+def _is_named(name: str) -> bool:
+    import keras  # noqa: PLC0415
+
+    parts = [getattr(keras, part, None) for part in sorted(_CLASSES)]
+    return name in _TOP or name.startswith("__") or any(hasattr(part, name) for part in parts)
 
 
 def _is_known(module: str, name: str, *, function: bool) -> bool:
