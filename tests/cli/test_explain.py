@@ -53,7 +53,7 @@ def test_json_pictures_and_a_broken_file(place: Path, capsys: pytest.CaptureFixt
         assert each["method"] == "exact"
         assert Path(each["file"]).parent == out
     assert broken["map"] is None
-    assert broken["error"].startswith("not an image")
+    assert broken["error"].startswith("not a JPEG, PNG")
     assert found["faithfulness"]["images"] == 4
     written = sorted(path.name for path in out.iterdir())
     assert written == [
@@ -133,7 +133,7 @@ def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]
         (["model.keras", "absent"], 2, "'absent' does not exist"),
         (["absent.keras", "photos"], 2, "'absent.keras' is not a file"),
         (["photos/9.jpg", "photos"], 1, "is not a .keras model that headfit can read"),
-        (["model.keras", "photos", "--out", "model.keras"], 2, "is a file"),
+        (["model.keras", "photos", "--out", "model.keras"], 2, "must be a folder, not a file"),
     ],
 )
 def test_errors_are_one_line(
@@ -155,5 +155,5 @@ def test_nothing_readable_is_a_failure(place: Path, capsys: pytest.CaptureFixtur
     broken, out = str(place / "photos" / "9.jpg"), place / "none"
     code, text, _ = _run(capsys, str(place / "model.keras"), broken, "--out", str(out))
     assert code == 1
-    assert "not an image" in text
+    assert "not a JPEG" in text
     assert not out.exists()

@@ -199,7 +199,7 @@ def test_an_image_that_one_store_lacks_passes_once_for_it_alone(folder: Path) ->
         ("size", "", r"Received: size=''"),
         ("size", 96.0, r"Received: size=96\.0"),
         ("size", [], r"Received: size=\(\)"),
-        ("size", "96,5000", r"Size 5000 does not suit"),
+        ("size", "96,5000", r"`size` must be from 32 to 2048 pixels for efficientnet_lite0"),
         ("cut", "a,+b", r"`cut` must be a layer.*Received: cut='a,\+b'"),
         ("cut", ",", r"Received: cut=','"),
     ],
