@@ -21,7 +21,17 @@ HEADS = (
 # what depends on the machine, the clock or the place, and what is prose
 VARYING = {
     *("timings", "train_seconds", "latency_ms", "latency", "engine", "command", "versions"),
-    *("groups", "source", "sentence", "refusal", "warnings", "path", "cached", "computed"),
+    *(
+        "groups",
+        "source",
+        "sentence",
+        "refusal",
+        "warnings",
+        "path",
+        "reason",
+        "cached",
+        "computed",
+    ),
 }
 # sums of rounding errors where every image is told apart with certainty
 NOISE = {

@@ -206,7 +206,7 @@ def test_copies_of_training_images_in_the_test_split_are_said(tmp_path: Path) ->
 def test_a_model_is_written_by_the_users_backend_if_the_fast_one_cannot(
     study: hf.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headfit.model.blueprint.FAST_BACKEND", "no_such_backend")
+    monkeypatch.setattr("headfit.util.child.FAST_BACKEND", "no_such_backend")
     study.save(tmp_path)
     assert hf.Classifier.load(tmp_path / "model.keras").classes == CLASSES
 

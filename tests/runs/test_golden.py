@@ -33,4 +33,4 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
 @pytest.mark.slow
 def test_the_golden_results_are_equal(tmp_path: Path) -> None:
     stored = json.loads(golden.STORED.read_text("utf-8"))
-    assert differences(stored, golden.comparable(golden.run(tmp_path))) == []
+    assert differences(golden.comparable(stored), golden.comparable(golden.run(tmp_path))) == []
