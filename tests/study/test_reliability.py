@@ -87,7 +87,7 @@ def test_thresholds_that_cannot_be_are_refused(
     found: Reliability, change: dict[str, object]
 ) -> None:
     data, arrays = found.for_model().to_data()
-    with pytest.raises(ValueError, match="cannot be"):
+    with pytest.raises(ValueError, match="are out of range"):
         ModelReliability.from_data({**data, **change}, arrays)
 
 

@@ -139,7 +139,7 @@ def test_a_classifier_of_many_classes_and_no_temperature(tmp_path: Path) -> None
     names = tuple(f"c{number}" for number in range(23))
     rows = dict(read(write_model(tmp_path / "model.keras", names)).rows)
     assert rows["23 classes"].endswith("c18, c19 and 3 more")
-    assert rows["temperature"] == "not in the file"
+    assert rows["temperature"] == "none"
 
 
 def test_a_ranking_shows_its_table_and_what_was_left_out() -> None:
