@@ -1,0 +1,162 @@
+"""What the documents tell people to run, and a small world in which it runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from headfit.backbones import catalog
+from photos import write_photo
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CLASSES = ("five", "three", "two")
+SIDES = {False: ("128", "160", "192"), True: ("64", "96", "128")}
+QUICK = ["--protocol", "quick", "--no-curve"]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A piece of a document that can be run.
+
+    Attributes:
+        page: path of the document below the root.
+        line: where it begins.
+        text: a command, or a block of Python.
+    """
+
+    page: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(language: str) -> list[Snippet]:
+    """List the code blocks of all documents in one language."""
+    snippets = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for match in re.finditer(rf"```{language}\n(.*?)```", text, re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 2
+            snippets.append(Snippet(str(page.relative_to(ROOT)), line, match[1]))
+    return snippets
+
+
+def commands() -> list[Snippet]:
+    """List every ``headfit …`` line of the documents, continued lines joined."""
+    snippets = []
+    for block in blocks("bash"):
+        joined = block.text.replace("\\\n", " " * 2)
+        for number, line in enumerate(joined.splitlines()):
+            # an install command may stand before it, and a variable
+            command = line.split("&& ")[-1]
+            if command.startswith("headfit "):
+                snippets.append(Snippet(block.page, block.line + number, command))
+    return snippets
+
+
+def small(command: str) -> list[str]:
+    """Give the words of a command, changed so that it takes seconds and no download.
+
+    The options that people see stay; smaller inputs, the quick protocol, random weights in place of
+    downloaded ones and, where the command leaves it open, two heads take the place of the rest.
+    """
+    words = shlex.split(command, comments=True)[1:]
+    if ">" in words:
+        words = words[: words.index(">")]
+    name = words[0]
+    if name == "demo":
+        words += [] if "--data" in words else ["--data", "where"]
+    if name in ("compare", "demo"):
+        words = _without(words, "--protocol", "--repeats", "--folds") + QUICK
+        words += [] if "--heads" in words else ["--heads", "gap,flatten"]
+        words = [word.removesuffix(",vgg") for word in words]  # 200 million weights
+        words += [] if "--out" in words else ["--out", "another-run"]  # others read headfit-run
+    if name in ("compare", "rank", "demo"):
+        names = _value(words, "--backbone").split(",")
+        downloaded = any(map(_is_downloaded, names))
+        sizes = len(_value(words, "--size").split(","))
+        words = [*_without(words, "--size"), "--size", ",".join(SIDES[downloaded][:sizes])]
+        if downloaded:
+            # a model of one's own brings its weights, also beside others
+            weights = ["random" if _is_downloaded(name) else "imagenet" for name in names]
+            words = [*_without(words, "--weights"), "--weights", ",".join(weights)]
+    return words
+
+
+def _value(words: list[str], option: str) -> str:
+    return words[words.index(option) + 1] if option in words else ""
+
+
+def _without(words: list[str], *options: str) -> list[str]:
+    for option in options:
+        if option in words:
+            at = words.index(option)
+            words = words[:at] + words[at + 2 :]
+    return words
+
+
+def _is_downloaded(backbone: str) -> bool:
+    spellings = {name.lower().replace("_", "") for name in catalog.names()}
+    name = backbone.lower().replace("_", "")
+    return name in spellings and not name.startswith("efficientnetlite")
+
+
+def write_world(folder: Path) -> None:
+    """Write every file that the documents speak of, small."""
+    rng = np.random.default_rng(0)
+    rows = ["path,group"]
+    for kind, name in enumerate(CLASSES):
+        for number in range(10):
+            path = Path(name) / f"patient{number // 2}{kind}_{number}.jpg"
+            write_photo(folder / "photos" / path, kind, rng)
+            rows.append(f"{path.as_posix()},{kind}-{number // 2}")
+    (folder / "groups.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    others = ("new.jpg", "photo.jpg", "new/1.jpg", "new/2.jpg", "more/a/1.png")
+    for number, path in enumerate(others):
+        write_photo(folder / path, number % 3, rng)
+    shutil.copytree(folder / "photos", folder / "moved" / "photos")
+    ((head, *_),) = [[b.text] for b in blocks("python") if "def corners_and_mean" in b.text]
+    (folder / "my_heads.py").write_text(head, "utf-8")
+    (folder / "models.py").write_text(MODELS, "utf-8")
+    listed = [row.replace("path,group", "path,label,patient") for row in rows[:1]]
+    listed += [
+        f"photos/{row.split(',')[0]},{row.split('/')[0]},{row.split(',')[1]}" for row in rows[1:]
+    ]
+    (folder / "images.csv").write_text("\n".join(listed) + "\n", "utf-8")
+    for name in ("my-model.keras", "gap-model.keras", "trained.keras", "old-model.h5"):
+        _model(keras.layers.GlobalAveragePooling2D()).save(folder / name)
+    for name in ("flatten-model.keras", "flatten-model.h5"):
+        _model(keras.layers.Flatten()).save(folder / name)
+    maps = keras.Input((None, None, 16))
+    keras.Model(maps, keras.layers.GlobalAveragePooling2D()(maps)).save(folder / "my_head.keras")
+
+
+MODELS = """import keras
+
+
+def build():
+    return keras.models.load_model("trained.keras")
+"""
+
+
+def _model(pooling: keras.Layer) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((128, 128, 3)),
+            keras.layers.Rescaling(1 / 127.5, -1),
+            keras.layers.Conv2D(16, 3, strides=4, activation="relu", name="conv_pw_11_relu"),
+            keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+            pooling,
+            keras.layers.Dense(len(CLASSES), activation="softmax"),
+        ]
+    )

@@ -1,0 +1,98 @@
+"""Every command and every block of Python in the documents runs, on small inputs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from documented import Snippet, blocks, commands, small, write_world
+from headfit.cli.main import main
+
+# they serve until they are interrupted: tests/monitor starts and stops them
+SERVES = ("--watch", "headfit ui")
+# a block that shows what to write, in the page on its left, and not what to run
+SHOWN = {"docs/backbones.md": "MyLayer"}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the files that the documents speak of, and the run that most of them start from."""
+    folder = tmp_path_factory.mktemp("documented")
+    write_world(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = small("headfit compare photos --keep gap,flatten --out headfit-run")
+        assert main(words) == 0
+    run = folder / "headfit-run"
+    # the documents speak of a run that recommends flatten and keeps gap beside it
+    (other,) = (run / "heads").iterdir()
+    models = {other.stem: other.read_bytes()}
+    models[({"gap", "flatten"} - {other.stem}).pop()] = (run / "model.keras").read_bytes()
+    other.unlink()
+    (run / "model.keras").write_bytes(models["flatten"])
+    (run / "heads" / "gap.keras").write_bytes(models["gap"])
+    for head, model in models.items():
+        shutil.copytree(run, folder / f"{head}-run")
+        (folder / f"{head}-run" / "model.keras").write_bytes(model)
+    return folder
+
+
+def needed(command: str) -> None:
+    """Skip what needs a package that is not installed."""
+    if "hub:" in command:
+        pytest.importorskip("keras_hub")
+    if "int8" in command:
+        pytest.importorskip("nncf")
+
+
+@pytest.mark.parametrize("command", commands(), ids=str)
+def test_every_command_runs(
+    command: Snippet,
+    world: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    needed(command.text)
+    if any(word in command.text for word in SERVES):
+        pytest.skip("serves until it is interrupted")
+    monkeypatch.chdir(world)
+    code = main(small(command.text))
+    assert code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in blocks("python")}))
+def test_every_block_of_python_runs(
+    page: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page run in turn and share their names, as for a reader who types them."""
+    monkeypatch.chdir(world)
+    monkeypatch.setattr(sys, "path", [str(world), *sys.path])
+    import headfit as hf  # noqa: PLC0415  (what the pages call it)
+    from headfit.model.classifier import Classifier  # noqa: PLC0415
+
+    compare, rank = hf.compare, hf.rank
+    fast = {"protocol": "quick", "size": 64, "weights": "random", "curve": False}
+    monkeypatch.setattr(hf, "compare", lambda *a, **k: compare(*a, **{**fast, **k}))
+    monkeypatch.setattr(
+        hf, "rank", lambda *a, **k: rank(*a, **{"size": 64, "weights": "random", **k})
+    )
+    classifier = Classifier.load(world / "headfit-run" / "model.keras")
+    contract = classifier.contract
+    names = {
+        "hf": hf,
+        "paths": [world / "new.jpg", world / "photo.jpg"],
+        "labels": ["two", "five"],
+        "pixels": np.zeros((2, contract.height, contract.width, 3), np.uint8),
+    }
+    for block in blocks("python"):
+        if block.page == page and SHOWN.get(page, "\0") not in block.text:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                exec(compile(block.text, str(block), "exec"), names)
