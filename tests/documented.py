@@ -18,6 +18,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CLASSES = ("five", "three", "two")
 SIDES = {False: ("128", "160", "192"), True: ("64", "96", "128")}
+# they take the place of networks with more layers, whose graphs take longer to build
+LIGHT = ("MobileNet", "MobileNetV3Small")
 QUICK = ["--protocol", "quick", "--no-curve"]
 
 
@@ -83,6 +85,10 @@ def small(command: str) -> list[str]:
     if name in ("compare", "rank", "demo"):
         names = _value(words, "--backbone").split(",")
         downloaded = any(map(_is_downloaded, names))
+        if downloaded and "--cut" not in words:
+            spare = iter(LIGHT)
+            names = [next(spare) if _is_downloaded(name) else name for name in names]
+            words = [*_without(words, "--backbone"), "--backbone", ",".join(names)]
         sizes = len(_value(words, "--size").split(","))
         words = [*_without(words, "--size"), "--size", ",".join(SIDES[downloaded][:sizes])]
         if downloaded:
@@ -136,7 +142,7 @@ def write_world(folder: Path) -> None:
         _model(keras.layers.GlobalAveragePooling2D()).save(folder / name)
     for name in ("flatten-model.keras", "flatten-model.h5"):
         _model(keras.layers.Flatten()).save(folder / name)
-    maps = keras.Input((None, None, 16))
+    maps = keras.Input((4, 4, 1280))  # of the default backbone at 128 pixels
     keras.Model(maps, keras.layers.GlobalAveragePooling2D()(maps)).save(folder / "my_head.keras")
 
 
