@@ -28,6 +28,8 @@ class ImageIndex:
         groups: images of one group stay in one fold; None for an image that stands alone, and
             None if the source names no groups.
         skipped: what was passed over, sorted by path.
+        weights: how much each image counts, float64 (n,), read-only; None if all count alike.
+        notes: sentences about how the source was read, which a run says.
 
     Example:
 
@@ -44,6 +46,8 @@ class ImageIndex:
     splits: tuple[str, ...]
     groups: tuple[str | None, ...] | None = None
     skipped: tuple[Skipped, ...] = ()
+    weights: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_directory(
@@ -109,15 +113,15 @@ class ImageIndex:
     def from_source(cls, source: ImageSource) -> ImageIndex:
         """Index whatever lists images and opens them."""
         listing = source.listing()
-        records = listing.records
-        groups = tuple(record.group for record in records)
         return cls(
             source=source,
-            paths=tuple(record.path for record in records),
-            targets=Targets.of_classes([record.label for record in records]),
-            splits=tuple(record.split for record in records),
-            groups=None if set(groups) == {None} else groups,
+            paths=tuple(listing.paths),
+            targets=Targets.of_classes(listing.labels),
+            splits=tuple(listing.splits),
+            groups=None if listing.groups is None else tuple(listing.groups),
+            weights=_read_only(listing.weights),
             skipped=_by_path(listing.skipped),
+            notes=tuple(listing.notes),
         )
 
     def __len__(self) -> int:
@@ -169,6 +173,7 @@ class ImageIndex:
             targets=self.targets.subset(rows),
             splits=tuple(self.splits[row] for row in rows),
             groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
+            weights=None if self.weights is None else _read_only(self.weights[rows]),
             skipped=_by_path((*self.skipped, *extra_skipped)),
         )
 
@@ -211,3 +216,11 @@ def _require(index: ImageIndex, fewest: int, remedy: str, purpose: str = "") -> 
 
 def _by_path(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
     return tuple(sorted(skipped, key=lambda each: each.path))
+
+
+def _read_only(weights: np.ndarray | None) -> np.ndarray | None:
+    if weights is None:
+        return None
+    copied = np.array(weights, np.float64)
+    copied.setflags(write=False)
+    return copied

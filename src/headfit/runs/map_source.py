@@ -38,6 +38,8 @@ def open_index(
         raise UsageError.invalid("images", images, "a folder or a headfit.ImageIndex")
     callback.on_stage_begin("Looking for images", 1)
     index = images if isinstance(images, ImageIndex) else ImageIndex.from_directory(images)
+    for note in index.notes:
+        callback.on_message(note)
     check(index)
     callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
     return index

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -13,7 +14,6 @@ from headfit.errors import DataError, UsageError
 from headfit.images.sources.source import (
     SPLITS,
     TRAIN,
-    ImageRecord,
     Listing,
     LocalSource,
     check_classes,
@@ -28,11 +28,11 @@ class FileSource(LocalSource):
     """Image files from a list; ``root`` is the deepest folder that holds all of them.
 
     Attributes:
-        records: the images, in the order of the list.
+        rows: the images, in the order of the list.
     """
 
     kind = "files"
-    records: tuple[ImageRecord, ...] = field(default=(), repr=False)
+    rows: Listing = field(default_factory=Listing, repr=False)
 
     @classmethod
     def of(
@@ -53,8 +53,8 @@ class FileSource(LocalSource):
         split_names = _splits([TRAIN] * len(files) if splits is None else splits, len(files))
         _check_files(files)
         root = _common_folder(files)
-        columns = zip(names, _relative(files, root), split_names, group_names, strict=True)
-        return cls(root, tuple(ImageRecord(*row) for row in columns))
+        grouped = None if set(group_names) == {None} else group_names
+        return cls(Path(root), Listing(_relative(files, root), names, split_names, grouped))
 
     @property
     def argument(self) -> str:
@@ -63,17 +63,19 @@ class FileSource(LocalSource):
 
     def listing(self) -> Listing:
         """List the images, in the order of the list."""
-        check_classes(self.records, "`labels`")
-        return Listing(self.records)
+        check_classes(self.rows, "`labels`")
+        return self.rows
 
 
-def _absolute(path: PathLike) -> Path:
+def _absolute(path: PathLike) -> str:
     try:
-        absolute = Path(path).absolute()
+        text = os.fsdecode(path)
     except TypeError:
         raise UsageError.invalid("paths", path, "a list of paths of image files") from None
     # as text, a/../b is b; through a link it may be another file
-    return absolute.resolve() if ".." in absolute.parts else absolute
+    if ".." in text and ".." in Path(text).parts:
+        text = os.path.realpath(text)
+    return os.path.abspath(text)  # noqa: PTH100  (a million Paths take 300 MB)
 
 
 def _texts(name: str, values: Iterable[object], count: int) -> list[str]:
@@ -86,7 +88,7 @@ def _text(name: str, row: int, value: object) -> str:
         raise UsageError(
             f"`{name}` must be text or whole numbers. Received: {name}[{row}]={value!r}."
         )
-    return str(value)
+    return sys.intern(str(value))
 
 
 def _groups(values: Iterable[object], count: int) -> list[str | None]:
@@ -116,13 +118,13 @@ def _sized(name: str, values: Iterable[Any], count: int) -> list[Any]:
     return entries
 
 
-def _check_files(files: Collection[Path]) -> None:
-    seen: set[Path] = set()
+def _check_files(files: Collection[str]) -> None:
+    seen: set[str] = set()
     for path in files:
         if path in seen:
             raise UsageError(f"`paths` names {quote(path)} twice. Keep one of them.")
         seen.add(path)
-    missing = [path for path in files if not path.is_file()]
+    missing = [path for path in files if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
         raise UsageError(
             f"`paths` names files that do not exist: {len(missing)} of {len(files)}, the first "
@@ -130,12 +132,16 @@ def _check_files(files: Collection[Path]) -> None:
         )
 
 
-def _common_folder(files: Sequence[Path]) -> Path:
+def _common_folder(files: Collection[str]) -> str:
+    # what the first and the last share in the order of text, all share
+    first, last = min(files), max(files)
     try:
-        return Path(os.path.commonpath([path.parent for path in files]))
+        shared = os.path.commonpath([first, last])
     except ValueError:  # several drives
         raise UsageError("`paths` must be on one drive.") from None
+    return os.path.dirname(first) if first == last else shared  # noqa: PTH120
 
 
-def _relative(files: Iterable[Path], root: Path) -> Iterator[str]:
-    return (path.relative_to(root).as_posix() for path in files)
+def _relative(files: Iterable[str], root: str) -> list[str]:
+    start = len(root.rstrip(os.sep)) + 1
+    return [path[start:].replace(os.sep, "/") for path in files]

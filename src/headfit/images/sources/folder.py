@@ -13,13 +13,13 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.source import (
     SPLITS,
     TRAIN,
-    ImageRecord,
     Listing,
     LocalSource,
     Skipped,
@@ -58,8 +58,16 @@ class FolderSource(LocalSource):
         scan = _Scan(self.root)
         scan.read()
         _check_images(scan)
-        check_classes(scan.records, quote(self.root), _deeper_hint(scan))
-        return Listing(sorted(scan.records), scan.skipped)
+        labels, paths, splits = zip(*sorted(scan.records), strict=True)
+        listing = Listing(paths, labels, splits, skipped=scan.skipped)
+        check_classes(listing, quote(self.root), _deeper_hint(scan))
+        return listing
+
+
+class _Record(NamedTuple):
+    label: str
+    path: str
+    split: str
 
 
 @dataclass
@@ -67,7 +75,7 @@ class _Scan:
     """One walk over a folder; collects what it finds."""
 
     root: Path
-    records: list[ImageRecord] = field(default_factory=list)
+    records: list[_Record] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     stray_images: int = 0
 
@@ -108,7 +116,7 @@ class _Scan:
                 elif reason := _why_not_image(entry):
                     self._skip(path, reason)
                 else:
-                    self.records.append(ImageRecord(label, path, split))
+                    self.records.append(_Record(label, path, split))
         if len(self.records) == before:
             self._skip(folder, "a folder without images, so not a class")
 

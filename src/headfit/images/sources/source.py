@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 from headfit.errors import DataError
 from headfit.images.decode import read_bytes
 
@@ -31,34 +33,30 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, order=True)
-class ImageRecord:
-    """One image of a source.
-
-    Attributes:
-        label: its class.
-        path: its name within the source, posix; unique.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
-        group: images of one group stay in one fold; None if the source does not say.
-    """
-
-    label: str
-    path: str
-    split: str = TRAIN
-    group: str | None = None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listing:
-    """What a source holds.
+    """What a source holds, by columns, in the order of the index.
+
+    A million rows take little: equal texts should be one object.
 
     Attributes:
-        records: the images, in the order of the index.
+        paths: the name of each image within the source, posix; unique.
+        labels: the class of each.
+        splits: ``"train"``, ``"validation"`` or ``"test"`` for each.
+        groups: images of one group stay in one fold; None for an image that stands alone, and
+            None if the source names no groups.
+        weights: how much each image counts, float64 (n,); None if all count alike.
         skipped: what was passed over.
+        notes: sentences that a run should say, such as what was guessed.
     """
 
-    records: Sequence[ImageRecord]
+    paths: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    splits: Sequence[str] = ()
+    groups: Sequence[str | None] | None = None
+    weights: np.ndarray | None = None
     skipped: Sequence[Skipped] = ()
+    notes: Sequence[str] = ()
 
 
 class ImageSource(Protocol):
@@ -87,7 +85,7 @@ class ImageSource(Protocol):
         """Return the content of an image's file.
 
         Args:
-            path: of its record.
+            path: as the listing has it.
 
         Raises:
             ImageError: it cannot be read; the message is the reason alone.
@@ -132,28 +130,29 @@ class LocalSource:
         return {"kind": self.kind, "path": str(self.root)}
 
 
-def check_classes(records: Sequence[ImageRecord], where: str, hint: str = "") -> None:
+def check_classes(listing: Listing, where: str, hint: str = "") -> None:
     """Check that there are two classes, each with training images.
 
     Args:
-        records: the images.
+        listing: the images.
         where: they are, for the message.
         hint: a sentence to add if there is one class only.
 
     Raises:
         DataError: names the class.
     """
-    trained = {record.label for record in records if record.split == TRAIN}
-    for record in records:
-        if record.label not in trained:
+    pairs = dict.fromkeys(zip(listing.labels, listing.splits, strict=True))
+    trained = {label for label, split in pairs if split == TRAIN}
+    for label, split in pairs:
+        if label not in trained:
             raise DataError(
-                f"The class {quote(record.label)} has {record.split} images but no training "
-                "images. Add training images of it or remove it."
+                f"The class {quote(label)} has {split} images but no training images. Add "
+                "training images of it or remove it."
             )
     if len(trained) == 1:
         raise DataError(
-            f"Only one class in {where}: {quote(*trained)} ({len(records)} images). At least two "
-            f"are needed.{hint}"
+            f"Only one class in {where}: {quote(*trained)} ({len(listing.paths)} images). At least "
+            f"two are needed.{hint}"
         )
 
 
