@@ -27,10 +27,12 @@ class Skipped:
     Attributes:
         path: posix, relative to the source.
         reason: a short clause.
+        label: the class that it would belong to; empty if it lies outside of classes.
     """
 
     path: str
     reason: str
+    label: str = ""
 
 
 @dataclass(frozen=True, eq=False)

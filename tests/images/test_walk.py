@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headfit.images.sources.walk import OWN, walk
+
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="links and FIFOs are posix")
+
+
+def make(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def found(root: Path, *, follow_links: bool = True) -> dict[str, str | None]:
+    return {entry.path: entry.reason for entry in walk(root, follow_links=follow_links)}
+
+
+def test_clutter_is_passed_over_in_silence(tmp_path):
+    make(tmp_path, "a/1.jpg", "a/._1.jpg", "a/.ipynb_checkpoints/1.jpg", "__MACOSX/a/._1.jpg")
+    make(tmp_path, "a/Thumbs.db", ".DS_Store", "Desktop.ini")
+    assert found(tmp_path) == {"a/1.jpg": None}
+
+
+def test_own_output_is_recognised_by_its_files_wherever_it_lies(tmp_path):
+    make(tmp_path, "a/1.jpg", "run/x.png", "b/old/model.keras", "b/old/report.html", "b/2.png")
+    make(tmp_path, "maps/sheet.png", "maps/0001-1-a.png", "c/sheet.png", "c/results.json")
+    (tmp_path / "run/results.json").write_text('{\n  "schema": "headfit.results/2",')
+    (tmp_path / "c/results.json").write_text('{"schema": "other/1"}')
+    assert [path for path, reason in found(tmp_path).items() if reason == OWN] == [
+        "b/old/",
+        "maps/",
+        "run/",
+    ]
+    assert found(tmp_path)["c/sheet.png"] is None
+    assert found(tmp_path / "maps") == {"0001-1-a.png": None, "sheet.png": None}
+
+
+@needs_posix
+def test_a_folder_is_read_once_and_links_never_lead_round_in_a_circle(tmp_path):
+    outside = make(tmp_path / "store", "x/1.jpg", "y/2.jpg")
+    root = make(tmp_path / "root", "a/1.jpg", ".hidden/3.jpg")
+    (outside / "x/up").symlink_to(outside)
+    (root / "a/above").symlink_to(tmp_path)
+    (root / "a/root").symlink_to(root)
+    (root / "b").symlink_to("a")
+    (root / "c").symlink_to(outside)
+    (root / "d").symlink_to(outside / "y")
+    (root / "e").symlink_to(".hidden")
+    (root / "f.jpg").symlink_to("a/1.jpg")
+    (root / "g.jpg").symlink_to("nowhere.jpg")
+    elsewhere = "leads to a folder that is read elsewhere"
+    assert found(root) == {
+        "a/1.jpg": None,
+        "a/above/": elsewhere,
+        "a/root/": elsewhere,
+        "b/": elsewhere,
+        "c/x/1.jpg": None,
+        "c/x/up/": elsewhere,
+        "c/y/2.jpg": None,
+        "d/": elsewhere,
+        "e/3.jpg": None,
+        "f.jpg": None,
+        "g.jpg": "broken link",
+    }
+    unfollowed = found(root, follow_links=False)
+    assert [path for path, reason in unfollowed.items() if reason is None] == ["a/1.jpg"]
+    assert {reason for path, reason in unfollowed.items() if path != "a/1.jpg"} == {
+        "a link, which is not followed"
+    }
+    assert "b/" in unfollowed
+
+
+@needs_posix
+def test_pipes_are_never_opened(tmp_path):
+    make(tmp_path, "a/1.jpg")
+    os.mkfifo(tmp_path / "a/2.jpg")
+    os.mkfifo(tmp_path / "a/results.json")
+    (tmp_path / "a/3.jpg").symlink_to("2.jpg")
+    (tmp_path / "a/4.jpg").symlink_to("/dev/zero")
+    assert found(tmp_path) == {
+        "a/1.jpg": None,
+        "a/2.jpg": "not a regular file",
+        "a/3.jpg": "not a regular file",
+        "a/4.jpg": "not a regular file",
+        "a/results.json": "not an image by its suffix '.json'",
+    }
