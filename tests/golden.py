@@ -21,6 +21,7 @@ HEADS = (
 # what depends on the machine, the clock or the place, and what is prose
 VARYING = {
     *("timings", "train_seconds", "latency_ms", "latency", "engine", "command", "versions"),
+    *("python", "platform"),
     *(
         "groups",
         "source",

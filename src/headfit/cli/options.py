@@ -217,6 +217,14 @@ STUDY = stack(
     ),
     option(
         PROTOCOL,
+        "--class-weight",
+        type=click.Choice(["auto", "balanced", "none"]),
+        default="auto",
+        help="balanced: every class contributes alike to the loss, however few images it has; "
+        "auto: balanced if the largest class has more than 10 times the images of the smallest.",
+    ),
+    option(
+        PROTOCOL,
         "--where/--no-where",
         default=True,
         help="Measure how much it matters where things are in the image.",

@@ -24,7 +24,8 @@ class Kind:
     are those of :class:`headfit.images.targets.Targets`.
 
     Attributes:
-        evaluate: all metrics, by name, of predictions float64 (n, K) and values.
+        evaluate: all metrics, by name, of predictions float64 (n, K), values and, if the images
+            do not count alike, weights float64 (n,).
         metrics: each of them, by name.
         primary: the metric that verdicts rest on.
         secondary: metrics, of which less is better, that are tested too; the loss comes first.
@@ -36,8 +37,8 @@ class Kind:
         limits: least and greatest value of the metrics that do not lie between 0 and 1.
     """
 
-    evaluate: Callable[[np.ndarray, np.ndarray], dict[str, float]]
-    metrics: Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
+    evaluate: Callable[[np.ndarray, np.ndarray, np.ndarray | None], dict[str, float]]
+    metrics: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]]
     primary: str
     secondary: tuple[str, ...]
     losses: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -47,13 +48,17 @@ class Kind:
     rows: Callable[[np.ndarray, Targets], Rows]
     limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
-    def score(self, predictions: np.ndarray, values: np.ndarray) -> float:
+    def score(
+        self, predictions: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
         """Give the primary metric of predictions, or of scores, (n, K)."""
-        return self.metrics[self.primary](predictions, values)
+        return self.metrics[self.primary](predictions, values, weights)
 
-    def loss(self, predictions: np.ndarray, values: np.ndarray) -> float:
+    def loss(
+        self, predictions: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
         """Give the mean loss of predictions, float64 (n, K)."""
-        return self.metrics[self.secondary[0]](predictions, values)
+        return self.metrics[self.secondary[0]](predictions, values, weights)
 
     def bounds(self, metric: str) -> tuple[float | None, float | None]:
         """Give the least and the greatest value of a metric; None where there is none."""
@@ -70,7 +75,7 @@ KINDS = {
         link=softmax,
         decide=lambda predictions: predictions.argmax(axis=-1),
         encode=lambda targets: np.eye(targets.count)[targets.values],
-        rows=lambda z, targets: Rows.of(z, targets.values, targets.count),
+        rows=lambda z, targets: Rows.of(z, targets.values, targets.count, targets.loss_weights),
         limits={"log_loss": (0.0, None), "brier": (0.0, 2.0)},
     )
 }

@@ -1,7 +1,8 @@
 """How good are predicted probabilities? One short pure function a metric.
 
-All take ``probabilities``, float64 (n, K), rows summing to 1, and ``labels``, int (n,), class
-indices, n >= 1, and return a fraction (0.813, not 81.3 %). They are called for every head and fold,
+All take ``probabilities``, float64 (n, K), rows summing to 1, ``labels``, int (n,), class indices,
+n >= 1, and ``weights``, float64 (n,), how much each image counts (None: all alike), and return a
+fraction (0.813, not 81.3 %). They are called for every head and fold,
 hence numpy; the tests hold them against scikit-learn. An image counts for the first of its most
 probable classes.
 """
@@ -21,44 +22,46 @@ ECE_BINS = 15
 ECE_IMAGES_PER_BIN = 10
 
 
-def balanced_accuracy(probabilities: Floats, labels: Ints) -> float:
+def balanced_accuracy(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean over the classes that occur in ``labels`` of the share of their images found."""
     hits = probabilities.argmax(axis=1) == labels
-    totals = np.bincount(labels)
-    hit_counts = np.bincount(labels, weights=hits)
+    totals = np.bincount(labels, weights)
+    hit_counts = np.bincount(labels, weights=hits if weights is None else hits * weights)
     present = totals > 0
     return float(np.mean(hit_counts[present] / totals[present]))
 
 
-def accuracy(probabilities: Floats, labels: Ints) -> float:
+def accuracy(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Share of images whose most probable class is their label."""
-    return float(np.mean(probabilities.argmax(axis=1) == labels))
+    return average(probabilities.argmax(axis=1) == labels, weights)
 
 
-def macro_f1(probabilities: Floats, labels: Ints) -> float:
+def macro_f1(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean F1 over the classes that occur among labels or predictions."""
     classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
-    hits = np.bincount(labels[predicted == labels], minlength=classes)
-    mentions = np.bincount(predicted, minlength=classes) + np.bincount(labels, minlength=classes)
+    right = predicted == labels
+    of_right = None if weights is None else weights[right]
+    hits = np.bincount(labels[right], of_right, classes)
+    mentions = np.bincount(predicted, weights, classes) + np.bincount(labels, weights, classes)
     present = mentions > 0
     return float(np.mean(2 * hits[present] / mentions[present]))
 
 
-def log_loss(probabilities: Floats, labels: Ints) -> float:
+def log_loss(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean −ln of the probability given to the label, clipped to [1e-15, 1]: at most 34.5 nats."""
     of_label = probabilities[np.arange(len(labels)), labels]
-    return float(-np.mean(np.log(np.clip(of_label, LOG_CLIP, 1.0))))
+    return -average(np.log(np.clip(of_label, LOG_CLIP, 1.0)), weights)
 
 
-def brier(probabilities: Floats, labels: Ints) -> float:
+def brier(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean over images of Σ_k (p_k − [k is the label])²: the sum form, from 0 to 2."""
     errors = probabilities.copy()
     errors[np.arange(len(labels)), labels] -= 1.0
-    return float(np.mean(np.sum(errors**2, axis=1)))
+    return average(np.sum(errors**2, axis=1), weights)
 
 
-def ece(probabilities: Floats, labels: Ints) -> float:
+def ece(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Expected calibration error of the most probable class, over bins of equal mass.
 
     15 bins, or fewer where that leaves less than 10 images for each. Equal confidences share a
@@ -70,14 +73,18 @@ def ece(probabilities: Floats, labels: Ints) -> float:
     bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
     edges = np.sort(confidence)[np.arange(1, bins) * n // bins]
     member = np.searchsorted(edges, confidence, side="right")
-    return float(np.sum(np.abs(np.bincount(member, weights=confidence - hits))) / n)
+    gaps, total = confidence - hits, n if weights is None else weights.sum()
+    gaps = gaps if weights is None else gaps * weights
+    return float(np.sum(np.abs(np.bincount(member, weights=gaps))) / total)
 
 
-def auroc(probabilities: Floats, labels: Ints) -> float:
+def auroc(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean over the classes that occur of one-vs-rest area under the ROC curve.
 
     By ranks (ties count half). nan when all labels are of one class.
     """
+    if weights is not None:
+        return _weighted_auroc(probabilities, labels, weights)
     positives = np.bincount(labels, minlength=probabilities.shape[1])
     negatives = len(labels) - positives
     defined = (positives > 0) & (negatives > 0)
@@ -91,7 +98,23 @@ def auroc(probabilities: Floats, labels: Ints) -> float:
     return float(np.mean(wins / (positives * negatives)[defined]))
 
 
-METRICS: dict[str, Callable[[Floats, Ints], float]] = {
+def _weighted_auroc(probabilities: Floats, labels: Ints, weights: Floats) -> float:
+    """The same where a pair of images counts by the product of their weights."""
+    areas = []
+    for code, scores in enumerate(probabilities.T):
+        mine = labels == code
+        if not mine.any() or mine.all():
+            continue
+        order = np.argsort(scores[~mine], kind="stable")
+        others, mass = scores[~mine][order], weights[~mine][order]
+        below = np.concatenate([[0.0], np.cumsum(mass)])
+        first, last = (np.searchsorted(others, scores[mine], side) for side in ("left", "right"))
+        wins = (below[first] + below[last]) / 2
+        areas.append(np.average(wins, weights=weights[mine]) / below[-1])
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+METRICS: dict[str, Callable[[Floats, Ints, Floats | None], float]] = {
     "balanced_accuracy": balanced_accuracy,
     "accuracy": accuracy,
     "macro_f1": macro_f1,
@@ -102,12 +125,15 @@ METRICS: dict[str, Callable[[Floats, Ints], float]] = {
 }
 
 
-def evaluate(probabilities: Floats, labels: Ints) -> dict[str, float]:
+def evaluate(
+    probabilities: Floats, labels: Ints, weights: Floats | None = None
+) -> dict[str, float]:
     """Give all metrics of one set of predictions, by name.
 
     Args:
         probabilities: float64 (n, K).
         labels: int (n,), class indices below K.
+        weights: float64 (n,), how much each image counts; None if all count alike.
 
     Raises:
         ValueError: no images, shapes that do not match, or a probability that is not finite
@@ -124,7 +150,12 @@ def evaluate(probabilities: Floats, labels: Ints) -> dict[str, float]:
         raise ValueError(f"probabilities must be (n, K) and labels (n,), received {shapes}.")
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities must be finite: the fit has failed.")
-    return {name: metric(probabilities, labels) for name, metric in METRICS.items()}
+    return {name: metric(probabilities, labels, weights) for name, metric in METRICS.items()}
+
+
+def average(values: np.ndarray, weights: Floats | None) -> float:
+    """Give the mean by weight, or the plain one."""
+    return float(np.mean(values) if weights is None else np.average(values, weights=weights))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -18,20 +18,30 @@ class Rows:
             of the work.
         labels: int (n,), 0 to K−1.
         classes: K.
+        weights: what the loss of each row is multiplied by, float64 (n,); None for 1.
     """
 
     values: np.ndarray
     labels: np.ndarray
     classes: int
+    weights: np.ndarray | None = None
     labelled: tuple[np.ndarray, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labelled", (self.labels, np.arange(len(self.labels))))
 
     @classmethod
-    def of(cls, z: np.ndarray, labels: np.ndarray, classes: int) -> Rows:
+    def of(
+        cls, z: np.ndarray, labels: np.ndarray, classes: int, weights: np.ndarray | None = None
+    ) -> Rows:
         """Append the column of ones to coordinates (n, r)."""
-        return cls(np.hstack([z, np.ones((len(z), 1), z.dtype)]), labels, classes)
+        return cls(np.hstack([z, np.ones((len(z), 1), z.dtype)]), labels, classes, weights)
+
+    def shares(self, masks: np.ndarray) -> np.ndarray:
+        """Give each row's share of a problem's loss, of the rows in it, bool (b, n)."""
+        parts = masks if self.weights is None else masks * self.weights
+        shares: np.ndarray = (parts / parts.sum(axis=1, keepdims=True)).astype(self.values.dtype)
+        return shares
 
     def logits(self, weights: np.ndarray) -> np.ndarray:
         """Give W z for each problem and row: (b, K, r + 1) to (b, K, n)."""

@@ -18,10 +18,11 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.images.index import ImageIndex, require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
-from headfit.report.text.summary import fit_warnings
+from headfit.report.text.summary import balance_lines, fit_warnings
+from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.estimate import Estimate
-from headfit.runs.grouping import UserGroups, find_groups, folds_for
+from headfit.runs.grouping import UserGroups, find_groups
 from headfit.runs.int8_check import Int8Effect, int8_effect
 from headfit.runs.map_source import (
     Images,
@@ -32,7 +33,7 @@ from headfit.runs.map_source import (
     open_index,
     source_names,
 )
-from headfit.runs.options import HeadLike, Options
+from headfit.runs.options import MIN_FOLDS, HeadLike, Options
 from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep_models, reliability_of
 from headfit.runs.results import Comparison, score_test
@@ -58,6 +59,7 @@ def compare(
     repeats: int | None = None,
     seed: int = 0,
     rope: float = 0.01,
+    class_weight: str = "auto",
     groups: str | os.PathLike[str] | None = None,
     near_duplicates: bool = True,
     where: bool = True,
@@ -95,6 +97,9 @@ def compare(
         repeats: how often the folds are drawn. If None, the protocol's.
         seed: random seed of folds, initial weights and batches.
         rope: a difference in balanced accuracy that does not matter to you, as a fraction.
+        class_weight: ``"balanced"``: all classes contribute alike to the loss, however many images
+            they have; ``"none"``: all images do; ``"auto"``: balanced where the largest class has
+            more than ten times the images of the smallest.
         groups: images that must stay in one fold: a CSV file with the columns path and group, or a
             regular expression on the path.
         near_duplicates: whether near-duplicates are detected and kept in one fold.
@@ -137,6 +142,7 @@ def compare(
         repeats=repeats,
         seed=seed,
         rope=rope,
+        class_weight=class_weight,
         groups=groups,
         near_duplicates=near_duplicates,
         where=where,
@@ -183,8 +189,7 @@ class _Run:
             )
         for note in dict.fromkeys(note for point in self.points for note in point.spec.notes):
             self.callback.on_message(note)
-        per_class = self.options.min_folds
-        index = open_index(self.images, self.callback, lambda i: require_per_class(i, per_class))
+        index = open_index(self.images, self.callback, self._require)
         user_groups = UserGroups.read(index, self.options)
         ranges = calibration(index, self.options)
         sources = [MapSource.of(p, self.options, self.callback, ranges) for p in self.points]
@@ -211,14 +216,19 @@ class _Run:
         first = parts[0].index
         if first.skipped:
             self.callback.on_message(
-                f"{_files(len(first.skipped))} skipped; results.json says which and why."
+                f"Files skipped: {len(first.skipped)}; results.json says which and why."
             )
-        require_per_class(first, self.options.min_folds)
+        self._require(first)
         rows = first.training
         return [
             CandidateBackbone(name, source, part, rows)
             for name, source, part in zip(source_names(sources), sources, parts, strict=True)
         ]
+
+    def _require(self, index: ImageIndex) -> None:
+        """Check that every class has enough images to train on."""
+        targets = index.targets.subset(index.training)
+        require_per_class(index, fewest_of_class(targets, self.options))
 
     def _extract(self, mates: list[MapSource], index: ImageIndex, count: int) -> list[Extraction]:
         """Get the maps of sources that share a pass, one of ``count``."""
@@ -245,15 +255,19 @@ class _Run:
         """Cross-validate every head on every backbone, on identical folds."""
         options, first = self.options, backbones[0]
         index = first.extraction.index
-        targets = index.targets.subset(first.rows)
+        balance = Balance.of(index, first.rows, options)
+        targets = balance.targets
         groups = find_groups(first.extraction, first.rows, user_groups, options, self.callback)
         splits = make_splits(
             targets.strata,
-            folds=folds_for(targets.strata, groups, options, self.callback),
+            folds=balance.folds(groups, options, self.callback),
             repeats=options.rounds,
             seed=options.seed,
             groups=groups.numbers,
+            fewest=MIN_FOLDS if balance.facts["rare"] else None,
         )
+        for line in balance_lines(balance.facts, splits.folds).values():
+            self.callback.on_message(line)
         problem = Problem(targets, splits, quick=options.quick, seed=options.seed)
         several = len({backbone.name for backbone in backbones}) > 1
         for backbone in backbones:
@@ -268,7 +282,7 @@ class _Run:
                     self.callback.on_message(line)
             if len(backbones) > 1:
                 backbone.pooled.release()
-        return Comparison(backbones, problem, options, groups)
+        return Comparison(backbones, problem, options, groups, balance.facts)
 
     def _scored(
         self, backbone: CandidateBackbone, problem: Problem, several: bool
@@ -334,7 +348,3 @@ class _Run:
         return int8_effect(
             backbone, comparison.problem, comparison.groups, head, head.name == chosen.name
         )
-
-
-def _files(count: int) -> str:
-    return "1 file was" if count == 1 else f"{count} files were"

@@ -111,14 +111,19 @@ def find_groups(
     return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)
 
 
+def class_sizes(labels: np.ndarray, groups: Grouping) -> np.ndarray:
+    """Count the groups of each class that occurs, int (classes,), in the order of the labels."""
+    numbers = np.arange(len(labels)) if groups.numbers is None else groups.numbers
+    return np.unique(np.unique([labels, numbers], axis=1)[0], return_counts=True)[1]
+
+
 def folds_for(labels: np.ndarray, groups: Grouping, options: Options, callback: Callback) -> int:
     """Give the number of folds: the protocol's, or fewer if a class has too few groups.
 
     Raises:
         DataError: if a class has fewer groups than the least number of folds.
     """
-    numbers = np.arange(len(labels)) if groups.numbers is None else groups.numbers
-    fewest = min(len(np.unique(numbers[labels == label])) for label in np.unique(labels))
+    fewest = int(class_sizes(labels, groups).min())
     if fewest >= options.max_folds:
         return options.max_folds
     if fewest >= options.min_folds:

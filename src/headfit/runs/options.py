@@ -45,10 +45,13 @@ PROTOCOLS = {
     "thorough": Protocol(10, 10),
 }
 MIN_FOLDS = 3  # one to test on, one to choose settings on, one to train on
+BALANCED, AUTO = "balanced", "auto"
+CLASS_WEIGHTS = (AUTO, BALANCED, "none")
 MAX_SEED = 2**32 - 1
 LONGEST_NAME = 200  # of a file, so that it can be written anywhere
 _CHOICES = {
     "protocol": tuple(PROTOCOLS),
+    "class_weight": CLASS_WEIGHTS,
     "engine": ENGINES,
     "precision": PRECISIONS,
     "feature_dtype": DTYPES,
@@ -77,6 +80,7 @@ class Options:
     repeats: int | None = None
     seed: int = 0
     rope: float = 0.01
+    class_weight: str = AUTO
     groups: str | os.PathLike[str] | None = None
     near_duplicates: bool = True
     where: bool = True

@@ -19,7 +19,7 @@ from headfit.runs.options import Options
 from headfit.util import digests
 
 REPEATED = (
-    *("seed", "rope", "engine", "precision", "feature_dtype", "groups"),
+    *("seed", "rope", "class_weight", "engine", "precision", "feature_dtype", "groups"),
     *("near_duplicates", "where", "curve"),
 )
 PACKAGES = ("headfit", "keras", "jax", "openvino", "numpy", "scipy", "scikit-learn", "pillow")
@@ -41,6 +41,7 @@ def settings(
         "repeats": splits.repeats,
         "seed": options.seed,
         "rope": options.rope,
+        "class_weight": options.class_weight,
         "groups": options.groups,
         "near_duplicates": options.near_duplicates,
         "where": options.where,

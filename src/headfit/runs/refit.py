@@ -29,6 +29,7 @@ def reliability_of(
         paths=index.paths,
         features=backbone.averages(),
         seed=problem.seed,
+        weights=problem.targets.weights,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,12 +33,14 @@ class Comparison:
         problem: labels and folds.
         options: settings.
         groups: which images belong together.
+        balance: how much images and classes count, as it goes into results.
     """
 
     backbones: list[CandidateBackbone]
     problem: Problem
     options: Options
     groups: Grouping
+    balance: dict[str, Any]
 
     def rows(self) -> list[Row]:
         """List every candidate: its backbone, its cross-validation, its scores."""
@@ -100,6 +102,7 @@ class Comparison:
             targets.values,
             seed=self.options.seed,
             groups=self.groups.numbers,
+            weights=targets.weights,
         )
         return in_words(conclusion)
 
@@ -123,6 +126,7 @@ class Comparison:
                 "cached": sum(each.extraction.cached for each in self.backbones),
                 "computed": sum(each.extraction.computed for each in self.backbones),
                 "classes": index.counts(),
+                **self.balance,
             },
             "skipped": skipped,
             "groups": self.groups.facts,
@@ -153,7 +157,7 @@ class Comparison:
         """Describe one place and, if there are others, the verdict on it alone."""
         backbone = place[0]
         info = backbone.extraction.info
-        alone = Comparison(place, self.problem, self.options, self.groups)
+        alone = replace(self, backbones=place)
         return {
             "name": backbone.name,
             "backbone": backbone.source.spec.name,
@@ -181,7 +185,8 @@ def score_test(backbone: CandidateBackbone, fitted: FittedHead) -> dict[str, Any
         return None
     targets = index.targets.subset(rows)
     maps = backbone.extraction.maps.subset(rows)
-    scores = KINDS[targets.kind].evaluate(fitted.probabilities_of(maps), targets.values)
+    predictions = fitted.probabilities_of(maps)
+    scores = KINDS[targets.kind].evaluate(predictions, targets.values, targets.weights)
     return {
         "head": fitted.head.name,
         "images": len(rows),

@@ -31,6 +31,7 @@ class Data(NamedTuple):
     train: Array  # bool (n, M)
     rates: Array  # float32 (M,)
     decays: Array  # float32 (M,)
+    weights: Array | None = None  # float32 (n,), of the images' losses, 1 on average
 
 
 class Steps(NamedTuple):
@@ -96,6 +97,8 @@ def _loss(
 
     scores = jax.vmap(one)(weights, counts)  # (M, B, K)
     losses = LOSSES[design.kind](scores, data.values[rows])
+    if data.weights is not None:
+        losses = losses * data.weights[rows]
     return jnp.sum(jnp.sum(counts * losses, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0))
 
 

@@ -48,6 +48,8 @@ class CustomTrainer(MapTrainer):
             for model in np.flatnonzero(going):
                 places, counts = _deal(train[filled, model] & real)
                 members = Data(*map(jnp.asarray, (labels[places], counts, *rates[:, model])))
+                if data.weights is not None:
+                    members = members._replace(weights=data.weights[filled[places]])
                 key = np.uint32(seed)
                 parts[model] = _step(parts[model], images, places, members, now, key, self.design)
             # else the maps of many steps would wait in memory
@@ -128,6 +130,8 @@ def _step(
         vectors = centre(weights, design, vectors)
         scores = after(weights, design, vectors, counts, key)
         losses = LOSSES[design.kind](scores, data.values)
+        if data.weights is not None:
+            losses = losses * data.weights
         return jnp.sum(counts * losses) / jnp.maximum(jnp.sum(counts), 1.0), moved
 
     gradients, moved = jax.grad(loss, has_aux=True)(state.weights)

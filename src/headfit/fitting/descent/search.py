@@ -122,12 +122,14 @@ class _Repeat:
         attempts = _attempts(~held, [trial for trial, _ in chosen], stop_epochs=stops)
         networks = self._train(inputs, attempts, progress)
         scores = descent.scores(networks.weights, self.head.body, inputs.x, self.head.trained)
-        kind, values = self.problem.kind, self.problem.targets.values
+        kind, targets = self.problem.kind, self.problem.targets
         predictions = kind.link(scores)
         for row, fold in enumerate(folds):
             self.probabilities[held[row]] = predictions[row, held[row]]
             seen = ~held[row]
-            self.train_scores[fold] = kind.score(predictions[row, seen], values[seen])
+            self.train_scores[fold] = kind.score(
+                predictions[row, seen], targets.values[seen], targets.weights_of(seen)
+            )
 
     def _train(
         self, inputs: Inputs, attempts: descent.Attempts, progress: Progress

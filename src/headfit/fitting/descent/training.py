@@ -137,7 +137,7 @@ def train(
     for turn, chunk in enumerate(chunks):
         part = models.of(chunk)
         start, share = begin(part.train), progress.part(turn, len(chunks))
-        parts.append(_train_chunk(trainer, targets.values, design, part, start, schedule, share))
+        parts.append(_train_chunk(trainer, targets, design, part, start, schedule, share))
     return Networks(
         [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)],
         np.concatenate([part.watch_loss for part in parts], axis=1),
@@ -169,7 +169,7 @@ def scores(
 
 def _train_chunk(
     trainer: Trainer,
-    values: Ints,
+    targets: Targets,
     design: Design,
     models: _Models,
     start: Sequence[Floats],
@@ -177,11 +177,13 @@ def _train_chunk(
     progress: Progress,
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
+    counted = targets.loss_weights
     data = Data(
-        jnp.asarray(values, dtype=jnp.int32),
+        jnp.asarray(targets.values, dtype=jnp.int32),
         jnp.asarray(models.train.T),
         jnp.asarray(models.rates),
         jnp.asarray(models.decays),
+        None if counted is None else jnp.asarray(counted, dtype=jnp.float32),
     )
     state = first_state(start)
     factors = schedule.factors(n)
@@ -238,6 +240,10 @@ def _watch(
     settled = _settled(trainer, design, weights, data)
     losses = trainer.losses(settled, data.values, rows).astype(np.float64)
     counted = np.arange(rows.shape[1]) < counts[:, None]
+    if data.weights is not None:
+        weights_of = np.asarray(data.weights, np.float64)[rows]
+        losses *= weights_of
+        counts = np.sum(weights_of, axis=1, where=counted)
     sums = np.sum(losses, axis=1, where=counted)
     means: Reals = np.full(len(rows), np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)

@@ -4,13 +4,14 @@ Every problem b minimises over W (K, r) and an intercept c that is not penalised
 
     (1/n_b) Σ_{i in b} −log softmax(W z_i + c)_{y_i}  +  (λ/2) ‖W‖²
 
-and differs from the others only in the rows that it trains on. All share the matrix Z, so one
-matrix product serves many of them; scipy and scikit-learn solve one problem at a time. Penalties
-are taken from large to small, each starting where the last one ended, or where the last two point
-to if that is better: that halves the steps. Z is rotated so that its columns are orthogonal (see
-:mod:`headfit.fitting.exact.coordinates`), which makes the Hessian nearly diagonal: in variables
-scaled by the root of that diagonal, computed for each penalty, L-BFGS needs few steps. Logits are
-linear in the step, so the line search costs no matrix product.
+(a mean by weight where rows have weights) and differs from the others only in the rows that it
+trains on. All share the matrix Z, so one matrix product serves many of them; scipy and scikit-learn
+solve one problem at a time. Penalties are taken from large to small, each starting where the last
+one ended, or where the last two point to if that is better: that halves the steps. Z is rotated so
+that its columns are orthogonal (see :mod:`headfit.fitting.exact.coordinates`), which makes the
+Hessian nearly diagonal: in variables scaled by the root of that diagonal, computed for each
+penalty, L-BFGS needs few steps. Logits are linear in the step, so the line search costs no matrix
+product.
 
 In the scaled variables half the squared gradient estimates how far the objective is from its
 minimum. The tolerance bounds that as a share of the objective: where classes are separable the
@@ -174,8 +175,7 @@ class _Problems:
 
     def __init__(self, rows: Rows, masks: np.ndarray, penalties: np.ndarray) -> None:
         self.rows = rows
-        dtype = rows.values.dtype
-        self.share = (masks / masks.sum(axis=1, keepdims=True)).astype(dtype)  # (b, n)
+        self.share = rows.shares(masks)  # (b, n)
         self.penalty = penalties
         self.weights = self.logits = self.errors = self.scale = np.empty(0)
         self.loss = self.squares = np.empty(0)

@@ -126,9 +126,9 @@ class _Search:
         start = self.best.spread(self.rows.values.shape[1])
         final = minimise(self.rows, self.outer.masks, penalties, [start])
         self.stopped += int((~final.converged).sum())
-        values, score = self.problem.targets.values, self.problem.kind.score
+        targets, score = self.problem.targets, self.problem.kind.score
         train = [
-            score(logits[:, mask].T, values[mask])
+            score(logits[:, mask].T, targets.values[mask], targets.weights_of(mask))
             for logits, mask in zip(final.logits, self.outer.masks, strict=True)
         ]
         progress(1.0)
@@ -160,8 +160,9 @@ class _Search:
         return any(unit is not None and self.going[unit] for unit in units)
 
     def _judge(self, level: int, pairs: list[int], point: Point) -> None:
-        """Store each unit's inner loss: the mean over the images of its inner folds."""
+        """Store each unit's inner loss: the mean over the images of its inner folds, by weight."""
         total, images = np.zeros((2, len(self.units)))
+        weights = self.rows.weights
         for place, number in enumerate(pairs):
             (repeat, i, j), units = self.pairs[number]
             assignment = self.problem.splits.assignment[repeat]
@@ -171,8 +172,10 @@ class _Search:
                     held = assignment == fold
                     values = self.problem.targets.values[held]
                     losses = self.problem.kind.losses(point.logits[place][:, held], values)
+                    if weights is not None:
+                        losses *= weights[held]
                     total[unit] += losses.sum()
-                    images[unit] += held.sum()
+                    images[unit] += held.sum() if weights is None else weights[held].sum()
         self.losses[self.going, level] = total[self.going] / images[self.going]
 
     def _chosen(self) -> np.ndarray:

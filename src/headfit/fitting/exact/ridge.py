@@ -79,7 +79,11 @@ class RidgeScreen:
 
 
 def inner_errors(
-    screen: RidgeScreen, assignment: np.ndarray, pairs: Iterable[tuple[int, int]], folds: int
+    screen: RidgeScreen,
+    assignment: np.ndarray,
+    pairs: Iterable[tuple[int, int]],
+    folds: int,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Sum the squared errors that each outer fold sees on its inner folds.
 
@@ -88,6 +92,8 @@ def inner_errors(
         assignment: int (n,), the fold of each row.
         pairs: of folds that were left out together.
         folds: their number.
+        weights: float64 (n,), what an error is multiplied by. The regressions themselves, which
+            only screen, count all rows alike.
 
     Returns:
         float64 (folds,).
@@ -96,6 +102,8 @@ def inner_errors(
     for pair in pairs:
         rows = np.flatnonzero(np.isin(assignment, pair))
         errors = np.square(screen.residuals(rows)).sum(axis=1, dtype=np.float64)
+        if weights is not None:
+            errors *= weights[rows]
         one, other = pair
         sums[one] += errors[assignment[rows] == other].sum()
         sums[other] += errors[assignment[rows] == one].sum()
@@ -114,7 +122,8 @@ def best_shapes(pooling: Pooling, pooled: PooledFeatures, problem: Problem) -> l
         return [shapes[len(shapes) // 2]] * (repeats * folds)
     n = len(problem.targets)
     some = np.sort(np.random.default_rng(problem.seed).permutation(n)[:SCREENED])
-    encoded = problem.kind.encode(problem.targets.subset(some))
+    targets = problem.targets.subset(some)
+    encoded, weights = problem.kind.encode(targets), targets.loss_weights
     grams = pooled.grams(pooling, shapes, some)
     tries = [(s, penalty) for s in range(len(shapes)) for penalty in PENALTIES]
     errors = np.empty((len(tries), repeats * folds))
@@ -125,7 +134,7 @@ def best_shapes(pooling: Pooling, pooled: PooledFeatures, problem: Problem) -> l
             screen = RidgeScreen(grams[s], encoded, penalty)
             errors[number] = np.concatenate(
                 [
-                    inner_errors(screen, assignment[some], inner_pairs(folds), folds)
+                    inner_errors(screen, assignment[some], inner_pairs(folds), folds, weights)
                     for assignment in problem.splits.assignment
                 ]
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headfit.report.text.numbers import about, percent, point_range, points
+from headfit.report.text.numbers import about, enumerated, percent, point_range, points
 from headfit.report.text.reliability import suspects
 from headfit.report.text.verdict import headline
 from headfit.study.position.spectrum import leading_prior
+
+RARE = 4  # classes named
 
 
 def answer(verdict: Mapping[str, Any]) -> str:
@@ -50,11 +52,40 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     lines = {
         "Position": results["where"] and _position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
+        **balance_lines(results["images"], results["settings"]["folds"]),
         "Trust": _trust(results["reliability"]),
         "Test split": test and _test(test),
         "int8": int8 and _int8(int8),
     }
     return {label: line for label, line in lines.items() if line}
+
+
+def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
+    """Say what does not count alike, by its label: nothing if all does.
+
+    Args:
+        images: the ``images`` object of ``results.json``.
+        folds: of each repeat.
+    """
+    lines = {}
+    if images.get("effective_images"):
+        lines["Weights"] = (
+            f"images count by their weight in losses and scores, together as much as "
+            f"{about(images['effective_images'])} that count alike"
+        )
+    if images.get("class_balanced_loss"):
+        lines["Loss"] = (
+            f"class-balanced, because classes differ in size {images['imbalance']:.0f} to 1; "
+            f"probabilities are those of classes that are equally common"
+        )
+    if rare := images.get("rare"):
+        named = enumerated([f"{name} ({count})" for name, count in list(rare.items())[:RARE]])
+        more = f" and {len(rare) - RARE} more" if len(rare) > RARE else ""
+        lines["Rare classes"] = (
+            f"{named}{more} have fewer images than the {folds} folds, and are tested only in as "
+            f"many folds as they have images: what is said about them rests on these few"
+        )
+    return lines
 
 
 def _position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:

@@ -234,6 +234,7 @@ def expected_score(
     bootstraps: int = 1000,
     groups: Ints | None = None,
     margins: Floats | None = None,
+    weights: Floats | None = None,
 ) -> Interval:
     """Balanced accuracy to expect of the chosen head, corrected for having chosen it: BBC-CV.
 
@@ -252,6 +253,7 @@ def expected_score(
             score. Default 0: the best, the cheapest of equals. With ``paired_se`` the choice is
             the one-standard-error rule, simplified: the errors are those of all images, not
             estimated again in each bag.
+        weights: float64 (n,), how much each image counts; default: all alike.
 
     Returns:
         mean, 2.5 % and 97.5 % quantile over bags; nan if there is never an image outside.
@@ -259,11 +261,12 @@ def expected_score(
     if margins is None:
         margins = np.zeros((len(correct), len(correct)))
     rng = np.random.default_rng(seed)
+    counted = np.ones(len(labels)) if weights is None else weights
     parts = []
     for start in range(0, bootstraps, _BOOTSTRAPS_AT_ONCE):
         counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), labels, groups)
-        chosen = _choose(_balanced(counts, correct, labels), parameters, margins)
-        outside = (counts == 0).astype(np.float64)
+        chosen = _choose(_balanced(counts * counted, correct, labels), parameters, margins)
+        outside = (counts == 0) * counted
         usable = outside.any(axis=1)
         scores = _balanced(outside[usable], correct, labels)
         parts.append(scores[np.arange(len(scores)), chosen[usable]])

@@ -185,5 +185,6 @@ def _crossed(
             part = replace(problem, targets=problem.targets.subset(train))
             fitted = Exact(fit.head, pooled).refit(part, next(settings))
             probabilities = fitted.probabilities_of(float32.subset(held))
-            scores.append(problem.kind.score(probabilities, problem.targets.values[held]))
+            truth = problem.targets.values[held], problem.targets.weights_of(held)
+            scores.append(problem.kind.score(probabilities, *truth))
     return float(np.mean(scores))

@@ -234,7 +234,13 @@ class Conclusion:
 
 
 def conclude(
-    heads: HeadScores, correct: Floats, labels: Ints, *, seed: int = 0, groups: Ints | None = None
+    heads: HeadScores,
+    correct: Floats,
+    labels: Ints,
+    *,
+    seed: int = 0,
+    groups: Ints | None = None,
+    weights: Floats | None = None,
 ) -> Conclusion:
     """Compare heads by their scores on identical folds.
 
@@ -245,6 +251,7 @@ def conclude(
         labels: int (n,).
         seed: of the bootstrap for the expected score.
         groups: int (n,), equal for images that belong together; the bootstrap draws whole groups.
+        weights: float64 (n,), how much each image counts; all alike if None.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1.
@@ -260,7 +267,9 @@ def conclude(
     costs = heads.parameters if heads.costs is None else heads.costs
     chosen = cheapest_within_one_se(scores, costs, heads.folds)
     margins = paired_se(scores, heads.folds)
-    expected = expected_score(correct, labels, costs, seed=seed, groups=groups, margins=margins)
+    expected = expected_score(
+        correct, labels, costs, seed=seed, groups=groups, margins=margins, weights=weights
+    )
     family, place = heads.beside(chosen)
     contrast = contrast_with_gap(family)
     verdict = Verdict(

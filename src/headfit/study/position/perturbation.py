@@ -86,14 +86,14 @@ def position_use(
     parts = []
     for fold in range(folds):
         held = np.flatnonzero(problem.splits.assignment[0] == fold)
-        values = problem.targets.values[held]
+        truth = problem.targets.values[held], problem.targets.weights_of(held)
         rng = np.random.default_rng([seed, fold])
         plain, mean, shuffled = _logits(maps.subset(held), kernels[fold], biases[fold], rng)
-        drawn = [problem.kind.score(logits, values) for logits in shuffled]
+        drawn = [problem.kind.score(logits, *truth) for logits in shuffled]
         scores[:, fold] = (
-            problem.kind.score(plain, values),
+            problem.kind.score(plain, *truth),
             np.mean(drawn),
-            problem.kind.score(mean, values),
+            problem.kind.score(mean, *truth),
         )
         parts.append((_variance(plain - mean) * len(held), _variance(mean) * len(held)))
     beyond, projected = np.sum(parts, axis=0)

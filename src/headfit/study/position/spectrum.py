@@ -128,7 +128,8 @@ def spectrum(
             predicted = _out_of_fold(pooled, problem, *_pooling(tau))
         for fold in folds:
             held = assignment == fold
-            fold_of = predicted[held], problem.targets.values[held]
+            truth = problem.targets.values[held], problem.targets.weights_of(held)
+            fold_of = predicted[held], *truth
             scores[:, number, fold] = kind.score(*fold_of), kind.loss(*fold_of)
         progress((number + 1) / len(GRID))
     return Spectrum(GRID, scores[0], scores[1], len(problem.targets))

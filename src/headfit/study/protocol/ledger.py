@@ -45,6 +45,9 @@ class Ledger:
             "seed": problem.seed,
             "versions": {name: version(name) for name in PACKAGES},
         }
+        # named only where there are any, so that fits stored without them are found
+        if (weights := problem.targets.loss_weights) is not None:
+            self._base["weights"] = [weights.tolist(), problem.targets.weights is not None]
 
     def cross_validation(self, method: Method) -> CrossValidation | None:
         """Look up the cross-validation of a head; None if it is not stored."""

@@ -16,7 +16,13 @@ Ints = npt.NDArray[np.integer]
 
 
 def make_splits(
-    strata: Ints, *, folds: int, repeats: int, seed: int, groups: Ints | None = None
+    strata: Ints,
+    *,
+    folds: int,
+    repeats: int,
+    seed: int,
+    groups: Ints | None = None,
+    fewest: int | None = None,
 ) -> Splits:
     """Deal n images into stratified folds, several times over.
 
@@ -29,6 +35,8 @@ def make_splits(
         repeats: at least 1.
         seed: at least 0. It alone decides the folds; no global random state is read or changed.
         groups: int (n,), equal for images that belong together; a group is never split.
+        fewest: images (groups) that a class must have; if None, ``folds``. A class with fewer than
+            ``folds`` is held out in as many folds as it has.
 
     Returns:
         The splits. Class counts of two folds of a repeat differ by at most 1 without groups; with
@@ -36,7 +44,7 @@ def make_splits(
 
     Raises:
         UsageError: ``folds``, ``repeats`` or ``seed`` is too small.
-        DataError: fewer than two classes, or a class with fewer images (groups) than folds.
+        DataError: fewer than two classes, or a class with fewer images (groups) than allowed.
 
     Example:
 
@@ -49,7 +57,7 @@ def make_splits(
     """
     _check_numbers(folds, repeats, seed)
     labels = np.asarray(strata)
-    _check_classes(labels, folds, groups)
+    _check_classes(labels, fewest or folds, groups)
     grouped = None if groups is None else Grouped.of(labels, groups)
     if grouped is None or grouped.alone.all():
         dealt = [_deal_stratified(labels, folds, _random(seed, r)) for r in range(repeats)]

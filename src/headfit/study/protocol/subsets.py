@@ -131,8 +131,9 @@ def errors_of(
         stopped += int((~point.converged).sum())
         with one_thread():  # small products
             for (seed, part), weights in zip(job.parts, point.weights, strict=True):
+                held = problem.targets.subset(tests[seed])
                 logits = z[tests[seed]] @ weights[:, :-1].T + weights[:, -1]
-                score = problem.kind.score(logits, problem.targets.values[tests[seed]])
+                score = problem.kind.score(logits, held.values, held.weights)
                 errors[seed, part] = 1 - score
         done += job.work
         progress(done / total)
@@ -187,6 +188,7 @@ def _held_out(problem: Problem, groups: np.ndarray | None) -> np.ndarray:
             repeats=repeats,
             seed=splits.seed,
             groups=groups,
+            fewest=1,  # as many as the study's own folds allowed
         )
         assignment = np.concatenate([assignment, dealt.assignment[splits.repeats :]])
     units = [(repeat, fold) for repeat in range(repeats) for fold in range(splits.folds)]

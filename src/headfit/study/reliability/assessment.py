@@ -75,6 +75,7 @@ def assess(
     paths: Sequence[str],
     features: np.ndarray,
     seed: int,
+    weights: Floats | None = None,
 ) -> Reliability:
     """Assess a head from predictions that have been made already.
 
@@ -86,6 +87,8 @@ def assess(
         paths: paths of the n images.
         features: float32 (n, C), channel means of the feature maps (gap).
         seed: random seed of the outlier detector.
+        weights: float64 (n,), how much each image counts in the temperature and the calibration;
+            prediction sets, outliers, suspects and the figures of classes count images.
 
     Raises:
         ValueError: shapes do not match, or a number is not finite.
@@ -96,13 +99,13 @@ def assess(
     with one_thread():
         detector = fit_detector(features, labels, splits[0], seed=seed)
     return Reliability(
-        calibrate(probabilities, labels, splits),
+        calibrate(probabilities, labels, splits, weights),
         conform(probabilities, labels, splits),
         detector,
         report_classes(confusion, classes),
         confusion,
         find_suspects(averaged, labels, classes, paths),
-        calibration_bins(probabilities, labels),
+        calibration_bins(probabilities, labels, weights),
     )
 
 

@@ -18,7 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from headfit.fitting.metrics import ECE_BINS, ECE_IMAGES_PER_BIN, Floats, Ints, ece, log_loss
+from headfit.fitting.metrics import (
+    ECE_BINS,
+    ECE_IMAGES_PER_BIN,
+    Floats,
+    Ints,
+    average,
+    ece,
+    log_loss,
+)
 
 # a head that is never wrong wants T = 0, and one that knows nothing T = ∞
 LOWEST, HIGHEST = 0.05, 20.0
@@ -67,7 +75,9 @@ def fit_temperature(probabilities: Floats, labels: Ints) -> float:
     return 1 / _fit(_logarithms(probabilities), labels, 1.0)
 
 
-def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> TemperatureScaling:
+def calibrate(
+    probabilities: Floats, labels: Ints, folds: Ints, weights: Floats | None = None
+) -> TemperatureScaling:
     """Fit the temperature, and measure how much it helps.
 
     The predictions of a fold are scaled by the temperature of the other folds of its repeat. Errors
@@ -78,23 +88,27 @@ def calibrate(probabilities: Floats, labels: Ints, folds: Ints) -> TemperatureSc
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
         labels: int (n,).
         folds: int (repeats, n), the fold of each image.
+        weights: float64 (n,), how much each image counts; None if all count alike.
     """
-    before, after = [], []
+    before: list[tuple[float, float]] = []
+    after: list[tuple[float, float]] = []
     logs = _logarithms(probabilities)
     repeats = len(logs)
-    start = _fit(np.concatenate(logs), np.tile(labels, repeats), 1.0)
+    counted = None if weights is None else np.tile(weights, repeats)
+    start = _fit(np.concatenate(logs), np.tile(labels, repeats), 1.0, counted)
     for raw, fold, original in zip(logs, folds, probabilities, strict=True):
         scaled = np.empty_like(raw)
         for number in np.unique(fold):
             held = fold == number
-            scaled[held] = _scaled(raw[held], _fit(raw[~held], labels[~held], start))
-        before.append((ece(original, labels), log_loss(original, labels)))
-        after.append((ece(scaled, labels), log_loss(scaled, labels)))
+            others = None if weights is None else weights[~held]
+            scaled[held] = _scaled(raw[held], _fit(raw[~held], labels[~held], start, others))
+        for errors, predicted in ((before, original), (after, scaled)):
+            errors.append((ece(predicted, labels, weights), log_loss(predicted, labels, weights)))
     (ece_before, loss_before), (ece_after, loss_after) = np.mean([before, after], axis=1).tolist()
     return TemperatureScaling(1 / start, ece_before, ece_after, loss_before, loss_after)
 
 
-def _fit(logs: Floats, labels: Ints, beta: float) -> float:
+def _fit(logs: Floats, labels: Ints, beta: float, weights: Floats | None = None) -> float:
     """Find β = 1/T; a better start takes fewer steps and leads to the same end."""
     # scipy.optimize.brentq finds the same to 3e-15, in 13 evaluations instead of about 4: twice the
     # time, and other last digits in every result
@@ -103,11 +117,11 @@ def _fit(logs: Floats, labels: Ints, beta: float) -> float:
     for _ in range(STEPS):
         p = _scaled(logs, beta)
         mean = np.vecdot(p, logs)
-        slope = float(np.mean(mean - labelled))
+        slope = average(mean - labelled, weights)
         if abs(slope) < FLAT:
             return beta
         p *= logs
-        curvature = float(np.mean(np.vecdot(p, logs) - mean**2))
+        curvature = average(np.vecdot(p, logs) - mean**2, weights)
         low, high = (beta, high) if slope < 0 else (low, beta)
         step = beta - slope / curvature if curvature > 0 else low
         following = step if low < step < high else (low + high) / 2
@@ -133,7 +147,9 @@ def _logarithms(probabilities: Floats) -> Floats:
 Z = 1.959964  # of a 95 % interval
 
 
-def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]]:
+def calibration_bins(
+    probabilities: Floats, labels: Ints, weights: Floats | None = None
+) -> list[dict[str, Any]]:
     """Sort predictions into bins of equal mass by the probability of the predicted class.
 
     There are 15 bins, or fewer so that each has at least 10 images; equal confidences share a bin.
@@ -141,6 +157,7 @@ def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]
     Args:
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
         labels: int (n,).
+        weights: float64 (n,), how much each image counts; None if all count alike.
 
     Returns:
         For each bin, the least sure first: ``images`` (a mean over repeats), ``confidence``,
@@ -153,15 +170,17 @@ def calibration_bins(probabilities: Floats, labels: Ints) -> list[dict[str, Any]
     bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
     edges = np.sort(confidence)[np.arange(1, bins) * confidence.size // bins]
     member = np.searchsorted(edges, confidence, side="right")
+    counted = None if weights is None else np.tile(weights, repeats)
     rows = []
     for number in np.unique(member):
         inside = member == number
-        images, share = float(inside.sum()) / repeats, float(hits[inside].mean())
+        by = None if counted is None else counted[inside]
+        images, share = float(inside.sum()) / repeats, average(hits[inside], by)
         low, high = wilson(share, images)
         rows.append(
             {
                 "images": images,
-                "confidence": float(confidence[inside].mean()),
+                "confidence": average(confidence[inside], by),
                 "accuracy": share,
                 "low": low,
                 "high": high,
