@@ -70,6 +70,18 @@ def test_perceptual_hashes_come_back_to_the_bit_in_the_order_asked_for(filled):
         assert store.hashes([]).shape == (0,)
 
 
+def test_equal_maps_are_told_from_those_of_which_one_differs(tmp_path):
+    store = FeatureStore(tmp_path / "store")
+    maps = np.ones((150, *SHAPE), np.float16)
+    store.append(names(149), maps[:149])
+    assert store.maps(names(149)).equal()
+    maps[149, 2, 1, 4] = 1.001
+    store.append(["other"], maps[149:])
+    assert not store.maps([*names(149), "other"]).equal()
+    assert not store.maps(["other", "image-3"]).equal()
+    assert not store.maps(["other"]).equal()
+
+
 def test_any_byte_of_the_rows_that_flips_discards_the_block(tmp_path):
     source = FeatureStore(tmp_path / "source")
     source.append(names(2), random_maps(2))

@@ -70,6 +70,21 @@ def test_a_block_with_a_value_out_of_float16s_range_is_float32(store):
     assert hashes_of(store, 6) == list(range(6))
 
 
+@pytest.mark.parametrize("scale", [1e-5, 1e-9, 1e-19])
+def test_a_block_of_maps_too_small_for_float16_is_float32(store, scale):
+    maps = random_maps(4) * np.float32(scale)
+    write(store, maps)
+    assert kinds(store) == [("float32", 2), ("float32", 2)]
+    np.testing.assert_array_equal(read(store, 4), maps)
+
+
+def test_an_empty_map_stays_among_ordinary_ones(store):
+    maps = random_maps(4)
+    maps[1] = 0
+    write(store, maps)
+    assert kinds(store) == [("float16", 4)]
+
+
 def test_maps_larger_than_a_block_get_one_each(store, monkeypatch):
     monkeypatch.setattr(module, "BLOCK_BYTES", 1)
     write(store, random_maps(3))

@@ -142,3 +142,23 @@ def test_one_group_or_values_that_are_not_finite_are_refused() -> None:
     features[3, 3] = np.inf
     with pytest.raises(EngineError, match="not finite"), np.errstate(invalid="ignore"):
         leave_out(features, numbered(labels, 3))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1e-19, 1e6])
+@pytest.mark.parametrize("shape", [TALL, WIDE])
+def test_equal_features_are_right_as_often_as_an_even_guess(
+    value: float, shape: tuple[int, int]
+) -> None:
+    labels = np.arange(shape[0]) % 2
+    found = leave_out(np.full(shape, value, np.float32), numbered(labels, 2))
+    np.testing.assert_array_equal(found.hits, 0.5)
+    paired = leave_out(
+        np.full(shape, value, np.float32), numbered(labels, 2), groups=np.arange(shape[0]) // 2
+    )
+    np.testing.assert_array_equal(paired.hits, 0.5)
+
+
+def test_where_nothing_ties_a_hit_is_a_decision_for_the_label() -> None:
+    features, labels = some_features(60, 40)
+    found = leave_out(features, numbered(labels, 3))
+    np.testing.assert_array_equal(found.hits, found.predicted == labels)

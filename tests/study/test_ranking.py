@@ -9,20 +9,19 @@ from headfit.fitting.metrics import accuracy, balanced_accuracy
 from headfit.study.ranking.standings import standings
 
 
-def predictions(labels: np.ndarray, wrong: list[np.ndarray]) -> np.ndarray:
-    """Predict the label, and another class for the images listed."""
-    found = np.tile(labels, (len(wrong), 1))
-    for row, which in zip(found, wrong, strict=True):
-        row[which] += 1
-    return found
+def all_but(labels: np.ndarray, wrong: list[np.ndarray]) -> np.ndarray:
+    """Hit all images but those listed."""
+    hits = np.ones((len(wrong), len(labels)))
+    for row, which in zip(hits, wrong, strict=True):
+        row[which] = 0
+    return hits
 
 
 def some_hits(labels: np.ndarray, rates: list[float], rng: np.random.Generator) -> np.ndarray:
-    """Predict right at these rates, images being easy or hard for all alike."""
+    """Hit at these rates, images being easy or hard for all alike."""
     ease = rng.random(len(labels))
     own = rng.random((len(rates), len(labels)))
-    right = (0.5 * ease + 0.5 * own) < _quantile(np.array(rates))[:, None]
-    return np.where(right, labels, labels + 1)
+    return (0.5 * ease + 0.5 * own) < _quantile(np.array(rates))[:, None]
 
 
 def _quantile(rates: np.ndarray) -> np.ndarray:
@@ -34,7 +33,7 @@ def test_scores_are_those_of_the_metrics() -> None:
     labels = np.repeat([0, 1, 2], [50, 20, 7])
     rng = np.random.default_rng(0)
     predicted = rng.integers(0, 3, (2, len(labels)))
-    for row, found in zip(predicted, standings(labels, predicted), strict=True):
+    for row, found in zip(predicted, standings(labels, predicted == labels), strict=True):
         one_hot = np.eye(3)[row]
         assert found.balanced_accuracy[0] == pytest.approx(balanced_accuracy(one_hot, labels))
         assert found.accuracy[0] == pytest.approx(accuracy(one_hot, labels))
@@ -44,7 +43,7 @@ def test_scores_are_those_of_the_metrics() -> None:
 
 def test_the_interval_of_accuracy_is_wilsons() -> None:
     labels = np.arange(50) % 2
-    found = standings(labels, predictions(labels, [np.arange(0), np.arange(10)]))
+    found = standings(labels, all_but(labels, [np.arange(0), np.arange(10)]))
     assert found[0].accuracy == pytest.approx((1.0, 0.92865, 1.0), abs=1e-4)
     assert found[1].accuracy == pytest.approx((0.8, 0.66963, 0.88764), abs=1e-2)
 
@@ -52,7 +51,7 @@ def test_the_interval_of_accuracy_is_wilsons() -> None:
 @pytest.mark.parametrize(("against", "within"), [(0, True), (4, True), (6, False)])
 def test_few_images_make_no_difference(against: int, within: bool) -> None:
     labels = np.arange(100) % 2
-    best, other = standings(labels, predictions(labels, [np.arange(0), np.arange(against)]))
+    best, other = standings(labels, all_but(labels, [np.arange(0), np.arange(against)]))
     assert best.difference == (0.0, 0.0, 0.0)
     assert best.within_noise
     assert other.difference[0] == pytest.approx(-against / 100)
@@ -63,8 +62,8 @@ def test_few_images_make_no_difference(against: int, within: bool) -> None:
 def test_copies_are_one_witness() -> None:
     labels = np.arange(40) % 2
     wrong = [np.arange(0), np.arange(4)]
-    once = standings(labels, predictions(labels, wrong))[1]
-    copied = [np.repeat(row, 5) for row in predictions(labels, wrong)]
+    once = standings(labels, all_but(labels, wrong))[1]
+    copied = [np.repeat(row, 5) for row in all_but(labels, wrong)]
     many = np.repeat(labels, 5)
     groups = np.repeat(np.arange(40), 5)
     fair = standings(many, np.stack(copied), groups=groups)[1]
@@ -78,9 +77,9 @@ def test_copies_are_one_witness() -> None:
 def test_same_seed_same_standings() -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(90) % 3
-    predicted = some_hits(labels, [0.8, 0.7, 0.6], rng)
-    assert standings(labels, predicted, seed=3) == standings(labels, predicted, seed=3)
-    assert standings(labels, predicted, seed=3) != standings(labels, predicted, seed=4)
+    hits = some_hits(labels, [0.8, 0.7, 0.6], rng)
+    assert standings(labels, hits, seed=3) == standings(labels, hits, seed=3)
+    assert standings(labels, hits, seed=3) != standings(labels, hits, seed=4)
 
 
 @pytest.mark.parametrize(("count", "rate"), [(2, 0.9), (5, 0.7)])
@@ -104,3 +103,9 @@ def test_intervals_hold_the_truth() -> None:
         held += [low <= truth <= high for (_, low, high), truth in intervals]
         assert not worse.within_noise
     assert (held / runs >= 0.92).all()
+
+
+def test_even_guesses_have_the_interval_of_as_many_tosses() -> None:
+    labels = np.arange(50) % 2
+    (found,) = standings(labels, np.full((1, 50), 0.5))
+    assert found.accuracy == pytest.approx((0.5, 0.36645, 0.63355), abs=1e-4)

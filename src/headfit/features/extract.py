@@ -91,8 +91,8 @@ def extract(
         open_joint: opens the engine that returns the maps of the same cuts; called only if a store
             lacks an image.
         callback: is told the progress, in images.
-        dtype: how new maps are stored, ``"float16"`` (a block is float32 where a value exceeds
-            65,504) or ``"float32"``.
+        dtype: how new maps are stored, ``"float16"`` (a block is float32 where a map is out of its
+            range) or ``"float32"``.
 
     Returns:
         The maps of each cut.

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)  # 65,504
+LEAST_TOP = 2.0**-8
+"""Steps of float16 are never below 2⁻²⁴; a map this small keeps sixteen bits of its largest value."""
 PIECE = 1 << 16  # values at a time, so that the scratch arrays stay in the processor's cache
 
 _SIGN = np.uint32(1 << 31)
@@ -34,6 +36,11 @@ def largest(values: np.ndarray) -> tuple[float, bool]:
     if signed:
         top = (bits & ~_SIGN).max()
     return float(top.view(np.float32)), signed
+
+
+def fits(top: float) -> bool:
+    """Whether float16 can hold a map whose largest magnitude is ``top``."""
+    return top == 0 or LEAST_TOP <= top <= FLOAT16_MAX
 
 
 def to_float16(values: np.ndarray, out: np.ndarray, *, signed: bool) -> None:

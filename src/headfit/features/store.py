@@ -242,6 +242,16 @@ class FeatureMaps:
             rows = slice(start, min(start + size, n))
             yield rows, self._read(rows, ())
 
+    def equal(self) -> bool:
+        """Whether all maps are the same; one that differs is soon found."""
+        start, size = 1, 1
+        while start < len(self):
+            rows = slice(start, start + size)
+            if (self._read(rows, ()) != self._read(slice(0, 1), ())).any():
+                return False
+            start, size = start + size, min(2 * size, 64)
+        return len(self) > 1
+
     def position(self, row: int, column: int) -> np.ndarray:
         """Return the features of all maps at one position, float32 (n, C)."""
         return self._read(slice(None), (row, column))

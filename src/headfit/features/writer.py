@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from headfit.errors import EngineError
-from headfit.features.half import FLOAT16_MAX, largest, to_float16
+from headfit.features.half import fits, largest, to_float16
 from headfit.features.store import FeatureStore
 
 BLOCK_BYTES = 8 * 1024**2
@@ -24,7 +24,7 @@ class Writer:
 
     Args:
         store: of the maps.
-        dtype: ``"float16"`` (a block is float32 where a value exceeds 65,504) or ``"float32"``.
+        dtype: ``"float16"`` (a block is float32 where a map is out of its range) or ``"float32"``.
     """
 
     def __init__(self, store: FeatureStore, dtype: str) -> None:
@@ -89,7 +89,7 @@ class Writer:
             raise EngineError(
                 "The backbone returned infinite or missing values. Check its weights."
             )
-        wide = top > FLOAT16_MAX
+        wide = not fits(top)
         if not self._images or (wide and self._rows.dtype == np.float16):
             self._write()
             dtype = np.dtype(np.float32) if wide else self._dtype

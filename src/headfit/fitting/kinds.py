@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headfit.fitting.metrics import METRICS, evaluate
+from headfit.fitting.metrics import METRICS, credit, evaluate
 from headfit.fitting.softmax import Rows, log_losses, softmax
 from headfit.images.targets import CLASS, Targets
 
@@ -32,6 +32,8 @@ class Kind:
         losses: of each image, float64 (…, n), of scores (…, K, n) and values.
         link: turns scores (…, K) into predictions, the same shape and dtype.
         decide: turns predictions, or scores, (…, K) into what values hold (…).
+        credit: says how right the decision on scores (n, K) is, float64 (n,); scores that differ by
+            no more than the third argument tie and share it.
         encode: writes targets as what ridge regression predicts, float64 (n, K).
         rows: prepares coordinates (n, r) and targets for the exact solver.
         limits: least and greatest value of the metrics that do not lie between 0 and 1.
@@ -44,6 +46,7 @@ class Kind:
     losses: Callable[[np.ndarray, np.ndarray], np.ndarray]
     link: Callable[[np.ndarray], np.ndarray]
     decide: Callable[[np.ndarray], np.ndarray]
+    credit: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
     encode: Callable[[Targets], np.ndarray]
     rows: Callable[[np.ndarray, Targets], Rows]
     limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
@@ -74,6 +77,7 @@ KINDS = {
         losses=log_losses,
         link=softmax,
         decide=lambda predictions: predictions.argmax(axis=-1),
+        credit=credit,
         encode=lambda targets: np.eye(targets.count)[targets.values],
         rows=lambda z, targets: Rows.of(z, targets.values, targets.count, targets.loss_weights),
         limits={"log_loss": (0.0, None), "brier": (0.0, 2.0)},

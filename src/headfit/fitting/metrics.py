@@ -3,8 +3,8 @@
 All take ``probabilities``, float64 (n, K), rows summing to 1, ``labels``, int (n,), class indices,
 n >= 1, and ``weights``, float64 (n,), how much each image counts (None: all alike), and return a
 fraction (0.813, not 81.3 %). They are called for every head and fold,
-hence numpy; the tests hold them against scikit-learn. An image counts for the first of its most
-probable classes.
+hence numpy; the tests hold them against scikit-learn. An image whose most probable
+classes are several counts for each of them in equal parts.
 """
 
 from __future__ import annotations
@@ -22,9 +22,32 @@ ECE_BINS = 15
 ECE_IMAGES_PER_BIN = 10
 
 
+def credit(scores: Floats, labels: Ints, slack: float = 0.0) -> Floats:
+    """Say how right a decision for the highest score is, image by image.
+
+    Args:
+        scores: float64 (n, K).
+        labels: int (n,).
+        slack: scores that are this close to the highest count as equal to it.
+
+    Returns:
+        float64 (n,): 1 for right and 0 for wrong; where m classes tie and the label is among them,
+        1/m, the mean of an even draw.
+    """
+    shares = _shares(scores, slack)
+    return shares[np.arange(len(labels)), labels]
+
+
+def _shares(scores: Floats, slack: float = 0.0) -> Floats:
+    """Give each class its part of the decision for the highest score, float64 (n, K)."""
+    tied = scores >= scores.max(axis=1, keepdims=True) - slack
+    shares: Floats = tied / tied.sum(axis=1, keepdims=True)
+    return shares
+
+
 def balanced_accuracy(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean over the classes that occur in ``labels`` of the share of their images found."""
-    hits = probabilities.argmax(axis=1) == labels
+    hits = credit(probabilities, labels)
     totals = np.bincount(labels, weights)
     hit_counts = np.bincount(labels, weights=hits if weights is None else hits * weights)
     present = totals > 0
@@ -33,17 +56,16 @@ def balanced_accuracy(probabilities: Floats, labels: Ints, weights: Floats | Non
 
 def accuracy(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Share of images whose most probable class is their label."""
-    return average(probabilities.argmax(axis=1) == labels, weights)
+    return average(credit(probabilities, labels), weights)
 
 
 def macro_f1(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Mean F1 over the classes that occur among labels or predictions."""
     classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    right = predicted == labels
-    of_right = None if weights is None else weights[right]
-    hits = np.bincount(labels[right], of_right, classes)
-    mentions = np.bincount(predicted, weights, classes) + np.bincount(labels, weights, classes)
+    shares = _shares(probabilities)
+    weighted = shares if weights is None else shares * weights[:, None]
+    hits = np.bincount(labels, weighted[np.arange(len(labels)), labels], classes)
+    mentions = weighted.sum(axis=0) + np.bincount(labels, weights, classes)
     present = mentions > 0
     return float(np.mean(2 * hits[present] / mentions[present]))
 
@@ -68,7 +90,7 @@ def ece(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> f
     bin, so the order of the images does not matter.
     """
     confidence = probabilities.max(axis=1)
-    hits = probabilities.argmax(axis=1) == labels
+    hits = credit(probabilities, labels)
     n = len(labels)
     bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
     edges = np.sort(confidence)[np.arange(1, bins) * n // bins]

@@ -16,6 +16,7 @@ from headfit.features.store import FeatureStore, feature_key
 from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback
+from headfit.report.text.features import equal_maps
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
 from headfit.util.cache import FEATURES
@@ -176,9 +177,13 @@ def maps_of(
         opened(joint, stores[0])
         return joint
 
-    return extract(
+    extractions = extract(
         index, first.contract, stores, opening, first.callback, dtype=first.options.feature_dtype
     )
+    for source, extraction in zip(sources, extractions, strict=True):
+        if extraction.maps.equal():
+            first.callback.on_message(equal_maps(source.pass_name, extraction.digests))
+    return extractions
 
 
 def _open(sources: Sequence[MapSource]) -> Joint:

@@ -253,13 +253,11 @@ class _Run:
         """Compare on the images that all could read."""
         shared = set(measured[0].paths).intersection(*(each.paths for each in measured[1:]))
         masks = [np.array([path in shared for path in each.paths], bool) for each in measured]
-        predicted = [
-            each.left_out.predicted[mask] for each, mask in zip(measured, masks, strict=True)
-        ]
+        hits = [each.left_out.hits[mask] for each, mask in zip(measured, masks, strict=True)]
         extraction, rows = measured[0].extraction, measured[0].rows[masks[0]]
         return standings(
             extraction.index.labels[rows],
-            np.stack(predicted),
+            np.stack(hits),
             groups=self._groups(extraction, rows),
             seed=self.options.seed,
         )

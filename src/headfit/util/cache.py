@@ -102,7 +102,7 @@ class Cache:
             files.write_json(temporary / MANIFEST, manifest)
 
 
-FEATURES = Cache("features", 3, "feature maps of images")
+FEATURES = Cache("features", 4, "feature maps of images")
 FITS = Cache("fits", 4, "cross-validated and fitted heads")
 GRAPHS = Cache("graphs", 1, "networks as OpenVINO graphs")
 TRIALS = Cache("trials", 1, "fastest setting of each graph on this machine")

@@ -252,7 +252,9 @@ def _agreement(path: Path, contract: Contract, expected: list[np.ndarray]) -> li
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of rows of two float arrays (n, …), computed in float64."""
+    """Cosine of each pair of rows of two float arrays (n, …), in float64; 1 for two of zeros."""
     x, y = (v.reshape(len(v), -1).astype(np.float64) for v in (a, b))
-    result: np.ndarray = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    lengths = np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    equal = (x == y).all(1).astype(np.float64)
+    result: np.ndarray = np.divide((x * y).sum(1), lengths, out=equal, where=lengths > 0)
     return result

@@ -37,6 +37,7 @@ Floats = npt.NDArray[np.float64]
 # relative, from large to small, three to a decade
 PENALTIES = tuple(float(10.0 ** -(power / 3)) for power in range(-2, 19))
 ROWS = 4096
+TIED = 1e-9  # predictions of classes are about 1; what differs by less differs by rounding
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class LeftOut:
     Attributes:
         predictions: float64 (n, K), at the chosen penalty.
         predicted: int (n,), the class they decide for, at the class shares of all images.
+        hits: float64 (n,), 1 where that is right; classes that tie share it.
         penalty: the chosen one, relative.
         errors: float64 (penalties,), mean squared error of each, summed over the classes.
         at_edge: whether the chosen one is the first or the last, so that a better one may exist.
@@ -53,6 +55,7 @@ class LeftOut:
 
     predictions: Floats
     predicted: npt.NDArray[np.intp]
+    hits: Floats
     penalty: float
     errors: Floats
     at_edge: bool
@@ -90,9 +93,11 @@ def leave_out(
     errors = solver.errors(penalties)
     best = int(errors.argmin())
     predictions = solver.predictions(penalties[best])
+    scores = predictions - solver.shares()
     return LeftOut(
         predictions,
-        kind.decide(predictions - solver.shares()),
+        kind.decide(scores),
+        kind.credit(scores, targets.values, TIED),
         penalties[best],
         errors,
         len(penalties) > 1 and best in (0, len(penalties) - 1),
@@ -137,6 +142,8 @@ class LeaveOut:
             )
         self._targets = encoded
         self._mean = features.mean(axis=0, dtype=np.float64)
+        if (features == features[0]).all():  # its rounding would be all that the features say
+            self._mean = features[0].astype(np.float64)
         self._trace = sum(float(np.square(self._centred(rows)).sum()) for rows in self._slices())
         if not np.isfinite(self._trace):
             raise EngineError("The features have values that are not finite or far too large.")

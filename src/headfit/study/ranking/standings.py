@@ -53,14 +53,14 @@ class Standing:
 
 
 def standings(
-    labels: Ints, predicted: Ints, *, groups: Ints | None = None, seed: int = 0
+    labels: Ints, hits: Floats, *, groups: Ints | None = None, seed: int = 0
 ) -> list[Standing]:
-    """Compare backbones by their predictions of held-out images.
+    """Compare backbones by how right they are of held-out images.
 
     Args:
         labels: int (n,), class of each image.
-        predicted: int (M, n), the class that each backbone predicts; of equally good backbones the
-            first counts as the best.
+        hits: float64 (M, n), how right each backbone is of each image, from 0 to 1; of equally
+            good backbones the first counts as the best.
         groups: int (n,), equal for images that are not independent, such as copies; None if there
             are none.
         seed: random seed.
@@ -68,7 +68,6 @@ def standings(
     Returns:
         M standings, in the same order.
     """
-    hits = (predicted == labels).astype(np.float64)
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     each = np.arange(len(labels)) if groups is None else groups
     _, members = np.unique(each, return_inverse=True)
