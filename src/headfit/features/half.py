@@ -11,7 +11,7 @@ import numpy as np
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)  # 65,504
 LEAST_TOP = 2.0**-8
-"""Steps of float16 are never below 2⁻²⁴; a map this small keeps sixteen bits of its largest value."""
+"""Steps of float16 are never below 2⁻²⁴, so a map this small has sixteen bits for its peak."""
 PIECE = 1 << 16  # values at a time, so that the scratch arrays stay in the processor's cache
 
 _SIGN = np.uint32(1 << 31)
