@@ -54,7 +54,7 @@ class Callback:
 
         Args:
             name: what the stage does, in a few words.
-            total: what ``done`` in :meth:`on_progress` adds up to.
+            total: what ``done`` in :meth:`on_progress` adds up to; 0 if that is not known.
             unit: ``"images"``, or empty.
         """
 

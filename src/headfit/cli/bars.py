@@ -57,7 +57,8 @@ def parts_of(task: Task, memory: int | None) -> list[Part]:
     fields = task.fields
     parts = []
     if fields["images"]:
-        parts.append(Part(f"{task.completed:,.0f}/{task.total or 0:,.0f}", 5))
+        of = f"/{task.total:,.0f}" if task.total else ""
+        parts.append(Part(f"{task.completed:,.0f}{of}", 5))
         if task.speed:
             parts.append(Part(f"{rate(task.speed)}/s", 3))
     else:

@@ -101,7 +101,7 @@ class ConsoleCallback(Callback):
         self._start = self._spoke = self._moved = time.monotonic()
         self._steady = False
         number = self._progress.add_task(
-            name, total=total, images=unit == IMAGES, skipped=0, detail="", last=""
+            name, total=total or None, images=unit == IMAGES, skipped=0, detail="", last=""
         )
         self._task = next(task for task in self._progress.tasks if task.id == number)
 
@@ -169,7 +169,8 @@ def _stderr() -> Console:
 def so_far(task: Task) -> str:
     """Say in words how far a stage is."""
     if task.fields["images"]:
-        words = [f"{task.completed:,.0f} of {task.total or 0:,.0f} images"]
+        of = f" of {task.total:,.0f}" if task.total else ""
+        words = [f"{task.completed:,.0f}{of} images"]
         words += [f"{rate(task.speed)} images/s"] if task.speed else []
         words += [f"{task.fields['skipped']:,} skipped"] if task.fields["skipped"] else []
     else:

@@ -12,7 +12,7 @@ from headfit.cli.console import output, tell, tracked
 from headfit.cli.options import PATH, REPORTING, option, out_option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
-from headfit.images.inputs import expand
+from headfit.images.inputs import Inputs
 from headfit.util import files
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def command(
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
-    names = expand(images)
+    names = list(Inputs(images))
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, names, class_)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from headfit.cli.command import OUTPUT, Command
-from headfit.cli.console import output, tell, tracked
+from headfit.cli.console import ConsoleCallback, output, tell, tracked
 from headfit.cli.options import PATH, REPORTING, option
 from headfit.cli.tables import literal, plain_table, print_json
-from headfit.images.inputs import expand
+from headfit.cli.wording import CommandLineWords
+from headfit.errors import UsageError
+from headfit.images.inputs import Inputs
 from headfit.util import files
 
 if TYPE_CHECKING:
-    from headfit.model.prediction import Prediction
+    from headfit.model.prediction_file import Written
 
 SCHEMA = "headfit.predictions/1"
 UNLIKE = "unlike the training images"
-SEPARATOR = ";"  # between the classes of a set, in CSV
 EXAMPLES = """\b
 Examples:
   headfit predict headfit-run/model.keras new.jpg
   headfit predict headfit-run/model.keras photos/ "more/**/*.png" --top 3
-  headfit predict headfit-run/model.keras photos/ --csv predictions.csv
+  headfit predict headfit-run/model.keras photos/ --out predictions.csv
+  find photos -name "*.jpg" | headfit predict headfit-run/model.keras - --out predictions.parquet
 """
 
 
@@ -42,25 +42,54 @@ Examples:
     metavar="N",
     help="Number of classes for each image, the most probable first.",
 )
+@option(
+    OUTPUT,
+    "--out",
+    type=PATH,
+    metavar="PATH",
+    help="Write predictions to a .csv, .jsonl or .parquet file as they come, instead of printing "
+    "them. An interrupted run is continued.",
+)
+@option(OUTPUT, "--overwrite", is_flag=True, help="Begin the file again, whatever is there.")
 @option(OUTPUT, "--csv", "csv_path", type=PATH, metavar="PATH", help="Write a CSV file as well.")
 @REPORTING
 def command(
-    model: Path, paths: tuple[str, ...], top: int, as_json: bool, csv_path: Path | None, debug: bool
+    model: Path,
+    paths: tuple[str, ...],
+    top: int,
+    out: Path | None,
+    overwrite: bool,
+    csv_path: Path | None,
+    as_json: bool,
+    debug: bool,
 ) -> int:
     """Classify images with MODEL, a model.keras written by headfit.
 
-    PATHS are image files, folders (searched with their sub-folders) or patterns. Files that cannot
-    be read are reported and skipped; the exit code is 1 only if no file could be read.
+    PATHS are image files, folders (searched with their sub-folders), patterns, lists (LIST.txt or
+    @LIST, one file a line) or - for a list on standard input. Files that cannot be read are
+    reported and skipped; the exit code is 1 only if no file could be read.
     """
     from headfit.model.classifier import Classifier  # noqa: PLC0415  (heavy)
+    from headfit.model.prediction_formats import Csv, JsonLines  # noqa: PLC0415
 
-    classifier = Classifier(model, tell)
-    names = expand(paths)
-    steps = tracked(classifier.iter_predictions(names), "Classifying", len(names))
+    if out is not None and csv_path is not None:
+        raise UsageError("`csv_path` and `out` both write a file. Give one of them.")
+    classifier, names = Classifier(model, tell), Inputs(paths)
+    if out is not None:
+        with ConsoleCallback() as console:
+            words = CommandLineWords([console])
+            written = classifier.write_predictions(
+                names, out, overwrite=overwrite, top=top, callbacks=words
+            )
+        _show_written(written, as_json)
+        return 0 if written.images > written.unreadable else 1
+    images = list(names)
+    steps = tracked(classifier.iter_predictions(images), "Classifying", len(images))
     predictions = list(steps)
-    records = [_record(prediction, classifier.classes, top) for prediction in predictions]
+    records = list(map(JsonLines(classifier.classes, top).record, predictions))
     if csv_path is not None:
-        files.write_text(csv_path, _csv(predictions, classifier.classes))
+        form = Csv(classifier.classes)
+        files.write_text(csv_path, (form.start() + form.rows(predictions)).decode())
     if as_json:
         print_json({"schema": SCHEMA, "predictions": records})
     else:
@@ -70,46 +99,16 @@ def command(
     return 0 if any(prediction.probabilities is not None for prediction in predictions) else 1
 
 
-def _record(prediction: Prediction, classes: tuple[str, ...], top: int) -> dict[str, Any]:
-    p = prediction.probabilities
-    order = [] if p is None else np.argsort(-p, kind="stable")[:top].tolist()
-    best = [] if p is None else [{"class": classes[i], "probability": float(p[i])} for i in order]
-    return {
-        "path": prediction.path,
-        "class": best[0]["class"] if best else None,
-        "probability": best[0]["probability"] if best else None,
-        "top": best,
-        "calibrated": prediction.calibrated,
-        "set": None if prediction.prediction_set is None else list(prediction.prediction_set),
-        "outlier": prediction.outlier,
-        "error": prediction.error or None,
-    }
-
-
-def _csv(predictions: list[Prediction], classes: tuple[str, ...]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    rest = ["calibrated", "set", "outlier", "error"]
-    writer.writerow(["path", "predicted", *(f"p_{name}" for name in classes), *rest])
-    for prediction in predictions:
-        p = prediction.probabilities
-        if p is None:
-            writer.writerow([prediction.path, *[""] * (len(classes) + 4), prediction.error])
-        else:
-            row = [f"{value:.6f}" for value in p]
-            best = classes[int(p.argmax())]
-            writer.writerow([prediction.path, best, *row, *_reliability_cells(prediction), ""])
-    return stream.getvalue()
-
-
-def _reliability_cells(prediction: Prediction) -> list[str]:
-    """Calibrated probability, set and outlier; empty where the model does not give them."""
-    calibrated, outlier = prediction.calibrated, prediction.outlier
-    return [
-        "" if calibrated is None else f"{calibrated:.6f}",
-        SEPARATOR.join(prediction.prediction_set or ()),
-        "" if outlier is None else str(outlier).lower(),
-    ]
+def _show_written(written: Written, as_json: bool) -> None:
+    if as_json:
+        print_json({"schema": SCHEMA, **asdict(written), "path": str(written.path)})
+        return
+    table = plain_table(("class", "images"), ["images"])
+    for name, count in sorted(written.classes.items(), key=lambda each: -each[1]):
+        table.add_row(literal(name), f"{count:,}")
+    output().print(table)
+    unreadable = f", {written.unreadable:,} could not be read" if written.unreadable else ""
+    tell(f"Written: {written.path}: {written.images:,} rows{unreadable}")
 
 
 def _show(records: list[dict[str, Any]]) -> None:

@@ -1,52 +1,99 @@
-"""What a user gives to a classifier: files, folders and glob patterns, or an array of pixels."""
+"""What a user gives to a classifier: files, folders, patterns and lists, or an array of pixels."""
 
 from __future__ import annotations
 
 import glob
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from headfit.errors import UsageError
 from headfit.images.contract import Contract
 from headfit.images.decode import IMAGE_SUFFIXES
+from headfit.images.lists import list_file, standard_input
+from headfit.images.read_ahead import ImageLike
+
+STANDARD_INPUT = "-"
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
-    """List the image files that some files, folders and glob patterns stand for.
+class Inputs:
+    """The image files that a user names, found as they are taken.
 
     Args:
-        patterns: a folder stands for all images below it, sorted by name.
+        arguments: a folder stands for all images below it, sorted by name; ``LIST.txt`` and
+            ``@LIST`` for the files that it names; ``"-"`` for those named on standard input.
 
     Raises:
-        UsageError: a pattern matches nothing, or a folder holds no images.
+        UsageError: one does not exist and, as a pattern, matches nothing. While images are taken:
+            a folder holds none, or a list cannot be read.
     """
-    paths: list[str] = []
-    for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            paths.extend(_images_below(path))
-        elif path.exists():
-            paths.append(pattern)
-        else:
-            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (absolute patterns too)
-            if not matches:
-                raise UsageError(f"'{pattern}' does not exist and, as a pattern, matches no file.")
-            paths.extend(expand(matches))
-    return paths
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._parts = [part for argument in arguments for part in _parts(argument)]
+        self._endless = STANDARD_INPUT in arguments
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self._parts:
+            yield from [part] if isinstance(part, str) else part()
+
+    def __length_hint__(self) -> int:
+        """Count the images; 0 if only reading standard input would tell."""
+        return 0 if self._endless else sum(1 for _ in iter(self))
 
 
-def _images_below(folder: Path) -> list[str]:
-    images = [
-        str(path)
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    ]
-    if not images:
+def _parts(argument: str) -> Iterator[str | partial[Iterator[str]]]:
+    """Give files, and what lists the files of anything else."""
+    path = Path(argument)
+    if argument == STANDARD_INPUT:
+        yield partial(standard_input)
+    elif path.is_dir():
+        yield partial(_images_below, path)
+    elif path.exists():
+        yield partial(list_file, path) if path.suffix.lower() == ".txt" else argument
+    elif argument.startswith("@") and Path(argument[1:]).is_file():
+        yield partial(list_file, Path(argument[1:]))
+    else:
+        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  (absolute patterns too)
+        if not matches:
+            raise UsageError(f"'{argument}' does not exist and, as a pattern, matches no file.")
+        for match in matches:
+            yield from _parts(match)
+
+
+def _images_below(folder: Path) -> Iterator[str]:
+    images = _walk(folder)
+    first = next(images, None)
+    if first is None:
         raise UsageError(f"No images in the folder '{folder}'.")
-    return images
+    yield first
+    yield from images
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as listed:
+        entries = sorted(listed, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
+            yield entry.path
+
+
+def listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
+    """Make a list of one image."""
+    return [images] if isinstance(images, str | os.PathLike | Image.Image) else images
+
+
+def name_of(image: ImageLike, number: int) -> str:
+    """Name an image in messages, the first of them number 1."""
+    if isinstance(image, Image.Image):
+        return str(getattr(image, "filename", "")) or f"image {number}"
+    return os.fspath(image)
 
 
 def check_array(images: np.ndarray, contract: Contract) -> np.ndarray:

@@ -93,7 +93,8 @@ class ReadAhead(Generic[Item, Content, Result]):
             finally:
                 self._learn(opened + time.thread_time() - worked)
         except ImageError as error:
-            return error
+            # a new one: the traceback of the first holds the bytes of the file
+            return ImageError(str(error))
 
     def _learn(self, seconds: float) -> None:
         # capped, so that a hiccup or two, such as the first image, do not start the threads

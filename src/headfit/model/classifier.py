@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice
@@ -12,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from headfit.errors import ImageError, ModelFileError, UsageError
 from headfit.explain.explainer import Explainer
 from headfit.images.contract import Contract
-from headfit.images.inputs import check_array
+from headfit.images.inputs import check_array, listed, name_of
 from headfit.images.read_ahead import ImageLike, PathLike, decode_images
 from headfit.model.maps import SavedMapModel
 from headfit.model.metadata import ModelRecord
 from headfit.model.prediction import Prediction, class_sets, describe
+from headfit.model.prediction_file import PredictionFile, Written
+from headfit.model.prediction_formats import format_of
 from headfit.model.runner import (
     WITH_MEANS,
     Runner,
@@ -31,11 +30,12 @@ from headfit.model.runner import (
     saved_graph,
     unscaled,
 )
+from headfit.model.stream import iter_outputs
+from headfit.progress import Callback, CallbackList
 from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.util import files, html
 
-SHOWN = 20  # names of classes in a notebook
 AT_ONCE = 256  # images that are explained together
 Images = np.ndarray | ImageLike | Iterable[ImageLike]
 
@@ -213,11 +213,39 @@ class Classifier:
         Yields:
             For each image a :class:`~headfit.model.prediction.Prediction`.
         """
-        for path, row in self._iter_rows(_listed(images)):
+        for path, row in iter_outputs(listed(images), self._runner, self.contract):
             if isinstance(row, ImageError):
                 yield Prediction(path, None, str(row))
             else:
                 yield describe(path, row, self.classes, self.record.reliability)
+
+    def write_predictions(
+        self,
+        images: Iterable[PathLike],
+        out: PathLike,
+        *,
+        overwrite: bool = False,
+        top: int = 3,
+        callbacks: Callback | Iterable[Callback] | None = None,
+    ) -> Written:
+        """Write the predictions of any number of image files to a file as they come.
+
+        If the process dies, the same call goes on after the rows that are safe on disk. The
+        finished file is the same as without the interruption.
+
+        Args:
+            images: paths, in the same order in every call; may be a generator.
+            out: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+            overwrite: begin again, whatever is there.
+            top: number of classes in each line of a ``.jsonl`` file.
+            callbacks: follow the progress.
+
+        Raises:
+            UsageError: if the file is of other images, of another model or of unknown origin.
+            WriteError: if it cannot be written.
+        """
+        file = PredictionFile(Path(out), self.path, format_of(Path(out), self.classes, top))
+        return file.write(images, self.iter_predictions, CallbackList(callbacks), overwrite)
 
     def save(self, path: PathLike) -> Path:
         """Copy the model file, whole or not at all; plain Keras can load it.
@@ -237,23 +265,12 @@ class Classifier:
         return f"<Classifier {self.record.backbone} + {head}: {len(self.classes)} classes, {size}>"
 
     def _repr_html_(self) -> str:
-        record, reliability = self.record, self.record.reliability
-        listed = ", ".join(self.classes[:SHOWN])
-        more = len(self.classes) - SHOWN
-        rows = [
-            ("backbone", record.backbone),
-            ("head", record.head),
-            ("input", f"{self.contract.height} × {self.contract.width} px, RGB 0–255"),
-            (f"{len(self.classes)} classes", f"{listed} and {more} more" if more > 0 else listed),
-            ("temperature", f"{reliability.temperature:.2f}" if reliability else "none"),
-            ("written by", f"headfit {record.version}"),
-        ]
         use = (
             "predict, predict_proba, predict_set, outlier_scores and explain take paths of image "
             "files, Pillow images or arrays; model is the Keras model, and save(path) copies its "
             "file."
         )
-        return html.table((), rows, "Classifier", numbers=False) + html.paragraph(use)
+        return self.record.to_html("Classifier") + html.paragraph(use)
 
     @property
     def _reliability(self) -> ModelReliability:
@@ -272,7 +289,7 @@ class Classifier:
                 return np.empty((0, self._width))
             return self._runner.predict(images).astype(np.float64)
         rows = []
-        for path, row in self._iter_rows(_listed(images)):
+        for path, row in iter_outputs(listed(images), self._runner, self.contract):
             if isinstance(row, ImageError):
                 raise ImageError(f"'{path}' cannot be read: {row}.")
             rows.append(row)
@@ -284,37 +301,15 @@ class Classifier:
         reliability = self.record.reliability
         return len(self.classes) + (reliability.detector.channels if reliability else 0)
 
-    def _iter_rows(
-        self, images: Iterable[ImageLike]
-    ) -> Iterator[tuple[str, np.ndarray | ImageError]]:
-        """Yield each name with the outputs of the network, float32 (K + C,), or the error."""
-        begun: deque[tuple[str, ImageError | None]] = deque()
-
-        def decoded() -> Iterator[tuple[None, np.ndarray]]:
-            for number, (image, pixels) in enumerate(decode_images(images, self.contract), 1):
-                error = pixels if isinstance(pixels, ImageError) else None
-                begun.append((_name(image, number), error))
-                if not isinstance(pixels, ImageError):
-                    yield None, pixels[None]
-
-        for _, outputs in self._runner.run(decoded()):
-            while (failed := begun[0])[1] is not None:
-                yield failed[0], failed[1]
-                begun.popleft()
-            yield begun.popleft()[0], outputs[0]
-        for name, error in begun:
-            assert error is not None
-            yield name, error
-
     def _pixel_chunks(self, images: Images) -> Iterator[np.ndarray]:
         if isinstance(images, np.ndarray):
             yield check_array(images, self.contract)
             return
-        decoded = enumerate(decode_images(_listed(images), self.contract), 1)
+        decoded = enumerate(decode_images(listed(images), self.contract), 1)
         while chunk := list(islice(decoded, AT_ONCE)):
             for number, (image, pixels) in chunk:
                 if isinstance(pixels, ImageError):
-                    raise ImageError(f"'{_name(image, number)}' cannot be read: {pixels}.")
+                    raise ImageError(f"'{name_of(image, number)}' cannot be read: {pixels}.")
             yield np.stack([pixels for _, (_, pixels) in chunk if isinstance(pixels, np.ndarray)])
 
     def _graph(self) -> Path:
@@ -335,15 +330,3 @@ class Classifier:
 
     def _copy(self, target: Path) -> None:
         shutil.copyfile(self.path, target)
-
-
-def _listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
-    """Make a list of one image."""
-    return [images] if isinstance(images, str | os.PathLike | Image.Image) else images
-
-
-def _name(image: ImageLike, number: int) -> str:
-    """Name an image in messages, the first of them number 1."""
-    if isinstance(image, Image.Image):
-        return str(getattr(image, "filename", "")) or f"image {number}"
-    return os.fspath(image)

@@ -23,11 +23,12 @@ import numpy as np
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
 from headfit.study.reliability.model_reliability import Arrays, ModelReliability
-from headfit.util import saved_model
+from headfit.util import html, saved_model
 from headfit.util.saved_model import ARRAYS, RECORD
 
 SCHEMA = "headfit.model/1"
 KEPT = "heads"
+SHOWN = 20  # names of classes in a notebook
 _FLOAT = np.dtype("<f4")
 # what a zip or JSON of whatever content can raise: encrypted, cut off, nested too deep, too large
 DAMAGE = (
@@ -97,6 +98,20 @@ class ModelRecord:
             raise ModelFileError(
                 f"'{path}' is not a .keras model that headfit can read: {error}."
             ) from None
+
+    def to_html(self, caption: str) -> str:
+        """Write a table for notebooks."""
+        listed = ", ".join(self.classes[:SHOWN])
+        more = len(self.classes) - SHOWN
+        rows = [
+            ("backbone", self.backbone),
+            ("head", self.head),
+            ("input", f"{self.contract.height} × {self.contract.width} px, RGB 0–255"),
+            (f"{len(self.classes)} classes", f"{listed} and {more} more" if more > 0 else listed),
+            ("temperature", f"{self.reliability.temperature:.2f}" if self.reliability else "none"),
+            ("written by", f"headfit {self.version}"),
+        ]
+        return html.table((), rows, caption, numbers=False)
 
     @classmethod
     def _from_data(cls, data: Any, reliability: ModelReliability | None) -> ModelRecord:

@@ -51,8 +51,13 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def write_file(path: Path, write: Callable[[Path], None], *, durable: bool = False) -> None:
     """Let ``write`` fill a temporary sibling, then move it into place.
+
+    Args:
+        path: the file.
+        write: is given the sibling.
+        durable: whether its content reaches the disk before its name does.
 
     Raises:
         WriteError: if it could not be written; ``path`` is then what it was before.
@@ -63,20 +68,23 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
         temporary = _sibling(path, path.suffix)
         try:
             write(temporary)
+            if durable:
+                with temporary.open("rb+") as stream:
+                    os.fsync(stream.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Write text as UTF-8, whole or not at all; lone surrogates of odd file names are escaped."""
     data = text.encode("utf-8", errors="backslashreplace")
-    write_file(path, lambda temporary: _keep(temporary.write_bytes(data)))
+    write_file(path, lambda temporary: _keep(temporary.write_bytes(data)), durable=durable)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write plain data as readable JSON, whole or not at all."""
-    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
+    """Write plain data as readable JSON, whole or not at all; arguments as :func:`write_file`."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n", durable=durable)
 
 
 @contextlib.contextmanager
