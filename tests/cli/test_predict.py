@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headfit.cli.predict import _csv, _record, _show
+from headfit.cli.predict import _show
 from headfit.model.prediction import Prediction
+from headfit.model.prediction_formats import Csv, JsonLines
 from trained_model import Trained
 
 KNOWN = Prediction("a.jpg", np.array([0.7, 0.3]), "", 0.6, ("cat", "dog"), False)
@@ -22,11 +23,12 @@ STRANGE = Prediction("b.jpg", np.array([0.1, 0.9]), "", 0.8, ("dog",), True)
 PLAIN = Prediction("c.jpg", np.array([0.1, 0.9]))
 BROKEN = Prediction("d.jpg", None, "not an image")
 CLASSES = ("cat", "dog")
+FORM = JsonLines(CLASSES, 2)
 
 
 def test_a_record_says_what_is_known_and_none_of_the_rest() -> None:
     keys = ("calibrated", "set", "outlier", "class", "error")
-    found = [_record(p, CLASSES, 2) for p in (KNOWN, STRANGE, PLAIN, BROKEN)]
+    found = [FORM.record(p) for p in (KNOWN, STRANGE, PLAIN, BROKEN)]
     assert [[record[key] for key in keys] for record in found] == [
         [0.6, ["cat", "dog"], False, "cat", None],
         [0.8, ["dog"], True, "dog", None],
@@ -36,7 +38,9 @@ def test_a_record_says_what_is_known_and_none_of_the_rest() -> None:
 
 
 def test_csv_has_the_same_columns_for_all() -> None:
-    rows = list(csv.DictReader(io.StringIO(_csv([KNOWN, STRANGE, PLAIN, BROKEN], CLASSES))))
+    form = Csv(CLASSES)
+    text = (form.start() + form.rows([KNOWN, STRANGE, PLAIN, BROKEN])).decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
     keys = ("calibrated", "set", "outlier", "error")
     assert [[row[key] for key in keys] for row in rows] == [
         ["0.600000", "cat;dog", "false", ""],
@@ -50,7 +54,7 @@ def test_csv_has_the_same_columns_for_all() -> None:
 def test_the_table_marks_outliers(
     shown: list[Prediction], marked: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _show([_record(prediction, CLASSES, 2) for prediction in shown])
+    _show(list(map(FORM.record, shown)))
     out = capsys.readouterr().out
     assert out.count("unlike the training images") == marked
     lines = [line for line in out.splitlines() if "unlike" in line]
