@@ -14,9 +14,9 @@ from PIL import Image
 
 from headfit.errors import UsageError
 from headfit.images.contract import Contract
-from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.lists import list_file, standard_input
 from headfit.images.read_ahead import ImageLike
+from headfit.images.sources.walk import walk
 
 STANDARD_INPUT = "-"
 
@@ -66,22 +66,12 @@ def _parts(argument: str) -> Iterator[str | partial[Iterator[str]]]:
 
 
 def _images_below(folder: Path) -> Iterator[str]:
-    images = _walk(folder)
+    images = (str(folder / entry.path) for entry in walk(folder) if entry.reason is None)
     first = next(images, None)
     if first is None:
         raise UsageError(f"No images in the folder '{folder}'.")
     yield first
     yield from images
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    with os.scandir(folder) as listed:
-        entries = sorted(listed, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
-            yield entry.path
 
 
 def listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
