@@ -87,7 +87,7 @@ class Csv:
 
 @dataclass(frozen=True)
 class JsonLines:
-    """An object for each image, as ``headfit predict --json`` prints them.
+    """An object for each image, as the command predict prints them in JSON.
 
     Attributes:
         classes: their names.
