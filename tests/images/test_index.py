@@ -61,10 +61,27 @@ def test_split_folders_are_recognised(tmp_path, validation):
     assert repr(index).endswith("4 images (2 train, 1 validation, 1 test), 2 classes>")
 
 
-@pytest.mark.parametrize("names", [("train/1.png", "bus/1.png"), ("test/1.png", "val/1.png")])
-def test_such_names_are_classes_when_the_folder_is_no_split(tmp_path, names):
-    index = ImageIndex.from_directory(make(tmp_path, *names))
-    assert index.classes == tuple(sorted(name.split("/")[0] for name in names))
+def test_such_a_name_is_a_class_when_the_folder_is_no_split(tmp_path):
+    index = ImageIndex.from_directory(make(tmp_path, "train/1.png", "bus/1.png"))
+    assert index.classes == ("bus", "train")
+
+
+def test_images_without_a_label_are_kept_apart(tmp_path):
+    index = ImageIndex.from_directory(
+        make(tmp_path, "train/a/1.png", "train/b/1.png", "test/2.png")
+    )
+    assert (index.classes, index.unlabelled) == (("a", "b"), ("test/2.png",))
+    assert index.notes == ("Read as splits: 'test' (no labels), 'train' (train).",)
+    part = index.for_prediction()
+    assert (part.paths, part.splits, part.unlabelled) == (("test/2.png",), ("test",), ())
+
+
+def test_a_class_can_be_taken_out_with_its_images():
+    part = index_of(9).without_classes(["1"])
+    assert part.counts() == {"0": 3, "2": 3}
+    assert part.paths == ("0/0.png", "2/2.png", "0/3.png", "2/5.png", "0/6.png", "2/8.png")
+    assert part.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert {each.label for each in part.skipped} == {"1"}
 
 
 def test_what_is_no_image_is_listed_with_a_reason_and_clutter_is_not(tmp_path):
@@ -93,10 +110,10 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path):
     assert index.paths == ("a/1.png", "a/linked.png", "b/1.png", "c/x/2.png")
     assert reasons(index) == {
         "a/lost.png": "broken link",
-        "a/root": "leads to a folder that was read already",
+        "a/root": "leads to a folder that is read elsewhere",
         "a/self.png": "broken link",
         "b/pipe.png": "not a regular file",
-        "c/x/up": "leads to a folder that was read already",
+        "c/x/up": "leads to a folder that is read elsewhere",
     }
 
 
@@ -124,8 +141,8 @@ def test_names_may_hold_any_character(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ((), "No images in .* (0 other entries). Expected one sub-folder for each class"),
-        (("a/x.txt", "b/y.txt"), "No images in .* (4 other entries)"),
+        ((), "No images in .*. Expected one sub-folder for each class"),
+        (("a/x.txt", "b/y.txt"), "No images in .* (2 × not an image by its suffix '.txt')"),
         (("1.png", "2.png"), "No class folders in .*: 2 images lie outside any"),
         (("a/1.png", "a/2.png"), "Only one class in .*: 'a' (2 images)"),
         (("data/cat/1.png", "data/dog/1.png"), "If its sub-folders are the classes, give .*data'"),

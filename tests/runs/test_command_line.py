@@ -13,10 +13,11 @@ def test_arguments_become_options_that_a_shell_reads_back() -> None:
         "groups": r"patient(\d+) of",
         "size": None,
         "near_duplicates": False,
-        "curve": True,
+        "curve": None,
+        "splits": True,
     }
     line = command_line("compare", "my photos", options)
     assert shlex.split(line) == [
         *("headfit", "compare", "my photos", "--heads", "gap,spp"),
-        *("--groups", r"patient(\d+) of", "--no-near-duplicates"),
+        *("--groups", r"patient(\d+) of", "--no-near-duplicates", "--splits"),
     ]

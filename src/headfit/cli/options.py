@@ -120,6 +120,29 @@ GROUPING = stack(
         help="Find near-duplicate images and keep them together.",
     ),
 )
+LINKS = option(
+    DATA,
+    "--follow-links/--no-follow-links",
+    default=True,
+    help="Follow links to files and folders; a folder is read once.",
+)
+SPLITS = option(
+    DATA,
+    "--splits/--no-splits",
+    default=None,
+    show_default="from their names",
+    help="Whether the folders are train, val and test folders of class folders, or classes.",
+)
+LAYOUT = stack(
+    SPLITS,
+    LINKS,
+    option(
+        DATA,
+        "--skip-empty-classes",
+        is_flag=True,
+        help="Leave out classes without an image that can be read, instead of stopping.",
+    ),
+)
 CLASSES = option(
     MODEL,
     "--classes",
@@ -135,6 +158,7 @@ REPORTING = stack(JSON, DEBUG)
 """The last options of a command that prints a table."""
 
 STUDY = stack(
+    LAYOUT,
     GROUPING,
     backbone_option(),
     WEIGHTS,

@@ -12,6 +12,7 @@ from headfit.cli.options import (
     ENGINE,
     FOLDER,
     GROUPING,
+    LAYOUT,
     PREPROCESSING,
     REPORTING,
     SEED,
@@ -38,7 +39,7 @@ BACKBONES = backbone_option(
 
 @click.command(cls=Command, epilog=EXAMPLES)
 @FOLDER
-@stack(GROUPING, BACKBONES, WEIGHTS, PREPROCESSING, size_option(), ENGINE, SEED, REPORTING)
+@stack(LAYOUT, GROUPING, BACKBONES, WEIGHTS, PREPROCESSING, size_option(), ENGINE, SEED, REPORTING)
 def command(images: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Rank backbones by how well they tell apart the classes of the images in FOLDER.
 

@@ -62,13 +62,25 @@ class Extraction:
         if shared.all():
             return self
         reason = "not readable when another backbone needed it"
-        rest = [Skipped(p, reason) for p in np.array(self.index.paths)[~shared].tolist()]
+        rest = [
+            Skipped(self.index.paths[row], reason, self.index.targets.label(int(row)))
+            for row in np.flatnonzero(~shared)
+        ]
+        return self._part(shared, self.index.subset(shared, rest))
+
+    def without_classes(self, names: Collection[str]) -> Extraction:
+        """Return the part without some classes."""
+        lost = [name in names for name in self.index.classes]
+        kept = ~np.array(lost, bool)[self.index.labels]
+        return self._part(kept, self.index.without_classes(names))
+
+    def _part(self, kept: np.ndarray, index: ImageIndex) -> Extraction:
         return replace(
             self,
-            index=self.index.subset(shared, rest),
-            maps=self.maps.subset(np.flatnonzero(shared)),
-            digests=tuple(np.array(self.digests)[shared].tolist()),
-            hashes=self.hashes[shared],
+            index=index,
+            maps=self.maps.subset(np.flatnonzero(kept)),
+            digests=tuple(np.array(self.digests)[kept].tolist()),
+            hashes=self.hashes[kept],
         )
 
 
@@ -199,8 +211,13 @@ def _collect(
     rows = np.array(sorted(reader.digests), dtype=np.int64)
     images = tuple(reader.digests[row] for row in rows)
     facts, probe = noted
+    unread = np.setdiff1d(np.arange(len(index)), rows)  # in the order of what the reader skipped
+    skipped = [
+        replace(each, label=index.targets.label(row))
+        for each, row in zip(reader.skipped, unread, strict=True)
+    ]
     return Extraction(
-        index.subset(rows, reader.skipped),
+        index.subset(rows, skipped),
         store.maps(images),
         images,
         store.hashes(images),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +30,7 @@ class ImageIndex:
         skipped: what was passed over, sorted by path.
         weights: how much each image counts, float64 (n,), read-only; None if all count alike.
         notes: sentences about how the source was read, which a run says.
+        unlabelled: images beside the training images that have no class; sorted.
 
     Example:
 
@@ -48,29 +49,49 @@ class ImageIndex:
     skipped: tuple[Skipped, ...] = ()
     weights: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
 
     @classmethod
     def from_directory(
-        cls, folder: str | os.PathLike[str], *, min_per_class: int = 1
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        min_per_class: int = 1,
+        splits: bool | None = None,
+        follow_links: bool = True,
+        skip_empty_classes: bool = False,
     ) -> ImageIndex:
         """Index a folder of class folders, or of ``train``/``val``/``test`` folders of those.
 
-        The second layout is assumed only if there is a ``train`` folder and no sub-folder with
-        another name. Hidden entries are ignored. Links are followed; a folder that a class
-        reaches twice is read once. The images are sorted by class and then by path.
+        Names such as ``Training``, ``seg_train`` or ``val_images`` are splits, too. Images beside
+        the training images that no class folder holds are ``unlabelled``. Hidden entries are
+        ignored, and so is what headfit wrote itself. The images are sorted by class and then by
+        path.
 
         Args:
             folder: the folder.
             min_per_class: the fewest training and validation images that a class may have.
+            splits: whether its folders are splits (True) or classes (False). If None, their names
+                decide, and names that can be read in two ways are refused.
+            follow_links: whether links to files and folders are followed. A folder is read once
+                however many links lead to it.
+            skip_empty_classes: whether classes without images are left out rather than refused.
 
         Raises:
-            UsageError: the folder does not exist or is a file, or ``min_per_class`` is below 1.
+            UsageError: the folder does not exist or is a file, or an argument is invalid.
             DataError: a folder cannot be read, there are no images or fewer than two classes, a
-                class has too few images, or none to train on.
+                class has too few images, or none to train on, or the folders can be read in two
+                ways.
         """
         if min_per_class < 1:
             raise UsageError.invalid("min_per_class", min_per_class, "at least 1")
-        index = cls.from_source(FolderSource.of(folder))
+        source = FolderSource.of(
+            folder,
+            splits=splits,
+            follow_links=follow_links,
+            skip_empty_classes=skip_empty_classes,
+        )
+        index = cls.from_source(source)
         _require(index, min_per_class, "Add images to them or lower `min_per_class`.")
         return index
 
@@ -122,6 +143,7 @@ class ImageIndex:
             weights=_read_only(listing.weights),
             skipped=_by_path(listing.skipped),
             notes=tuple(listing.notes),
+            unlabelled=tuple(listing.unlabelled),
         )
 
     def __len__(self) -> int:
@@ -175,6 +197,34 @@ class ImageIndex:
             groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
             weights=None if self.weights is None else _read_only(self.weights[rows]),
             skipped=_by_path((*self.skipped, *extra_skipped)),
+        )
+
+    def without_classes(self, names: Collection[str]) -> ImageIndex:
+        """Return the index without some classes and their images."""
+        kept = np.array([name not in names for name in self.classes], bool)
+        mask = kept[self.labels]
+        reason = "its class has no training images"
+        rest = [
+            Skipped(self.paths[row], reason, self.targets.label(int(row)))
+            for row in np.flatnonzero(~mask)
+        ]
+        part = self.subset(mask, rest)
+        numbers = np.cumsum(kept) - 1
+        left = tuple(name for name in self.classes if name not in names)
+        return replace(part, targets=replace(part.targets, names=left, values=numbers[part.labels]))
+
+    def for_prediction(self) -> ImageIndex:
+        """Return the images of ``unlabelled`` as a test split; its labels say nothing."""
+        count = len(self.unlabelled)
+        return replace(
+            self,
+            paths=self.unlabelled,
+            targets=replace(self.targets, values=np.zeros(count, np.int64)),
+            splits=(TEST,) * count,
+            groups=None,
+            weights=None,
+            skipped=(),
+            unlabelled=(),
         )
 
     # both show the source's name only: notebooks are given to others, who need not know the disk

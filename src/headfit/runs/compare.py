@@ -18,6 +18,7 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.images.index import ImageIndex, require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
+from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
 from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone
@@ -31,6 +32,7 @@ from headfit.runs.map_source import (
     group_by_pass,
     maps_of,
     open_index,
+    require_classes,
     source_names,
 )
 from headfit.runs.options import MIN_FOLDS, HeadLike, Options
@@ -38,6 +40,7 @@ from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep_models, reliability_of
 from headfit.runs.results import Comparison, score_test
 from headfit.runs.study import Study
+from headfit.runs.unlabelled import predict_unlabelled
 from headfit.study.comparison.int8 import choose_head
 from headfit.study.comparison.results import score
 from headfit.study.comparison.verdict import Verdict
@@ -67,6 +70,9 @@ def compare(
     engine: str = "auto",
     precision: str = FLOAT32,
     feature_dtype: str = "float16",
+    splits: bool | None = None,
+    follow_links: bool = True,
+    skip_empty_classes: bool = False,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Study:
     """Find out which head suits a frozen backbone on these images.
@@ -109,6 +115,11 @@ def compare(
             that can.
         precision: of the backbone's arithmetic, ``"float32"`` or ``"int8"``.
         feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
+        splits: whether the folders are ``train``/``val``/``test`` folders of class folders (True)
+            or classes (False). If None, their names decide.
+        follow_links: whether links to files and folders are followed.
+        skip_empty_classes: whether classes without images that can be read are left out; else
+            they stop the run.
         callbacks: one or several that follow the run.
 
     Returns:
@@ -129,28 +140,9 @@ def compare(
     study.classifier().predict(["new.jpg"])
     ```
     """
-    options = Options(
-        backbone=backbone,
-        heads=heads,
-        keep=keep,
-        weights=weights,
-        preprocessing=preprocessing,
-        size=size,
-        cut=cut,
-        protocol=protocol,
-        folds=folds,
-        repeats=repeats,
-        seed=seed,
-        rope=rope,
-        class_weight=class_weight,
-        groups=groups,
-        near_duplicates=near_duplicates,
-        where=where,
-        curve=curve,
-        engine=engine,
-        precision=precision,
-        feature_dtype=feature_dtype,
-    )
+    # the rest are the fields of Options, by the same names: a test holds that
+    settings = {k: v for k, v in locals().items() if k not in ("images", "callbacks")}
+    options = Options(**settings)
     return _Run(images, options, CallbackList(callbacks)).run()
 
 
@@ -189,7 +181,9 @@ class _Run:
             )
         for note in dict.fromkeys(note for point in self.points for note in point.spec.notes):
             self.callback.on_message(note)
-        index = open_index(self.images, self.callback, self._require)
+        index = open_index(self.images, self.options, self.callback, self._require)
+        if index.unlabelled:
+            self.callback.on_message(to_predict(len(index.unlabelled)))
         user_groups = UserGroups.read(index, self.options)
         ranges = calibration(index, self.options)
         sources = [MapSource.of(p, self.options, self.callback, ranges) for p in self.points]
@@ -213,13 +207,9 @@ class _Run:
         extractions = [extracted[id(source)] for source in sources]
         shared = set.intersection(*(set(each.index.paths) for each in extractions))
         parts = [each.only(shared) for each in extractions]
-        first = parts[0].index
-        if first.skipped:
-            self.callback.on_message(
-                f"Files skipped: {len(first.skipped)}; results.json says which and why."
-            )
-        self._require(first)
-        rows = first.training
+        parts = require_classes(parts, self.options.skip_empty_classes, self.callback, index)
+        self._require(parts[0].index)
+        rows = parts[0].index.training
         return [
             CandidateBackbone(name, source, part, rows)
             for name, source, part in zip(source_names(sources), sources, parts, strict=True)
@@ -313,6 +303,7 @@ class _Run:
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
         fitted = backbone.refit(chosen, problem)
         test = score_test(backbone, fitted)
+        predicted = predict_unlabelled(backbone, fitted, callback)
         reliability = reliability_of(backbone, chosen, problem)
         others = [n for n in options.heads_to_keep(self.heads) if n != chosen.head.name]
         models = keep_models(others, comparison, backbone, int8.probe, callback)
@@ -323,6 +314,7 @@ class _Run:
             "learning_curve": curve,
             "reliability": reliability.to_dict(),
             "test": test,
+            "unlabelled": predicted and predicted.to_dict(),
             "precision": int8.described,
             "timings": self.clock.total(),
         }
@@ -335,6 +327,7 @@ class _Run:
             suspects=reliability.suspects_csv(),
             blueprint=blueprint(backbone, fitted, int8.probe, reliability),
             other_models=models,
+            test_predictions=predicted.csv() if predicted else "",
         )
 
     def _int8(

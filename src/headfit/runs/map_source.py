@@ -17,6 +17,12 @@ from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback
 from headfit.report.text.features import equal_maps
+from headfit.report.text.images import (
+    classes_line,
+    left_out_classes,
+    left_out_lines,
+    unreadable_classes,
+)
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
 from headfit.util.cache import FEATURES
@@ -27,7 +33,7 @@ Images = ImageIndex | str | os.PathLike[str]
 
 
 def open_index(
-    images: Images, callback: Callback, check: Callable[[ImageIndex], None]
+    images: Images, options: Options, callback: Callback, check: Callable[[ImageIndex], None]
 ) -> ImageIndex:
     """Give the index of a folder, or the index itself; ``check`` raises if it does not suit.
 
@@ -38,12 +44,51 @@ def open_index(
     if not images or not isinstance(images, ImageIndex | str | os.PathLike):
         raise UsageError.invalid("images", images, "a folder or a headfit.ImageIndex")
     callback.on_stage_begin("Looking for images", 1)
-    index = images if isinstance(images, ImageIndex) else ImageIndex.from_directory(images)
-    for note in index.notes:
-        callback.on_message(note)
+    if not isinstance(images, ImageIndex):
+        index = ImageIndex.from_directory(images, **options.layout)
+    elif options.splits is None and options.follow_links:
+        index = images
+    else:
+        name = "follow_links" if options.splits is None else "splits"
+        expected = "left out: the index has been read already"
+        raise UsageError.invalid(name, getattr(options, name), expected)
+    for line in (classes_line(index), *index.notes, *left_out_lines(index.skipped)):
+        callback.on_message(line)
     check(index)
     callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
     return index
+
+
+def require_classes(
+    parts: Sequence[Extraction], skip_empty_classes: bool, callback: Callback, before: ImageIndex
+) -> list[Extraction]:
+    """Say what could not be read, and see to it that no class is lost in silence.
+
+    Args:
+        parts: the maps of the same images for each source.
+        skip_empty_classes: whether a class without training images is left out.
+        callback: receives the messages.
+        before: the images before they were read.
+
+    Returns:
+        The same, without classes that are left out.
+
+    Raises:
+        DataError: a class has no training images left, or only one class is left.
+    """
+    index = parts[0].index
+    known = set(before.skipped)
+    unread = [each for each in index.skipped if each not in known]
+    for line in left_out_lines(unread):
+        callback.on_message(line)
+    counts = index.targets.subset(index.training).counts()
+    lost = [name for name, count in counts.items() if not count]
+    if not lost:
+        return list(parts)
+    if not skip_empty_classes or len(counts) - len(lost) < 2:
+        raise DataError(unreadable_classes(lost, unread))
+    callback.on_message(left_out_classes(lost))
+    return [each.without_classes(lost) for each in parts]
 
 
 @dataclass(frozen=True)

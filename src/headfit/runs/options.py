@@ -58,7 +58,7 @@ _CHOICES = {
 }
 _LISTS = ("backbone", "heads", "keep", "weights", "size", "cut")
 _INTEGERS = ("folds", "repeats", "seed")
-_SWITCHES = ("near_duplicates", "where", "curve")
+_SWITCHES = ("near_duplicates", "where", "curve", "follow_links", "skip_empty_classes")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,9 @@ class Options:
     engine: str = "auto"
     precision: str = FLOAT32
     feature_dtype: str = "float16"
+    splits: bool | None = None
+    follow_links: bool = True
+    skip_empty_classes: bool = False
 
     def __post_init__(self) -> None:
         for name in _LISTS:  # an iterator could be read only once
@@ -103,6 +106,12 @@ class Options:
                 object.__setattr__(self, name, operator.index(value))
         if isinstance(self.groups, os.PathLike):
             object.__setattr__(self, "groups", os.fspath(self.groups))
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """How a folder is read, as :meth:`headfit.ImageIndex.from_directory` takes it."""
+        names = ("splits", "follow_links", "skip_empty_classes")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def rounds(self) -> int:
@@ -192,6 +201,8 @@ class Options:
         for name in _SWITCHES:
             if not isinstance(value := getattr(self, name), bool):
                 raise UsageError.invalid(name, value, "True or False")
+        if not (self.splits is None or isinstance(self.splits, bool)):
+            raise UsageError.invalid("splits", self.splits, "True, False or None")
 
     def _check_integers(self) -> None:
         """Check folds, repeats and seed; None stands for the protocol's."""

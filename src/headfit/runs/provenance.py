@@ -94,7 +94,10 @@ def command(
         "keep": options.heads_to_keep(heads) or None,
         "folds": folds,
         "repeats": options.rounds,
-        **{name: getattr(options, name) for name in REPEATED},
+        **{name: None if (v := getattr(options, name)) is True else v for name in REPEATED},
+        "splits": options.splits,
+        "follow_links": None if options.follow_links else False,
+        "skip_empty_classes": options.skip_empty_classes or None,
     }
     return command_line("compare", backbones[0].extraction.index.source.argument, settings)
 
@@ -116,8 +119,8 @@ def command_line(command: str, argument: str, options: Mapping[str, Any]) -> str
     Args:
         command: for instance ``"compare"``.
         argument: what it is about, for instance a folder.
-        options: arguments by their names in Python. None and True are left out; False switches an
-            option off; a list is joined by commas.
+        options: arguments by their names in Python. None is left out; True switches an option on,
+            False off; a list is joined by commas.
 
     Example:
 
@@ -127,9 +130,9 @@ def command_line(command: str, argument: str, options: Mapping[str, Any]) -> str
     words = ["headfit", command, argument]
     for name, value in options.items():
         option = name.replace("_", "-")
-        if value is False:
-            words.append(f"--{'no-'}{option}")
-        elif value is not None and value is not True:
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no-'}{option}")
+        elif value is not None:
             listed = isinstance(value, Iterable) and not isinstance(value, str)
             words += [f"--{option}", ",".join(map(str, value)) if listed else str(value)]
     return shlex.join(words)

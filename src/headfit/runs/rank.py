@@ -24,11 +24,12 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
 from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES, Callback, CallbackList
+from headfit.report.text.images import not_ranked
 from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
 from headfit.runs.grid import GridPoint, backbones_with_weights
 from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.map_source import Images, MapSource, maps_of, open_index
+from headfit.runs.map_source import Images, MapSource, maps_of, open_index, require_classes
 from headfit.runs.options import Options
 from headfit.runs.provenance import command_line
 from headfit.runs.ranking import Ranking
@@ -51,6 +52,9 @@ def rank(
     groups: str | os.PathLike[str] | None = None,
     near_duplicates: bool = True,
     engine: str = "auto",
+    splits: bool | None = None,
+    follow_links: bool = True,
+    skip_empty_classes: bool = False,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Ranking:
     """Find out which backbone separates these classes best, by a quick test, the same for all.
@@ -72,6 +76,11 @@ def rank(
         near_duplicates: whether near-duplicates are detected and left out together.
         engine: what runs the backbones: ``"openvino"``, ``"keras"``, or ``"auto"`` for the first
             that can.
+        splits: whether the folders are ``train``/``val``/``test`` folders of class folders (True)
+            or classes (False). If None, their names decide.
+        follow_links: whether links to files and folders are followed.
+        skip_empty_classes: whether classes without images that can be read are left out; else
+            they stop the run.
         callbacks: one or several that follow the run.
 
     Returns:
@@ -92,7 +101,14 @@ def rank(
     ```
     """
     options = Options(
-        size=size, seed=seed, engine=engine, groups=groups, near_duplicates=near_duplicates
+        size=size,
+        seed=seed,
+        engine=engine,
+        groups=groups,
+        near_duplicates=near_duplicates,
+        splits=splits,
+        follow_links=follow_links,
+        skip_empty_classes=skip_empty_classes,
     )
     if isinstance(size, bool) or not (size is None or isinstance(size, int)):
         raise UsageError.invalid("size", size, "a number of pixels, such as 224")
@@ -135,7 +151,9 @@ class _Run:
 
     def run(self, images: Images) -> Ranking:
         """Go through all backbones, then compare them."""
-        index = open_index(images, self.callback, _check_classes)
+        index = open_index(images, self.options, self.callback, _check_classes)
+        if index.unlabelled:
+            self.callback.on_message(not_ranked(len(index.unlabelled)))
         self.user_groups = UserGroups.read(index, self.options)
         tried = [self._try(source, index) for source in self.sources]
         measured = [each for each in tried if each is not None]
@@ -209,7 +227,9 @@ class _Run:
     def _measure(self, source: MapSource, index: ImageIndex) -> RankedBackbone:
         """Bring the maps of all images into the store, and predict each by all others."""
         start = time.perf_counter()
-        (extraction,) = maps_of([source], index)
+        skip = self.options.skip_empty_classes
+        tell = self.callback if source is self.sources[0] else Callback()  # once is enough
+        (extraction,) = require_classes(maps_of([source], index), skip, tell, index)
         _check_classes(extraction.index)
         rows = extraction.index.training
         self.callback.on_progress(len(index), "leaving out each image in turn")

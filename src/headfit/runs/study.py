@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "headfit.results/1"
+TEST_PREDICTIONS = "test_predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Study:
         suspects: labels that may be wrong, as CSV; see :meth:`save`.
         blueprint: what the classifier is made of.
         other_models: likewise for each head of ``keep``, by name.
+        test_predictions: of images without a label, as CSV; empty if there are none.
 
     Example:
 
@@ -62,6 +64,7 @@ class Study:
     suspects: str
     blueprint: Blueprint
     other_models: Mapping[str, Blueprint] = field(default_factory=dict)
+    test_predictions: str = ""
 
     @property
     def recommended(self) -> str:
@@ -133,8 +136,9 @@ class Study:
         """Write ``model.keras``, ``results.json``, ``report.html`` and two tables into a folder.
 
         ``predictions.csv`` holds the out-of-fold predictions, ``suspects.csv`` the images whose
-        labels may be wrong. Heads of ``keep`` go to ``heads/NAME.keras``; those of an earlier run
-        are removed from there. A model or page that would be written the same is left alone.
+        labels may be wrong; images without a label are predicted in ``test_predictions.csv``. Heads
+        of ``keep`` go to ``heads/NAME.keras``; those of an earlier run are removed from there. A
+        model or page that would be written the same is left alone.
 
         Args:
             folder: is made if it does not exist.
@@ -158,6 +162,11 @@ class Study:
         predictions = self.predictions_csv()
         files.write_text(target / "predictions.csv", predictions)
         files.write_text(target / "suspects.csv", self.suspects)
+        if self.test_predictions:
+            files.write_text(target / TEST_PREDICTIONS, self.test_predictions)
+        else:
+            with files.writing(target / TEST_PREDICTIONS):  # of an earlier run
+                (target / TEST_PREDICTIONS).unlink(missing_ok=True)
         files.write_json(target / "results.json", self.results)
         write_report(target / NAME, self.results, predictions, self.index.source)
         return target

@@ -48,6 +48,7 @@ class Listing:
         groups: images of one group stay in one fold; None for an image that stands alone, and
             None if the source names no groups.
         weights: how much each image counts, float64 (n,); None if all count alike.
+        unlabelled: images beside the training images that have no class.
         skipped: what was passed over.
         notes: sentences that a run should say, such as what was guessed.
     """
@@ -57,6 +58,7 @@ class Listing:
     splits: Sequence[str] = ()
     groups: Sequence[str | None] | None = None
     weights: np.ndarray | None = None
+    unlabelled: Sequence[str] = ()
     skipped: Sequence[Skipped] = ()
     notes: Sequence[str] = ()
 

@@ -9,6 +9,7 @@ from headfit.report.text.numbers import about, enumerated, percent, point_range,
 from headfit.report.text.reliability import suspects
 from headfit.report.text.verdict import headline
 from headfit.study.position.spectrum import leading_prior
+from headfit.util.nouns import counted
 
 RARE = 4  # classes named
 
@@ -55,6 +56,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
         **balance_lines(results["images"], results["settings"]["folds"]),
         "Trust": _trust(results["reliability"]),
         "Test split": test and _test(test),
+        "No label": results.get("unlabelled") and _unlabelled(results["unlabelled"]),
         "int8": int8 and _int8(int8),
     }
     return {label: line for label, line in lines.items() if line}
@@ -129,6 +131,10 @@ def _test(test: Mapping[str, Any]) -> str:
         f"{percent(test['balanced_accuracy'])} % balanced accuracy on {test['images']:,} images; "
         f"accuracy {percent(test['accuracy'])} %"
     )
+
+
+def _unlabelled(unlabelled: Mapping[str, Any]) -> str:
+    return f"{counted(unlabelled['predicted'], 'image')} predicted, see {unlabelled['file']}"
 
 
 def _int8(precision: Mapping[str, Any]) -> str:

@@ -1,0 +1,103 @@
+"""What a run says about its images: the classes, and what was left out of each and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from headfit.images.index import ImageIndex
+from headfit.images.sources.reading import listed
+from headfit.images.sources.source import TEST, TRAIN, VALIDATION, Skipped, quote
+from headfit.util.nouns import counted
+
+MOST_CLASSES = 12
+MOST_LINES = 5
+
+
+def classes_line(index: ImageIndex) -> str:
+    """Name the classes with their numbers of images; of many, only the smallest and the largest."""
+    counts = index.counts()
+    total = counted(len(index), "image")
+    parts = {split: index.splits.count(split) for split in (TRAIN, VALIDATION, TEST)}
+    if parts[TRAIN] < len(index):
+        shown = ", ".join(f"{count:,} {split}" for split, count in parts.items() if count)
+        total = f"{total}: {shown}"
+    start = f"{counted(len(counts), 'class', 'classes')} ({total})"
+    if len(counts) <= MOST_CLASSES:
+        return f"{start}: {', '.join(f'{quote(k)} {n:,}' for k, n in counts.items())}."
+    (most, high), *_, (fewest, low) = Counter(counts).most_common()
+    return f"{start}, from {low:,} ({quote(fewest)}) to {high:,} ({quote(most)})."
+
+
+def left_out_lines(skipped: Iterable[Skipped]) -> list[str]:
+    """Say what was left out and why: a line for each class, the one with most first."""
+    by_class: dict[str, list[Skipped]] = {}
+    for each in skipped:
+        by_class.setdefault(each.label, []).append(each)
+    outside = by_class.pop("", [])
+    order = sorted(by_class, key=lambda label: -len(by_class[label]))
+    lines = [
+        f"Left out of class {quote(label)}: {counted(len(by_class[label]), 'file')} "
+        f"({reasons(by_class[label])})."
+        for label in order[:MOST_LINES]
+    ]
+    rest = order[MOST_LINES:]
+    if rest:
+        count = sum(len(by_class[label]) for label in rest)
+        classes = counted(len(rest), "other class", "other classes")
+        lines.append(f"Left out of {classes}: {counted(count, 'file')}; results.json lists all.")
+    if outside:
+        shown = [f"{quote(each.path)} ({each.reason})" for each in outside[:MOST_LINES]]
+        more = len(outside) - len(shown)
+        lines.append(f"Left out: {', '.join(shown)}{f' and {more:,} more' if more else ''}.")
+    return lines
+
+
+def unreadable_classes(classes: Sequence[str], skipped: Iterable[Skipped]) -> str:
+    """Say which classes are lost because none of their training images can be read."""
+    why: Mapping[str, list[Skipped]] = {label: [] for label in classes}
+    for each in skipped:
+        if each.label in why:
+            why[each.label].append(each)
+    shown = [
+        f"{quote(label)} ({reasons(each)})" if each else quote(label) for label, each in why.items()
+    ]
+    return (
+        f"Classes without a training image that can be read: {', '.join(shown)}. Replace the "
+        "images, or leave these classes out with `skip_empty_classes=True`."
+    )
+
+
+def left_out_classes(names: Sequence[str]) -> str:
+    """Say which classes are left out because they have no images."""
+    one = len(names) == 1
+    return (
+        f"WARNING: {listed(map(quote, names))} {'is no class' if one else 'are no classes'}: no "
+        f"training image of {'it' if one else 'them'} can be read."
+    )
+
+
+def to_predict(count: int) -> str:
+    """Say what becomes of images without labels."""
+    have = f"{counted(count, 'image')} {'has' if count == 1 else 'have'}"
+    return f"{have} no label: predicted at the end, in test_predictions.csv."
+
+
+def unread_line(skipped: Sequence[Skipped]) -> str:
+    """Say how many images without a label could not be predicted."""
+    count = counted(len(skipped), "image")
+    return f"WARNING: {count} without a label could not be read ({reasons(skipped)})."
+
+
+def not_ranked(count: int) -> str:
+    """Say the same of a command that predicts nothing."""
+    return f"Left out: {counted(count, 'image')} without a label."
+
+
+def reasons(skipped: Sequence[Skipped]) -> str:
+    """Give the reasons, the most frequent first."""
+    counts = Counter(each.reason for each in skipped).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    shown = ", ".join(f"{count:,} × {reason}" for reason, count in counts[:MOST_LINES])
+    return shown + (", …" if len(counts) > MOST_LINES else "")
