@@ -214,7 +214,7 @@ def test_unreadable_files_are_listed_with_the_reason(index, store, tmp_path):
 def test_no_readable_image_is_an_error_before_the_engine_is_opened(index, store):
     for i in range(len(index)):
         index.source.root.joinpath(index.paths[i]).write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"None of the 12 images .* cat/000\.png: not a JPEG"):
+    with pytest.raises(DataError, match=r"No image in .* of 12.* cat/000\.png: not a JPEG"):
         pass_of(index, CONTRACT, store, never)
 
 

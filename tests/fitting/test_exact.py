@@ -161,7 +161,7 @@ def test_fits_that_run_out_of_steps_are_a_warning(store, monkeypatch):
     monkeypatch.setattr(logistic.minimise, "__defaults__", (logistic.TOLERANCE, 1))
     labels = np.arange(60) % 2
     outcome = Exact(GAP, pooled(store, random_maps(labels))).cross_validate(problem_of(labels))
-    assert "fits ran out of steps" in fit_warnings("gap", outcome.notes)[-1]
+    assert "ran out of steps" in fit_warnings("gap", outcome.notes)[-1]
 
 
 def test_the_exponent_of_gem_is_chosen_by_the_images(store):

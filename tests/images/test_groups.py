@@ -120,7 +120,7 @@ def test_an_image_without_a_group_is_alone_even_if_a_group_is_named_like_it(inde
         ("p(1", "no such file, and as an expression it is not valid: missing"),
         ("(" * 9999 + ")" * 9999, "as an expression it is not valid"),
         ("a{99999999999}", "as an expression it is not valid"),
-        ("groups.csv", "none of the 5 paths matches; the first is 'cat/p1-a.png'"),
+        ("groups.csv", "no path of 5 matches; the first is 'cat/p1-a.png'"),
         ("\0", r"Received: groups='\\x00'"),
     ],
 )

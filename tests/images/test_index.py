@@ -143,7 +143,7 @@ def test_names_may_hold_any_character(tmp_path):
     [
         ((), "No images in .*. Expected one sub-folder for each class"),
         (("a/x.txt", "b/y.txt"), "No images in .* (2 × not an image by its suffix '.txt')"),
-        (("1.png", "2.png"), "No class folders in .*: 2 images lie outside any"),
+        (("1.png", "2.png"), "No class folders in .*: 2 images outside of any"),
         (("a/1.png", "a/2.png"), "Only one class in .*: 'a' (2 images)"),
         (("data/cat/1.png", "data/dog/1.png"), "If its sub-folders are the classes, give .*data'"),
         (
@@ -195,9 +195,9 @@ def test_classes_with_too_few_images_are_named_and_test_images_do_not_count(tmp_
     make(tmp_path, "train/b/1.png", "train/b/2.png", "test/b/3.png")
     index = ImageIndex.from_directory(tmp_path, min_per_class=2)
     require_per_class(index, 2)
-    with pytest.raises(DataError, match=r"few images: 'b' \(2\)\. At least 3 .* lower `folds`"):
+    with pytest.raises(DataError, match=r"few images: 'b' \(2\)\. At least 3 .* leave them out\.$"):
         require_per_class(index, 3)
-    with pytest.raises(DataError, match="lower `min_per_class`"):
+    with pytest.raises(DataError, match="or set `min_per_class=2`"):
         ImageIndex.from_directory(tmp_path, min_per_class=3)
 
 

@@ -130,3 +130,29 @@ def test_an_index_has_been_read_already(photos: Path) -> None:
     index = hf.ImageIndex.from_directory(photos)
     with pytest.raises(hf.UsageError, match="`splits` must be left out"):
         hf.compare(index, splits=True, **BARE)
+
+
+def test_a_class_of_copies_of_one_picture_is_called_that(photos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    (root / "rare").mkdir()
+    for number in range(4):
+        shutil.copy(photos / "red" / "00.jpg", root / "rare" / f"{number}.jpg")
+    with pytest.raises(hf.DataError) as caught:
+        hf.compare(root, **BARE)
+    said = str(caught.value)
+    assert "'rare' holds 4 copies of one picture. Add images" in said
+    assert "folds=" not in said
+
+
+def test_a_class_with_too_few_images_is_named_with_remedies_that_work(
+    photos: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    (root / "red" / "00.jpg").unlink()
+    with pytest.raises(hf.DataError, match=r"'red' \(3\).* or set `folds=3`\.$"):
+        hf.compare(root, **{**BARE, "folds": 4})
+    (root / "red" / "01.jpg").unlink()
+    with pytest.raises(hf.DataError, match=r"'red' \(2\).* leave them out\.$"):
+        hf.compare(root, **BARE)

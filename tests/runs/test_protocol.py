@@ -154,7 +154,7 @@ def test_folds_give_way_to_small_classes_unless_they_were_asked_for(tmp_path: Pa
     listener = Listener()
     study = hf.compare(tmp_path, heads="gap", callbacks=listener, **BARE)
     assert study.results["settings"]["folds"] == 4
-    assert listener.has_line("4 folds instead of 5: one class has only 4 images")
+    assert listener.has_line("4 folds instead of 5: class 'blue' has only 4 images")
     with pytest.raises(hf.DataError, match="At least 5"):
         hf.compare(tmp_path, heads="gap", folds=5, **BARE)
 

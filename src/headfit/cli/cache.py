@@ -18,6 +18,7 @@ from headfit.samples.folder import damage as damage_of_sample
 from headfit.util import cache
 from headfit.util.cache import Cache, Entry
 from headfit.util.machine import in_words
+from headfit.util.nouns import counted
 
 REMOVAL = "Removal"
 GB = 1e9
@@ -114,7 +115,7 @@ def verify(as_json: bool, debug: bool) -> int:
         return int(bool(damaged))
     for each in damaged:
         click.echo(f"Damaged: {each['path']}: {', '.join(each['files'])}")
-    click.echo(f"{len(current):,} entries checked, {len(damaged):,} damaged.")
+    click.echo(f"{counted(len(current), 'entry', 'entries')} checked, {len(damaged):,} damaged.")
     return int(bool(damaged))
 
 

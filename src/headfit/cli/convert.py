@@ -11,7 +11,17 @@ from rich.table import Table
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output
-from headfit.cli.options import DATA, HEADS, PATH, PREPROCESSING_MODES, REPORTING, SEED, option
+from headfit.cli.options import (
+    DATA,
+    HEADS,
+    LINKS,
+    PATH,
+    PREPROCESSING_MODES,
+    REPORTING,
+    SEED,
+    SPLITS,
+    option,
+)
 from headfit.cli.tables import plain_table, print_json
 from headfit.cli.wording import in_command_line_words
 
@@ -57,6 +67,8 @@ Examples:
     type=PREPROCESSING_MODES,
     help="How pixels of --data are scaled, if the model expects scaled pixels.",
 )
+@SPLITS
+@LINKS
 @SEED
 @option(
     OUTPUT,

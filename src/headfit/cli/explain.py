@@ -14,6 +14,7 @@ from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
 from headfit.images.inputs import Inputs
 from headfit.util import files
+from headfit.util.nouns import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -208,7 +209,7 @@ def _show(
 
 
 def _test_table(head: str, test: dict[str, Any]) -> Table:
-    title = f"{head}: area under the probability, {test['images']} images"
+    title = f"{head}: area under the probability, {counted(test['images'], 'image')}"
     numbers = ("this map", "random", "from the centre", "better than random")
     table = plain_table(("", *numbers), numbers, title=title)
     for kind, sense in (("deletion", "lower is better"), ("insertion", "higher is better")):

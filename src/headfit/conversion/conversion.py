@@ -27,6 +27,8 @@ class Arguments:
     refit: bool
     preprocessing: str | None
     seed: int
+    splits: bool | None
+    follow_links: bool
 
     @property
     def pixels(self) -> Preprocessing:
@@ -47,7 +49,12 @@ class Arguments:
         for name, unset in (("rank", self.rank is None), ("shared", not self.shared)):
             if not unset and self.to != "low_rank":
                 raise UsageError(f"`{name}` applies to `to='low_rank'` only. Leave it out.")
-        images = (("refit", not self.refit), ("preprocessing", self.preprocessing is None))
+        images = (
+            ("refit", not self.refit),
+            ("preprocessing", self.preprocessing is None),
+            ("splits", self.splits is None),
+            ("follow_links", self.follow_links),
+        )
         for name, unset in images:
             if not unset and self.data is None:
                 raise UsageError(f"`{name}` needs images. Set `data` to a folder of them.")

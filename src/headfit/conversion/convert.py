@@ -39,6 +39,8 @@ def convert(
     refit: bool = False,
     preprocessing: str | None = None,
     seed: int = 0,
+    splits: bool | None = None,
+    follow_links: bool = True,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Conversion:
     """Give a trained model another top: ``gap``, ``flatten`` or ``low_rank`` instead of its own.
@@ -55,6 +57,9 @@ def convert(
         preprocessing: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``: how to scale pixels for a
             model that headfit did not write and that does not scale them itself.
         seed: random seed of the folds.
+        splits: whether the folders of ``data`` are ``train``/``val``/``test`` folders of class
+            folders (True) or classes (False). If None, their names decide.
+        follow_links: whether links in ``data`` are followed.
         callbacks: told about the progress.
 
     Returns:
@@ -85,6 +90,8 @@ def convert(
         refit=refit,
         preprocessing=preprocessing,
         seed=seed,
+        splits=splits,
+        follow_links=follow_links,
     )
     arguments.check()
     with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as place:

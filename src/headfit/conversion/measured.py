@@ -121,8 +121,7 @@ def measure(
     Raises:
         DataError: if the images do not fit the model, or a refit was asked for and cannot be.
     """
-    assert arguments.data is not None
-    pictures = look(subject, arguments.data, classes, callback)
+    pictures = look(subject, arguments, classes, callback)
     rows = pictures.scored
     numbers = {"before": of_maps(subject.own, pictures, rows)}
     numbers["after"] = of_maps(form, pictures, rows)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headfit.backbones.engines.interface import Joint
+from headfit.conversion.conversion import Arguments
 from headfit.conversion.opened_model import OpenedModel
 from headfit.errors import DataError
 from headfit.features.extract import Extraction, extract
@@ -17,6 +17,8 @@ from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.fitting.metrics import accuracy, balanced_accuracy
 from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES, Callback
+from headfit.report.text.images import classes_line, left_out_lines
+from headfit.runs.map_source import require_classes
 from headfit.util import digests
 from headfit.util.cache import FEATURES
 
@@ -45,6 +47,12 @@ class Pictures:
         """Whether there is a test split to score on."""
         return len(self.scored) < len(self.labels)
 
+    def names(self, classes: int) -> tuple[str, ...]:
+        """Name the model's K classes as the folders do; by number where there is no folder."""
+        index = self.extraction.index
+        own = dict(zip(self.labels.tolist(), index.labels.tolist(), strict=True))
+        return tuple(index.classes[own[k]] if k in own else str(k) for k in range(classes))
+
     def maps(self, rows: np.ndarray) -> FeatureMaps:
         """Give the maps of some images."""
         return self.extraction.maps.subset(rows)
@@ -68,20 +76,28 @@ class Pictures:
 
 
 def look(
-    subject: OpenedModel, folder: Path, classes: Sequence[str] | None, callback: Callback
+    subject: OpenedModel, arguments: Arguments, classes: Sequence[str] | None, callback: Callback
 ) -> Pictures:
     """Compute the feature maps of the images in a folder.
 
     Args:
         subject: the model.
-        folder: class folders, or ``train``/``val``/``test`` folders of those.
+        arguments: of the conversion, among them the folder and how it is read.
         classes: names of the model's classes; if None the sorted folder names stand for them.
         callback: told about the progress.
 
     Raises:
         DataError: if the class folders are not the model's classes, or no image can be read.
     """
-    index = ImageIndex.from_directory(folder)
+    assert arguments.data is not None
+    index = ImageIndex.from_directory(
+        arguments.data,
+        splits=arguments.splits,
+        follow_links=arguments.follow_links,
+        skip_empty_classes=True,  # classes of the model that are absent are refused below
+    )
+    for line in (classes_line(index), *index.notes, *left_out_lines(index.skipped)):
+        callback.on_message(line)
     order = _order(index, classes, max(2, subject.facts["outputs"]))
     callback.on_stage_begin("Images through the model", len(index), IMAGES)
     key = {
@@ -94,10 +110,7 @@ def look(
     (extraction,) = extract(
         index, subject.contract, [store], lambda: Joint.of(subject.maps_runner), callback
     )
-    if extraction.index.skipped:
-        count = len(extraction.index.skipped)
-        files = "1 file" if count == 1 else f"{count} files"
-        callback.on_message(f"{files} could not be read, skipped.")
+    require_classes([extraction], None, callback, index)
     scored, trained = extraction.index.test, extraction.index.training
     scored = scored if len(scored) else trained
     return Pictures(extraction, order[extraction.index.labels], scored, trained)

@@ -66,9 +66,11 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     options = Options(protocol="quick", seed=seed)
     labels = pictures.labels[pictures.trained]
     groups = find_groups(pictures.extraction, pictures.trained, None, options, callback)
-    folds = folds_for(labels, groups, options, callback)
-    splits = make_splits(labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers)
-    targets = Targets(tuple(map(str, range(classes))), labels)
+    targets = Targets(pictures.names(classes), labels)
+    folds = folds_for(targets, groups, options, callback)
+    splits = make_splits(
+        labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers, names=targets.names
+    )
     problem = Problem(targets, splits, quick=True, seed=seed)
     head = Head(GAP if form.kind == GAP.name else FLATTEN)
     maps = pictures.maps(pictures.trained)

@@ -118,7 +118,7 @@ def extract(
     computed, facts = run_pass(reader, contract, stores, open_joint, dtype)
     if not reader.digests:
         raise DataError(
-            f"None of the {len(index)} images in '{index.source.location}' can be read. The first: "
+            f"No image in '{index.source.location}' can be read, of {len(index):,}. The first: "
             f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
         )
     return [

@@ -82,7 +82,7 @@ def read_groups(text: str, index: ImageIndex) -> ImageGroups:
             "groups",
             text,
             "a CSV file or a regular expression that matches images",
-            f"There is no such file, and none of the {len(index)} paths matches; the first is "
+            f"There is no such file, and no path of {len(index):,} matches; the first is "
             f"{quote(index.paths[0])}. Paths are relative to the image folder.",
         )
     return _numbered(index, groups)

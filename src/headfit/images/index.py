@@ -14,6 +14,10 @@ from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import TEST, TRAIN, VALIDATION, ImageSource, Skipped, quote
 from headfit.images.targets import Targets
 from headfit.util import html as display
+from headfit.util.nouns import counted
+
+FEWEST_FOLDS = 3
+"""Folds of a comparison: one to test on, one to choose settings on, one to train on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,7 @@ class ImageIndex:
             skip_empty_classes=skip_empty_classes,
         )
         index = cls.from_source(source)
-        _require(index, min_per_class, "Add images to them or lower `min_per_class`.")
+        _require(index, min_per_class, "min_per_class", 1)
         return index
 
     @classmethod
@@ -233,10 +237,12 @@ class ImageIndex:
         listed = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
         more = f" ({listed})" if set(self.splits) - {TRAIN} else ""
         name = quote(self.source.name)
-        return f"<ImageIndex {name}: {len(self)} images{more}, {len(self.classes)} classes>"
+        classes = counted(len(self.classes), "class", "classes")
+        return f"<ImageIndex {name}: {counted(len(self), 'image')}{more}, {classes}>"
 
     def _repr_html_(self) -> str:
-        caption = f"{self.source.name}: {len(self):,} images, {len(self.skipped):,} skipped"
+        images = counted(len(self), "image")
+        caption = f"{self.source.name}: {images}, {len(self.skipped):,} skipped"
         rows = [(name, f"{count:,}") for name, count in self.counts().items()]
         return display.table(("class", "images"), rows, caption)
 
@@ -251,16 +257,19 @@ def require_per_class(index: ImageIndex, folds: int) -> None:
     Raises:
         DataError: a class has too few; names each such class and its count.
     """
-    _require(index, folds, "Add images to them or lower `folds`.", f" for {folds} folds")
+    _require(index, folds, "folds", FEWEST_FOLDS, f" for {folds} folds")
 
 
-def _require(index: ImageIndex, fewest: int, remedy: str, purpose: str = "") -> None:
+def _require(index: ImageIndex, fewest: int, argument: str, least: int, purpose: str = "") -> None:
+    """Check the classes; ``least`` is the lowest value that the argument can have."""
     counts = index.targets.subset(index.training).counts()
     few = [f"{quote(name)} ({count})" for name, count in counts.items() if count < fewest]
     if few:
+        smallest = min(counts.values())
+        lower = f", or set `{argument}={smallest}`" if smallest >= least else ""
         raise DataError(
-            f"Classes with too few images: {', '.join(few)}. "
-            f"At least {fewest} each are needed{purpose}. {remedy}"
+            f"Classes with too few images: {', '.join(few)}. At least {fewest} each are needed"
+            f"{purpose}. Add images to them or leave them out{lower}."
         )
 
 

@@ -57,7 +57,7 @@ class Balance:
         labels = self.targets.strata
         sizes = class_sizes(labels, groups)
         if self.facts["imbalance"] <= STRONG_IMBALANCE or sizes.min() < MIN_FOLDS:
-            return folds_for(labels, groups, options, callback)
+            return folds_for(self.targets, groups, options, callback)
         names = [self.targets.names[code] for code in np.unique(labels)]
         rare = {n: int(s) for n, s in zip(names, sizes, strict=True) if s < options.max_folds}
         self.facts["rare"].update(rare)

@@ -45,6 +45,7 @@ from headfit.study.comparison.int8 import choose_head
 from headfit.study.comparison.results import score
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.protocol.splits import make_splits
+from headfit.util.nouns import counted
 
 
 def compare(
@@ -230,12 +231,13 @@ class _Run:
         if first.computed == 0:
             of = f" of {name}" if several else ""
             self.callback.on_message(
-                f"All {first.cached} feature maps{of} were in the store: no backbone pass was "
+                f"All feature maps{of} were in the store ({first.cached:,}): no backbone pass was "
                 f"needed."
             )
         elif first.cached:
             self.callback.on_message(
-                f"{first.computed} images went through {name}; {first.cached} were in the store."
+                f"Through {name}: {counted(first.computed, 'image')}; from the store: "
+                f"{first.cached:,}."
             )
         return extractions
 
@@ -255,6 +257,7 @@ class _Run:
             seed=options.seed,
             groups=groups.numbers,
             fewest=MIN_FOLDS if balance.facts["rare"] else None,
+            names=targets.names,
         )
         for line in balance_lines(balance.facts, splits.folds).values():
             self.callback.on_message(line)

@@ -32,6 +32,7 @@ from headfit.runs.options import PROTOCOLS, Options
 from headfit.study.comparison.verdict import FLATTEN, GAP
 from headfit.util import digests
 from headfit.util.machine import usable_cores
+from headfit.util.nouns import counted
 
 REFERENCE = 190e9  # operations a second of the machine that these were measured on
 PER_FIT = 1.1e-9  # of a logistic fit, for each image × coordinate × class
@@ -162,7 +163,8 @@ def sentence(
 ) -> str:
     """Put the estimate into words; ``passing`` images go through the backbone in ``seconds``."""
     heads, protocol = sum(each.values()), PROTOCOLS["quick"]
-    parts = [f"{passing:,} images through the backbone {_time(seconds)}"] if passing else []
+    images = counted(passing, "image")
+    parts = [f"{images} through the backbone {_time(seconds)}"] if passing else []
     parts.append(f"{work.options.rounds} × {work.folds} folds {_time(heads)}")
     parts += [f"position and learning curve {_time(extras)}"] if extras else []
     text = f"Estimated time: about {_time(seconds + heads + extras)} ({', '.join(parts)})."

@@ -13,9 +13,12 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
 from headfit.images.groups import groups_of, read_groups
 from headfit.images.index import ImageIndex
+from headfit.images.sources.source import quote
+from headfit.images.targets import Targets
 from headfit.progress import Callback
-from headfit.runs.options import Options
+from headfit.runs.options import MIN_FOLDS, Options
 from headfit.study.protocol.duplicates import merge_groups, near_duplicates
+from headfit.util.nouns import counted
 
 # a group that holds more of the images than this is likelier a plain background than one picture
 LARGE = 0.1
@@ -29,11 +32,13 @@ class Grouping:
     Attributes:
         numbers: int (n,), equal for images that belong together; None if each stands alone.
         alike: int (n,), equal for copies and near-duplicates only; None if each stands alone.
+        digests: int (n,), equal for copies only.
         facts: as they go into results.
     """
 
     numbers: np.ndarray | None
     alike: np.ndarray | None
+    digests: np.ndarray
     facts: dict[str, Any]
 
 
@@ -90,7 +95,7 @@ def find_groups(
     digests = np.unique(extraction.digests, return_inverse=True)[1]
     facts: dict[str, Any] = {"copies": len(rows) - len(np.unique(digests[rows]))}
     if facts["copies"]:
-        copies = _counted(facts["copies"], "file is a copy", "files are copies")
+        copies = counted(facts["copies"], "file is a copy", "files are copies")
         callback.on_message(f"{copies} of others; copies stay in one fold.")
     alike = digests
     if options.near_duplicates:
@@ -103,12 +108,12 @@ def find_groups(
         own = np.array([user_groups.numbers[extraction.index.paths[row]] for row in rows])
         count, alone = len(np.unique(own)), user_groups.unmatched
         facts["given"] = {"groups": count, "alone": alone}
-        rest = f"; {_counted(alone, 'image stands', 'images stand')} alone" if alone else ""
+        rest = f"; {counted(alone, 'image stands', 'images stand')} alone" if alone else ""
         origin = f"`groups={user_groups.source!r}`" if user_groups.source else "the image index"
-        callback.on_message(f"{count} groups from {origin}{rest}.")
+        callback.on_message(f"{counted(count, 'group')} from {origin}{rest}.")
         numbers = merge_groups(numbers, own)
     facts["groups"] = len(np.unique(numbers))
-    return Grouping(_or_none(numbers), _or_none(alike[rows]), facts)
+    return Grouping(_or_none(numbers), _or_none(alike[rows]), digests[rows], facts)
 
 
 def class_sizes(labels: np.ndarray, groups: Grouping) -> np.ndarray:
@@ -117,28 +122,51 @@ def class_sizes(labels: np.ndarray, groups: Grouping) -> np.ndarray:
     return np.unique(np.unique([labels, numbers], axis=1)[0], return_counts=True)[1]
 
 
-def folds_for(labels: np.ndarray, groups: Grouping, options: Options, callback: Callback) -> int:
+def folds_for(targets: Targets, groups: Grouping, options: Options, callback: Callback) -> int:
     """Give the number of folds: the protocol's, or fewer if a class has too few groups.
 
     Raises:
         DataError: if a class has fewer groups than the least number of folds.
     """
-    fewest = int(class_sizes(labels, groups).min())
+    labels = targets.strata
+    sizes = class_sizes(labels, groups).tolist()
+    counts = dict(zip(np.unique(labels).tolist(), sizes, strict=True))
+    fewest = min(counts.values())
     if fewest >= options.max_folds:
         return options.max_folds
     if fewest >= options.min_folds:
         what = "images" if groups.numbers is None else "groups of images"
+        name = next(targets.names[k] for k, count in counts.items() if count == fewest)
         callback.on_message(
-            f"{fewest} folds instead of {options.max_folds}: one class has only {fewest} {what}."
+            f"{fewest} folds instead of {options.max_folds}: class {quote(name)} has only {fewest} "
+            f"{what}."
         )
         return fewest
+    scarce = [k for k, count in counts.items() if count < options.min_folds]
+    remedies = ["Add images"]
+    if fewest >= MIN_FOLDS:
+        remedies.append(f"set `folds={fewest}`")
     if groups.facts.get("near_duplicates", {}).get("images"):
-        raise DataError(
-            f"One class has only {fewest} groups of images that are not near-duplicates of each "
-            f"other; {options.min_folds} are needed. Add images, choose fewer `folds` or, if "
-            f"they are not duplicates, set {OFF}."
-        )
-    return options.min_folds  # the splits say which class lacks what
+        remedies.append(f"set {OFF} if they are not duplicates")
+    raise DataError(
+        f"Each class needs at least {options.min_folds} images that do not belong together, but "
+        f"{', '.join(_content(k, targets, groups, counts[k]) for k in scarce)}. "
+        f"{', or '.join(remedies)}."
+    )
+
+
+def _content(label: int, targets: Targets, groups: Grouping, count: int) -> str:
+    """Say of a class how many images it has, and how few groups they form."""
+    rows = targets.values == label
+    images = counted(int(rows.sum()), "image")
+    name = quote(targets.names[label])
+    if rows.sum() > 1 and len(np.unique(groups.digests[rows])) == 1:
+        return f"{name} holds {counted(int(rows.sum()), 'copy', 'copies')} of one picture"
+    if count == rows.sum():
+        return f"{name} has {images}"
+    alike = groups.alike is not None and len(np.unique(groups.alike[rows])) == count
+    kind = "near-duplicates" if alike else "images that belong together"
+    return f"{name} has {images} in {counted(count, 'group')} of {kind}"
 
 
 def _or_none(groups: np.ndarray) -> np.ndarray | None:
@@ -156,9 +184,9 @@ def _near(groups: np.ndarray, digests: np.ndarray, callback: Callback) -> dict[s
         "largest": int(several.max()) if len(several) else 1,
     }
     if facts["images"]:
-        groups_of = _counted(facts["groups"], "group", "groups")
+        groups_of = counted(facts["groups"], "group", "groups")
         callback.on_message(
-            f"{facts['images']} images are near-duplicates of others, in {groups_of}; each group "
+            f"{facts['images']:,} images are near-duplicates of others, in {groups_of}; each group "
             f"stays in one fold."
         )
     if facts["largest"] > max(2, LARGE * len(first)):
@@ -184,13 +212,9 @@ def _warn_of_leaks(
     ):
         leaked = tested[np.isin(numbers[tested], numbers[rows])]
         if len(leaked):
-            images = _counted(len(leaked), f"test image is {one}", f"test images are {several}")
+            images = counted(len(leaked), f"test image is {one}", f"test images are {several}")
             callback.on_message(
                 f"WARNING: {images} of training images, so the test score is too good. The first: "
                 f"{extraction.index.paths[leaked[0]]}"
             )
             return
-
-
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"

@@ -26,6 +26,7 @@ from headfit.report.text.images import (
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
 from headfit.util.cache import FEATURES
+from headfit.util.nouns import counted
 
 SEPARATOR = ":"
 Images = ImageIndex | str | os.PathLike[str]
@@ -55,18 +56,23 @@ def open_index(
     for line in (classes_line(index), *index.notes, *left_out_lines(index.skipped)):
         callback.on_message(line)
     check(index)
-    callback.on_progress(1, f"{len(index)} images, {len(index.classes)} classes")
+    classes = counted(len(index.classes), "class", "classes")
+    callback.on_progress(1, f"{counted(len(index), 'image')}, {classes}")
     return index
 
 
 def require_classes(
-    parts: Sequence[Extraction], skip_empty_classes: bool, callback: Callback, before: ImageIndex
+    parts: Sequence[Extraction],
+    skip_empty_classes: bool | None,
+    callback: Callback,
+    before: ImageIndex,
 ) -> list[Extraction]:
     """Say what could not be read, and see to it that no class is lost in silence.
 
     Args:
         parts: the maps of the same images for each source.
-        skip_empty_classes: whether a class without training images is left out.
+        skip_empty_classes: whether a class without training images is left out; None if the
+            command cannot do without any.
         callback: receives the messages.
         before: the images before they were read.
 
@@ -86,7 +92,7 @@ def require_classes(
     if not lost:
         return list(parts)
     if not skip_empty_classes or len(counts) - len(lost) < 2:
-        raise DataError(unreadable_classes(lost, unread))
+        raise DataError(unreadable_classes(lost, unread, optional=skip_empty_classes is not None))
     callback.on_message(left_out_classes(lost))
     return [each.without_classes(lost) for each in parts]
 
@@ -214,7 +220,7 @@ def maps_of(
     damaged = sum(len(store.damaged) for store in stores)
     if damaged:
         first.callback.on_message(
-            f"{damaged} blocks of the feature store are damaged and are computed again."
+            f"Damaged, computed again: {counted(damaged, 'block')} of the feature store."
         )
 
     def opening() -> Joint:

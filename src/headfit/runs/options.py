@@ -17,6 +17,7 @@ from headfit.errors import UsageError
 from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
+from headfit.images.index import FEWEST_FOLDS
 from headfit.model.metadata import kept_path
 from headfit.runs.grid import GridPoint, grid
 from headfit.study.comparison.compare import check_rope
@@ -44,9 +45,9 @@ PROTOCOLS = {
     "standard": Protocol(5, 10),
     "thorough": Protocol(10, 10),
 }
-MIN_FOLDS = 3  # one to test on, one to choose settings on, one to train on
 BALANCED, AUTO = "balanced", "auto"
 CLASS_WEIGHTS = (AUTO, BALANCED, "none")
+MIN_FOLDS = FEWEST_FOLDS
 MAX_SEED = 2**32 - 1
 LONGEST_NAME = 200  # of a file, so that it can be written anywhere
 _CHOICES = {

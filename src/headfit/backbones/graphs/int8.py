@@ -98,7 +98,7 @@ def calibration(
             continue  # the pass lists it among the skipped ones
     if not contents:
         raise DataError(
-            f"`precision='int8'` is calibrated on your images, but none of the {count} chosen ones "
+            f"`precision='int8'` is calibrated on your images, but none of those chosen ({count}) "
             f"can be read. The first is {paths[0]}."
         )
     return CalibrationImages(tuple(contents), tuple(contents.values()), read)
@@ -147,7 +147,7 @@ def _write_pixels(images: CalibrationImages, contract: Contract, path: Path) -> 
     )
     pixels = [each for _, each in decoded if not isinstance(each, ImageError)]
     if not pixels:
-        raise EngineError(f"none of the {len(images.paths)} images for calibration can be decoded")
+        raise EngineError(f"no image for calibration can be decoded, of {len(images.paths)}")
     np.save(path, np.stack(pixels))
     return len(pixels)
 

@@ -23,6 +23,7 @@ from headfit.images.sources.source import Skipped, quote
 from headfit.images.sources.splits import split_roles
 from headfit.images.sources.tree import Folder, read_tree
 from headfit.images.sources.walk import EMPTY, OWN, Entry, is_clutter, is_own_output, why_not_image
+from headfit.util.nouns import counted
 
 EXPECTED = "Expected one sub-folder for each class, with its images inside"
 OUTSIDE = "lies outside any class folder"
@@ -160,7 +161,8 @@ def _is_wrapper(root: Folder) -> bool:
 
 def _no_classes(root: Folder, where: str) -> str:
     if root.total:
-        return f"No class folders in {where}: {root.total} images lie outside any. {EXPECTED}."
+        count = counted(root.total, "image")
+        return f"No class folders in {where}: {count} outside of any. {EXPECTED}."
     others = _others(root)
     found = f" ({_reasons(others)})" if others else ""
     suffixes = ", ".join(sorted(IMAGE_SUFFIXES))

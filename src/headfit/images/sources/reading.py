@@ -10,6 +10,7 @@ from headfit.errors import DataError
 from headfit.images.sources.source import TRAIN, quote
 from headfit.images.sources.splits import lies_beside, says_nothing, split_roles
 from headfit.images.sources.tree import Folder
+from headfit.util.nouns import counted
 
 _SHOWN = 5
 
@@ -47,8 +48,7 @@ class Reading:
 
     def leave_out(self, folder: Folder) -> None:
         """Do not read a folder that is neither a split nor a class."""
-        count = "1 image" if folder.total == 1 else f"{folder.total} images"
-        self.left_out[folder.path] = f"lies beside the splits, {count}"
+        self.left_out[folder.path] = f"lies beside the splits, {counted(folder.total, 'image')}"
 
     def drop(self, labels: Collection[str]) -> None:
         """Leave out classes that have no training images."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from headfit.errors import DataError
 from headfit.images.decode import read_bytes
+from headfit.util.nouns import counted
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS: Mapping[str, str] = {
@@ -154,9 +155,10 @@ def check_classes(listing: Listing, where: str, hint: str = "") -> None:
                 "training images of it or remove it."
             )
     if len(trained) == 1:
+        count = counted(len(listing.paths), "image")
         raise DataError(
-            f"Only one class in {where}: {quote(*trained)} ({len(listing.paths)} images). At least "
-            f"two are needed.{hint}"
+            f"Only one class in {where}: {quote(*trained)} ({count}). At least two are needed."
+            f"{hint}"
         )
 
 

@@ -53,7 +53,9 @@ def left_out_lines(skipped: Iterable[Skipped]) -> list[str]:
     return lines
 
 
-def unreadable_classes(classes: Sequence[str], skipped: Iterable[Skipped]) -> str:
+def unreadable_classes(
+    classes: Sequence[str], skipped: Iterable[Skipped], *, optional: bool
+) -> str:
     """Say which classes are lost because none of their training images can be read."""
     why: Mapping[str, list[Skipped]] = {label: [] for label in classes}
     for each in skipped:
@@ -62,9 +64,10 @@ def unreadable_classes(classes: Sequence[str], skipped: Iterable[Skipped]) -> st
     shown = [
         f"{quote(label)} ({reasons(each)})" if each else quote(label) for label, each in why.items()
     ]
+    remedy = ", or leave these classes out with `skip_empty_classes=True`" if optional else ""
     return (
         f"Classes without a training image that can be read: {', '.join(shown)}. Replace the "
-        "images, or leave these classes out with `skip_empty_classes=True`."
+        f"images{remedy}."
     )
 
 

@@ -128,8 +128,8 @@ def _trust(reliability: Mapping[str, Any]) -> str:
 
 def _test(test: Mapping[str, Any]) -> str:
     return (
-        f"{percent(test['balanced_accuracy'])} % balanced accuracy on {test['images']:,} images; "
-        f"accuracy {percent(test['accuracy'])} %"
+        f"{percent(test['balanced_accuracy'])} % balanced accuracy on "
+        f"{counted(test['images'], 'image')}; accuracy {percent(test['accuracy'])} %"
     )
 
 
@@ -171,7 +171,7 @@ def _edge(note: Mapping[str, Any]) -> str:
 
 
 def _unfinished(note: Mapping[str, Any]) -> str:
-    return f"{note['fits']} fits ran out of steps; their scores are approximate."
+    return f"{counted(note['fits'], 'fit')} ran out of steps: the scores are approximate."
 
 
 _SENTENCES = {"projected": _projected, "edge": _edge, "unfinished": _unfinished}

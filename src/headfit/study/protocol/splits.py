@@ -5,11 +5,14 @@ Every head sees the same folds, so differences between heads are paired.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from headfit.errors import DataError, UsageError
 from headfit.fitting.problem import Splits
+from headfit.images.index import FEWEST_FOLDS
 from headfit.study.protocol.grouped import Grouped
 
 Ints = npt.NDArray[np.integer]
@@ -23,6 +26,7 @@ def make_splits(
     seed: int,
     groups: Ints | None = None,
     fewest: int | None = None,
+    names: Sequence[str] = (),
 ) -> Splits:
     """Deal n images into stratified folds, several times over.
 
@@ -37,6 +41,7 @@ def make_splits(
         groups: int (n,), equal for images that belong together; a group is never split.
         fewest: images (groups) that a class must have; if None, ``folds``. A class with fewer than
             ``folds`` is held out in as many folds as it has.
+        names: of the classes, for messages.
 
     Returns:
         The splits. Class counts of two folds of a repeat differ by at most 1 without groups; with
@@ -57,7 +62,7 @@ def make_splits(
     """
     _check_numbers(folds, repeats, seed)
     labels = np.asarray(strata)
-    _check_classes(labels, fewest or folds, groups)
+    _check_classes(labels, fewest or folds, groups, names)
     grouped = None if groups is None else Grouped.of(labels, groups)
     if grouped is None or grouped.alone.all():
         dealt = [_deal_stratified(labels, folds, _random(seed, r)) for r in range(repeats)]
@@ -65,7 +70,7 @@ def make_splits(
         dealt = [grouped.deal(folds, _random(seed, r)) for r in range(repeats)]
     assignment = np.stack(dealt)
     if grouped is not None:
-        _check_training_parts(labels, assignment, folds)
+        _check_training_parts(labels, assignment, folds, names)
     assignment.flags.writeable = False
     return Splits(folds, repeats, seed, assignment)
 
@@ -99,7 +104,7 @@ def _check_numbers(folds: int, repeats: int, seed: int) -> None:
             raise UsageError.invalid(name, value, f"an integer of at least {least}")
 
 
-def _check_classes(labels: Ints, folds: int, groups: Ints | None) -> None:
+def _check_classes(labels: Ints, folds: int, groups: Ints | None, names: Sequence[str]) -> None:
     classes, images = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise DataError("All images are of one class. Expected at least 2: add images of another.")
@@ -111,19 +116,28 @@ def _check_classes(labels: Ints, folds: int, groups: Ints | None) -> None:
     scarce = counts < folds
     if not scarce.any():
         return
-    listed = ", ".join(f"{c} has {m}" for c, m in zip(classes[scarce], counts[scarce], strict=True))
-    fewer = f", or set `folds={counts.min()}`" if counts.min() >= 2 else ""
+    pairs = zip(classes[scarce], counts[scarce], strict=True)
+    listed = ", ".join(f"{_named(c, names)} has {m}" for c, m in pairs)
+    fewer = f", or set `folds={counts.min()}`" if counts.min() >= FEWEST_FOLDS else ""
     raise DataError(
         f"Each class needs at least {folds} {unit}, but class {listed}: add images{fewer}."
     )
 
 
-def _check_training_parts(labels: Ints, assignment: npt.NDArray[np.int16], folds: int) -> None:
+def _named(label: int, names: Sequence[str]) -> str:
+    return f"'{names[label]}'" if names else str(label)
+
+
+def _check_training_parts(
+    labels: Ints, assignment: npt.NDArray[np.int16], folds: int, names: Sequence[str]
+) -> None:
     for repeat in assignment:
         for fold in range(folds):
             missing = np.setdiff1d(labels, labels[repeat != fold])
             if len(missing) or not (repeat == fold).any():
-                what = f"class {missing[0]} without training images" if len(missing) else "no image"
+                what = "no image"
+                if len(missing):
+                    what = f"class {_named(missing[0], names)} without training images"
                 raise DataError(
                     f"The groups leave fold {fold} with {what}: use smaller groups, or add images."
                 )
