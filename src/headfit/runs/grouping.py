@@ -131,7 +131,7 @@ def folds_for(targets: Targets, groups: Grouping, options: Options, callback: Ca
     labels = targets.strata
     sizes = class_sizes(labels, groups).tolist()
     counts = dict(zip(np.unique(labels).tolist(), sizes, strict=True))
-    fewest = min(counts.values())
+    fewest = int(min(sizes))
     if fewest >= options.max_folds:
         return options.max_folds
     if fewest >= options.min_folds:
