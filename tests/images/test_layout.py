@@ -257,3 +257,10 @@ def test_an_archive_is_read_like_a_folder():
 def test_a_million_names_take_no_recursion():
     deep = "/".join(["x"] * 3000)
     assert set(read(f"cat/{deep}/2", "dog/2").labels) == {"cat", "dog"}
+
+
+def test_a_table_of_labels_beside_the_images_is_pointed_out():
+    hint = "If the labels are in 'labels.csv', give that file."
+    assert hint in refusal("train/3", "test/3", "labels.csv")
+    with pytest.raises(DataError, match="outside of any.* give that file"):
+        read_layout([*entries("labels.csv"), Entry("1.jpg", None)], "'photos'")

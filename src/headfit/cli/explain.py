@@ -9,7 +9,7 @@ import click
 
 from headfit.cli.command import Command
 from headfit.cli.console import output, tell, tracked
-from headfit.cli.options import PATH, REPORTING, option, out_option
+from headfit.cli.options import LINKS, PATH, REPORTING, option, out_option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
 from headfit.images.inputs import Inputs
@@ -37,6 +37,7 @@ MAPS = "Heat maps"
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=PATH)
 @click.argument("images", nargs=-1, required=True)
+@LINKS
 @option(
     MAPS,
     "--class",
@@ -62,6 +63,7 @@ def command(
     class_: str | None,
     second: str | None,
     faithfulness: bool,
+    follow_links: bool,
     out: Path,
     as_json: bool,
     debug: bool,
@@ -75,7 +77,7 @@ def command(
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
-    names = list(Inputs(images))
+    names = list(Inputs(images, follow_links))
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, names, class_)

@@ -10,7 +10,7 @@ import click
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output, tell, tracked
-from headfit.cli.options import PATH, REPORTING, option
+from headfit.cli.options import LINKS, PATH, REPORTING, option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.cli.wording import CommandLineWords
 from headfit.errors import UsageError
@@ -34,6 +34,7 @@ Examples:
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=PATH)
 @click.argument("paths", nargs=-1, required=True)
+@LINKS
 @option(
     OUTPUT,
     "--top",
@@ -57,6 +58,7 @@ def command(
     model: Path,
     paths: tuple[str, ...],
     top: int,
+    follow_links: bool,
     out: Path | None,
     overwrite: bool,
     csv_path: Path | None,
@@ -74,7 +76,7 @@ def command(
 
     if out is not None and csv_path is not None:
         raise UsageError("`csv_path` and `out` both write a file. Give one of them.")
-    classifier, names = Classifier(model, tell), Inputs(paths)
+    classifier, names = Classifier(model, tell), Inputs(paths, follow_links)
     if out is not None:
         with ConsoleCallback() as console:
             words = CommandLineWords([console])

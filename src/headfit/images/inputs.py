@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +18,29 @@ from headfit.errors import UsageError
 from headfit.images.contract import Contract
 from headfit.images.lists import list_file, standard_input
 from headfit.images.read_ahead import ImageLike
-from headfit.images.sources.walk import walk
+from headfit.images.sources.walk import is_clutter, is_own_folder, walk, why_not_image
 
 STANDARD_INPUT = "-"
+_MAGIC = re.compile(r"[*?[]")
 
 
 class Inputs:
     """The image files that a user names, found as they are taken.
 
     Args:
-        arguments: a folder stands for all images below it, sorted by name; ``LIST.txt`` and
-            ``@LIST`` for the files that it names; ``"-"`` for those named on standard input.
+        arguments: a folder stands for all images below it, as :func:`headfit.compare` finds them;
+            a pattern for what it matches but hidden files, clutter and what headfit wrote itself;
+            ``LIST.txt`` and ``@LIST`` for the files that they name; ``"-"`` for those named on
+            standard input.
+        follow_links: whether links that a folder or a pattern leads to are followed.
 
     Raises:
         UsageError: one does not exist and, as a pattern, matches nothing. While images are taken:
             a folder holds none, or a list cannot be read.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self._parts = [part for argument in arguments for part in _parts(argument)]
+    def __init__(self, arguments: Sequence[str], follow_links: bool = True) -> None:
+        self._parts = [part for argument in arguments for part in _parts(argument, follow_links)]
         self._endless = STANDARD_INPUT in arguments
 
     def __iter__(self) -> Iterator[str]:
@@ -46,27 +52,48 @@ class Inputs:
         return 0 if self._endless else sum(1 for _ in iter(self))
 
 
-def _parts(argument: str) -> Iterator[str | partial[Iterator[str]]]:
+def _parts(argument: str, follow_links: bool) -> Iterator[str | partial[Iterator[str]]]:
     """Give files, and what lists the files of anything else."""
     path = Path(argument)
     if argument == STANDARD_INPUT:
         yield partial(standard_input)
     elif path.is_dir():
-        yield partial(_images_below, path)
+        yield partial(_images_below, path, follow_links)
     elif path.exists():
-        yield partial(list_file, path) if path.suffix.lower() == ".txt" else argument
+        is_list = path.suffix.lower() == ".txt" and path.is_file()
+        yield partial(list_file, path) if is_list else argument
     elif argument.startswith("@") and Path(argument[1:]).is_file():
         yield partial(list_file, Path(argument[1:]))
     else:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  (absolute patterns too)
         if not matches:
             raise UsageError(f"'{argument}' does not exist and, as a pattern, matches no file.")
-        for match in matches:
-            yield from _parts(match)
+        for match in _wanted(argument, matches, follow_links):
+            yield from _parts(match, follow_links)
 
 
-def _images_below(folder: Path) -> Iterator[str]:
-    images = (str(folder / entry.path) for entry in walk(folder) if entry.reason is None)
+def _wanted(pattern: str, matches: Iterable[str], follow_links: bool) -> Iterator[str]:
+    """Leave out of what a pattern matches what a walk over the folders would not find."""
+    fixed = list(takewhile(lambda part: not _MAGIC.search(part), Path(pattern).parts))
+    own = cache(is_own_folder)
+    folders: set[Path] = set()
+    for match in matches:
+        path = Path(match)
+        steps = [Path(*path.parts[:end]) for end in range(len(fixed) + 1, len(path.parts) + 1)]
+        if any(is_clutter(step.name) or step in folders or own(step) for step in steps):
+            continue
+        if not follow_links and any(step.is_symlink() for step in steps):
+            continue
+        if path.is_dir():
+            folders.add(path)
+        elif pattern.endswith("*") and why_not_image(path.name):
+            continue
+        yield match
+
+
+def _images_below(folder: Path, follow_links: bool) -> Iterator[str]:
+    found = walk(folder, follow_links=follow_links)
+    images = (str(folder / entry.path) for entry in found if entry.reason is None)
     first = next(images, None)
     if first is None:
         raise UsageError(f"No images in the folder '{folder}'.")

@@ -12,7 +12,8 @@ from typing import Any
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.layout import EXPECTED, Layout, read_layout
 from headfit.images.sources.source import Listing, LocalSource, check_classes, quote
-from headfit.images.sources.walk import walk
+from headfit.images.sources.tree import table_hint
+from headfit.images.sources.walk import Entry, walk
 
 
 @dataclass(frozen=True)
@@ -84,5 +85,6 @@ def _deeper_hint(root: Path, layout: Layout) -> str:
     parts = [path.split("/") for path in layout.paths]
     is_above = all(len(path) > 2 for path in parts) and len({path[1] for path in parts}) > 1
     if not is_above or layout.notes:
-        return ""
+        outside = [each for each in layout.skipped if "/" not in each.path]
+        return table_hint(Entry(each.path, each.reason) for each in outside)
     return f" If its sub-folders are the classes, give {quote(root / parts[0][0])}."

@@ -21,7 +21,7 @@ from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.reading import Reading, listed, read_folders
 from headfit.images.sources.source import Skipped, quote
 from headfit.images.sources.splits import split_roles
-from headfit.images.sources.tree import Folder, read_tree
+from headfit.images.sources.tree import Folder, read_tree, table_hint
 from headfit.images.sources.walk import EMPTY, OWN, Entry, is_clutter, is_own_output, why_not_image
 from headfit.util.nouns import counted
 
@@ -160,9 +160,10 @@ def _is_wrapper(root: Folder) -> bool:
 
 
 def _no_classes(root: Folder, where: str) -> str:
+    hint = table_hint(root.others)
     if root.total:
         count = counted(root.total, "image")
-        return f"No class folders in {where}: {count} outside of any. {EXPECTED}."
+        return f"No class folders in {where}: {count} outside of any. {EXPECTED}.{hint}"
     others = _others(root)
     found = f" ({_reasons(others)})" if others else ""
     suffixes = ", ".join(sorted(IMAGE_SUFFIXES))

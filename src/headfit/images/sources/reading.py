@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from headfit.errors import DataError
 from headfit.images.sources.source import TRAIN, quote
 from headfit.images.sources.splits import lies_beside, says_nothing, split_roles
-from headfit.images.sources.tree import Folder
+from headfit.images.sources.tree import Folder, table_hint
 from headfit.util.nouns import counted
 
 _SHOWN = 5
@@ -157,7 +157,7 @@ def _as_splits(root: Folder, named: Mapping[str, str], where: str) -> Reading:
         if not _names(each):
             raise DataError(
                 f"{quote(each.name)} in {where} holds no class folders. Expected class folders in "
-                "it, with the images inside."
+                f"it, with the images inside.{table_hint(root.others)}"
             )
         reading.classes += [ClassFolder(one.name, split, one) for one in each.inside().full]
     said = {each.name: "no labels" for each in reading.unlabelled}

@@ -6,8 +6,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from headfit.images.sources.source import quote
 from headfit.images.sources.splits import says_nothing
 from headfit.images.sources.walk import OWN, Entry
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @dataclass
@@ -59,6 +62,12 @@ class Folder:
                 break
             inner = only
         return inner
+
+
+def table_hint(entries: Iterable[Entry]) -> str:
+    """Help who has a table of labels beside the images."""
+    tables = [each.path for each in entries if each.path.lower().endswith(_TABLES)]
+    return f" If the labels are in {quote(tables[0])}, give that file." if len(tables) == 1 else ""
 
 
 def read_tree(entries: Iterable[Entry]) -> tuple[Folder, list[Entry]]:

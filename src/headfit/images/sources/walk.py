@@ -104,6 +104,16 @@ def why_not_image(name: str) -> str | None:
     return f"not an image by its suffix {suffix!r}" if suffix else "has no suffix"
 
 
+def is_own_folder(folder: Path) -> bool:
+    """Say whether a path is a folder that ``compare`` or ``explain`` wrote."""
+    try:
+        return folder.is_dir() and is_own_output(
+            [each.name for each in folder.iterdir()], _reader(folder)
+        )
+    except OSError:
+        return False
+
+
 def is_own_output(names: Collection[str], read: Callable[[str], bytes]) -> bool:
     """Recognise a folder that ``compare`` or ``explain`` wrote.
 
