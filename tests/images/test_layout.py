@@ -78,9 +78,12 @@ def test_folders_named_like_splits_are_splits(train, test):
     assert note.startswith("Read as splits: ")
 
 
-@pytest.mark.parametrize("test", ["test/4", "test/unknown/4", "test/test/4", "pred/images/4"])
+@pytest.mark.parametrize(
+    "test", ["test/4", "test/unknown/4", "test/test/4", "pred/images/4", "seg_pred/seg_pred/4"]
+)
 def test_images_without_labels_beside_training_images_are_no_class(test):
-    layout = read("train/cat/2", "train/dog/2", test)
+    train = "seg_train/seg_train" if "seg" in test else "train"
+    layout = read(f"{train}/cat/2", f"{train}/dog/2", test)
     assert counts(layout) == {"train cat": 2, "train dog": 2}
     assert len(layout.unlabelled) == 4
     assert "(no labels)" in layout.notes[0]
@@ -262,5 +265,5 @@ def test_a_million_names_take_no_recursion():
 def test_a_table_of_labels_beside_the_images_is_pointed_out():
     hint = "If the labels are in 'labels.csv', give that file."
     assert hint in refusal("train/3", "test/3", "labels.csv")
-    with pytest.raises(DataError, match="outside of any.* give that file"):
+    with pytest.raises(DataError, match=r"outside of any.* give that file"):
         read_layout([*entries("labels.csv"), Entry("1.jpg", None)], "'photos'")

@@ -119,7 +119,7 @@ def _is_flat(folder: Folder, trained: Collection[str]) -> bool:
     if inner.images or len(inner.full) != 1:
         return not inner.full
     (only,) = inner.full
-    return only.name not in trained and says_nothing(only.name)
+    return only.name not in trained and (says_nothing(only.name) or only.name == folder.name)
 
 
 def _as_classes(root: Folder) -> Reading:
