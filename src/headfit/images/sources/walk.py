@@ -22,8 +22,10 @@ OWN = "written by headfit itself"
 _NOT_FOLLOWED = "a link, which is not followed"
 _READ = "leads to a folder that is read elsewhere"
 _CLUTTER = frozenset(
-    ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information")
-    + ("@eadir", "lost+found")
+    {
+        *("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("@eadir", "lost+found"),
+    }
 )
 _SCHEMA = re.compile(rb'\s*\{\s*"schema"\s*:\s*"headfit\.')
 _OF_A_RUN = frozenset({"predictions.csv", "suspects.csv", "report.html"})
