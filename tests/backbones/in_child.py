@@ -10,14 +10,16 @@ import keras
 import numpy as np
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
+from headfit.backbones import build as backbones
 from headfit.backbones import efficientnet_lite
-from headfit.backbones.build import build, weights_digest
+from headfit.backbones.build import build, untrained, weights_digest
 from headfit.backbones.catalog import find
 from headfit.errors import WeightsError
 
 
 def sizes(models: list[list[Any]]) -> dict[str, Any]:
     """Give the parameters and output shape of each (name, input size, with its top?)."""
+    backbones._randomise = lambda _: None  # values are not counted
     return {"sizes": [_size(*model) for model in models]}
 
 
@@ -28,8 +30,9 @@ def _size(name: str, side: int, top: bool) -> list[Any]:
     elif spec.package:
         model = efficientnet_lite.build(spec.name, shape, include_top=True)
     else:
-        constructor = getattr(keras.applications, spec.name)
-        model = constructor(include_top=True, weights=None, input_shape=shape)
+        with untrained():
+            constructor = getattr(keras.applications, spec.name)
+            model = constructor(include_top=True, weights=None, input_shape=shape)
     return [model.count_params(), list(model.output_shape[1:])]
 
 
