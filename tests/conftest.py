@@ -21,7 +21,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-tests-")
 # what JAX compiles is kept for the whole session too: workers and child processes inherit it
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="headfit-compiled-"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 # a worker that begins one of these last would keep the others waiting; without
 # --no-loadscope-reorder pytest-xdist begins with the files that have most tests, however short

@@ -65,7 +65,7 @@ def test_eight_heads_that_are_equal_to_gap_are_rarely_called_different():
     world = World(blank=0, signal=0.3, shared=0.0)
     p_values = []
     for seed in range(50):
-        outcome, _ = simulate(world, seed, folds=5, repeats=5, strengths=[1.0] * 9)
+        outcome, _ = simulate(world, seed, folds=5, repeats=2, strengths=[1.0] * 9)
         p_values.append([outcome.difference(head).p_value for head in range(1, 9)])
     corrected = sum((compare.holm(np.array(row)) < ALPHA).any() for row in p_values)
     assert corrected <= most(50)

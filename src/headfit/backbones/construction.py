@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -38,55 +38,44 @@ def settings(data_format: str) -> Iterator[None]:
         config.set_dtype_policy(before[2])
 
 
-def _tensor(array: np.ndarray) -> Any:
-    if keras.backend.backend() != "jax":
-        return array
-    import jax  # noqa: PLC0415  (only where Keras runs on it)
+class _NoDraw:
+    """What Keras finds in place of a random initializer."""
 
-    return jax.device_put(array)
-
-
-class _Zeros(keras.initializers.Zeros):
-    """Keras' zeros, made by numpy: JAX compiles a program for each shape."""
-
-    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
-        return _tensor(np.zeros(shape, keras.backend.standardize_dtype(dtype)))
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.Initializer:
+        """Give Keras' own zeros, which a saved model may name."""
+        return keras.initializers.Zeros()
 
 
-class _Ones(keras.initializers.Ones):
-    """Keras' ones, likewise."""
+def _filled(fill: Callable[..., np.ndarray]) -> Callable[..., Any]:
+    """Give what replaces ``__call__`` of an initializer that fills with one value."""
 
-    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
-        return _tensor(np.ones(shape, keras.backend.standardize_dtype(dtype)))
+    def call(self: object, shape: tuple[int, ...], dtype: str | None = None, **_: object) -> Any:
+        array = fill(shape, keras.backend.standardize_dtype(dtype))
+        if keras.backend.backend() != "jax":
+            return array
+        import jax  # noqa: PLC0415  (only where Keras runs on it)
+
+        return jax.device_put(array)
+
+    return call
 
 
 @contextlib.contextmanager
 def no_drawing() -> Iterator[None]:
-    """Let no kernel be drawn at random, where each is overwritten anyway.
+    """Let no kernel be drawn at random, where each is overwritten anyway; let numpy fill.
 
-    JAX compiles one program for each shape that is drawn, or filled with zeros or ones:
-    EfficientNetB0 takes 31 s to build if it draws, 3 s if it fills, and 1 s as here.
+    JAX compiles a program for each shape that is drawn or filled: EfficientNetB0 takes 31 s to
+    build if it draws, 3 s if it fills, and 1 s as here.
     """
-    made: list[tuple[keras.Initializer, type]] = []
-
-    def stand_in(kind: type, public: type) -> type:
-        class Initializer:
-            @classmethod
-            def from_config(cls, config: dict[str, Any]) -> keras.Initializer:
-                made.append((kind(), public))
-                return made[-1][0]
-
-        return Initializer
-
-    zeros = stand_in(_Zeros, keras.initializers.Zeros)
-    ones = stand_in(_Ones, keras.initializers.Ones)
-    names = dict.fromkeys((*_RANDOM, "zeros", "Zeros"), zeros) | dict.fromkeys(
-        ("ones", "Ones"), ones
-    )
+    initializers = keras.initializers
+    fills = {initializers.Zeros: np.zeros, initializers.Ones: np.ones}
+    originals = {kind: kind.__call__ for kind in fills}
+    for kind, fill in fills.items():
+        kind.__call__ = _filled(fill)
     try:
-        with keras.saving.custom_object_scope(names):
+        with keras.saving.custom_object_scope(dict.fromkeys(_RANDOM, _NoDraw)):
             yield
     finally:
-        # a saved model names Keras' own
-        for initializer, public in made:
-            initializer.__class__ = public
+        for kind, original in originals.items():
+            kind.__call__ = original
