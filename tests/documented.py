@@ -17,7 +17,7 @@ from photos import write_photo
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CLASSES = ("five", "three", "two")
-SIDES = {False: ("128", "160", "192"), True: ("64", "96", "128")}
+SIDES = {False: ("128", "160"), True: ("64", "96")}  # of several sizes two
 # they take the place of networks with more layers, whose graphs take longer to build
 LIGHT = ("MobileNet", "MobileNetV3Small")
 QUICK = ["--protocol", "quick", "--no-curve"]

@@ -12,6 +12,7 @@ import pytest
 
 from documented import Snippet, blocks, commands, small, write_world
 from headfit.cli.main import main
+from headfit.samples import shapes
 
 # they serve until they are interrupted: tests/monitor starts and stops them
 SERVES = ("--watch", "headfit ui")
@@ -63,6 +64,7 @@ def test_every_command_runs(
     if any(word in command.text for word in SERVES):
         pytest.skip("serves until it is interrupted")
     monkeypatch.chdir(world)
+    monkeypatch.setattr(shapes, "PER_CLASS", {"train": 12, "test": 2})  # of the demo
     code = main(small(command.text))
     assert code == 0, capsys.readouterr().err
 
