@@ -26,12 +26,13 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # a worker that begins one of these last would keep the others waiting; without
 # --no-loadscope-reorder pytest-xdist begins with the files that have most tests, however short
 LONGEST = (
-    *("test_engine.py", "test_documents_run.py", "test_compare.py", "test_main.py"),
-    *("test_real_data.py", "test_calibration.py", "test_custom_heads.py", "test_grid.py"),
-    *("test_examples.py", "test_notebooks.py", "test_watch.py", "test_build.py"),
-    *("test_custom_models.py", "test_hub.py", "test_findings.py", "test_rank.py"),
-    *("test_convert.py", "test_quality.py", "test_int8_check.py", "test_feature_dtype.py"),
-    *("test_outliers.py", "test_golden.py", "test_hostile_models.py", "test_papers.py"),
+    *("test_documents_run.py", "test_engine.py", "test_grid.py", "test_main.py"),
+    *("test_compare.py", "test_examples.py", "test_calibration.py", "test_build.py"),
+    *("test_real_data.py", "test_convert.py", "test_notebooks.py", "test_custom_heads.py"),
+    *("test_hostile_models.py", "test_custom_models.py", "test_hub.py", "test_inspection.py"),
+    *("test_rank.py", "test_watch.py", "test_findings.py", "test_int8_check.py"),
+    *("test_quality.py", "test_feature_dtype.py", "test_outliers.py", "test_golden.py"),
+    *("test_papers.py",),
 )
 
 

@@ -61,6 +61,16 @@ def map_of(place, size: int = SIDE) -> np.ndarray:
     return np.asarray(model(PIXELS.astype("float32"), training=False))
 
 
+def test_what_numpy_fills_is_what_keras_would():
+    for kind, value in (("zeros", 0), ("ones", 1)):
+        filled = keras.ops.convert_to_tensor(keras.initializers.get(kind)((2, 3), dtype="float32"))
+        assert keras.backend.standardize_dtype(filled.dtype) == "float32"
+        np.testing.assert_array_equal(filled, np.full((2, 3), value))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    initializer = model.get_config()["layers"][1]["config"]["bias_initializer"]
+    assert (initializer["module"], initializer["class_name"]) == ("keras.initializers", "Zeros")
+
+
 # where the map ends
 
 

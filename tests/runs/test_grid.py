@@ -29,7 +29,8 @@ SHAPES = {
     64: ([16, 16, 144], [8, 8, 240], [2, 2, 1280]),
 }
 QUICK: dict[str, Any] = {"protocol": "quick", "folds": 3, "where": False, "curve": False}
-LITE, TINY = find("efficientnet_lite0"), find("MobileNet")
+RANDOM: dict[str, Any] = {"backbone": "MobileNet", "weights": "random", "size": 32}
+TINY = find("MobileNet")
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +124,14 @@ def test_people_see_maps_parameters_and_scores_change(
 
 
 def test_a_joined_cut_is_one_map_of_averages(folder: Path) -> None:
-    found = hf.compare(folder, heads="gap", size=32, cut="block5_expand_relu+top_relu,end", **QUICK)
+    cuts = "conv_pw_5_relu+conv_pw_13_relu,end"
+    found = hf.compare(folder, heads="gap", cut=cuts, **RANDOM, **QUICK)
     joined, _ = found.results["candidates"]
-    assert joined["map_shape"] == [1, 1, 240 + 1280]
+    assert joined["map_shape"] == [1, 1, 256 + 1024]
     assert joined["parameters"] == {
-        "head": 1521 * 3,
-        "backbone": 3_413_024,
-        "total": 1521 * 3 + 3_413_024,
+        "head": 1281 * 3,
+        "backbone": 3_228_864,
+        "total": 1281 * 3 + 3_228_864,
     }
 
 
@@ -143,15 +145,14 @@ def test_a_head_on_several_layers_gets_them_from_the_same_pass(
         return open_joint(*args, **kwargs)
 
     monkeypatch.setattr(maps, "open_joint", noting)
-    tiny = {"backbone": "MobileNet", "weights": "random", "size": 32}
-    found = hf.compare(folder, heads="gap,multi_layer", **tiny, **QUICK)
+    found = hf.compare(folder, heads="gap,multi_layer", **RANDOM, **QUICK)
     assert cuts == [["", "multi"]]
     gap, multi = found.results["candidates"]
     assert (gap["name"], multi["name"]) == ("gap", "multi_layer")
     assert multi["cut"] == "conv_pw_5_relu+conv_pw_11_relu+conv_pw_13_relu"
     assert multi["parameters"]["head"] == (256 + 512 + 1024 + 1) * 3
     assert len(found.results["backbones"]) == 1
-    alone = hf.compare(folder, heads="multi_layer", **tiny, **QUICK)
+    alone = hf.compare(folder, heads="multi_layer", **RANDOM, **QUICK)
     assert alone.results["candidates"][0]["log_loss"] == multi["log_loss"]
     alone.save(tmp_path)
     images = [folder / path for path in alone.index.paths]
@@ -160,9 +161,9 @@ def test_a_head_on_several_layers_gets_them_from_the_same_pass(
 
 @pytest.mark.parametrize("engine", ["openvino", "keras"])
 def test_several_cuts_at_once_are_each_of_them_alone(engine: str) -> None:
-    cuts, contract = ["conv_pw_3_relu", ""], TINY.contract(32)
+    cuts, contract = ["", "conv_pw_3_relu"], TINY.contract(40)
     joint = open_joint(TINY, contract, "random", cuts, engine=engine)
-    images = probe_images(32, 32, 5)
+    images = probe_images(40, 40, 5)
     together = dict(joint.run((i, image[None]) for i, image in enumerate(images)))
     for number, cut in enumerate(cuts):
         found = np.concatenate([together[i][number] for i in range(5)])
@@ -177,6 +178,7 @@ def test_several_cuts_at_once_are_each_of_them_alone(engine: str) -> None:
 
 
 def test_an_image_that_one_store_lacks_passes_once_for_it_alone(folder: Path) -> None:
+    # with the graphs of the test above
     options = Options(backbone="MobileNet", weights="random", size=40, cut="end,conv_pw_3_relu")
     places, _ = options.check()
     index = hf.ImageIndex.from_directory(folder)
