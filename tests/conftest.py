@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # graphs of backbones are kept for the whole session; nothing of the user's is read or written
 os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-tests-")
-# what JAX compiles is kept for the whole session too: workers and child processes inherit it
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="headfit-compiled-"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# so is what JAX compiles, which child processes find; each worker has its own, for JAX does not
+# write these files whole or not at all
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="headfit-compiled-")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # a worker that begins one of these last would keep the others waiting; without
 # --no-loadscope-reorder pytest-xdist begins with the files that have most tests, however short

@@ -149,6 +149,7 @@ def test_a_full_disk_leaves_nothing_half_written(photos: Path, tmp_path: Path) -
         f"from headfit.cli.main import run; run({arguments!r})"
     )
     environment = os.environ | {"HEADFIT_HOME": str(tmp_path / "home")}
+    environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # it would keep files that were cut off
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
