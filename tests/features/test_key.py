@@ -6,6 +6,7 @@ import pytest
 
 from headfit.backbones.catalog import find
 from headfit.features.store import feature_key
+from headfit.images.depth import Depth
 
 MOBILENET = find("MobileNet")
 SAME = {
@@ -42,6 +43,7 @@ def test_the_same_gives_the_same_key():
                 {"scale": (1.0, 1.0, 2.0)},
                 {"offset": (0.0, 0.0, 1e-9)},
                 {"bgr": True},
+                {"depth": Depth(integers=(0, 4095))},
             )
         ),
     ],
@@ -49,6 +51,10 @@ def test_the_same_gives_the_same_key():
 )
 def test_any_change_changes_the_key(change):
     assert key(**change) != key()
+
+
+def test_the_key_of_ordinary_images_knows_nothing_of_depth():
+    assert "depth" not in SAME["contract"].to_dict()
 
 
 def test_a_weights_file_counts_by_its_content(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from headfit.errors import ModelFileError, UsageError
 from headfit.images.contract import Contract
+from headfit.images.depth import Depth
 
 PLAIN = {"height": 4, "width": 6, "scale": (1 / 127.5,) * 3, "offset": (-1.0,) * 3}
 numbers = st.floats(-1e6, 1e6)
@@ -40,6 +41,20 @@ def test_impossible_values_are_named_when_built_and_when_loaded(change, named):
 def test_survives_json_unchanged(side, triple, bgr):
     contract = Contract(side, 224, triple, triple[::-1], bgr)
     assert Contract.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
+
+
+def test_a_depth_of_more_than_8_bits_is_kept_and_one_of_8_leaves_no_trace():
+    plain = Contract(**PLAIN)
+    assert "depth" not in plain.to_dict()
+    deep = plain.with_depth(Depth(integers=(0, 4095), floats=(-1, 1)))
+    record = json.loads(json.dumps(deep.to_dict()))
+    assert record == {
+        **plain.to_dict(),
+        "depth": {"integers": [0.0, 4095.0], "floats": [-1.0, 1.0]},
+    }
+    assert Contract.from_dict(record) == deep != plain
+    with pytest.raises(ModelFileError, match="black below white"):
+        Contract.from_dict({**record, "depth": {"integers": [9, 9]}})
 
 
 def test_equal_contracts_have_equal_text():

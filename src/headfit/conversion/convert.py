@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ class _Run:
         subject = OpenedModel.open(
             arguments.model, self.folder, arguments.pixels, callback.on_message
         )
+        if record is not None:
+            subject = replace(subject, contract=subject.contract.with_depth(record.contract.depth))
         form = self._form(subject)
         measured = self._measure(subject, form, record)
         refitted = measured.refit if measured else None

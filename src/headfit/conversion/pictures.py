@@ -18,7 +18,7 @@ from headfit.fitting.metrics import accuracy, balanced_accuracy
 from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES, Callback
 from headfit.report.text.images import classes_line, left_out_lines
-from headfit.runs.map_source import require_classes
+from headfit.runs.map_source import find_depth, require_classes
 from headfit.util import digests
 from headfit.util.cache import FEATURES
 
@@ -99,16 +99,19 @@ def look(
     for line in (classes_line(index), *index.notes, *left_out_lines(index.skipped)):
         callback.on_message(line)
     order = _order(index, classes, max(2, subject.facts["outputs"]))
+    contract = subject.contract
+    if classes is None:  # else the model says how it was trained
+        contract = contract.with_depth(find_depth(index, callback))
     callback.on_stage_begin("Images through the model", len(index), IMAGES)
     key = {
         "kind": "conversion",
         "file": digests.of_file(subject.path),
-        "contract": subject.contract.to_dict(),
+        "contract": contract.to_dict(),
         "graphs": subject.graphs,
     }
     store = FeatureStore(FEATURES.path(digests.of_data(key)))
     (extraction,) = extract(
-        index, subject.contract, [store], lambda: Joint.of(subject.maps_runner), callback
+        index, contract, [store], lambda: Joint.of(subject.maps_runner), callback
     )
     require_classes([extraction], None, callback, index)
     scored, trained = extraction.index.test, extraction.index.training

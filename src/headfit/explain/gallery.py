@@ -161,7 +161,8 @@ def _tile(models: Sequence[Explainer], item: Item) -> Tile:
 
 def _pixels(path: str, model: Explainer) -> np.ndarray:
     try:
-        return decode(read_bytes(path), model.contract.height, model.contract.width)
+        contract = model.contract
+        return decode(read_bytes(path), contract.height, contract.width, contract.depth)
     except ImageError as error:
         raise ImageError(f"'{path}' cannot be read: {error}.") from error
 

@@ -22,6 +22,8 @@ from headfit.features.reader import Reader
 from headfit.features.store import FeatureMaps, FeatureStore, feature_key
 from headfit.heads.pooling import MapShape, find_pooling
 from headfit.images.decode import read_bytes
+from headfit.images.depth import Depth
+from headfit.images.first_look import look
 from headfit.images.index import ImageIndex
 from headfit.util.cache import FEATURES
 
@@ -52,6 +54,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         map_shape_: height, width and channels of the feature maps.
+        depth_: black and white in images of more than 8 bits, from the images that it was fitted
+            on; without a fit, from those to transform.
 
     Example:
 
@@ -89,7 +93,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.preprocessing = preprocessing
 
     def fit(self, X: Any, y: Any = None) -> FeatureExtractor:
-        """Learn the shape of the feature maps, from the first image.
+        """Learn the shape of the feature maps, and the depth of images of more than 8 bits.
 
         Args:
             X: images, as for :meth:`transform`.
@@ -99,6 +103,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             As :meth:`transform`.
         """
         names, read = _images(X)
+        self.depth_: Depth = _depth(names, read)
         self.map_shape_: MapShape = self._maps(names[:1], read).shape[1:]
         return self
 
@@ -148,7 +153,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._check()
         spec = find(self.backbone, self.preprocessing)
         weights = check_weights(self.weights, spec)
-        contract, cut = spec.contract(self.size), self.cut or ""
+        depth = self.depth_ if hasattr(self, "depth_") else _depth(names, read)
+        contract, cut = spec.contract(self.size).with_depth(depth), self.cut or ""
         key = feature_key(spec, contract, weights, engine=self.engine, dtype=DTYPE, cut=cut)
         store = FeatureStore(FEATURES.path(key))
 
@@ -175,6 +181,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise UsageError.invalid(
                     name, value, f"one of {listed}" if len(valid) > 1 else listed
                 )
+
+
+def _depth(names: Sequence[str], read: Callable[[int], bytes]) -> Depth:
+    return look(names, lambda row: io.BytesIO(read(row))).depth
 
 
 def _flat(maps: np.ndarray) -> np.ndarray:

@@ -79,5 +79,6 @@ class Reader:
         digest = digests.of_bytes(data)
         if digest in self._stored:
             return _Read(digest)
-        pixels = decode(data, self._contract.height, self._contract.width)
+        contract = self._contract
+        pixels = decode(data, contract.height, contract.width, contract.depth)
         return _Read(digest, pixels, perceptual_hash(pixels))

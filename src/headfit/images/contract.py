@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from headfit.errors import ModelFileError, UsageError
+from headfit.images.depth import PLAIN, Depth
 
 MAX_SIDE = 4096
 DECODER = "pillow-draft/1"
@@ -48,6 +49,7 @@ class Contract:
         bgr: whether the network takes B, G, R; ``scale`` and ``offset`` are in RGB order even so.
         resize: ``"stretch"``: images are resized to height and width whatever their aspect ratio.
         decoder: version of the decoding rules, since other rules give other pixels.
+        depth: black and white in images of more than 8 bits; empty if the data set has none.
 
     Raises:
         UsageError: a value is not valid.
@@ -60,6 +62,7 @@ class Contract:
     bgr: bool = False
     resize: str = RESIZE
     decoder: str = DECODER
+    depth: Depth = PLAIN
 
     def __post_init__(self) -> None:
         check_side("height", self.height)
@@ -74,7 +77,15 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as data for JSON."""
-        return {**asdict(self), "scale": list(self.scale), "offset": list(self.offset)}
+        record = {**asdict(self), "scale": list(self.scale), "offset": list(self.offset)}
+        del record["depth"]
+        depth = self.depth.to_dict()
+        # absent for images of 8 bits, so that their digests are those of earlier versions
+        return {**record, "depth": depth} if depth else record
+
+    def with_depth(self, depth: Depth) -> Contract:
+        """Return the contract for a data set of another depth."""
+        return replace(self, depth=depth)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Contract:
@@ -88,6 +99,7 @@ class Contract:
                 f"The preprocessing record must be an object. Received: {type(data).__name__}."
             )
         names = {field.name for field in fields(cls)}
+        data = {"depth": {}, **data}
         for problem, keys in (("unknown", set(data) - names), ("missing", names - set(data))):
             if keys:
                 listed = ", ".join(sorted(map(repr, keys)))
@@ -96,7 +108,7 @@ class Contract:
                     f"Expected: {', '.join(sorted(names))}."
                 )
         try:
-            return cls(**data)
+            return cls(**{**data, "depth": Depth.from_dict(data["depth"])})
         except UsageError as error:
             raise ModelFileError(f"The preprocessing record is not valid: {error}") from error
 

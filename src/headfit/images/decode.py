@@ -2,13 +2,12 @@
 
 The rules, each of which changes pixels: the first frame or page; EXIF orientation applied; a JPEG
 is decoded at the smallest of its built-in scales (1, 1/2, 1/4, 1/8) that is at least twice the
-target; transparent pixels over white; 16-bit grey reduced to 8 bits; bilinear, antialiased resizing
-to the target. Colour profiles are not applied. A change of any rule needs a new decoder version.
+target; transparent pixels over white; grey of more than 8 bits by the depth of the data set;
+bilinear, antialiased resizing to the target. Colour profiles are not applied. A change of any rule
+needs a new decoder version.
 
-Safe to call from many threads: Pillow releases the GIL, and nothing global is changed. The readers
-are called directly, not through ``Image.open``, which tries every reader and reports oversized
-pictures through ``warnings``, whose filters belong to the whole process.
-Pillow still warns of damaged metadata through ``warnings``; a program can ignore the warnings of
+Safe to call from many threads: Pillow releases the GIL, and nothing global is changed.
+Pillow warns of damaged metadata through ``warnings``; a program can ignore the warnings of
 module ``PIL`` once, at its start.
 """
 
@@ -20,38 +19,21 @@ import stat
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
+from PIL import Image
 from PIL.Image import Resampling, Transpose
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from headfit.errors import ImageError
 from headfit.images.contract import check_side
+from headfit.images.depth import PLAIN, Depth
+from headfit.images.readers import open_image, reason
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-)
+EIGHT_BIT_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif"})
+IMAGE_SUFFIXES = EIGHT_BIT_SUFFIXES | {".png", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
 MAX_BYTES = 200_000_000
 MAX_PIXELS = 200_000_000
 # a strip one pixel wide passes MAX_PIXELS, but resizing it would need gigabytes
 MAX_SIDE = 100_000
-
-# the allow-list; an MPO (stereo pair, phone panorama) is a JPEG that is followed by others
-_READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"RIFF", WebPImageFile),
-    (b"GIF8", GifImageFile),
-    (b"BM", BmpImageFile),
-    (b"II*\0", TiffImageFile),
-    (b"MM\0*", TiffImageFile),
-    (b"II+\0", TiffImageFile),
-    (b"MM\0+", TiffImageFile),
-)
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -77,6 +59,15 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
             device. The message is the reason alone, without the path.
     """
     try:
+        with open_file(path, max_bytes) as stream:
+            return stream.readall()
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+
+
+def open_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> io.FileIO:
+    """Open a regular file, and raise an error as :func:`read_bytes` does."""
+    try:
         file = path if isinstance(path, Path) else Path(path)
         status = file.stat()
         # before opening, which would wait for the writer of a FIFO
@@ -84,19 +75,19 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
             raise ImageError("not a regular file")
         if status.st_size > max_bytes:
             raise ImageError(f"too large: {status.st_size:,} bytes; the limit is {max_bytes:,}")
-        with file.open("rb", buffering=0) as stream:
-            return stream.readall()
+        return file.open("rb", buffering=0)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise ImageError(getattr(error, "strerror", None) or str(error)) from error
 
 
-def decode(data: bytes, height: int, width: int) -> np.ndarray:
+def decode(data: bytes, height: int, width: int, depth: Depth = PLAIN) -> np.ndarray:
     """Decode an image file to the size that a network takes.
 
     Args:
-        data: the file's content: JPEG, PNG, WEBP, BMP, GIF or TIFF.
+        data: the file's content: JPEG, PNG, WEBP, AVIF, HEIC, BMP, GIF or TIFF.
         height: rows to return, in pixels.
         width: columns to return, in pixels.
+        depth: black and white in images of more than 8 bits, of the data set.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -107,17 +98,10 @@ def decode(data: bytes, height: int, width: int) -> np.ndarray:
     """
     check_side("height", height)
     check_side("width", width)
-    reader = _find_reader(data)
-    try:
-        return _decode(reader, data, height, width)
-    except ImageError:
-        raise
-    # on hostile bytes decoders raise anything: struct.error, KeyError, MemoryError, ...
-    except Exception as error:
-        raise ImageError(_reason(str(reader.format), error)) from error
+    return _convert(open_image(io.BytesIO(data)), height, width, depth, own=True)
 
 
-def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
+def resize(image: Image.Image, height: int, width: int, depth: Depth = PLAIN) -> np.ndarray:
     """Bring a Pillow image to the size that a network takes, as :func:`decode` does a file.
 
     Only the first step is left out: a large JPEG is not decoded at a smaller scale.
@@ -126,6 +110,7 @@ def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
         image: in any mode.
         height: rows to return, in pixels.
         width: columns to return, in pixels.
+        depth: black and white in images of more than 8 bits, of the data set.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -133,52 +118,60 @@ def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
     Raises:
         ImageError: the image cannot be decoded; the message is a short reason.
     """
+    return _convert(image, height, width, depth, own=False)
+
+
+def _convert(image: Image.Image, height: int, width: int, depth: Depth, *, own: bool) -> np.ndarray:
     try:
         _check_size(*image.size)
-        return _resize(image, height, width)
+        if own and isinstance(image, JpegImageFile):
+            stored_width, stored_height = _stored_size(_orientation(image), width, height)
+            image.draft(None, (2 * stored_width, 2 * stored_height))
+        return _resize(image, height, width, depth)
     except ImageError:
         raise
+    # on hostile bytes decoders raise anything: struct.error, KeyError, MemoryError, ...
     except Exception as error:
-        raise ImageError(_reason(str(image.format or "image"), error)) from error
+        raise ImageError(reason(str(image.format or "image"), error)) from error
 
 
-def _find_reader(data: bytes) -> type[ImageFile.ImageFile]:
-    if not data:
-        raise ImageError("empty file")
-    for start, reader in _READERS:
-        if data.startswith(start) and (start != b"RIFF" or data[8:12] == b"WEBP"):
-            return reader
-    raise ImageError("not a JPEG, PNG, WEBP, BMP, GIF or TIFF file")
-
-
-def _reason(kind: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"too many pixels for one {kind}"
-    if "truncated" in text.lower() or isinstance(error, EOFError):
-        return f"truncated {kind}"
-    return f"damaged {kind} ({text[:80] or type(error).__name__})"
-
-
-def _decode(reader: type[ImageFile.ImageFile], data: bytes, height: int, width: int) -> np.ndarray:
-    image = reader(io.BytesIO(data))
+def grey_levels(image: Image.Image) -> np.ndarray | None:
+    """Give the values of an image of more than 8 bits, int or float (rows, columns); else None."""
+    if not is_deep(image):
+        return None
     _check_size(*image.size)
-    if reader is JpegImageFile:
-        stored_width, stored_height = _stored_size(_orientation(image), width, height)
-        image.draft(None, (2 * stored_width, 2 * stored_height))
-    return _resize(image, height, width)
+    return np.asarray(image)
 
 
-def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image is grey of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _resize(image: Image.Image, height: int, width: int, depth: Depth) -> np.ndarray:
+    wide_colour = not is_deep(image) and ";16" in str(getattr(image, "tile", ""))
     image.load()
+    if wide_colour:
+        _check_wide_colour(image)
     # only now, since Pillow itself turns a TIFF upright while it loads, and drops the tag
     orientation = _orientation(image)
-    flat = _flatten(image)
+    flat = _flatten(image, depth)
     # resized before turned: turning the few pixels of the target costs nothing
     small = flat.resize(_stored_size(orientation, width, height), Resampling.BILINEAR)
     if orientation in _UPRIGHT:
         small = small.transpose(_UPRIGHT[orientation])
     return np.array(small.convert("RGB") if small.mode != "RGB" else small)
+
+
+def _check_wide_colour(image: Image.Image) -> None:
+    """Refuse colour of 16 bits that uses fewer than 14: Pillow keeps the upper 8 of 16 only."""
+    bands = image.getextrema()[: len(image.getbands()) - image.has_transparency_data]
+    peak = max(int(high) for _, high in bands)  # type: ignore[misc]
+    if 0 < peak < 64:
+        raise ImageError(
+            f"unsupported: colour of 16 bits that uses {8 + peak.bit_length()} of them; convert it "
+            f"to 8 bits"
+        )
 
 
 def _check_size(width: int, height: int) -> None:
@@ -205,10 +198,10 @@ def _stored_size(orientation: int, width: int, height: int) -> tuple[int, int]:
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def _flatten(image: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image, depth: Depth) -> Image.Image:
     """Return the image in mode RGB or L, 8 bits, opaque."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode))
+    if is_deep(image):
+        return Image.fromarray(depth.eight_bits(np.asarray(image)))
     if image.has_transparency_data:
         return _over_white(image.convert("RGBA"))
     if image.mode in ("RGB", "L"):
@@ -220,28 +213,3 @@ def _over_white(image: Image.Image) -> Image.Image:
     page = Image.new("RGB", image.size, "white")
     page.paste(image, mask=image.getchannel("A"))
     return page
-
-
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Reduce grey (rows, columns) of more than 8 bits to uint8; infinite and missing values: 0."""
-    if mode == "F":
-        values = np.where(np.isfinite(values), values, 0)
-    low, high = _span(float(values.min()), float(values.max()), mode)
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
-    rounded: np.ndarray = np.rint(scaled).clip(0, 255).astype(np.uint8)
-    return rounded
-
-
-def _span(lowest: float, peak: float, mode: str) -> tuple[float, float]:
-    """Return the values of black and of white in a Pillow mode.
-
-    ``I;16*`` spans 16 bits. ``I`` does not tell what it spans: 8 bits if nothing exceeds 255, else
-    16 bits, else up to its own maximum. ``F`` is 0 to 1 or 0 to 255 if it stays within, else it is
-    stretched from its minimum to its maximum.
-    """
-    if mode.startswith("I;16"):
-        return 0.0, 65535.0
-    tops = (1.0, 255.0) if mode == "F" else (255.0, 65535.0)
-    if mode == "F" and (lowest < 0 or peak > tops[-1]):
-        return lowest, peak if peak > lowest else lowest + 1
-    return 0.0, next((top for top in tops if peak <= top), peak)

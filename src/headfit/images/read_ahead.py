@@ -119,6 +119,6 @@ def decode_images(
 
     def work(content: bytes | Image.Image) -> np.ndarray:
         convert = resize if isinstance(content, Image.Image) else decode
-        return convert(content, contract.height, contract.width)  # type: ignore[arg-type]
+        return convert(content, contract.height, contract.width, contract.depth)  # type: ignore[arg-type]
 
     return iter(ReadAhead(images, read, work))

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from headfit.errors import DataError, ImageError
+from headfit.errors import DataError, ImageError, UsageError
 from headfit.explain.colours import bar, overlay, scale_of
 from headfit.images.decode import decode
+from headfit.images.depth import PLAIN, Depth
 from headfit.images.sources.source import ImageSource
 
 SIDE = 96
@@ -25,7 +26,7 @@ MOST = 120
 
 
 def thumbnails(
-    source: ImageSource | None, paths: Iterable[str], side: int = SIDE
+    source: ImageSource | None, paths: Iterable[str], side: int = SIDE, depth: Depth = PLAIN
 ) -> dict[str, str]:
     """Make data URIs of the first 120 images.
 
@@ -33,6 +34,7 @@ def thumbnails(
         source: source of the images; None if it is unknown or gone.
         paths: paths within the source; those that lead out of it or cannot be read are left out.
         side: side of the thumbnails in pixels.
+        depth: black and white in images of more than 8 bits.
 
     Returns:
         For each path its ``data:image/jpeg;base64,…``.
@@ -41,7 +43,7 @@ def thumbnails(
         return {}
     wanted = [path for path in dict.fromkeys(paths) if _inside(path)][:MOST]
     with ThreadPoolExecutor(2) as pool:
-        made = pool.map(lambda path: _thumbnail(source, path, side), wanted)
+        made = pool.map(lambda path: _thumbnail(source, path, side, depth), wanted)
         return {path: uri for path, uri in zip(wanted, made, strict=True) if uri}
 
 
@@ -51,9 +53,17 @@ def _inside(path: str) -> bool:
     return not any(kind.anchor or ".." in kind.parts for kind in kinds)
 
 
-def _thumbnail(source: ImageSource, path: str, side: int) -> str:
+def depth_of(results: dict[str, Any]) -> Depth:
+    """Find the depth of a run's images; that of 8 bits if its results have none that is valid."""
     try:
-        pixels = decode(source.read_bytes(path), side, side)
+        return Depth.from_dict(results["settings"]["contract"].get("depth", {}))
+    except (UsageError, KeyError, AttributeError):
+        return PLAIN
+
+
+def _thumbnail(source: ImageSource, path: str, side: int, depth: Depth) -> str:
+    try:
+        pixels = decode(source.read_bytes(path), side, side, depth)
     except ImageError:
         return ""
     stream = io.BytesIO()
@@ -146,7 +156,7 @@ def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps |
         return None
     maps = [[_map(one["map"], row["path"]) for one in row["heads"].values()] for row in rows]
     scale = scale_of(values for some in maps for values in some)
-    photos = thumbnails(source, [row["path"] for row in rows], MAP_SIDE)
+    photos = thumbnails(source, [row["path"] for row in rows], MAP_SIDE, depth_of(results))
     images = [
         ComparedImage(
             path=row["path"],

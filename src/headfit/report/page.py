@@ -10,7 +10,7 @@ from typing import Any
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
 from headfit.report import view
-from headfit.report.images import heat_maps, thumbnails
+from headfit.report.images import depth_of, heat_maps, thumbnails
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.templates import environment
 from headfit.report.text import reliability
@@ -94,7 +94,9 @@ def render(
         cells=cells,
         wrong=wrong,
         has_predictions=bool(rows),
-        thumbnails=thumbnails(images, view.pictured(results, wrong, cells)),
+        thumbnails=thumbnails(
+            images, view.pictured(results, wrong, cells), depth=depth_of(results)
+        ),
         looks=heat_maps(results, images),
         listed=view.LISTED,
     )

@@ -29,6 +29,7 @@ from headfit.runs.map_source import (
     Images,
     MapSource,
     calibration,
+    find_depth,
     group_by_pass,
     maps_of,
     open_index,
@@ -187,7 +188,8 @@ class _Run:
             self.callback.on_message(to_predict(len(index.unlabelled)))
         user_groups = UserGroups.read(index, self.options)
         ranges = calibration(index, self.options)
-        sources = [MapSource.of(p, self.options, self.callback, ranges) for p in self.points]
+        depth = find_depth(index, self.callback)
+        sources = [MapSource.of(p, self.options, self.callback, ranges, depth) for p in self.points]
         self.clock.lap("audit")
         backbones = self._backbones(sources, index)
         self.clock.lap("decode_and_extract")

@@ -14,9 +14,11 @@ from headfit.errors import DataError, UsageError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureStore, feature_key
 from headfit.images.contract import Contract
+from headfit.images.depth import PLAIN, Depth
+from headfit.images.first_look import look_at
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback
-from headfit.report.text.features import equal_maps
+from headfit.report.text.features import depth_lines, equal_maps
 from headfit.report.text.images import (
     classes_line,
     left_out_classes,
@@ -97,6 +99,14 @@ def require_classes(
     return [each.without_classes(lost) for each in parts]
 
 
+def find_depth(index: ImageIndex, callback: Callback) -> Depth:
+    """Choose how images of more than 8 bits are scaled, and say it."""
+    seen = look_at(index)
+    for line in depth_lines(seen):
+        callback.on_message(line)
+    return seen.depth
+
+
 @dataclass(frozen=True)
 class MapSource:
     """A backbone with all that decides its maps.
@@ -128,11 +138,16 @@ class MapSource:
         options: Options,
         callback: Callback,
         calibration: int8.CalibrationImages | None = None,
+        depth: Depth = PLAIN,
     ) -> MapSource:
         """Make the source of a point of the grid."""
-        contract = point.spec.contract(point.size)
+        contract = point.spec.contract(point.size).with_depth(depth)
         end = point.cut, point.extra
         return cls(point.spec, contract, point.weights, options, callback, calibration, *end)
+
+    def with_depth(self, depth: Depth) -> MapSource:
+        """Return the source for a data set of another depth."""
+        return replace(self, contract=self.contract.with_depth(depth))
 
     @property
     def pass_name(self) -> str:

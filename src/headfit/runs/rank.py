@@ -29,7 +29,14 @@ from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
 from headfit.runs.grid import GridPoint, backbones_with_weights
 from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.map_source import Images, MapSource, maps_of, open_index, require_classes
+from headfit.runs.map_source import (
+    Images,
+    MapSource,
+    find_depth,
+    maps_of,
+    open_index,
+    require_classes,
+)
 from headfit.runs.options import Options
 from headfit.runs.provenance import command_line
 from headfit.runs.ranking import Ranking
@@ -155,7 +162,8 @@ class _Run:
         if index.unlabelled:
             self.callback.on_message(not_ranked(len(index.unlabelled)))
         self.user_groups = UserGroups.read(index, self.options)
-        tried = [self._try(source, index) for source in self.sources]
+        depth = find_depth(index, self.callback)
+        tried = [self._try(source.with_depth(depth), index) for source in self.sources]
         measured = [each for each in tried if each is not None]
         if not measured:
             raise self._none_ran()

@@ -88,6 +88,7 @@ def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
 
 def _decoded(source: MapSource, index: ImageIndex, number: int) -> np.ndarray:
     try:
-        return decode(index.read_bytes(number), source.contract.height, source.contract.width)
+        contract = source.contract
+        return decode(index.read_bytes(number), contract.height, contract.width, contract.depth)
     except ImageError as error:
         raise ImageError(f"'{index.paths[number]}' can no longer be read: {error}.") from None

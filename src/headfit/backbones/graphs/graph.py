@@ -17,6 +17,7 @@ from headfit.backbones.graphs.compiled import compile_graph, save_part
 from headfit.backbones.weights import IMAGENET, weights_identity
 from headfit.errors import EngineError
 from headfit.images.contract import Contract
+from headfit.images.depth import PLAIN
 from headfit.util import child, digests, files
 from headfit.util.cache import GRAPHS
 from headfit.util.child import FAST_BACKEND
@@ -142,7 +143,7 @@ def _key(
         "kind": "backbone",
         "name": spec.name,
         "weights": weights_identity(spec, weights),
-        "contract": contract.to_dict(),
+        "contract": contract.with_depth(PLAIN).to_dict(),  # the graph takes pixels
         **({} if whole else {"cuts": list(cuts)}),
     }
 
@@ -170,7 +171,7 @@ def file_graph(
         "kind": "file",
         "outputs": outputs,
         "file": digests.of_file(path),
-        "contract": contract.to_dict(),
+        "contract": contract.with_depth(PLAIN).to_dict(),  # the graph takes pixels
     }
 
     def build(folder: Path) -> dict[str, Any]:

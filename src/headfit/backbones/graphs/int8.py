@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -143,7 +144,9 @@ def _write_pixels(images: CalibrationImages, contract: Contract, path: Path) -> 
         EngineError: if there are none.
     """
     decoded = ReadAhead(
-        images.paths, images.read, lambda data: decode(data, contract.height, contract.width)
+        images.paths,
+        images.read,
+        partial(decode, height=contract.height, width=contract.width, depth=contract.depth),
     )
     pixels = [each for _, each in decoded if not isinstance(each, ImageError)]
     if not pixels:

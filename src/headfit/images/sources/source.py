@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 import numpy as np
 
 from headfit.errors import DataError
-from headfit.images.decode import read_bytes
+from headfit.images.decode import open_file, read_bytes
 from headfit.util.nouns import counted
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -129,6 +129,14 @@ class LocalSource:
     def read_bytes(self, path: str) -> bytes:
         """Return the content of an image's file."""
         return read_bytes(self.root / path)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an image's file, for a look at its start.
+
+        Raises:
+            ImageError: it cannot be opened.
+        """
+        return open_file(self.root / path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the kind and the path."""

@@ -17,7 +17,8 @@ from headfit.backbones.catalog import BackboneSpec
 from headfit.errors import DataError, EngineError, ImageError, UsageError
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
-from headfit.images.decode import decode, read_bytes
+from headfit.images.decode import decode, open_file, read_bytes
+from headfit.images.first_look import look
 from headfit.inspection.diagram.palette import Palette, heat
 from headfit.inspection.diagram.svg import Canvas
 
@@ -91,7 +92,8 @@ def photo_tiles(
     if not path.is_file():
         raise UsageError.invalid("image", str(path), "an existing image file")
     try:
-        pixels = decode(read_bytes(path), contract.height, contract.width)
+        depth = look([str(path)], lambda _: open_file(path)).depth
+        pixels = decode(read_bytes(path), contract.height, contract.width, depth)
     except ImageError as error:
         raise DataError(f"The photograph '{path}' cannot be read: {error}.") from error
     engine = open_engine(spec, contract, weights, tell=tell)

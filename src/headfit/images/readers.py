@@ -1,0 +1,134 @@
+"""Which reader an image file needs, by its content and never by its name.
+
+The readers are called directly, not through ``Image.open``, which tries every reader and reports
+oversized pictures through ``warnings``, whose filters belong to the whole process.
+"""
+
+from __future__ import annotations
+
+from typing import IO
+
+from PIL import Image, ImageFile, features
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from headfit.errors import ImageError
+
+START = 512  # bytes that say what a file is
+_BITS, _BANDS = 258, 277  # TIFF tags
+MAX_BANDS = 6
+
+# the allow-list; an MPO (stereo pair, phone panorama) is a JPEG that is followed by others
+_READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"RIFF", WebPImageFile),
+    (b"GIF8", GifImageFile),
+    (b"BM", BmpImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+    (b"II+\0", TiffImageFile),
+    (b"MM\0+", TiffImageFile),
+)
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
+    ((b"version https://git-lfs",), "a Git LFS pointer, not the image: run git lfs pull"),
+    ((b"<!doctype html", b"<html", b"<head"), "a web page, not an image"),
+    ((b"<?xml", b"<svg"), "XML, such as an SVG drawing, not an image of pixels"),
+    ((b"\0\0\0\x0cjp  ", b"\xff\x4f\xff\x51"), "JPEG 2000 is not supported"),
+    ((b"%pdf-",), "a PDF document, not an image"),
+    ((b"pk\x03\x04",), "a ZIP archive, not an image"),
+    ((b"\x93numpy",), "a NumPy array, not an image"),
+)
+_UNSUPPORTED = ("unknown pixel mode", "unsupported", "not available")
+
+
+def open_image(stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Read the header of an image file, and no pixels.
+
+    Args:
+        stream: its content, at the start.
+
+    Raises:
+        ImageError: it is not an image that can be decoded; the message is a short reason.
+    """
+    reader = find_reader(stream.read(START))
+    stream.seek(0)
+    try:
+        if reader is TiffImageFile:
+            _check_bands(stream)
+        return reader(stream)
+    except ImageError:
+        raise
+    # on hostile bytes readers raise anything: struct.error, KeyError, MemoryError, ...
+    except Exception as error:
+        raise ImageError(reason(str(reader.format), error)) from error
+
+
+def find_reader(start: bytes) -> type[ImageFile.ImageFile]:
+    """Find the reader for a file that starts so.
+
+    Raises:
+        ImageError: says what the file is, if it is no image that can be decoded.
+    """
+    if not start:
+        raise ImageError("empty file")
+    for signature, reader in _READERS:
+        if start.startswith(signature) and (signature != b"RIFF" or start[8:12] == b"WEBP"):
+            return reader
+    if start[4:8] == b"ftyp":
+        brands = start[8:12], start[16:64]
+        if b"avif" in brands[0] + brands[1] or brands[0] == b"avis":
+            if not features.check("avif"):
+                raise ImageError(
+                    "AVIF needs a Pillow that was built with it: pip install -U pillow"
+                )
+            return AvifImageFile
+        if brands[0] in _HEIC_BRANDS:
+            return _heif_reader()
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for beginnings, name in _OTHERS:
+        if start.lower().startswith(beginnings) or text.startswith(beginnings):
+            raise ImageError(name)
+    if start[128:132] == b"DICM":
+        raise ImageError("DICOM is not supported: export it as PNG or TIFF of 16 bits")
+    if not start.strip(b"\0"):
+        raise ImageError("nothing but zeros: a damaged copy")
+    raise ImageError("not a JPEG, PNG, WEBP, AVIF, HEIC, BMP, GIF or TIFF file")
+
+
+def _heif_reader() -> type[ImageFile.ImageFile]:
+    try:
+        from pillow_heif import HeifImageFile  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise ImageError("HEIC needs pillow-heif: pip install 'headfit[heif]'") from None
+    return HeifImageFile
+
+
+def _check_bands(stream: IO[bytes]) -> None:
+    """Refuse the bands of satellites: Pillow would report them through ``logging`` too."""
+    tags = ImageFileDirectory_v2(stream.read(8))
+    stream.seek(tags.next)
+    tags.load(stream)
+    stream.seek(0)
+    bands, bits = tags.get(_BANDS, 1), tags.get(_BITS, (1,))
+    if isinstance(bands, int) and bands > MAX_BANDS:
+        each = bits[0] if isinstance(bits, tuple) else bits
+        raise ImageError(f"unsupported TIFF: {bands} bands of {each} bits; export three as RGB")
+
+
+def reason(kind: str, error: Exception) -> str:
+    """Say in a few words why a file of a kind cannot be decoded."""
+    text = " ".join(str(error).split())
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"too many pixels for one {kind}"
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return f"truncated {kind}"
+    if any(words in text.lower() for words in _UNSUPPORTED):
+        return f"unsupported {kind} ({text[:80]})"
+    return f"damaged {kind} ({text[:80] or type(error).__name__})"
