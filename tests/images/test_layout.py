@@ -187,9 +187,9 @@ def test_classes_that_differ_by_case_between_splits_are_named():
     ("names", "said"),
     [
         (("cat/2", "dog/2", "cow/"), "'cow' (1 × an empty folder)"),
-        (("cat/2", "dog/2", "cow/a.HEIC"), "'cow' (1 × not an image by its suffix '.HEIC')"),
+        (("cat/2", "dog/2", "cow/a.DNG"), "'cow' (1 × not an image by its suffix '.DNG')"),
         (("train/cat/2", "train/dog/2", "train/cow/"), "'cow'"),
-        (("cat/2", "dog/2", "masks/a.heic"), "'masks'"),
+        (("cat/2", "dog/2", "masks/a.dng"), "'masks'"),
     ],
 )
 def test_a_class_without_images_stops_the_run_unless_it_may_be_left_out(names, said):
@@ -207,7 +207,7 @@ def test_a_folder_of_documents_is_no_lost_class():
 
 def test_an_emptied_class_is_left_out_of_all_splits():
     layout = read(
-        "train/a/2", "train/b/2", "train/c/x.heic", "test/c/2", "test/a/1", skip_empty_classes=True
+        "train/a/2", "train/b/2", "train/c/x.dng", "test/c/2", "test/a/1", skip_empty_classes=True
     )
     assert set(layout.labels) == {"a", "b"}
     assert ("test/c", "its class has no training images") in [
@@ -216,9 +216,9 @@ def test_an_emptied_class_is_left_out_of_all_splits():
 
 
 def test_what_is_passed_over_says_its_class():
-    layout = read("train/cat/2", "train/cat/deep/x.heic", "train/dog/2", "notes.txt", "train/7.jpg")
+    layout = read("train/cat/2", "train/cat/deep/x.dng", "train/dog/2", "notes.txt", "train/7.jpg")
     assert {each.path: each.label for each in layout.skipped} == {
-        "train/cat/deep/x.heic": "cat",
+        "train/cat/deep/x.dng": "cat",
         "notes.txt": "",
         "train/7.jpg": "",
     }
