@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.report.text.numbers import percent
 from headfit.util.html import printable
+from headfit.util.nouns import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,6 +24,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["percent"] = percent
+    made.filters["counted"] = counted
     return made
 
 

@@ -91,7 +91,7 @@ class Estimate:
         """Take note that the engine of a source was opened, for the first of some passes."""
         if self.done:
             return
-        count = max(1, round(_missing(index, store) * len(index))) * passes
+        count = max(1, round(_missing(index, store) * len(index))) * passes + len(index.unlabelled)
         rate = pass_rate(joint.engine, source.contract.height, source.contract.width)
         training = len(index.training)
         work = Workload(training, len(index.classes), self.options.max_folds, self.options)

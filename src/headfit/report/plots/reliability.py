@@ -20,6 +20,7 @@ from headfit.report.plots.style import (
 )
 from headfit.report.text import titles
 from headfit.report.text.numbers import percent
+from headfit.util.nouns import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         text = ", ".join(f"{kind} {percent(row[kind])} %" for kind, _, _ in KINDS)
         spots = [(100 * row[kind], y) for kind in ("f1", "recall", "precision") if row[kind]]
         name = row["name"]
-        text = f"{name}: {text.replace('f1', 'F1')}; {row['images']:,} images"
+        text = f"{name}: {text.replace('f1', 'F1')}; {counted(row['images'], 'image')}"
         say(ax, text, *(spots or [(0, y)]), label=name)
     ax.set_yticks(range(len(shown)), [plain(row["name"], 24) for row in shown])
     ax.grid(alpha=0.3)
