@@ -200,6 +200,10 @@ def test_a_class_without_images_stops_the_run_unless_it_may_be_left_out(names, s
     assert "a folder without images, so not a class" in [each.reason for each in layout.skipped]
 
 
+def test_a_folder_for_results_is_no_lost_class():
+    assert set(read("cat/2", "dog/2", "headfit-run/").labels) == {"cat", "dog"}
+
+
 def test_a_folder_of_documents_is_no_lost_class():
     layout = read("cat/2", "dog/2", "docs/README.md", "docs/labels.csv")
     assert [each.path for each in layout.skipped] == ["docs", "docs/README.md", "docs/labels.csv"]

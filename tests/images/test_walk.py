@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from headfit.images.sources.walk import OWN, walk
 
@@ -31,8 +33,14 @@ def test_own_output_is_recognised_by_its_files_wherever_it_lies(tmp_path):
     make(tmp_path, "a/1.jpg", "run/x.png", "b/old/model.keras", "b/old/report.html", "b/2.png")
     make(tmp_path, "maps/sheet.png", "maps/0001-1-a.png", "c/sheet.png", "c/results.json")
     (tmp_path / "run/results.json").write_text('{\n  "schema": "headfit.results/2",')
+    (tmp_path / "b/half").mkdir()
+    signed = PngInfo()
+    signed.add_text("Software", "headfit")
+    Image.new("RGB", (9, 9)).save(tmp_path / "b/half/0001-1-a.png", pnginfo=signed)
+    make(tmp_path, "a/0001-1-a.png")
     (tmp_path / "c/results.json").write_text('{"schema": "other/1"}')
     assert [path for path, reason in found(tmp_path).items() if reason == OWN] == [
+        "b/half/",
         "b/old/",
         "maps/",
         "run/",

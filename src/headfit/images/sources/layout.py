@@ -120,8 +120,8 @@ def entries_of(names: Iterable[str], read: Callable[[str], bytes]) -> list[Entry
 
     Args:
         names: posix, of files; those of folders end with a slash.
-        read: returns at least the first 256 bytes of a file. Called for ``results.json`` and
-            ``progress.json`` only, to recognise what headfit wrote itself.
+        read: returns at least the first 256 bytes of a file. Called for few of them, to recognise
+            what headfit wrote itself.
     """
     names = [name for name in names if not any(map(is_clutter, name.rstrip("/").split("/")))]
     inside: dict[str, list[str]] = {}
@@ -184,6 +184,8 @@ def _lost(root: Folder, reading: Reading) -> list[Folder]:
 def _is_aside(folder: Folder) -> bool:
     """Whether a folder without images was never meant for a class."""
     files = [each.path for each in _others(folder) if not each.path.endswith("/")]
+    if folder.name in ("headfit-run", "headfit-explain"):
+        return True
     return bool(files) and all(map(_DOCUMENTS.fullmatch, files))
 
 

@@ -29,6 +29,8 @@ _CLUTTER = frozenset(
 )
 _SCHEMA = re.compile(rb'\s*\{\s*"schema"\s*:\s*"headfit\.')
 _OF_A_RUN = frozenset({"predictions.csv", "suspects.csv", "report.html"})
+SIGNATURE = b"tEXtSoftware\0headfit"
+"""Stands at the beginning of every picture that headfit draws."""
 _EXPLAINED = re.compile(r"\d{4}-[\w-]+-[\w-]+\.png", re.ASCII)
 _START = 256  # bytes of a file that show its schema
 
@@ -129,7 +131,8 @@ def is_own_output(names: Collection[str], read: Callable[[str], bytes]) -> bool:
     files = set(names)
     if "model.keras" in files and files & _OF_A_RUN:
         return True
-    if "sheet.png" in files and any(map(_EXPLAINED.fullmatch, files)):
+    maps = next(filter(_EXPLAINED.fullmatch, names), None)
+    if maps is not None and ("sheet.png" in files or SIGNATURE in read(maps)):
         return True
     return any(
         _SCHEMA.match(read(name)) is not None
