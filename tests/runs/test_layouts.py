@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,42 @@ def test_a_class_with_too_few_images_is_named_with_remedies_that_work(
     (root / "red" / "01.jpg").unlink()
     with pytest.raises(hf.DataError, match=r"'red' \(2\).* leave them out\.$"):
         hf.compare(root, **BARE)
+
+
+def test_a_picture_in_two_classes_is_said(photos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    shutil.copy(root / "red" / "00.jpg", root / "blue" / "copy.jpg")
+    listener = Listener()
+    hf.compare(root, callbacks=listener, **BARE)
+    assert listener.has_line(
+        "WARNING: 1 picture is in several classes, so a label must be wrong. The first: "
+        "blue/copy.jpg and red/00.jpg"
+    )
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="their names are Unicode")
+def test_names_of_any_bytes_go_through_every_command(
+    photos: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    (root / "red").rename(os.fsdecode(os.fsencode(root) + b"/bo\xeete"))
+    (root / "blue").rename(root / '=HYPERLINK("x")')
+    (root / "green" / "00.jpg").rename(os.fsdecode(os.fsencode(root) + b"/green/caf\xe9.jpg"))
+    (root / "green" / "01.jpg").rename(root / "green" / "line\nbreak, <b>&;.jpg")
+    run = tmp_path / "run"
+    assert main(["compare", str(root), *COMPARE, "--out", str(run)]) == 0
+    model = str(run / "model.keras")
+    capsys.readouterr()
+    table = tmp_path / "predictions.csv"
+    assert main(["predict", model, str(root), "--csv", str(table), "--json"]) == 0
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert len(predictions) == 12
+    assert not any(each["error"] for each in predictions)
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sum("line\nbreak" in row["path"] for row in rows) == 1
+    assert main(["explain", model, str(root / "green"), "--out", str(tmp_path / "maps")]) == 0
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 5
+    assert (run / "report.html").read_bytes().decode("utf-8")

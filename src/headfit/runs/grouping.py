@@ -97,6 +97,7 @@ def find_groups(
     if facts["copies"]:
         copies = counted(facts["copies"], "file is a copy", "files are copies")
         callback.on_message(f"{copies} of others; copies stay in one fold.")
+    _warn_of_contradictions(extraction, rows, digests, callback)
     alike = digests
     if options.near_duplicates:
         averages = PooledFeatures(extraction.maps, (GAP,)).features(GAP, None)
@@ -195,6 +196,24 @@ def _near(groups: np.ndarray, digests: np.ndarray, callback: Callback) -> dict[s
             f"other. If they are not, set {OFF}."
         )
     return facts
+
+
+def _warn_of_contradictions(
+    extraction: Extraction, rows: np.ndarray, digests: np.ndarray, callback: Callback
+) -> None:
+    """Warn if one picture is in several classes: one of the labels must be wrong."""
+    index = extraction.index
+    pairs = np.unique([digests[rows], index.labels[rows]], axis=1)
+    numbers, counts = np.unique(pairs[0], return_counts=True)
+    several = numbers[counts > 1]
+    if len(several):
+        same = rows[digests[rows] == several[0]]
+        other = next(row for row in same if index.labels[row] != index.labels[same[0]])
+        pictures = counted(len(several), "picture is", "pictures are")
+        callback.on_message(
+            f"WARNING: {pictures} in several classes, so a label must be wrong. The first: "
+            f"{index.paths[same[0]]} and {index.paths[other]}"
+        )
 
 
 def _warn_of_leaks(
