@@ -85,7 +85,7 @@ def test_a_wrong_call_is_one_line(
     ("arguments", "words"),
     [
         (["comparre"], "Unknown command 'comparre'. Did you mean 'compare'?"),
-        (["compare"], "FOLDER is missing. See headfit compare --help."),
+        (["compare"], "SOURCE is missing. See headfit compare --help."),
         (["convert", "a.keras"], "--to is missing. See headfit convert --help."),
         (["predict", "a", "b", "--top", "0"], "--top must be an integer of at least 1."),
         (["ui", "run", "--port", "99999"], "--port must be an integer from 1 to 65535."),

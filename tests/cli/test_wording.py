@@ -28,7 +28,7 @@ COMPARE = import_module("headfit.cli.compare").command
         ("Set `where=True`.", "Set --where."),
         ("`feature_dtype='float32'` takes more.", "--feature-dtype float32 takes more."),
         ("Try `size=[96, 160]` or `cut='a b'`.", "Try --size 96,160 or --cut 'a b'."),
-        ("`images` must be a folder.", "FOLDER must be a folder."),
+        ("`images` must be a folder.", "SOURCE must be a folder."),
         ("`watch=False`", "no --watch"),
         # what is no option of the command is only written without its marks
         ("Run `pip install headfit[int8]`.", "Run pip install headfit[int8]."),

@@ -59,14 +59,35 @@ def test_a_file_gives_each_image_its_group(index, listed):
         rows("x", "x", "y", "x", "z", end="\r\n"),
         rows("x", "x", "y", "x", "z", prefix="./"),
         rows("x", "x", "y", "x", "z") + "cat/unknown.png,q\ncat/p1-a.png,x\n\n",
+        rows("x", "x", "y", "x", "z").replace(",", ";"),
+        rows("x", "x", "y", "x", "z").replace(",", "\t"),
+        rows("x", "x", "y", "x", "z").replace("path,group", "Path,Group"),
+        rows("x", "x", "y", "x", "z").replace("/", "\\"),
+        rows("x", "x", "y", "x", "z", prefix="photos/"),
         "\n".join(
             ["note,group,path", *(f'"a, b",{g},{p}' for p, g in zip(PATHS, "xxyxz", strict=True))]
         ),
     ],
-    ids=["byte order mark", "Windows lines", "dots", "more rows", "more columns"],
+    ids=[
+        "byte order mark",
+        "Windows lines",
+        "dots",
+        "more rows",
+        "semicolons",
+        "tabs",
+        "capitals",
+        "back-slashes",
+        "the folder",
+        "more columns",
+    ],
 )
 def test_the_form_of_the_file_does_not_matter(index, listed, text):
     assert read_groups(listed(text), index).numbers.tolist() == [0, 0, 1, 0, 2]
+
+
+def test_a_file_of_excel_may_be_utf16(index, listed):
+    found = read_groups(listed(rows("x", "x", "y", "x", "z"), "utf-16"), index)
+    assert found.numbers.tolist() == [0, 0, 1, 0, 2]
 
 
 def test_absolute_paths_are_those_below_the_folder_also_through_a_link(index, listed, tmp_path):
@@ -134,17 +155,17 @@ def test_what_cannot_be_meant_is_a_usage_error(index, expression, said):
     ("text", "kind", "said"),
     [
         ("", UsageError, "It has no column path and no column group"),
-        ("path;group\na;b\n", UsageError, "no column group; its columns are 'path;group'"),
+        ("path;group\na;b\n", DataError, "no group for 5 of 5 images"),
         ("path,patient\na,b\n", UsageError, "It has no column group; its"),
-        (rows("x", "x", "y", "x", ""), DataError, "no path or no group in line 6"),
-        ("path,group\ncat/p1-a.png\n", DataError, "no path or no group in line 2"),
+        (rows("x", "x", "y", "x", ""), DataError, "no group in row 6"),
+        ("path,group\ncat/p1-a.png\n", DataError, "no group in row 2"),
         ("path,group\ncat/p1-b.png,x\n", DataError, "4 of 5 images, the first being 'cat"),
         (
             rows(*"xxyxz") + "./dog/stray.png,q\n",
             DataError,
             "into two groups, 'z' and 'q'. Keep",
         ),
-        ("path,group\n" + "x" * 140_000 + ",y\n", DataError, "cannot be read as a CSV file"),
+        ("path,group\n" + "x" * 140_000 + ",y\n", DataError, "cannot be read as a table"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_explained_in_one_line(index, listed, text, kind, said):

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.options import FOLDER, STUDY, out_option
+from headfit.cli.options import SOURCE, STUDY, out_option
 
 EXAMPLES = """\b
 Examples:
   headfit compare photos                            photos/cat/*.jpg, photos/dog/*.png, …
   headfit compare photos --quick                    a first look
+  headfit compare photos.csv --label-column breed   a table of image files
   headfit compare photos --backbone MobileNetV2 --size 160
   headfit compare photos --backbone MobileNetV2,ResNet50
   headfit compare photos --backbone VGG16 --size 96,160 --cut block4_pool,block5_pool
@@ -25,14 +26,15 @@ Examples:
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@FOLDER
+@SOURCE
 @out_option("headfit-run")
 @STUDY
 def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
-    """Compare heads on the images in FOLDER, and train the best one.
+    """Compare heads on the images of SOURCE, and train the best one.
 
-    FOLDER contains a sub-folder per class, or train/, val/ and test/ folders of those. Test images
-    are never trained on; they are scored once, at the end. Each image passes through the frozen
+    SOURCE is a folder that contains a sub-folder per class, or train/, val/ and test/ folders of
+    those; or a table of image files: .csv, .tsv, .jsonl or .parquet. Test images are never trained
+    on; they are scored once, at the end. Each image passes through the frozen
     backbone once: feature maps are stored, and a second run reuses them.
     """
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)

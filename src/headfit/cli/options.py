@@ -82,7 +82,7 @@ def out_option(default: str, words: str = "Folder for the results.") -> Decorato
     return option(OUTPUT, "--out", type=PATH, metavar="PATH", default=Path(default), help=words)
 
 
-FOLDER = click.argument("images", metavar="FOLDER", type=PATH)
+SOURCE = click.argument("images", metavar="SOURCE", type=PATH)
 WEIGHTS = option(
     BACKBONE,
     "--weights",
@@ -143,6 +143,41 @@ LAYOUT = stack(
         help="Leave out classes without an image that can be read, instead of stopping.",
     ),
 )
+_ROLES = {
+    "path": "the image files",
+    "label": "the classes",
+    "split": "train, validation or test",
+    "group": "groups, each of which stays in one fold",
+    "weight": "weights: how much each image counts",
+}
+READING = stack(
+    LAYOUT,
+    *(
+        option(
+            DATA,
+            f"--{role}-column",
+            metavar="NAME",
+            show_default=f"{role}, or another usual name",
+            help=f"Column of a table that holds {what}.",
+        )
+        for role, what in _ROLES.items()
+    ),
+    option(
+        DATA,
+        "--root",
+        type=PATH,
+        metavar="FOLDER",
+        show_default="the table's folder",
+        help="Folder that the paths in a table are relative to.",
+    ),
+    option(
+        DATA,
+        "--strict",
+        is_flag=True,
+        help="Stop if a row of a table cannot be used, or an image beside the others has no row.",
+    ),
+)
+"""How a source is read."""
 CLASSES = option(
     MODEL,
     "--classes",
@@ -158,7 +193,7 @@ REPORTING = stack(JSON, DEBUG)
 """The last options of a command that prints a table."""
 
 STUDY = stack(
-    LAYOUT,
+    READING,
     GROUPING,
     backbone_option(),
     WEIGHTS,

@@ -10,12 +10,12 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.options import (
     ENGINE,
-    FOLDER,
     GROUPING,
-    LAYOUT,
     PREPROCESSING,
+    READING,
     REPORTING,
     SEED,
+    SOURCE,
     WEIGHTS,
     backbone_option,
     size_option,
@@ -38,14 +38,14 @@ BACKBONES = backbone_option(
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@FOLDER
-@stack(LAYOUT, GROUPING, BACKBONES, WEIGHTS, PREPROCESSING, size_option(), ENGINE, SEED, REPORTING)
+@SOURCE
+@stack(READING, GROUPING, BACKBONES, WEIGHTS, PREPROCESSING, size_option(), ENGINE, SEED, REPORTING)
 def command(images: Path, as_json: bool, debug: bool, **options: Any) -> None:
-    """Rank backbones by how well they tell apart the classes of the images in FOLDER.
+    """Rank backbones by how well they tell apart the classes of the images of SOURCE.
 
     Every image passes through each backbone once. Ridge regression on the averaged feature map then
     predicts each image from all others. Feature maps are stored, so comparing heads later needs no
-    second pass. FOLDER has the same layout as for compare; test images are left out.
+    second pass. SOURCE is the same as for compare; test images are left out.
     """
     from headfit.cli.show_ranking import run_ranking  # noqa: PLC0415  (heavy)
 

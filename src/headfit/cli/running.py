@@ -21,7 +21,7 @@ from headfit.util import files
 
 
 def run_study(
-    folder: Path,
+    images: Path,
     out: Path,
     as_json: bool,
     options: dict[str, Any],
@@ -30,7 +30,7 @@ def run_study(
     """Compare, save and show; serve the page meanwhile with ``--watch``.
 
     Args:
-        folder: of the images.
+        images: where they are.
         out: folder for the results.
         as_json: whether to print ``results.json`` instead of the summary.
         options: of the comparison, and ``quick`` and ``watch``.
@@ -41,12 +41,12 @@ def run_study(
     watch = options.pop("watch")
     files.check_writable(out)
     console = ConsoleCallback()
-    recorder = Recorder(out, folder.name, console.on_message)
+    recorder = Recorder(out, images.name, console.on_message)
     with _served(recorder, out) if watch else contextlib.nullcontext():
         # an open page learns of the end before the terminal does
         with console, recorder, command_line_errors():
             callback = CommandLineWords([recorder, console])
-            study = compare(folder, callbacks=callback, **options)
+            study = compare(images, callbacks=callback, **options)
             callback.on_stage_begin("Writing the model", 1)
             study.save(out)
         if as_json:

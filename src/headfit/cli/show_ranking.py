@@ -14,6 +14,7 @@ from headfit.cli.forest import Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.tables import print_json, standings_table
 from headfit.cli.wording import in_command_line_words
 from headfit.report.text.ranking import label
+from headfit.runs.map_source import Images
 from headfit.runs.rank import rank
 from headfit.runs.ranking import shown
 
@@ -28,10 +29,10 @@ COLUMNS = (
 )
 
 
-def run_ranking(folder: Path, as_json: bool, **arguments: Any) -> None:
+def run_ranking(images: Images, as_json: bool, **arguments: Any) -> None:
     """Rank and show."""
     with ConsoleCallback() as callback:
-        ranking = rank(folder, callbacks=callback, **arguments)
+        ranking = rank(images, callbacks=callback, **arguments)
     if as_json:
         print_json(ranking.results)
     else:

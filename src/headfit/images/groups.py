@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -14,6 +13,7 @@ import numpy as np
 from headfit.errors import DataError, UsageError
 from headfit.images.index import ImageIndex
 from headfit.images.sources.source import quote
+from headfit.util.tables import Table, open_table, western
 
 COLUMNS = ("path", "group")
 MAX_BYTES = 200_000_000
@@ -109,58 +109,55 @@ def _by_expression(expression: re.Pattern[str], index: ImageIndex) -> Labels:
 
 def _from_file(file: Path, index: ImageIndex) -> Labels:
     groups: dict[str, str] = {}
-    for path, group in _rows(file, Path(index.source.location)):
-        if groups.setdefault(path, group) != group:
+    wanted = set(index.paths)
+    table = open_table(file, MAX_BYTES)
+    for row, path, group in _rows(file, table):
+        if not path or not group:
+            missing = "no path" if not path else "no group"
+            raise DataError(f"{quote(file)} has {missing} in row {row}. Fill it in.")
+        name = _name_of(path, wanted, index.source.root)
+        if groups.setdefault(name, group) != group:
             raise DataError(
-                f"{quote(file)} puts {quote(path)} into two groups, {quote(groups[path])} and "
+                f"{quote(file)} puts {quote(name)} into two groups, {quote(groups[name])} and "
                 f"{quote(group)}. Keep one."
             )
-    missing = [path for path in index.paths if path not in groups]
-    if missing:
+    without = [path for path in index.paths if path not in groups]
+    if without:
         raise DataError(
-            f"{quote(file)} has no group for {len(missing)} of {len(index)} images, the first "
-            f"being {quote(missing[0])}. Add a row for each, with its path relative to "
-            f"{quote(index.source.location)}."
+            f"{quote(file)} has no group for {len(without)} of {len(index)} images, the first "
+            f"being {quote(without[0])}. Add a row for each, with its path relative to "
+            f"{quote(index.source.root or index.source.location)}."
         )
     return {path: (groups[path],) for path in index.paths}
 
 
-def _rows(file: Path, root: Path) -> Iterator[tuple[str, str]]:
-    """Yield path and group of each row."""
-    roots = (root, root.resolve())
-    try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(
-                f"{quote(file)} has {size:,} bytes, more than the {MAX_BYTES:,} that a list of "
-                f"groups may have."
-            )
-        # names that are not UTF-8 are read as the index reads them
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            columns = reader.fieldnames or ()
-            if missing := [f"no column {name}" for name in COLUMNS if name not in columns]:
-                raise UsageError.invalid(
-                    "groups",
-                    str(file),
-                    "a CSV file with the columns path,group",
-                    f"It has {' and '.join(missing)}; its columns are "
-                    f"{quote(', '.join(columns)[:80])}.",
-                )
-            for row in reader:
-                if not row["path"] or not row["group"]:
-                    raise DataError(
-                        f"{quote(file)} has no path or no group in line {reader.line_num}. "
-                        f"Fill it in."
-                    )
-                yield _relative(row["path"], roots), row["group"]
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{quote(file)} cannot be read as a CSV file ({reason}).") from error
+def _rows(file: Path, table: Table) -> Iterator[tuple[int, str, str]]:
+    """Yield number, path and group of each row that is not empty."""
+    by_name = {name.casefold(): name for name in reversed(table.names)}
+    if missing := [f"no column {name}" for name in COLUMNS if name not in by_name]:
+        raise UsageError.invalid(
+            "groups",
+            str(file),
+            "a CSV file with the columns path,group",
+            f"It has {' and '.join(missing)}; its columns are "
+            f"{quote(', '.join(table.names)[:80])}.",
+        )
+    paths, groups = table.read([by_name[name] for name in COLUMNS])
+    for row, (path, group) in enumerate(zip(paths, groups, strict=True), table.first_row):
+        if path is not None or group is not None:
+            yield row, str(path or ""), western(str("" if group is None else group))
 
 
-def _relative(path: str, roots: Sequence[Path]) -> str:
-    """Write a path as the index does."""
-    pure = PurePath(path)
-    inside = (pure.relative_to(root) for root in roots if pure.is_relative_to(root))
-    return next(inside, pure).as_posix()
+def _name_of(path: str, wanted: Collection[str], root: Path | None) -> str:
+    """Write a path as the index does; other programs write it in other ways."""
+    for spelling in (path, western(path).replace("\\", "/")):
+        name = PurePath(spelling).as_posix()
+        if root is not None:
+            for each in (root, root.resolve()):
+                if PurePath(spelling).is_relative_to(each):
+                    name = PurePath(spelling).relative_to(each).as_posix()
+        if name in wanted:
+            return name
+        if root is not None and (below := name.removeprefix(f"{root.name}/")) in wanted:
+            return below
+    return name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from headfit.errors import DataError, UsageError
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import TEST, TRAIN, VALIDATION, ImageSource, Skipped, quote
+from headfit.images.sources.table import TableSource
 from headfit.images.targets import Targets
 from headfit.util import html as display
 from headfit.util.nouns import counted
@@ -133,6 +135,66 @@ class ImageIndex:
         ```
         """
         return cls.from_source(FileSource.of(paths, labels, groups, splits))
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        path_column: str | None = None,
+        label_column: str | None = None,
+        split_column: str | None = None,
+        group_column: str | None = None,
+        weight_column: str | None = None,
+        strict: bool = False,
+    ) -> ImageIndex:
+        """Index the image files that a table lists. The images are sorted by class and then path.
+
+        A column that is not named is the one called ``path``, ``label``, ``split``, ``group`` or
+        ``weight``, or by another usual name such as ``filename`` or ``class``, if there is only
+        one. Delimiter, encoding and quotes of a CSV file are found out. What was guessed, and how
+        many rows cannot be used and why, is in ``notes``.
+
+        Args:
+            table: path of a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file, or a DataFrame
+                of pandas or polars, a pyarrow Table or a dict of columns.
+            root: the folder that paths are relative to; that of the table, or the current one for
+                a table in memory, if None. A path that leads out of it is not used.
+            path_column: column of the image files.
+            label_column: column of the classes.
+            split_column: column of ``train``, ``validation`` or ``test``. All are for training if
+                there is none; ``""`` says that there is none, here and below.
+            group_column: column of the groups; images of one group stay in one fold. An image
+                whose cell is empty stands alone.
+            weight_column: column of the weights, positive numbers.
+            strict: whether to raise an error where a row cannot be used, or an image that lies
+                beside the others has no row.
+
+        Raises:
+            UsageError: there is no such table, column or root.
+            DataError: the table cannot be read, it is not plain which column holds the paths or
+                the labels, no row can be used, or there are fewer than two classes.
+
+        Example:
+
+        ```python
+        index = hf.ImageIndex.from_table("photos.csv", label_column="species")
+        print(*index.notes)
+        ```
+        """
+        return cls.from_source(
+            TableSource.of(
+                table,
+                root,
+                strict=strict,
+                path_column=path_column,
+                label_column=label_column,
+                split_column=split_column,
+                group_column=group_column,
+                weight_column=weight_column,
+            )
+        )
 
     @classmethod
     def from_source(cls, source: ImageSource) -> ImageIndex:

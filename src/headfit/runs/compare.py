@@ -75,6 +75,13 @@ def compare(
     splits: bool | None = None,
     follow_links: bool = True,
     skip_empty_classes: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    weight_column: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Study:
     """Find out which head suits a frozen backbone on these images.
@@ -83,7 +90,8 @@ def compare(
     run on the same images is quick.
 
     Args:
-        images: a folder with a sub-folder for each class, or its index.
+        images: a folder with a sub-folder for each class, a table of image files (``.csv``,
+            ``.tsv``, ``.jsonl`` or ``.parquet``), or an index.
         backbone: any spelling of a name, or a model of your own: a ``.keras`` or ``.h5`` file,
             ``"module:function"`` or ``"hub:preset"``. Several, as a list or separated by commas,
             are compared.
@@ -122,6 +130,8 @@ def compare(
         follow_links: whether links to files and folders are followed.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
+        path_column, label_column, split_column, group_column, weight_column, root, strict: of a
+            table, as for :meth:`headfit.ImageIndex.from_table`.
         callbacks: one or several that follow the run.
 
     Returns:

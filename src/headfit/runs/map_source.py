@@ -17,6 +17,7 @@ from headfit.images.contract import Contract
 from headfit.images.depth import PLAIN, Depth
 from headfit.images.first_look import look_at
 from headfit.images.index import ImageIndex
+from headfit.images.sources import open_source
 from headfit.progress import Callback
 from headfit.report.text.features import depth_lines, equal_maps
 from headfit.report.text.images import (
@@ -32,30 +33,28 @@ from headfit.util.nouns import counted
 
 SEPARATOR = ":"
 Images = ImageIndex | str | os.PathLike[str]
-"""What a user gives: an index, or a folder to make one of."""
+"""What a user gives: an index, or the path of what to make one of."""
 
 
 def open_index(
     images: Images, options: Options, callback: Callback, check: Callable[[ImageIndex], None]
 ) -> ImageIndex:
-    """Give the index of a folder, or the index itself; ``check`` raises if it does not suit.
+    """Give the index of a source, or the index itself; ``check`` raises if it does not suit.
 
     Raises:
         UsageError: if ``images`` is neither, or the folder does not exist.
         DataError: if the folder holds no images, one class only, or too few.
     """
     if not images or not isinstance(images, ImageIndex | str | os.PathLike):
-        raise UsageError.invalid("images", images, "a folder or a headfit.ImageIndex")
+        raise UsageError.invalid("images", images, "a folder, a table or a headfit.ImageIndex")
     callback.on_stage_begin("Looking for images", 1)
-    if not isinstance(images, ImageIndex):
-        index = ImageIndex.from_directory(images, **options.layout)
-    elif options.splits is None and options.follow_links:
+    if isinstance(images, ImageIndex):
+        options.check_index()
         index = images
     else:
-        name = "follow_links" if options.splits is None else "splits"
-        expected = "left out: the index has been read already"
-        raise UsageError.invalid(name, getattr(options, name), expected)
-    for line in (classes_line(index), *index.notes, *left_out_lines(index.skipped)):
+        index = ImageIndex.from_source(open_source(images, **options.reading))
+    left_out = (each for each in index.skipped if not each.is_told)
+    for line in (classes_line(index), *index.notes, *left_out_lines(left_out)):
         callback.on_message(line)
     check(index)
     classes = counted(len(index.classes), "class", "classes")

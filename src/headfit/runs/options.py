@@ -18,6 +18,7 @@ from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
 from headfit.images.index import FEWEST_FOLDS
+from headfit.images.sources import DEFAULTS
 from headfit.model.metadata import kept_path
 from headfit.runs.grid import GridPoint, grid
 from headfit.study.comparison.compare import check_rope
@@ -59,7 +60,7 @@ _CHOICES = {
 }
 _LISTS = ("backbone", "heads", "keep", "weights", "size", "cut")
 _INTEGERS = ("folds", "repeats", "seed")
-_SWITCHES = ("near_duplicates", "where", "curve", "follow_links", "skip_empty_classes")
+_SWITCHES = ("near_duplicates", "where", "curve", "follow_links", "skip_empty_classes", "strict")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ class Options:
     splits: bool | None = None
     follow_links: bool = True
     skip_empty_classes: bool = False
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    group_column: str | None = None
+    weight_column: str | None = None
+    root: str | os.PathLike[str] | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in _LISTS:  # an iterator could be read only once
@@ -109,10 +117,17 @@ class Options:
             object.__setattr__(self, "groups", os.fspath(self.groups))
 
     @property
-    def layout(self) -> dict[str, Any]:
-        """How a folder is read, as :meth:`headfit.ImageIndex.from_directory` takes it."""
-        names = ("splits", "follow_links", "skip_empty_classes")
-        return {name: getattr(self, name) for name in names}
+    def reading(self) -> dict[str, Any]:
+        """How a source is read, as :func:`headfit.images.sources.open_source` takes it."""
+        return {name: getattr(self, name) for name in DEFAULTS}
+
+    def check_index(self) -> None:
+        """Refuse what says how a source is read: an index has been read already."""
+        for name, default in DEFAULTS.items():
+            value = getattr(self, name)
+            if value != default and name != "skip_empty_classes":
+                expected = "left out: the index has been read already"
+                raise UsageError.invalid(name, value, expected)
 
     @property
     def rounds(self) -> int:

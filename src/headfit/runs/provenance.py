@@ -83,7 +83,7 @@ def command(
     same = len(set(weights.values())) == 1
     widths = list(dict.fromkeys(source.contract.width for source in sources))
     cuts = list(dict.fromkeys(s.cut or OWN_END for s in sources if not s.extra))
-    settings = {
+    settings: dict[str, Any] = {
         "backbone": list(weights),
         "weights": sources[0].weights if same else list(weights.values()),
         "preprocessing": options.preprocessing,
@@ -95,11 +95,10 @@ def command(
         "folds": folds,
         "repeats": options.rounds,
         **{name: None if (v := getattr(options, name)) is True else v for name in REPEATED},
-        "splits": options.splits,
-        "follow_links": None if options.follow_links else False,
         "skip_empty_classes": options.skip_empty_classes or None,
     }
-    return command_line("compare", backbones[0].extraction.index.source.argument, settings)
+    images = backbones[0].extraction.index.source
+    return command_line("compare", images.argument, {**settings, **images.options})
 
 
 def fingerprint(extraction: Extraction, contract: Contract) -> dict[str, str]:

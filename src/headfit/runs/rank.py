@@ -23,6 +23,7 @@ from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
 from headfit.images.index import ImageIndex
+from headfit.images.sources.source import ImageSource
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import not_ranked
 from headfit.report.text.ranking import label, sentence
@@ -62,6 +63,13 @@ def rank(
     splits: bool | None = None,
     follow_links: bool = True,
     skip_empty_classes: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    weight_column: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Ranking:
     """Find out which backbone separates these classes best, by a quick test, the same for all.
@@ -69,7 +77,8 @@ def rank(
     Ridge regression on the averaged feature maps predicts each image from all others.
 
     Args:
-        images: a folder with a sub-folder for each class, or its index.
+        images: a folder with a sub-folder for each class, a table of image files (``.csv``,
+            ``.tsv``, ``.jsonl`` or ``.parquet``), or an index.
         backbones: names or models of your own, as a list or separated by commas. If None, those
             whose weights are installed.
         weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
@@ -88,6 +97,8 @@ def rank(
         follow_links: whether links to files and folders are followed.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
+        path_column, label_column, split_column, group_column, weight_column, root, strict: of a
+            table, as for :meth:`headfit.ImageIndex.from_table`.
         callbacks: one or several that follow the run.
 
     Returns:
@@ -107,16 +118,9 @@ def rank(
     print(ranking.best)
     ```
     """
-    options = Options(
-        size=size,
-        seed=seed,
-        engine=engine,
-        groups=groups,
-        near_duplicates=near_duplicates,
-        splits=splits,
-        follow_links=follow_links,
-        skip_empty_classes=skip_empty_classes,
-    )
+    # the rest are fields of Options, by the same names
+    own = {"images", "backbones", "weights", "preprocessing", "callbacks", "own"}
+    options = Options(**{k: v for k, v in locals().items() if k not in own})
     if isinstance(size, bool) or not (size is None or isinstance(size, int)):
         raise UsageError.invalid("size", size, "a number of pixels, such as 224")
     options.check()
@@ -173,14 +177,13 @@ class _Run:
         pairs = sorted(
             zip(measured, standing, strict=True), key=lambda pair: -pair[1].balanced_accuracy[0]
         )
-        folder = os.fspath(images.source.argument if isinstance(images, ImageIndex) else images)
         described = describe(pairs, self.failed)
         equal = [each for each, standing in pairs if standing.within_noise]
         return Ranking(
             {
                 "schema": SCHEMA,
                 "sentence": sentence(described["backbones"]),
-                "next": self._next(folder, equal),
+                "next": self._next(index.source, equal),
                 **described,
                 "settings": self._settings(),
                 "seconds": round(time.perf_counter() - self.start, 3),
@@ -199,7 +202,7 @@ class _Run:
             "versions": {name: version(name) for name in provenance.PACKAGES},
         }
 
-    def _next(self, folder: str, equal: list[RankedBackbone]) -> str:
+    def _next(self, images: ImageSource, equal: list[RankedBackbone]) -> str:
         """Write the command that compares heads on these backbones, from the same feature maps."""
         first = {each.spec.name: each for each in reversed(equal)}  # compare takes a name once
         chosen = [each for each in equal if first[each.spec.name] is each][:MOST_ADVISED]
@@ -212,7 +215,7 @@ class _Run:
             "preprocessing": self.preprocessing,
             "engine": None if engine == Options.engine else engine,
         }
-        return command_line("compare", folder, options)
+        return command_line("compare", images.argument, {**options, **images.options})
 
     def _try(self, source: MapSource, index: ImageIndex) -> RankedBackbone | None:
         """Measure one backbone; note why if it cannot run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -29,11 +29,13 @@ class Skipped:
         path: posix, relative to the source.
         reason: a short clause.
         label: the class that it would belong to; empty if it lies outside of classes.
+        is_told: whether a note of the source tells of it.
     """
 
     path: str
     reason: str
     label: str = ""
+    is_told: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,11 @@ class Listing:
 
 
 class ImageSource(Protocol):
-    """Lists images and opens them: a folder, a list of files."""
+    """Lists images and opens them: a folder, a table, an archive."""
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the images' names are relative to; None if they lie in none."""
 
     @property
     def location(self) -> str:
@@ -78,6 +84,10 @@ class ImageSource(Protocol):
     @property
     def argument(self) -> str:
         """What a command line takes for the source; a placeholder if it can take none."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What else a command needs to read it alike: arguments by their names in Python."""
 
     def listing(self) -> Listing:
         """List the images.
@@ -126,6 +136,11 @@ class LocalSource:
         """Path of the folder."""
         return str(self.root)
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
+
     def read_bytes(self, path: str) -> bytes:
         """Return the content of an image's file."""
         return read_bytes(self.root / path)
@@ -141,6 +156,20 @@ class LocalSource:
     def to_dict(self) -> dict[str, Any]:
         """Return the kind and the path."""
         return {"kind": self.kind, "path": str(self.root)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
+        """Find the folder again; None if it is not there."""
+        path = local_path(record.get("path"))
+        return cls(path) if path is not None and path.is_dir() else None
+
+
+def local_path(value: Any) -> Path | None:
+    """Return a path that a file of results names; None unless it is one of this machine."""
+    # on Windows the mere look at \\host\share asks that host
+    if not isinstance(value, str) or not value or value.startswith(("\\\\", "//")):
+        return None
+    return Path(value)
 
 
 def check_classes(listing: Listing, where: str, hint: str = "") -> None:

@@ -1,0 +1,143 @@
+"""A table of image files and their labels: CSV, TSV, JSON Lines, Parquet, or a DataFrame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from headfit.errors import DataError, UsageError
+from headfit.images.sources.columns import Columns, choose_columns
+from headfit.images.sources.rows import NO_FILE, OUTSIDE, Rows
+from headfit.images.sources.source import Listing, LocalSource, check_classes, local_path, quote
+from headfit.util.tables import Table, open_table, table_of
+
+
+@dataclass(frozen=True)
+class TableSource(LocalSource):
+    """Image files that a table lists; ``root`` is the folder that its paths are relative to.
+
+    Attributes:
+        path: of the table; None if it is in memory.
+        columns: those that the user names.
+        strict: whether a row that cannot be used stops the run.
+        data: the table in memory.
+        chosen_root: whether the user chose the root.
+    """
+
+    kind = "table"
+    path: Path | None = None
+    columns: Columns = field(default_factory=Columns)
+    strict: bool = False
+    data: Any = field(default=None, repr=False, compare=False)
+    chosen_root: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        table: Any,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        strict: bool = False,
+        **columns: str | None,
+    ) -> TableSource:
+        """Check the arguments; see :meth:`headfit.ImageIndex.from_table`."""
+        wanted = Columns(**{name.removesuffix("_column"): each for name, each in columns.items()})
+        path = Path(table).absolute() if isinstance(table, str | os.PathLike) else None
+        if not isinstance(strict, bool):
+            raise UsageError.invalid("strict", strict, "True or False")
+        if root is not None and not Path(root).is_dir():
+            raise UsageError.invalid("root", str(root), "a folder that exists")
+        folder = Path(root).absolute() if root is not None else path.parent if path else Path.cwd()
+        data = None if path else table
+        return cls(folder, path, wanted, strict, data, root is not None)
+
+    @property
+    def location(self) -> str:
+        """Path of the table."""
+        return str(self.path or self.root)
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.path.name if self.path else super().name
+
+    @property
+    def argument(self) -> str:
+        """Path of the table; a placeholder if it is in memory."""
+        return str(self.path) if self.path else "FOLDER"
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the user chose."""
+        columns = {f"{role}_column": name for role, name in self.columns.named().items()}
+        return {
+            **columns,
+            "root": str(self.root) if self.chosen_root else None,
+            "strict": self.strict or None,
+        }
+
+    def listing(self) -> Listing:
+        """List the images, sorted by class and then path, as folders do.
+
+        Raises:
+            UsageError: a column does not exist.
+            DataError: the table cannot be read, or has no row that can be used.
+        """
+        table = open_table(self.path) if self.path else table_of(self.data)
+        columns = choose_columns(table, self.columns)
+        rows = Rows.read(table, columns, self.root)
+        faults = rows.in_words()
+        if not rows.used:
+            found = faults[0] if faults else f"{quote(table.name)} has no rows"
+            raise DataError(f"{found}. {self._hint(rows)}".rstrip())
+        if faults and self.strict:
+            raise DataError(f"{'. '.join(faults)}. Correct this or leave out `strict`.")
+        listing = rows.listing(columns, [*self._said(table, columns), *map("{}.".format, faults)])
+        check_classes(listing, quote(table.name))
+        return listing
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the kind, the path and what is needed to read it."""
+        path = str(self.path) if self.path else None
+        columns = self.columns.named()
+        return {"kind": self.kind, "path": path, "root": str(self.root), "columns": columns}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
+        """Find the images again; None if their folder is not there."""
+        root, path = local_path(record.get("root")), local_path(record.get("path"))
+        return cls(root, path) if root is not None and root.is_dir() else None
+
+    def _said(self, table: Table, columns: Columns) -> list[str]:
+        """Say what was guessed."""
+        chosen, wanted = columns.named(), self.columns.named()
+        guessed = [
+            f"{role} from {quote(name)}"
+            for role, name in chosen.items()
+            if role not in wanted and name != role
+        ]
+        notes = [f"{quote(table.name)} is {table.form}."] if table.form else []
+        if guessed:
+            notes.append(f"Columns of {quote(table.name)}: {', '.join(guessed)}.")
+        return notes
+
+    def _hint(self, rows: Rows) -> str:
+        """Help who gave the wrong root, or paths without their suffix."""
+        missing = [each.value for each in rows.faults if each.reason in (NO_FILE, OUTSIDE)]
+        if not missing:
+            return ""
+        first = _pattern(missing[0])
+        if found := min(self.root.glob(f"*/{first}"), default=None):
+            folder = Path(str(found).removesuffix(missing[0].replace("/", os.sep)))
+            return f"{quote(missing[0])} is in {quote(folder)}: give that folder as `root`."
+        if found := min(self.root.glob(f"{first}.*"), default=None):
+            return f"There is {quote(found)}: write paths with the suffix of the files."
+        return f"Paths are relative to {quote(self.root)}: choose another folder with `root`."
+
+
+def _pattern(path: str) -> str:
+    """Write a path as a pattern that matches nothing else; patterns must be relative."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in path.lstrip("/\\")) or "?"
