@@ -229,9 +229,11 @@ def test_what_is_no_table_is_refused(root):
         ImageIndex.from_table(3)
     with pytest.raises(UsageError, match="cannot be read"):
         ImageIndex.from_table(root / "gone.csv")
-    with pytest.raises(UsageError, match="`root` must be left out: it is for a table"):
+    with pytest.raises(UsageError, match="`root` must be left out: it is for tables"):
         open_source(root, root=root)
-    with pytest.raises(UsageError, match="`splits` must be left out: it is for a folder"):
+    with pytest.raises(
+        UsageError, match="`splits` must be left out: it is for folders and archives"
+    ):
         open_source(root / "a.csv", splits=True)
 
 

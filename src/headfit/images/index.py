@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import DataError, UsageError
+from headfit.images.sources.archive import ArchiveSource
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import TEST, TRAIN, VALIDATION, ImageSource, Skipped, quote
@@ -135,6 +136,38 @@ class ImageIndex:
         ```
         """
         return cls.from_source(FileSource.of(paths, labels, groups, splits))
+
+    @classmethod
+    def from_archive(
+        cls,
+        archive: str | os.PathLike[str],
+        *,
+        splits: bool | None = None,
+        skip_empty_classes: bool = False,
+    ) -> ImageIndex:
+        """Index a ``.zip``, ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz`` of class folders.
+
+        It is laid out like a folder for :meth:`from_directory`, and may lie in one more folder.
+        Nothing is unpacked to disk. The images of a compressed ``.tar`` are held in memory.
+
+        Args:
+            archive: its path.
+            splits: as for :meth:`from_directory`.
+            skip_empty_classes: as for :meth:`from_directory`.
+
+        Raises:
+            UsageError: there is no such file, or an argument is invalid.
+            DataError: the archive is damaged, encrypted or over its limits, or its images cannot
+                be learned from.
+
+        Example:
+
+        ```python
+        index = hf.ImageIndex.from_archive("photos.zip")
+        ```
+        """
+        options = {"splits": splits, "skip_empty_classes": skip_empty_classes}
+        return cls.from_source(ArchiveSource.of(archive, **options))
 
     @classmethod
     def from_table(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import UsageError
+from headfit.images.sources import archive
+from headfit.images.sources.archive import ArchiveSource
 from headfit.images.sources.columns import Columns
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
@@ -23,11 +25,23 @@ TABLE: dict[str, Any] = {
 }
 DEFAULTS = LAYOUT | TABLE
 """The options of sources."""
-KINDS: dict[str, Any] = {"folder": FolderSource, "files": FileSource, "table": TableSource}
+KINDS: dict[str, Any] = {
+    "folder": FolderSource,
+    "files": FileSource,
+    "table": TableSource,
+    "archive": ArchiveSource,
+}
+_OPENED: dict[str, Any] = {"folder": FolderSource, "archive": ArchiveSource}
+_WORDS = {"folder": "folders", "archive": "archives", "table": "tables such as photos.csv"}
+_SUITED: dict[str, set[str]] = {
+    "folder": set(LAYOUT),
+    "archive": {"splits", "skip_empty_classes"},
+    "table": {*TABLE, "skip_empty_classes"},
+}
 
 
 def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
-    """Open a folder or a table; which of them it is shows by its name.
+    """Open a folder, a table or an archive; which of them it is shows by its name.
 
     Args:
         images: its path.
@@ -39,16 +53,23 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
     """
     given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
     path = Path(images)
-    is_table = path.suffix.lower() in tables.SUFFIXES and not path.is_dir()
-    # for a table, a run takes care of classes that are empty
-    suited = {*TABLE, "skip_empty_classes"} if is_table else LAYOUT
+    kind = _kind(path)
     for name, value in given.items():
-        if name not in suited:
-            kind = "a folder" if is_table else "a table such as photos.csv"
-            raise UsageError.invalid(name, value, f"left out: it is for {kind}")
-    if is_table:
+        # of a table, a run leaves out the classes that are empty
+        if name not in _SUITED[kind]:
+            fitting = " and ".join(_WORDS[each] for each in _WORDS if name in _SUITED[each])
+            raise UsageError.invalid(name, value, f"left out: it is for {fitting}")
+    if kind == "table":
         return TableSource.of(path, **{name: given[name] for name in given if name in TABLE})
-    return FolderSource.of(path, **given)
+    source: ImageSource = _OPENED[kind].of(path, **given)
+    return source
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith(tables.SUFFIXES) and not path.is_dir():
+        return "table"
+    return "archive" if name.endswith(archive.SUFFIXES) and not path.is_dir() else "folder"
 
 
 def find_source(record: Any) -> ImageSource | None:
