@@ -232,7 +232,7 @@ def test_what_is_no_table_is_refused(root):
     with pytest.raises(UsageError, match="`root` must be left out: it is for tables"):
         open_source(root, root=root)
     with pytest.raises(
-        UsageError, match="`splits` must be left out: it is for folders and archives"
+        UsageError, match="`splits` must be left out: it is for folders and"
     ):
         open_source(root / "a.csv", splits=True)
 
