@@ -138,7 +138,7 @@ def test_rows_that_cannot_be_used_are_counted_and_named(root):
         ("/etc/passwd", "cat", "train"),
         ("", "cat", "train"),
         ("cat/3.png", "", "train"),
-        ("cat/3.png", "cat", "dev?"),
+        ("cat/3.png", "cat", "later"),
         ("cat/1.png", "cat", "train"),
         ("dog/2.png", "cat", "train"),
         ("https://example.org/1.png", "cat", "train"),
@@ -153,7 +153,7 @@ def test_rows_that_cannot_be_used_are_counted_and_named(root):
         "11 of 14 rows of 'photos.csv' are left out: "
         "2 × no such file (row 6 'cat/absent.png', row 7 'cat/gone.png'), "
         "2 × a path outside the root (row 8 '../secret.png', row 9 '/etc/passwd'), "
-        "1 × no path (row 10), 1 × no label (row 11), 1 × unknown split 'dev?' (row 12), "
+        "1 × no path (row 10), 1 × no label (row 11), 1 × unknown split 'later' (row 12), "
         "1 × repeats another row (row 13 'cat/1.png'), "
         "1 × a web address, not a file (row 15 'https://example.org/1.png'), "
         "2 × contradicts another row of its image (row 5 'dog/2.png', row 14 'dog/2.png')."
@@ -231,9 +231,7 @@ def test_what_is_no_table_is_refused(root):
         ImageIndex.from_table(root / "gone.csv")
     with pytest.raises(UsageError, match="`root` must be left out: it is for tables"):
         open_source(root, root=root)
-    with pytest.raises(
-        UsageError, match="`splits` must be left out: it is for folders and"
-    ):
+    with pytest.raises(UsageError, match="`splits` must be left out: it is for folders and"):
         open_source(root / "a.csv", splits=True)
 
 

@@ -236,7 +236,7 @@ class ImageIndex:
         return cls(
             source=source,
             paths=tuple(listing.paths),
-            targets=Targets.of_classes(listing.labels),
+            targets=Targets.of_classes(listing.labels, listing.weights),
             splits=tuple(listing.splits),
             groups=None if listing.groups is None else tuple(listing.groups),
             weights=_read_only(listing.weights),
@@ -318,7 +318,7 @@ class ImageIndex:
         return replace(
             self,
             paths=self.unlabelled,
-            targets=replace(self.targets, values=np.zeros(count, np.int64)),
+            targets=replace(self.targets, values=np.zeros(count, np.int64), weights=None),
             splits=(TEST,) * count,
             groups=None,
             weights=None,

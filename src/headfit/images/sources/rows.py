@@ -16,7 +16,8 @@ import numpy as np
 
 from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.columns import Columns
-from headfit.images.sources.source import SPLITS, TRAIN, Listing, Skipped, quote
+from headfit.images.sources.source import TRAIN, Listing, Skipped, quote
+from headfit.images.sources.splits import split_roles
 from headfit.util.tables import Table, western
 
 SHOWN = 3  # rows of a kind of fault that are named
@@ -232,9 +233,10 @@ class _Reader:
     @staticmethod
     def _split(cell: Any) -> str:
         text = _text("split", cell)
-        if text.lower() not in SPLITS:
+        split = split_roles([text]).get(text)
+        if split is None:
             raise _UnusableError(f"unknown split {quote(text)}", "")
-        return SPLITS[text.lower()]
+        return split
 
     @staticmethod
     def _weight(cell: Any) -> float:
