@@ -12,7 +12,8 @@ from PIL import Image
 
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import decode
-from headfit.images.index import ImageIndex, require_per_class
+from headfit.images.index import ImageIndex
+from headfit.images.per_class import require_per_class
 from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import Skipped
 from headfit.images.targets import Targets
@@ -31,6 +32,10 @@ def make(root: Path, *names: str) -> Path:
         else:
             path.write_text("text")
     return root
+
+
+def trained(index: ImageIndex) -> Targets:
+    return index.targets.subset(index.training)
 
 
 def reasons(index: ImageIndex) -> dict[str, str]:
@@ -133,7 +138,7 @@ def test_names_may_hold_any_character(tmp_path):
     assert "<script>" not in page
     assert page.encode("utf-8")
     with pytest.raises(DataError) as caught:
-        require_per_class(index, 2)
+        require_per_class(trained(index), 2)
     assert "\n" not in str(caught.value)
     assert str(caught.value).encode("utf-8")
 
@@ -194,9 +199,9 @@ def test_classes_with_too_few_images_are_named_and_test_images_do_not_count(tmp_
     make(tmp_path, "train/a/1.png", "train/a/2.png", "val/a/3.png")
     make(tmp_path, "train/b/1.png", "train/b/2.png", "test/b/3.png")
     index = ImageIndex.from_directory(tmp_path, min_per_class=2)
-    require_per_class(index, 2)
+    require_per_class(trained(index), 2)
     with pytest.raises(DataError, match=r"few images: 'b' \(2\)\. At least 3 .* leave them out\.$"):
-        require_per_class(index, 3)
+        require_per_class(trained(index), 3)
     with pytest.raises(DataError, match="or set `min_per_class=2`"):
         ImageIndex.from_directory(tmp_path, min_per_class=3)
 
@@ -229,4 +234,4 @@ def test_a_class_emptied_by_a_subset_is_reported():
     only_first = index_of(9).subset(np.array([0, 3]))
     assert only_first.counts() == {"0": 2, "1": 0, "2": 0}
     with pytest.raises(DataError, match=r"'1' \(0\), '2' \(0\)"):
-        require_per_class(only_first, 2)
+        require_per_class(trained(only_first), 2)

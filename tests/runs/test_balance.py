@@ -68,7 +68,10 @@ def test_weights_of_the_index_reach_losses_and_scores(folder):
     weights = np.ones(len(index))
     weights[:11] = 3.0
     weighted = hf.compare(
-        replace(index, weights=weights), class_weight="none", protocol="quick", **QUICK
+        replace(index, targets=replace(index.targets, weights=weights)),
+        class_weight="none",
+        protocol="quick",
+        **QUICK,
     )
     plain = hf.compare(index, class_weight="none", protocol="quick", **QUICK)
     effective = weights.sum() ** 2 / np.square(weights).sum()

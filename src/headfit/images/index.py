@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from headfit.errors import DataError, UsageError
+from headfit.errors import UsageError
+from headfit.images.per_class import require
 from headfit.images.sources.archive import ArchiveSource
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
@@ -18,9 +19,6 @@ from headfit.images.sources.table import TableSource
 from headfit.images.targets import Targets
 from headfit.util import html as display
 from headfit.util.nouns import counted
-
-FEWEST_FOLDS = 3
-"""Folds of a comparison: one to test on, one to choose settings on, one to train on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,6 @@ class ImageIndex:
         groups: images of one group stay in one fold; None for an image that stands alone, and
             None if the source names no groups.
         skipped: what was passed over, sorted by path.
-        weights: how much each image counts, float64 (n,), read-only; None if all count alike.
         notes: sentences about how the source was read, which a run says.
         unlabelled: images beside the training images that have no class; sorted.
 
@@ -54,7 +51,6 @@ class ImageIndex:
     splits: tuple[str, ...]
     groups: tuple[str | None, ...] | None = None
     skipped: tuple[Skipped, ...] = ()
-    weights: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
 
@@ -99,7 +95,7 @@ class ImageIndex:
             skip_empty_classes=skip_empty_classes,
         )
         index = cls.from_source(source)
-        _require(index, min_per_class, "min_per_class", 1)
+        require(index.targets.subset(index.training), min_per_class, "min_per_class", 1)
         return index
 
     @classmethod
@@ -239,7 +235,6 @@ class ImageIndex:
             targets=Targets.of_classes(listing.labels, listing.weights),
             splits=tuple(listing.splits),
             groups=None if listing.groups is None else tuple(listing.groups),
-            weights=_read_only(listing.weights),
             skipped=_by_path(listing.skipped),
             notes=tuple(listing.notes),
             unlabelled=tuple(listing.unlabelled),
@@ -257,6 +252,11 @@ class ImageIndex:
     def labels(self) -> np.ndarray:
         """The class of each image, int64 (n,), a position in ``classes``; read-only."""
         return self.targets.values
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """How much each image counts, float64 (n,), read-only; None if all count alike."""
+        return self.targets.weights
 
     @property
     def training(self) -> np.ndarray:
@@ -294,7 +294,6 @@ class ImageIndex:
             targets=self.targets.subset(rows),
             splits=tuple(self.splits[row] for row in rows),
             groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
-            weights=None if self.weights is None else _read_only(self.weights[rows]),
             skipped=_by_path((*self.skipped, *extra_skipped)),
         )
 
@@ -321,7 +320,6 @@ class ImageIndex:
             targets=replace(self.targets, values=np.zeros(count, np.int64), weights=None),
             splits=(TEST,) * count,
             groups=None,
-            weights=None,
             skipped=(),
             unlabelled=(),
         )
@@ -342,39 +340,5 @@ class ImageIndex:
         return display.table(("class", "images"), rows, caption)
 
 
-def require_per_class(index: ImageIndex, folds: int) -> None:
-    """Check that each class can have an image in every fold.
-
-    Args:
-        index: the images; those of the test split do not count.
-        folds: the number of folds.
-
-    Raises:
-        DataError: a class has too few; names each such class and its count.
-    """
-    _require(index, folds, "folds", FEWEST_FOLDS, f" for {folds} folds")
-
-
-def _require(index: ImageIndex, fewest: int, argument: str, least: int, purpose: str = "") -> None:
-    """Check the classes; ``least`` is the lowest value that the argument can have."""
-    counts = index.targets.subset(index.training).counts()
-    few = [f"{quote(name)} ({count})" for name, count in counts.items() if count < fewest]
-    if few:
-        smallest = min(counts.values())
-        lower = f", or set `{argument}={smallest}`" if smallest >= least else ""
-        raise DataError(
-            f"Classes with too few images: {', '.join(few)}. At least {fewest} each are needed"
-            f"{purpose}. Add images to them or leave them out{lower}."
-        )
-
-
 def _by_path(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
     return tuple(sorted(skipped, key=lambda each: each.path))
-
-
-def _read_only(weights: np.ndarray | None) -> np.ndarray | None:
-    if weights is None:
-        return None
-    copied = np.array(weights, np.float64)
-    copied.setflags(write=False)
-    return copied

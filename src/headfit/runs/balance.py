@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,6 @@ class Balance:
             options: how classes count.
         """
         targets = index.targets.subset(rows)
-        if index.weights is not None:
-            targets = replace(targets, weights=index.weights[rows])
         ratio, chosen = targets.imbalance, options.class_weight
         facts: dict[str, Any] = {
             "imbalance": ratio,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -16,12 +14,14 @@ from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.features.extract import Extraction
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
-from headfit.images.index import ImageIndex, require_per_class
+from headfit.images.index import ImageIndex
+from headfit.images.per_class import require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
 from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
 from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.clock import Clock
 from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups
 from headfit.runs.int8_check import Int8Effect, int8_effect
@@ -158,29 +158,13 @@ def compare(
     return _Run(images, options, CallbackList(callbacks)).run()
 
 
-@dataclass
-class _Clock:
-    """Seconds of each stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    start: float = field(default_factory=time.perf_counter)
-    last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name], self.last = round(now - self.last, 3), now
-
-    def total(self) -> dict[str, float]:
-        return {**self.seconds, "total": round(time.perf_counter() - self.start, 3)}
-
-
 class _Run:
     """One comparison, stage by stage."""
 
     def __init__(self, images: Images, options: Options, callback: Callback) -> None:
         self.images, self.options, self.callback = images, options, callback
         self.points, self.heads = options.check()
-        self.clock = _Clock()
+        self.clock = Clock()
         count = max(1, sum(not point.extra for point in self.points))
         self.estimate = Estimate(options, self.heads, count, callback)
 
@@ -231,7 +215,7 @@ class _Run:
     def _require(self, index: ImageIndex) -> None:
         """Check that every class has enough images to train on."""
         targets = index.targets.subset(index.training)
-        require_per_class(index, fewest_of_class(targets, self.options))
+        require_per_class(targets, fewest_of_class(targets, self.options))
 
     def _extract(self, mates: list[MapSource], index: ImageIndex, count: int) -> list[Extraction]:
         """Get the maps of sources that share a pass, one of ``count``."""

@@ -17,7 +17,7 @@ from headfit.errors import UsageError
 from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
-from headfit.images.index import FEWEST_FOLDS
+from headfit.images.per_class import FEWEST_FOLDS
 from headfit.images.sources import DEFAULTS
 from headfit.model.metadata import kept_path
 from headfit.runs.grid import GridPoint, grid

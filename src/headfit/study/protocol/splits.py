@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from headfit.errors import DataError, UsageError
 from headfit.fitting.problem import Splits
-from headfit.images.index import FEWEST_FOLDS
+from headfit.images.per_class import FEWEST_FOLDS
 from headfit.study.protocol.grouped import Grouped
 
 Ints = npt.NDArray[np.integer]
