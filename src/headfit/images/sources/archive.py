@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources.layout import entries_of, read_layout
@@ -100,6 +101,14 @@ class ArchiveSource:
         except DataError as error:
             raise ImageError(str(error)) from error
         return members.read(path)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an image's file, for a look at its start.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return io.BytesIO(self.read_bytes(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the kind and the path."""
