@@ -91,7 +91,7 @@ def compare(
 
     Args:
         images: a folder with a sub-folder for each class, a table of image files (``.csv``,
-            ``.tsv``, ``.jsonl`` or ``.parquet``), or an index.
+            ``.tsv``, ``.jsonl`` or ``.parquet``), an archive of class folders, or an index.
         backbone: any spelling of a name, or a model of your own: a ``.keras`` or ``.h5`` file,
             ``"module:function"`` or ``"hub:preset"``. Several, as a list or separated by commas,
             are compared.
@@ -130,8 +130,13 @@ def compare(
         follow_links: whether links to files and folders are followed.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
-        path_column, label_column, split_column, group_column, weight_column, root, strict: of a
-            table, as for :meth:`headfit.ImageIndex.from_table`.
+        path_column: of a table; all as for :meth:`headfit.ImageIndex.from_table`.
+        label_column: of a table.
+        split_column: of a table.
+        group_column: of a table.
+        weight_column: of a table.
+        root: the folder that the paths in a table are relative to.
+        strict: whether rows of a table that cannot be used stop the run.
         callbacks: one or several that follow the run.
 
     Returns:

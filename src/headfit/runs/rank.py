@@ -78,7 +78,7 @@ def rank(
 
     Args:
         images: a folder with a sub-folder for each class, a table of image files (``.csv``,
-            ``.tsv``, ``.jsonl`` or ``.parquet``), or an index.
+            ``.tsv``, ``.jsonl`` or ``.parquet``), an archive of class folders, or an index.
         backbones: names or models of your own, as a list or separated by commas. If None, those
             whose weights are installed.
         weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
@@ -97,8 +97,13 @@ def rank(
         follow_links: whether links to files and folders are followed.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
-        path_column, label_column, split_column, group_column, weight_column, root, strict: of a
-            table, as for :meth:`headfit.ImageIndex.from_table`.
+        path_column: of a table; all as for :meth:`headfit.ImageIndex.from_table`.
+        label_column: of a table.
+        split_column: of a table.
+        group_column: of a table.
+        weight_column: of a table.
+        root: the folder that the paths in a table are relative to.
+        strict: whether rows of a table that cannot be used stop the run.
         callbacks: one or several that follow the run.
 
     Returns:
