@@ -34,8 +34,8 @@ def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any)
 
     SOURCE is a folder that contains a sub-folder per class, or train/, val/ and test/ folders of
     those; a .zip or .tar archive of such a folder; or a table of image files: .csv, .tsv, .jsonl or
-    .parquet. Test images are never trained on; they are scored once, at the end. Each image passes through the frozen
-    backbone once: feature maps are stored, and a second run reuses them.
+    .parquet. Test images are never trained on; they are scored once, at the end. Each image passes
+    through the frozen backbone once: feature maps are stored, and a second run reuses them.
     """
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 
