@@ -105,9 +105,17 @@ def test_a_further_folder_does_not_turn_splits_into_classes(further):
 
 
 def test_splits_inside_of_classes_are_splits():
-    layout = read("cat/train/2", "cat/test/1", "dog/train/2", "dog/Testing/1", "dog/masks/1")
+    layout = read("cat/train/2", "cat/test/1", "dog/train/2", "dog/Testing/1", "dog/rest/1")
     assert counts(layout) == {"train cat": 2, "test cat": 1, "train dog": 2, "test dog": 1}
-    assert [each.path for each in layout.skipped] == ["dog/masks"]
+    assert [each.path for each in layout.skipped] == ["dog/rest"]
+
+
+def test_splits_inside_of_folders_that_hold_folders_of_their_own_are_refused():
+    names = [f"site{s}/{split}/{c}/1" for s in "AB" for split in ("train", "test") for c in "xy"]
+    said = refusal(*names)
+    assert "If the classes are 'x', 'y', give a folder that holds one set of splits" in said
+    assert counts(read(*names, splits=True))["test siteA"] == 2
+    assert counts(read(*names, splits=False)) == {"train siteA": 4, "train siteB": 4}
 
 
 def test_a_means_of_transport_is_a_class():

@@ -70,7 +70,16 @@ def read_folders(root: Folder, where: str, splits: bool | None = None) -> Readin
         DataError: they can be read in two ways, or are splits of nothing.
     """
     roles = split_roles(each.name for each in root.full)
-    if splits is None and not roles and (inner := _splits_in_classes(root)) is not None:
+    inner = None if roles or splits is False else _splits_in_classes(root)
+    if inner is not None:
+        names = sorted({name for each in inner.classes for name in _names(each.folder)})
+        if splits is None and len(names) > 1:
+            raise DataError(
+                f"The folders in {where} can be read in several ways. If their classes are "
+                f"{_counts(inner.classes)}, set `splits=True` to keep the splits {inner.splits}, "
+                "or `splits=False` to ignore them. If the classes are "
+                f"{listed(map(quote, names))}, give a folder that holds one set of splits."
+            )
         return inner
     if splits is None:
         splits = _are_splits(root, roles, where)
@@ -177,13 +186,12 @@ def _splits_in_classes(root: Folder) -> Reading | None:
         for each in top.full:
             if each.name in roles:
                 reading.classes.append(ClassFolder(top.name, roles[each.name], each))
-            elif lies_beside(each.name):
-                reading.leave_out(each)
             else:
-                return None
+                reading.leave_out(each)
         shown |= {name: f"{quote(name)} ({role})" for name, role in roles.items()}
     reading.splits = f"{listed(shown.values())} in each class folder"
-    return reading if len(root.full) > 1 else None
+    several = len(root.full) > 1 and len({each.split for each in reading.classes}) > 1
+    return reading if several else None
 
 
 def _two_readings(root: Folder, roles: Mapping[str, str], where: str) -> str:
