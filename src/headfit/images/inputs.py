@@ -136,7 +136,13 @@ def check_array(images: np.ndarray, contract: Contract) -> np.ndarray:
         )
     if not (np.issubdtype(images.dtype, np.integer) or np.issubdtype(images.dtype, np.floating)):
         raise UsageError(f"`images` must hold pixels 0 to 255. Received: dtype {images.dtype}.")
-    if images.dtype != np.uint8 and images.size and float(images.max()) <= 1:
+    top = 255.0 if images.dtype == np.uint8 or not images.size else float(images.max())
+    if top >= 256:
+        raise UsageError(
+            f"`images` must hold pixels 0 to 255. Received: values up to {top:,.6g}. Scale them as "
+            f"the training images were, or give paths or Pillow images."
+        )
+    if top <= 1:
         warnings.warn(
             "No pixel of `images` exceeds 1. headfit expects pixels from 0 to 255, not scaled to "
             "0 to 1: multiply them by 255.",

@@ -60,8 +60,10 @@ def open_image(stream: IO[bytes]) -> ImageFile.ImageFile:
     reader = find_reader(stream.read(START))
     stream.seek(0)
     try:
-        if reader is TiffImageFile:
-            _check_bands(stream)
+        # Pillow would report the bands of satellites through ``logging`` too
+        if reader is TiffImageFile and (layout := tiff_layout(stream))[0] > MAX_BANDS:
+            bands, bits = layout
+            raise ImageError(f"unsupported TIFF: {bands} bands of {bits} bits; export three as RGB")
         return reader(stream)
     except ImageError:
         raise
@@ -110,16 +112,18 @@ def _heif_reader() -> type[ImageFile.ImageFile]:
     return HeifImageFile
 
 
-def _check_bands(stream: IO[bytes]) -> None:
-    """Refuse the bands of satellites: Pillow would report them through ``logging`` too."""
+def tiff_layout(stream: IO[bytes]) -> tuple[int, int]:
+    """Read how many bands a TIFF has, and how many bits the first of them.
+
+    Args:
+        stream: its content, at the start, to which it returns.
+    """
     tags = ImageFileDirectory_v2(stream.read(8))
     stream.seek(tags.next)
     tags.load(stream)
     stream.seek(0)
-    bands, bits = tags.get(_BANDS, 1), tags.get(_BITS, (1,))
-    if isinstance(bands, int) and bands > MAX_BANDS:
-        each = bits[0] if isinstance(bits, tuple) else bits
-        raise ImageError(f"unsupported TIFF: {bands} bands of {each} bits; export three as RGB")
+    bits = tags.get(_BITS, 1)
+    return int(tags.get(_BANDS, 1)), int(bits[0] if isinstance(bits, tuple) else bits)
 
 
 def reason(kind: str, error: Exception) -> str:
