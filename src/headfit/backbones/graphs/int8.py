@@ -119,7 +119,13 @@ def int8_graph(
     Raises:
         EngineError: if it cannot be made, or its outputs are not finite.
     """
-    key = {"kind": "int8", "float32": graph.path.parent.name, "calibration": images.digest}
+    key: dict[str, Any] = {
+        "kind": "int8",
+        "float32": graph.path.parent.name,
+        "calibration": images.digest,
+    }
+    if depth := contract.depth.to_dict():
+        key["depth"] = depth
 
     def build(folder: Path) -> dict[str, Any]:
         tell(f"Quantising the graph to int8 with {len(images.paths)} of your images (once)")
