@@ -21,8 +21,8 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
+from headfit.study.comparison.contrast import Contrast, HeadScores, contrast_with_gap
 from headfit.study.comparison.results import fold_metrics
-from headfit.study.comparison.verdict import Contrast, HeadScores, contrast_with_gap
 from headfit.study.protocol.splits import make_splits
 from numbered import numbered
 

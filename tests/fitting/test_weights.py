@@ -19,7 +19,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
 from headfit.images.targets import Targets
-from headfit.study.comparison.compare import expected_score
+from headfit.study.comparison.selection import expected_score
 from headfit.study.protocol.splits import make_splits
 from headfit.study.reliability.calibration import calibrate
 from numbered import numbered

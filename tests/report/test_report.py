@@ -156,7 +156,7 @@ def test_results_without_gap_where_and_curve_have_a_page_too(tmp_path: Path) -> 
         ("{", 1, "not valid JSON"),
         ("[" * 200_000, 1, "not valid JSON"),
         ("[]", 1, "schema None"),
-        ('{"schema": "headfit.results/2"}', 1, "schema 'headfit.results/2'"),
+        ('{"schema": "headfit.results/3"}', 1, "schema 'headfit.results/3'"),
         ('{"schema": "headfit.results/1"}', 1, "lacks values that the page shows"),
     ],
 )

@@ -55,7 +55,16 @@ def ahead(row: int, lead: float) -> np.ndarray:
 def test_position_follows_the_verdict_and_its_metric(
     word: str, accuracy: np.ndarray, start: str
 ) -> None:
-    assert position.conclusion(where_of(accuracy), {"flatten": word}).startswith(start)
+    verdict = {"flatten": word, "difference": {"p_better": 0.01}}
+    assert position.conclusion(where_of(accuracy), verdict).startswith(start)
+
+
+def test_position_is_not_said_to_be_needed_where_it_may_not_be() -> None:
+    where, difference = where_of(ahead(-1, 0.1)), {"p_better": 0.99}
+    blind = position.conclusion(where, {"flatten": "not_necessary", "difference": difference})
+    assert blind.startswith("Position is not needed: ")
+    is_open = position.conclusion(where, {"flatten": "ahead", "difference": difference})
+    assert is_open.startswith("Whether position is needed is open: ")
 
 
 def test_position_names_a_prior_between_that_beats_both_ends() -> None:

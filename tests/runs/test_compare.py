@@ -50,7 +50,7 @@ def study(folder: Path) -> hf.Study:
 
 def test_results_hold_what_the_interface_promises(study: hf.Study) -> None:
     results = study.results
-    assert results["schema"] == "headfit.results/1"
+    assert results["schema"] == "headfit.results/2"
     assert set(results["verdict"]) >= {
         *("flatten", "sentence", "recommended", "difference"),
         *("minimal_detectable", "images_needed", "expected_score"),

@@ -7,7 +7,7 @@ from scipy.integrate import quad
 from scipy.special import gamma
 
 from headfit.errors import UsageError
-from headfit.study.comparison import compare
+from headfit.study.comparison import compare, planning, selection
 from headfit.study.protocol.splits import make_splits
 
 # Mean .03; deviations −.01 .01 −.03 .03 0, squares sum to .002, so s² = .0005.
@@ -91,11 +91,23 @@ def test_holm_counts_an_unknown_p_value_and_keeps_it_unknown():
 
 def test_a_study_of_the_planned_size_finds_the_minimal_detectable_difference():
     # Power of the test that rejects at t.975 when the truth lies mde/SE standard errors away.
-    mde = compare.minimal_detectable(0.01, df=49)
+    mde = planning.minimal_detectable(0.01, df=49)
     shift = stats.t.ppf(0.975, 49) - mde / 0.01
     assert stats.t.sf(shift, 49) == pytest.approx(0.80)
-    assert compare.images_needed(150, mde=0.04, rope=0.01) == 2400
-    assert compare.images_needed(150, mde=0.0401, rope=0.01) == math.ceil(150 * 4.01**2)
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.01, 0.03])
+def test_a_study_of_the_planned_size_is_decided_four_times_out_of_five(lead):
+    rng, df, sets = np.random.default_rng(0), 49, 4000
+    known = compare.corrected_t(lead + 0.03 * np.resize([-1.0, 1.0], 50), 10, 0.01)
+    images = planning.images_needed(200, known, 0.01)
+    truth = known.mean + known.se * rng.standard_t(df, sets)
+    se = known.se / math.sqrt(images / 200)
+    estimate = truth + se * rng.normal(size=sets)
+    ahead = estimate > stats.t.ppf(0.975, df) * se
+    excluded = stats.t.sf((0.01 - estimate) / se, df) <= 0.05
+    # standard error .0063
+    assert np.mean(ahead | excluded) == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_cheapest_head_within_one_standard_error_is_chosen():
@@ -103,9 +115,9 @@ def test_the_cheapest_head_within_one_standard_error_is_chosen():
     best = np.full(5, 0.9)
     near, far = best - 0.005 + noise, best - 0.1 + noise
     scores = np.stack([best, near, far])
-    assert compare.cheapest_within_one_se(scores, np.array([100, 50, 10]), 5) == 1
-    assert compare.cheapest_within_one_se(scores, np.array([50, 50, 10]), 5) == 0
-    assert compare.cheapest_within_one_se(scores, np.array([10, 50, 100]), 5) == 0
+    assert selection.cheapest_within_one_se(scores, np.array([100, 50, 10]), 5) == 1
+    assert selection.cheapest_within_one_se(scores, np.array([50, 50, 10]), 5) == 0
+    assert selection.cheapest_within_one_se(scores, np.array([10, 50, 100]), 5) == 0
 
 
 def test_the_threshold_of_the_choice_is_one_corrected_standard_error():
@@ -114,13 +126,13 @@ def test_the_threshold_of_the_choice_is_one_corrected_standard_error():
     for factor, chosen in ((0.999, 1), (1.001, 0)):
         behind = BY_HAND - 0.03 + factor * 0.015
         scores = np.stack([best, best - behind])
-        assert compare.cheapest_within_one_se(scores, parameters, 5) == chosen
+        assert selection.cheapest_within_one_se(scores, parameters, 5) == chosen
 
 
 def test_equal_heads_go_to_the_fewer_parameters_then_to_the_first():
     scores = np.stack([BY_HAND, BY_HAND, BY_HAND])
-    assert compare.cheapest_within_one_se(scores, np.array([3, 2, 2]), 5) == 1
-    assert compare.cheapest_within_one_se(scores, np.array([2, 2, 2]), 5) == 0
+    assert selection.cheapest_within_one_se(scores, np.array([3, 2, 2]), 5) == 1
+    assert selection.cheapest_within_one_se(scores, np.array([2, 2, 2]), 5) == 0
 
 
 def slow_expected_score(correct, labels, parameters, draws):
@@ -145,7 +157,7 @@ def test_expected_score_equals_a_loop_over_bags():
     correct = rng.integers(0, 6, size=(4, 40)) / 5
     parameters = np.array([4, 3, 2, 1])
     draws = np.random.default_rng(0).integers(40, size=(100, 40))
-    found = compare.expected_score(correct, labels, parameters, seed=0, bootstraps=100)
+    found = selection.expected_score(correct, labels, parameters, seed=0, bootstraps=100)
     assert found[0] == pytest.approx(slow_expected_score(correct, labels, parameters, draws))
     assert found[1] < found[0] < found[2]
 
@@ -157,7 +169,7 @@ def test_choosing_among_heads_that_guess_is_expected_to_score_chance():
     for seed in range(40):
         correct = rng.integers(0, 2, size=(20, 100)).astype(float)
         best.append(correct.mean(axis=1).max())
-        found = compare.expected_score(correct, labels, parameters, seed=seed, bootstraps=100)
+        found = selection.expected_score(correct, labels, parameters, seed=seed, bootstraps=100)
         expected.append(found[0])
     assert np.mean(best) > 0.57
     assert np.mean(expected) == pytest.approx(0.5, abs=0.02)
@@ -167,8 +179,8 @@ def test_margins_make_the_bags_choose_the_cheaper_head():
     labels = np.repeat([0, 1], 50)
     correct = np.stack([np.ones(100), np.arange(100) % 10 > 0])
     options = {"seed": 0}
-    strict = compare.expected_score(correct, labels, np.array([2, 1]), **options)
-    lenient = compare.expected_score(
+    strict = selection.expected_score(correct, labels, np.array([2, 1]), **options)
+    lenient = selection.expected_score(
         correct, labels, np.array([2, 1]), margins=np.full((2, 2), 0.5), **options
     )
     assert strict == (1.0, 1.0, 1.0)
@@ -179,12 +191,12 @@ def test_groups_are_drawn_as_wholes_and_widen_the_interval():
     rng = np.random.default_rng(0)
     labels, groups = np.repeat([0, 1], 100), np.arange(200) // 10
     correct = np.repeat(rng.random(20) < 0.7, 10)[None].astype(float)
-    alone = compare.expected_score(correct, labels, np.array([1]), seed=0)
-    grouped = compare.expected_score(correct, labels, np.array([1]), seed=0, groups=groups)
+    alone = selection.expected_score(correct, labels, np.array([1]), seed=0)
+    grouped = selection.expected_score(correct, labels, np.array([1]), seed=0, groups=groups)
     assert grouped[2] - grouped[1] > 2 * (alone[2] - alone[1])
     one_group = np.zeros(200, int)
     assert np.isnan(
-        compare.expected_score(correct, labels, np.array([1]), seed=0, groups=one_group)
+        selection.expected_score(correct, labels, np.array([1]), seed=0, groups=one_group)
     ).all()
 
 

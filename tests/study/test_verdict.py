@@ -6,55 +6,80 @@ import pytest
 
 from headfit.report.text.verdict import headline, in_words
 from headfit.study.comparison.compare import Difference
-from headfit.study.comparison.verdict import HeadScores, Verdict, conclude, decide
+from headfit.study.comparison.contrast import HeadScores, Rivals, decide
+from headfit.study.comparison.proportions import Hits
+from headfit.study.comparison.verdict import Verdict, conclude
+from numbered import numbered
 
 RNG = np.random.default_rng(0)
-LABELS = np.repeat([0, 1], 100)
+LABELS = np.repeat([0, 1], 5000)
+TARGETS = numbered(LABELS)
 NOISE = RNG.normal(0, 1, size=(4, 25))
+GAP_HEAD, SIZE = ("gap", 0.0, 2_560, False), 125_440
 
 
-def study(gap_to_flatten, noise, others=(), rope=0.01):
+def study(gap_to_flatten, noise, others=(), rope=0.01, labels=LABELS):
     """Scores on 5×5 folds; others are (name, lead over gap, parameters, position-aware)."""
     base = 0.8 + 0.02 * NOISE[0]
-    heads = [("gap", 0.0, 2_560, False), ("flatten", gap_to_flatten, 125_440, True), *others]
+    heads = [GAP_HEAD, ("flatten", gap_to_flatten, SIZE, True), *others]
     centred = NOISE - NOISE.mean(axis=1, keepdims=True)
     scores = np.stack(
-        [base + lead + noise * i * centred[i] for i, (_, lead, *_) in enumerate(heads)]
+        [base + lead + noise * i * centred[i % 4] for i, (_, lead, *_) in enumerate(heads)]
     )
-    correct = np.stack([np.arange(200) % 100 < 100 * s.mean() for s in scores]).astype(float)
     names, _, parameters, aware = zip(*heads, strict=True)
-    return verdict_of(list(names), scores, list(parameters), list(aware), correct, rope=rope)
+    leads = [lead for _, lead, *_ in heads]
+    right = np.stack([hit(0.8 + lead, labels) for lead in leads])
+    return verdict_of(list(names), scores, list(parameters), list(aware), right, rope=rope)
 
 
-def verdict_of(names, scores, parameters, aware, correct=None, **others):
-    correct = np.ones((len(names), 200)) if correct is None else correct
+def hit(share, labels=LABELS):
+    """This share of each class is right, the first images of it; bool (1, n)."""
+    place = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    return (place < share * np.bincount(labels)[labels])[None]
+
+
+def verdict_of(names, scores, parameters, aware, right=None, beside=(), **others):
+    if right is None:
+        right = np.stack([hit(float(row.mean())) for row in scores])
     if "costs" in others:
         others["costs"] = np.array(others["costs"])
-    heads = HeadScores(names, scores, np.array(parameters), aware, 5, len(LABELS), **others)
-    return in_words(conclude(heads, correct, LABELS))
+    heads = HeadScores(
+        names, scores, np.array(parameters), aware, 5, len(LABELS),
+        hits=Hits.of(right, LABELS), **others,
+    )  # fmt: skip
+    return in_words(conclude(heads, TARGETS, beside=beside))
 
 
 def difference(**values):
-    known = {"mean": 0.0, "low": -0.01, "high": 0.01, "p_value": 0.5, "p_rope": 0.5}
-    return Difference(**(known | {"p_better": 0.2, "se": 0.01, "df": 24} | values))
+    known = {"mean": 0.03, "low": 0.01, "high": 0.05, "p_value": 0.01, "p_rope": 0.02}
+    widths = {"se": 0.01, "df": 24, "below": 0.01, "above": 0.01}
+    return Difference(**(known | {"p_better": 0.98} | widths | values))
 
 
 @pytest.mark.parametrize(
-    ("found", "holm_p", "positional", "word"),
+    ("found", "p_value", "rivals", "word"),
     [
-        (difference(mean=0.03, p_rope=0.02, p_better=0.98), 0.049, False, "necessary"),
-        (difference(mean=0.03, p_rope=0.02, p_better=0.98), 0.049, True, "position_needed"),
-        (difference(mean=0.03, p_rope=0.02, p_better=0.98), 0.05, False, "undecided"),
-        (difference(mean=0.009, p_rope=0.7, p_better=0.3), 0.001, False, "undecided"),
-        (difference(p_rope=0.95, p_better=0.02), 0.6, True, "equivalent"),
-        (difference(mean=-0.03, p_rope=0.04, p_better=0.001), 0.01, True, "not_necessary"),
-        (difference(p_rope=0.94, p_better=0.05), 0.6, False, "not_necessary"),
-        (difference(p_value=math.nan, p_rope=math.nan, p_better=math.nan, mean=0.2), math.nan,
-         False, "undecided"),
+        (difference(), 0.049, Rivals(), "necessary"),
+        (difference(), 0.05, Rivals(), "undecided"),
+        (difference(p_better=0.94), 0.01, Rivals(), "ahead"),
+        (difference(), 0.01, Rivals(open=True), "ahead"),
+        (difference(), 0.01, Rivals(blind=True), "not_necessary"),
+        (difference(), 0.01, Rivals(aware=True), "position_needed"),
+        (difference(p_better=0.7), 0.01, Rivals(aware=True), "position_needed"),
+        (difference(), 0.01, Rivals(aware=True, open=True), "position_needed"),
+        (difference(), 0.01, Rivals(aware=True, blind_open=True, open=True), "ahead"),
+        (difference(mean=-0.03, p_better=0.2), 0.01, Rivals(), "undecided"),
+        (difference(p_rope=0.95, p_better=0.02), 0.001, Rivals(aware=True), "equivalent"),
+        (difference(p_rope=0.04, p_better=0.05), 0.01, Rivals(), "not_necessary"),
+        (difference(p_value=math.nan, p_rope=math.nan, p_better=math.nan), math.nan, Rivals(),
+         "undecided"),
     ],
 )  # fmt: skip
-def test_the_answer_follows_the_rules_of_the_method(found, holm_p, positional, word):
-    assert decide(found, holm_p, rope=0.01, positional_as_good=positional) == word
+def test_each_word_is_said_only_if_it_was_shown(found, p_value, rivals, word):
+    assert decide(found, p_value, 0.01, rivals) == word
+
+
+SPP, GMP = ("spp", 0.02, 53_760, True), ("gmp", 0.02, 2_560, False)
 
 
 @pytest.mark.parametrize(
@@ -62,21 +87,22 @@ def test_the_answer_follows_the_rules_of_the_method(found, holm_p, positional, w
     [
         (study(0.1, 0.01), "necessary", "flatten",
          "Flatten is necessary here: it scores 10.0 points above gap (9.0 to 11.0), p"),
-        (study(0.1, 0.01), "necessary", "flatten", "such as spp, was compared"),
-        (study(0.1, 0.01, [("spp", 0.02, 53_760, True)]), "necessary", "flatten",
-         "No cheaper head that keeps position does as well."),
-        (study(0.1, 0.01, [("spp", 0.099, 53_760, True)]), "position_needed", "spp",
-         "spp scores within one standard error of flatten with 53,760 parameters instead of "),
-        (study(0.1, 0.01, [("gap-1024", 0.1, 99_000, False)]), "necessary", "gap-1024",
-         "gap-1024, which ignores position, scores within one standard error of the best"),
+        (study(0.1, 0.01), "necessary", "flatten", "such as spp"),
+        (study(0.1, 0.01, [SPP, GMP]), "necessary", "flatten", "score lower: gmp and spp."),
+        (study(0.1, 0.003, [("spp", 0.1, 53_760, True)]), "position_needed", "spp",
+         "with 53,760 parameters instead of 125,440"),
+        (study(0.1, 0.003, [("gmp", 0.1, 2_560, False)]), "not_necessary", "gmp",
+         "so is a head that ignores position. gmp is as good as flatten"),
+        (study(0.1, 0.01, [("gap-1024", 0.1, 999_000, False)]), "necessary", "flatten", "is nec"),
+        (study(0.1, 0.02, [("gmp", 0.092, 2_560, False)]), "ahead", "gmp",
+         "Whether it is necessary is open: cheaper heads may do as well: gmp."),
+        (study(0.012, 0.01), "ahead", "flatten", "its lead is above 1.0 point with probability"),
         (study(0.0, 0.001), "equivalent", "gap", "at most 1.0 point apart"),
         (study(-0.1, 0.01), "not_necessary", "gap", "differs from gap by −10.0 points"),
         (study(0.004, 0.001), "equivalent", "flatten",
          "does not matter to you, gap needs only 2,560"),
-        (study(0.01, 0.04), "undecided", "gap", "With 200 images only a difference of "),
-        (study(0.0099, 0.001), "undecided", "flatten",
-         "too close to the limit of 1.0 point to call"),
-        (study(0.1, 0.0), "undecided", "flatten", "the noise is unknown"),
+        (study(0.01, 0.04), "undecided", "gap",
+         "With 10,000 images, four of five repetitions would show a difference of "),
     ],
 )  # fmt: skip
 def test_a_study_is_put_into_words(verdict, word, recommended, said):
@@ -84,33 +110,72 @@ def test_a_study_is_put_into_words(verdict, word, recommended, said):
     assert said in verdict.sentence
     assert str(verdict) == verdict.sentence
     assert f" Use {recommended}: expect " in verdict.sentence
-    assert verdict.sentence.startswith(headline(verdict.to_dict()).rstrip("."))
+    assert verdict.sentence.startswith(headline(verdict.to_dict()).rstrip(".").split(";")[0])
 
 
 def test_the_same_head_twice_has_no_winner():
     verdict = study(0.0, 0.0)
     assert (verdict.flatten, verdict.recommended) == ("equivalent", "gap")
     assert (verdict.difference.mean, verdict.difference.p_value) == (0, 1)
-    assert (verdict.minimal_detectable, verdict.images_needed) == (None, None)
-    assert "on 200 images it scores the same as gap in every fold" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("images", "word"), [(12, "undecided"), (150, "undecided"), (800, "equivalent")]
+)
+def test_at_the_ceiling_equivalence_needs_hundreds_of_images(images, word):
+    labels, scores = np.repeat([0, 1], images // 2), np.ones((2, 25))
+    hits = Hits.of(np.ones((2, 5, images), bool), labels)
+    heads = HeadScores(
+        ["gap", "flatten"], scores, np.array([1, 2]), [False, True], 5, images, hits=hits
+    )
+    verdict = in_words(conclude(heads, numbered(labels)))
+    assert verdict.flatten == word
+    mean, low, high = verdict.expected_score
+    assert mean == pytest.approx(1.0)
+    assert high == 1.0
+    assert low == pytest.approx(0.025 ** (1 / images))
 
 
 def test_the_undecided_are_told_what_would_decide():
     verdict = study(0.01, 0.04)
     spread = verdict.difference.se
     assert verdict.minimal_detectable == pytest.approx((2.0639 + 0.8569) * spread, rel=1e-4)
-    assert verdict.images_needed == math.ceil(200 * (verdict.minimal_detectable / 0.01) ** 2)
-    assert verdict.images_needed > 200
-    assert "images would decide" in verdict.sentence
+    assert verdict.images_needed > 10_000
+    assert "images decide with a probability of 80 %" in verdict.sentence
 
 
-def test_every_further_head_makes_the_test_stricter():
-    alone = study(0.02, 0.018)
-    crowd = study(0.02, 0.018, [(f"gap-{i}", 0.0, 5_000, False) for i in range(2)])
-    assert alone.difference.p_value == crowd.difference.p_value < 0.05
-    assert (alone.flatten, crowd.flatten) == ("necessary", "undecided")
-    assert "after Holm's correction" in crowd.sentence
-    assert "Holm" not in alone.sentence
+def test_a_class_that_limits_what_can_be_said_is_named():
+    labels = np.repeat([0, 1], [300, 15])
+    right = np.stack([hit(0.8, labels), hit(0.82, labels)])
+    heads = HeadScores(
+        ["gap", "flatten"], 0.8 + 0.03 * NOISE[:2], np.array([1, 2]), [False, True], 5, 315,
+        hits=Hits.of(right, labels),
+    )  # fmt: skip
+    verdict = in_words(conclude(heads, numbered(labels)))
+    assert verdict.to_dict()["limited_by"] == {"class": "1", "images": 15}
+    assert "The class '1' limits this most: it has 15 images" in verdict.sentence
+
+
+def test_further_heads_leave_the_question_about_flatten_as_it_is():
+    alone = study(0.02, 0.01)
+    crowd = study(0.02, 0.01, [(f"gap-{i}", 0.0, 5_000, False) for i in range(2)])
+    assert alone.difference == crowd.difference
+    assert alone.holm_p == crowd.holm_p == alone.difference.p_value
+
+
+def test_further_backbones_make_the_test_stricter():
+    plain = verdict_of(["gap", "flatten"], study_scores(0.02), [1, 2], [False, True])
+    asked = verdict_of(
+        ["gap", "flatten"], study_scores(0.02), [1, 2], [False, True], beside=[0.5] * 9
+    )
+    assert (plain.flatten, asked.flatten) == ("ahead", "undecided")
+    assert asked.holm_p == pytest.approx(10 * plain.holm_p)
+    assert "(Holm, 10 backbones)" in asked.sentence
+
+
+def study_scores(lead):
+    centred = NOISE - NOISE.mean(axis=1, keepdims=True)
+    return np.stack([0.8 + 0.02 * NOISE[0], 0.8 + 0.02 * NOISE[0] + lead + 0.018 * centred[1]])
 
 
 @pytest.mark.parametrize("names", [["gap", "spp"], ["flatten", "spp"], ["spp", "gem"]])
@@ -132,7 +197,7 @@ def test_the_expected_score_of_the_cheaper_choice_is_its_own():
 def test_the_dictionary_has_the_names_of_the_results_file_and_no_nan(verdict):
     written = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     interval, tests = ["mean", "low", "high"], ["p_value", "p_rope", "p_better"]
-    planned = ["minimal_detectable", "images_needed"]
+    planned = ["minimal_detectable", "images_needed", "limited_by"]
     assert list(written) == [
         *("flatten", "sentence", "recommended", "difference", "holm_p_value"),
         *("secondary", *planned, "expected_score"),
@@ -186,13 +251,22 @@ def test_notebooks_get_escaped_text():
 
 
 @pytest.mark.parametrize(
-    "change", [{"names": ["gap", "gap"]}, {"labels": LABELS[1:]}, {"scores": NOISE[:2] * np.nan}]
-)
+    "change", [{"names": ["gap", "gap"]}, {"targets": numbered(LABELS[1:])}, {"hits": None},
+               {"scores": NOISE[:2] * np.nan}]
+)  # fmt: skip
 def test_tables_that_do_not_match_are_refused(change):
-    names, scores, labels = ["gap", "flatten"], NOISE[:2], LABELS
-    table = {"names": names, "scores": scores, "labels": labels} | change
+    table = {
+        "names": ["gap", "flatten"],
+        "scores": NOISE[:2],
+        "hits": Hits.of(np.stack([hit(0.5)] * 2), LABELS),
+    }
+    targets = change.pop("targets", TARGETS)
     heads = HeadScores(
-        table["names"], table["scores"], np.array([1, 2]), [False, True], folds=5, images=200
+        **(table | change),
+        parameters=np.array([1, 2]),
+        position_aware=[False, True],
+        folds=5,
+        images=len(LABELS),
     )
     with pytest.raises(ValueError, match="must"):
-        conclude(heads, np.ones((2, 200)), table["labels"])
+        conclude(heads, targets)

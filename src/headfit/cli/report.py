@@ -13,6 +13,7 @@ from headfit.cli.options import DATA, DEBUG, PATH, option
 from headfit.errors import DataError, UsageError
 from headfit.images.sources import find_source
 from headfit.images.sources.folder import FolderSource
+from headfit.runs.study import READABLE
 
 EXAMPLES = """\b
 Examples:
@@ -70,9 +71,9 @@ def _results(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is not valid JSON: {error}. Run compare again.") from error
     schema = results.get("schema") if isinstance(results, dict) else None
-    if schema != "headfit.results/1":
+    if schema not in READABLE:
         raise DataError(
-            f"'{path}' has schema {schema!r}, and this version reads headfit.results/1. Use the "
-            f"version of headfit that wrote it."
+            f"'{path}' has schema {schema!r}, and this version reads {' and '.join(READABLE)}. Use "
+            f"the version of headfit that wrote it."
         )
     return dict(results)

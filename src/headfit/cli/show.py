@@ -38,6 +38,7 @@ GRID_HEADS = 6  # columns of the table of sizes and cuts
 ANSWERS = {
     "necessary": "necessary",
     "position_needed": "not necessary, but position is",
+    "ahead": "ahead of gap, open",
     "not_necessary": "not necessary",
     "equivalent": "not necessary",
     "undecided": "undecided",

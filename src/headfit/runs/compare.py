@@ -43,7 +43,7 @@ from headfit.runs.results import Comparison, score_test
 from headfit.runs.study import Study
 from headfit.runs.unlabelled import predict_unlabelled
 from headfit.study.comparison.int8 import choose_head
-from headfit.study.comparison.results import score
+from headfit.study.comparison.results import floors, score
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.protocol.splits import make_splits
 from headfit.util.nouns import counted
@@ -270,7 +270,8 @@ class _Run:
             self.estimate.training(backbone, heads, problem)
             on = f" on {backbone.name}" if several else ""
             self.callback.on_stage_begin(f"Training heads{on}", len(heads))
-            backbone.fit(heads, problem, self.callback, self._scored(backbone, problem, several))
+            scored = self._scored(backbone, problem, groups.numbers, several)
+            backbone.fit(heads, problem, self.callback, scored)
             for fit in backbone.fits:
                 for line in fit_warnings(fit.head.name, fit.notes):
                     self.callback.on_message(line)
@@ -279,14 +280,21 @@ class _Run:
         return Comparison(backbones, problem, options, groups, balance.facts)
 
     def _scored(
-        self, backbone: CandidateBackbone, problem: Problem, several: bool
+        self,
+        backbone: CandidateBackbone,
+        problem: Problem,
+        groups: np.ndarray | None,
+        several: bool,
     ) -> Callable[[CrossValidation, dict[str, np.ndarray]], None]:
         folds, shape = problem.splits.folds, backbone.extraction.info.map_shape
 
         def report(fit: CrossValidation, metrics: dict[str, np.ndarray]) -> None:
             name = f"{backbone.name}/{fit.head.name}" if several else fit.head.name
             names = (problem.kind.primary, problem.kind.secondary[0])
-            main, loss = (score(metrics[n], folds, *problem.kind.bounds(n)) for n in names)
+            least = floors(fit, problem, groups)
+            main, loss = (
+                score(metrics[n], folds, *problem.kind.bounds(n), floor=least.get(n)) for n in names
+            )
             size = fit.head.parameters(shape, problem.targets.count)
             self.callback.on_head_end(HeadScore(name, main, loss, size, fit.seconds))
 

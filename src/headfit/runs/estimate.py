@@ -29,7 +29,7 @@ from headfit.progress import Callback
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.map_source import MapSource
 from headfit.runs.options import PROTOCOLS, Options
-from headfit.study.comparison.verdict import FLATTEN, GAP
+from headfit.study.comparison.contrast import FLATTEN, GAP
 from headfit.util import digests
 from headfit.util.machine import usable_cores
 from headfit.util.nouns import counted

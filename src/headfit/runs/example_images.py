@@ -11,7 +11,7 @@ import numpy as np
 from headfit.explain.contributions import Case, rule_of
 from headfit.features.store import FeatureMaps
 from headfit.heads.chain import Head
-from headfit.study.comparison.verdict import FLATTEN, GAP
+from headfit.study.comparison.contrast import FLATTEN, GAP
 
 EACH = 3
 """Images of each kind that has any; those that both heads have right fill up to MOST."""

@@ -17,7 +17,8 @@ from headfit.report.text import position as text
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.example_images import FoldModels, explain_examples
 from headfit.runs.shift import choose_images, measure_shifts
-from headfit.study.comparison.verdict import FLATTEN, GAP, Verdict
+from headfit.study.comparison.contrast import FLATTEN, GAP
+from headfit.study.comparison.verdict import Verdict
 from headfit.study.learning_curve.curve import learning_curve
 from headfit.study.position.perturbation import position_use
 from headfit.study.position.spectrum import spectrum

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +19,10 @@ from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.grouping import Grouping
 from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
+from headfit.study.comparison.contrast import HeadScores, primary_p_value
+from headfit.study.comparison.proportions import Hits, exact_interval
 from headfit.study.comparison.results import candidate, mark_front
-from headfit.study.comparison.verdict import HeadScores, Verdict, conclude
+from headfit.study.comparison.verdict import Verdict, conclude
 
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
 
@@ -74,37 +77,40 @@ class Comparison:
         """Find the recommended candidate."""
         return next((b, f) for b, f, _ in self.rows() if self.name(b, f) == verdict.recommended)
 
-    def verdict(self) -> Verdict:
-        """Compare all candidates."""
-        rows, targets, kind = self.rows(), self.problem.targets, self.problem.kind
-        decided = [kind.decide(fit.probabilities) for _, fit, _ in rows]
-        correct = [(classes == targets.values).mean(axis=0) for classes in decided]
-        sizes = [f.head.parameters(b.extraction.info.map_shape, targets.count) for b, f, _ in rows]
+    def verdict(self, beside: Sequence[float] = ()) -> Verdict:
+        """Compare all candidates.
+
+        Args:
+            beside: p-values of flatten against gap on backbones that are not among these.
+        """
         conclusion = conclude(
-            HeadScores(
-                names=[self.name(b, f) for b, f, _ in rows],
-                scores=np.stack([metrics[kind.primary] for *_, metrics in rows]),
-                parameters=np.array(sizes),
-                position_aware=[f.head.position_aware for _, f, _ in rows],
-                folds=self.problem.splits.folds,
-                images=len(targets),
-                rope=self.options.rope,
-                secondary={name: np.stack([m[name] for *_, m in rows]) for name in kind.secondary},
-                families=[b.name for b, _, _ in rows] if self.several else None,
-                costs=np.array(
-                    [
-                        b.extraction.info.parameters + s
-                        for (b, _, _), s in zip(rows, sizes, strict=True)
-                    ]
-                ),
-            ),
-            np.stack(correct),
-            targets.values,
+            self.scores(),
+            self.problem.targets,
             seed=self.options.seed,
-            groups=self.groups.numbers,
-            weights=targets.weights,
+            beside=beside,
         )
         return in_words(conclusion)
+
+    def scores(self) -> HeadScores:
+        """Gather what a verdict rests on."""
+        rows, targets, kind = self.rows(), self.problem.targets, self.problem.kind
+        right = [kind.decide(fit.probabilities) == targets.values for _, fit, _ in rows]
+        sizes = [f.head.parameters(b.extraction.info.map_shape, targets.count) for b, f, _ in rows]
+        whole = [b.extraction.info.parameters + s for (b, *_), s in zip(rows, sizes, strict=True)]
+        groups = self.groups.numbers
+        return HeadScores(
+            names=[self.name(b, f) for b, f, _ in rows],
+            scores=np.stack([metrics[kind.primary] for *_, metrics in rows]),
+            parameters=np.array(sizes),
+            position_aware=[f.head.position_aware for _, f, _ in rows],
+            folds=self.problem.splits.folds,
+            images=len(targets),
+            rope=self.options.rope,
+            secondary={name: np.stack([m[name] for *_, m in rows]) for name in kind.secondary},
+            families=[b.name for b, _, _ in rows] if self.several else None,
+            costs=np.array(whole),
+            hits=Hits.of(np.stack(right), targets.values, groups, targets.weights),
+        )
 
     def results(self, verdict: Verdict) -> dict[str, Any]:
         """Gather everything but what is measured after the verdict."""
@@ -118,7 +124,7 @@ class Comparison:
             "schema": SCHEMA,
             "verdict": verdict.to_dict(),
             "candidates": candidates,
-            "backbones": [self._backbone(place) for place in self.places()],
+            "backbones": self._backbones(),
             "images": {
                 "found": len(index) + len(skipped),
                 "used": len(index),
@@ -143,6 +149,7 @@ class Comparison:
             fit,
             metrics,
             self.problem,
+            self.groups.numbers,
             name=self.name(backbone, fit),
             backbone=backbone.source.spec.name,
             cut=cut_of(backbone),
@@ -153,11 +160,22 @@ class Comparison:
         )
         return {**row, "warnings": fit_warnings(fit.head.name, fit.notes)}
 
-    def _backbone(self, place: list[CandidateBackbone]) -> dict[str, Any]:
-        """Describe one place and, if there are others, the verdict on it alone."""
-        backbone = place[0]
+    def _backbones(self) -> list[dict[str, Any]]:
+        """Describe each place and, if there are several, its own verdict; Holm over all of them."""
+        alone = [replace(self, backbones=place) for place in self.places()]
+        if len(alone) == 1:
+            return [self._backbone(alone[0], None)]
+        p_values = [primary_p_value(each.scores()) for each in alone]
+        described = []
+        for number, each in enumerate(alone):
+            others = [p for p in (*p_values[:number], *p_values[number + 1 :]) if p is not None]
+            described.append(self._backbone(each, each.verdict(others)))
+        return described
+
+    def _backbone(self, alone: Comparison, verdict: Verdict | None) -> dict[str, Any]:
+        """Describe one place and the verdict on it."""
+        backbone = alone.backbones[0]
         info = backbone.extraction.info
-        alone = replace(self, backbones=place)
         return {
             "name": backbone.name,
             "backbone": backbone.source.spec.name,
@@ -168,7 +186,7 @@ class Comparison:
             "parameters": info.parameters,
             "latency_ms": round(backbone.extraction.latency_ms, 3),
             "engine": info.to_dict(),
-            "verdict": alone.verdict().to_dict() if self.several else None,
+            "verdict": verdict and verdict.to_dict(),
         }
 
 
@@ -186,10 +204,20 @@ def score_test(backbone: CandidateBackbone, fitted: FittedHead) -> dict[str, Any
     targets = index.targets.subset(rows)
     maps = backbone.extraction.maps.subset(rows)
     predictions = fitted.probabilities_of(maps)
-    scores = KINDS[targets.kind].evaluate(predictions, targets.values, targets.weights)
+    scored = KINDS[targets.kind]
+    scores = scored.evaluate(predictions, targets.values, targets.weights)
+    right = scored.decide(predictions) == targets.values
+    hits = Hits.of(right[None, None], targets.values, weights=targets.weights)
+    intervals = {
+        "balanced_accuracy": hits.score(0),
+        "accuracy": exact_interval(scores["accuracy"], len(rows)),
+    }
     return {
         "head": fitted.head.name,
         "images": len(rows),
+        "intervals": {
+            name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in intervals.items()
+        },
         "majority_accuracy": max(targets.counts().values()) / len(rows),
         **{name: value if np.isfinite(value) else None for name, value in scores.items()},
     }

@@ -25,7 +25,8 @@ from headfit.util import files, html
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = "headfit.results/1"
+SCHEMA = "headfit.results/2"
+READABLE = ("headfit.results/1", SCHEMA)
 TEST_PREDICTIONS = "test_predictions.csv"
 
 

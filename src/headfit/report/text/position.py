@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headfit.report.text.numbers import enumerated, percent, point_range, points
+from headfit.report.text.verdict import blind_does
 from headfit.study.position.spectrum import leading_prior
 
 HARDLY = 0.02  # a drop that need not concern anybody, a fraction
@@ -33,6 +34,16 @@ def conclusion(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """
     curve, lead = where["spectrum"]["curve"], leading_prior(where["spectrum"])
     gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
+    if blind_does(verdict):
+        return (
+            f"Position is not needed: flatten has {flatten} % balanced accuracy and gap {gap} %, "
+            f"but a head that ignores position is as good as flatten."
+        )
+    if verdict["flatten"] == "ahead":
+        return (
+            f"Whether position is needed is open: flatten has {flatten} % balanced accuracy and "
+            f"gap {gap} %, but a cheaper head may be as good as flatten."
+        )
     if verdict["flatten"] in ("necessary", "position_needed"):
         between = ""
         if lead and lead["balanced_accuracy"]["mean"] > curve[-1]["balanced_accuracy"]["mean"]:

@@ -36,10 +36,17 @@ def on_test_split(test: Mapping[str, Any]) -> str:
         test: the ``test`` object of ``results.json``.
     """
     return (
-        f"{test['head']} has {percent(test['balanced_accuracy'])} % balanced accuracy "
+        f"{test['head']} has {tested(test, 'balanced_accuracy')} balanced accuracy "
         f"({percent(test['accuracy'])} % accuracy) on {test['images']:,} test images, scored once; "
         f"always guessing the largest class has {percent(test['majority_accuracy'])} % accuracy."
     )
+
+
+def tested(test: Mapping[str, Any], metric: str) -> str:
+    """Write a score on the test split with its interval, which runs before version 2 lack."""
+    ends = test.get("intervals", {}).get(metric)
+    spread = f" ({percent(ends['low'])} to {percent(ends['high'])})" if ends else ""
+    return f"{percent(test[metric])} %{spread}"
 
 
 def sentence(precision: Mapping[str, Any]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headfit.report.text.numbers import about, enumerated, percent, point_range, points
-from headfit.report.text.reliability import suspects
-from headfit.report.text.verdict import headline
+from headfit.report.text.reliability import suspects, tested
+from headfit.report.text.verdict import blind_does, headline
 from headfit.study.position.spectrum import leading_prior
 from headfit.util.nouns import counted
 
@@ -93,6 +93,10 @@ def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
 def _position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Say whether position matters, in the metric and by the test of the verdict."""
     best = leading_prior(where["spectrum"])
+    if blind_does(verdict):
+        return "not needed: a head that ignores position is as good as flatten"
+    if verdict["flatten"] == "ahead":
+        return "open: flatten is ahead of gap, but a cheaper head may do as well"
     if verdict["flatten"] in ("necessary", "position_needed"):
         return "matters: flatten is ahead of gap"
     if best:
@@ -128,7 +132,7 @@ def _trust(reliability: Mapping[str, Any]) -> str:
 
 def _test(test: Mapping[str, Any]) -> str:
     return (
-        f"{percent(test['balanced_accuracy'])} % balanced accuracy on "
+        f"{tested(test, 'balanced_accuracy')} balanced accuracy on "
         f"{counted(test['images'], 'image')}; accuracy {percent(test['accuracy'])} %"
     )
 

@@ -59,7 +59,7 @@ def spectrum(results: Results) -> str:
     where, word = results["where"], results["verdict"]["flatten"]
     curve, lead = where["spectrum"]["curve"], leading_prior(where["spectrum"])
     gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
-    if word in ("necessary", "position_needed"):
+    if word in ("necessary", "position_needed", "ahead"):
         return f"Balanced accuracy rises from {gap} % with gap to {flatten} % with flatten"
     if lead:
         ahead = lead["ahead_of_gap"]

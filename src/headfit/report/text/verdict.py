@@ -17,13 +17,15 @@ from headfit.report.text.numbers import (
     probability,
 )
 from headfit.study.comparison.compare import Difference
-from headfit.study.comparison.verdict import FLATTEN, GAP, Conclusion, Contrast, HeadScores, Verdict
+from headfit.study.comparison.contrast import ALPHA, FLATTEN, GAP, Contrast, HeadScores
+from headfit.study.comparison.verdict import LIMIT, Conclusion, Verdict
 
 SECONDARY_ALPHA = 0.01
 
 _HEADLINES = {
     "necessary": "Flatten is necessary here.",
     "position_needed": "Flatten is not necessary here, but position is.",
+    "ahead": "Flatten is ahead of gap here; whether it is necessary is open.",
     "not_necessary": "Flatten is not necessary here.",
     "equivalent": "Flatten is not necessary here.",
     "undecided": "These images do not decide whether Flatten is necessary.",
@@ -41,6 +43,15 @@ def headline(verdict: Mapping[str, Any]) -> str:
     return _HEADLINES[verdict["flatten"]]
 
 
+def blind_does(verdict: Mapping[str, Any]) -> bool:
+    """Tell whether flatten is ahead of gap, but a head that ignores position is as good.
+
+    Args:
+        verdict: the ``verdict`` object of ``results.json``.
+    """
+    return bool(verdict["flatten"] == "not_necessary" and verdict["difference"]["p_better"] > ALPHA)
+
+
 def evidence(verdict: Mapping[str, Any]) -> str:
     """Give the numbers behind the answer; empty if flatten and gap were not compared.
 
@@ -52,14 +63,17 @@ def evidence(verdict: Mapping[str, Any]) -> str:
         return ""
     text = (
         f"Flatten differs from gap by {points(difference['mean'], signed=True)} of balanced "
-        f"accuracy ({point_range(difference)}), {p_value(verdict['holm_p_value'])} after Holm's "
-        f"correction for comparing several heads."
+        f"accuracy ({point_range(difference)}), {p_value(difference['p_value'])}."
     )
+    if verdict["holm_p_value"] > difference["p_value"]:
+        text += f" Over all backbones that is {p_value(verdict['holm_p_value'])} (Holm)."
     if verdict["minimal_detectable"]:
         text += (
-            f" With these images, a true difference of {points(verdict['minimal_detectable'])} "
-            f"would be detected four times out of five."
+            f" Four of five repetitions with as many images would show a true difference of "
+            f"{points(verdict['minimal_detectable'])}."
         )
+    if limit := verdict.get("limited_by"):
+        text += f" {limits(limit)}"
     loss = verdict.get("secondary", {}).get("log_loss")
     if loss and loss["p_value"] is not None and loss["p_value"] < SECONDARY_ALPHA:
         text += f" {_log_loss(loss)}"
@@ -97,40 +111,51 @@ def answer(conclusion: Conclusion) -> str:
 
 def in_words(conclusion: Conclusion) -> Verdict:
     """Give the verdict with its sentence: the answer, then the advice."""
-    sentence = f"{answer(conclusion)} {advice(conclusion)}"
+    parts = [answer(conclusion), advice(conclusion)]
+    if conclusion.verdict.limited_by and conclusion.verdict.flatten in ("undecided", "ahead"):
+        parts.insert(1, limits(dict(zip(LIMIT, conclusion.verdict.limited_by, strict=True))))
+    sentence = " ".join(parts)
     return replace(conclusion.verdict, sentence=sentence)
 
 
 def _necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
-    name = heads.names[chosen]
-    if name != FLATTEN:
-        blind = "" if heads.position_aware[chosen] else ", which ignores position,"
-        rest = (
-            f"{name}{blind} scores within one standard error of the best: compare both before you "
-            f"decide."
-        )
-    elif contrast.rivals:
-        rest = "No cheaper head that keeps position does as well."
-    else:
-        rest = "No cheaper head that keeps position, such as spp, was compared."
-    return f"Flatten is necessary here: it {_above_gap(contrast)}. {rest}"
+    sure = probability(contrast.difference.p_better)
+    worse = enumerated([heads.names[h] for h in contrast.worse])
+    rest = (
+        f"Cheaper heads score lower: {worse}."
+        if worse
+        else "No cheaper head but gap was compared, such as spp."
+    )
+    return (
+        f"Flatten is necessary here: it {_above_gap(contrast)}, by more than {points(heads.rope)} "
+        f"with probability {sure}. {rest}"
+    )
 
 
 def _position_needed(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
-    rival, flatten = contrast.equals[0], heads.names.index(FLATTEN)
+    name = heads.names[contrast.aware[0]]
     return (
-        f"Flatten is not necessary here, but position is: flatten {_above_gap(contrast)}, and "
-        f"{heads.names[rival]} scores within one standard error of flatten with "
-        f"{heads.parameters[rival]:,} parameters instead of {heads.parameters[flatten]:,}."
+        f"Flatten is not necessary here, but position is: flatten {_above_gap(contrast)}. {name} "
+        f"is ahead of gap too, and {_as_good(heads, contrast.aware[0])}."
+    )
+
+
+def _ahead(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
+    open_heads = enumerated([heads.names[h] for h in contrast.open])
+    reasons = []
+    if contrast.difference.p_better < 1 - ALPHA:
+        sure = probability(contrast.difference.p_better)
+        reasons.append(f"its lead is above {points(heads.rope)} with probability {sure} only")
+    if open_heads:
+        reasons.append(f"cheaper heads may do as well: {open_heads}")
+    return (
+        f"Flatten is ahead of gap here: it {_above_gap(contrast)}. Whether it is necessary is "
+        f"open: {' and '.join(reasons)}."
     )
 
 
 def _equivalent(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     start, choice = "Flatten is not necessary here:", _if_flatten_chosen(heads, chosen)
-    if contrast.difference.se == 0:
-        return (
-            f"{start} on {heads.images:,} images it scores the same as gap in every fold.{choice}"
-        )
     return (
         f"{start} it is equivalent to gap. They differ by {_difference(contrast.difference)} and "
         f"are at most {points(heads.rope)} apart with probability "
@@ -139,11 +164,17 @@ def _equivalent(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
 
 
 def _not_necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
+    difference = contrast.difference
+    if difference.p_better > ALPHA:
+        blind = contrast.blind[0]
+        return (
+            f"Flatten is not necessary here: it {_above_gap(contrast)}, but so is a head that "
+            f"ignores position. {heads.names[blind]} {_as_good(heads, blind)}."
+        )
     return (
-        f"Flatten is not necessary here: it differs from gap by "
-        f"{_difference(contrast.difference)}, and the probability that it is better by more than "
-        f"{points(heads.rope)} is {probability(contrast.difference.p_better)}."
-        f"{_if_flatten_chosen(heads, chosen)}"
+        f"Flatten is not necessary here: it differs from gap by {_difference(difference)}, and "
+        f"the probability that it is better by more than {points(heads.rope)} is "
+        f"{probability(difference.p_better)}.{_if_flatten_chosen(heads, chosen)}"
     )
 
 
@@ -152,21 +183,42 @@ def _undecided(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
         f"These images do not decide whether Flatten is necessary: it differs from gap by "
         f"{_difference(contrast.difference)}{_tested(contrast)}."
     )
-    detectable, needed = contrast.minimal_detectable, contrast.images_needed
-    if detectable is None or needed is None:
+    detectable = contrast.minimal_detectable
+    if detectable is None or contrast.images_needed is None:
         return f"{start} All folds agree, so the noise is unknown: use more folds or more images."
-    if needed <= heads.images:
-        return f"{start} That is too close to the limit of {points(heads.rope)} to call."
+    shown = (
+        f"With {heads.images:,} images, four of five repetitions would show a difference of "
+        f"{points(detectable)}"
+    )
+    return f"{start} {shown}; {needed(contrast.images_needed, heads.images)}.{secondary(contrast)}"
+
+
+def needed(count: int, images: int) -> str:
+    """Say how many images would decide.
+
+    Args:
+        count: ``images_needed`` of the verdict.
+        images: those there are.
+    """
+    return f"about {about(max(count, images), up=True)} images decide with a probability of 80 %"
+
+
+def limits(limited_by: Mapping[str, Any]) -> str:
+    """Say which class limits what can be said.
+
+    Args:
+        limited_by: of the ``verdict`` object of ``results.json``.
+    """
     return (
-        f"{start} With {heads.images:,} images only a difference of {points(detectable)} or more "
-        f"can be detected; about {about(needed, up=True)} images would decide."
-        f"{secondary(contrast)}"
+        f"The class {limited_by['class']!r} limits this most: it has {limited_by['images']:,} "
+        f"images, and more of them help more than others."
     )
 
 
 _ANSWERS = {
     "necessary": _necessary,
     "position_needed": _position_needed,
+    "ahead": _ahead,
     "equivalent": _equivalent,
     "not_necessary": _not_necessary,
     "undecided": _undecided,
@@ -222,7 +274,17 @@ def _above_gap(contrast: Contrast) -> str:
 
 
 def _tested(contrast: Contrast) -> str:
-    if math.isnan(contrast.holm_p):
+    if math.isnan(contrast.p_value):
         return ""
-    corrected = " after Holm's correction" if contrast.contrasts > 1 else ""
-    return f", {p_value(contrast.holm_p)}{corrected}"
+    corrected = f" (Holm, {contrast.backbones} backbones)" if contrast.backbones > 1 else ""
+    return f", {p_value(contrast.p_value)}{corrected}"
+
+
+def _as_good(heads: HeadScores, head: int) -> str:
+    """Say that a head is as good as flatten, and what it saves."""
+    flatten = heads.names.index(FLATTEN)
+    worse = probability(heads.difference(flatten, head).p_better)
+    return (
+        f"is as good as flatten (worse by more than {points(heads.rope)} with probability {worse}) "
+        f"with {heads.parameters[head]:,} parameters instead of {heads.parameters[flatten]:,}"
+    )

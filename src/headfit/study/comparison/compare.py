@@ -8,7 +8,7 @@ Scores are fractions: a difference of one point is 0.01.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,6 @@ Interval = tuple[float, float, float]
 
 # Fold scores are ratios of small counts; differences below this are rounding.
 ROUNDING = 1e-12
-_BOOTSTRAPS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,20 @@ class Difference:
         mean: mean over all folds of all repeats.
         low: lower end of the confidence interval.
         high: upper end.
-        p_value: two-sided, of δ = 0, not yet corrected for several heads.
+        p_value: two-sided, of δ = 0.
         p_rope: P(|δ| <= rope).
         p_better: P(δ > rope).
-        se: corrected standard error.
+        se: corrected standard error; the larger one where the two sides differ.
         df: degrees of freedom.
+        below: standard error on the side of smaller differences.
+        above: the same on the side of larger ones.
 
-    If folds do not vary, the noise is unknown. If all differences are 0, ``p_value`` is 1 and the
-    posterior is concentrated on 0; if they all equal another number, everything but ``mean`` and
-    ``df`` is nan, which passes no threshold: undecided.
+    Where the images themselves allow more than the folds suggest (see ``floor`` of
+    :func:`corrected_t`), the two sides of the posterior have their own widths.
+
+    If folds do not vary and no images are counted, the noise is unknown. If all differences are
+    0, ``p_value`` is 1 and the posterior is concentrated on 0; if they all equal another
+    number, everything but ``mean`` and ``df`` is nan, which passes no threshold: undecided.
     """
 
     mean: float
@@ -52,10 +56,23 @@ class Difference:
     p_better: float
     se: float
     df: int
+    below: float
+    above: float
+
+    def probability_above(self, value: float) -> float:
+        """Give P(δ > value) of the posterior; nan where the noise is unknown."""
+        se = self.above if value > self.mean else self.below
+        if se == 0:
+            return float(self.mean > value)
+        return float(stdtr(self.df, (self.mean - value) / se))
 
 
 def corrected_t(
-    differences: Floats, folds: int, rope: float, confidence: float = 0.95
+    differences: Floats,
+    folds: int,
+    rope: float,
+    confidence: float = 0.95,
+    floor: tuple[float, float] | None = None,
 ) -> Difference:
     """Run the corrected resampled and the Bayesian correlated t-test on paired fold scores.
 
@@ -67,6 +84,9 @@ def corrected_t(
         folds: k of the cross-validation.
         rope: half-width of the region of practical equivalence, a fraction (0.01 is one point).
         confidence: level of the interval.
+        floor: an interval of 95 % that counts the images, such as
+            :meth:`headfit.study.comparison.proportions.Hits.difference`; on each side the wider of
+            the two decides.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1.
@@ -76,22 +96,32 @@ def corrected_t(
     if len(differences) < 2 or not np.isfinite(differences).all():
         raise ValueError("differences must be two or more finite numbers.")
     mean, df = float(np.mean(differences)), len(differences) - 1
-    if np.ptp(differences) <= ROUNDING:
+    steady = bool(np.ptp(differences) <= ROUNDING)
+    if steady and floor is None:
         return _without_noise(mean, df)
-    se = float(np.std(differences, ddof=1)) * _inflation(len(differences), folds)
-    reach = float(stdtrit(df, (1 + confidence) / 2)) * se
-    p_better = float(stdtr(df, (mean - rope) / se))
-    p_worse = float(stdtr(df, (-rope - mean) / se))
-    return Difference(
-        mean=mean,
-        low=mean - reach,
-        high=mean + reach,
-        p_value=float(2 * stdtr(df, -abs(mean) / se)),
-        p_rope=max(0.0, 1.0 - p_better - p_worse),
-        p_better=p_better,
-        se=se,
-        df=df,
+    se = 0.0 if steady else float(np.std(differences, ddof=1)) * _inflation(len(differences), folds)
+    wide = float(stdtrit(df, 0.975))
+    below, above = (
+        se if floor is None else max(se, side / wide)
+        for side in ((0.0, 0.0) if floor is None else (mean - floor[0], floor[1] - mean))
     )
+    reach = float(stdtrit(df, (1 + confidence) / 2))
+    low, high = mean - reach * below, mean + reach * above
+    towards_zero = below if mean > 0 else above
+    found = Difference(
+        mean=mean,
+        low=low if floor is None else max(-1.0, low),
+        high=high if floor is None else min(1.0, high),
+        p_value=1.0 if mean == 0 else float(2 * stdtr(df, -abs(mean) / towards_zero)),
+        p_rope=math.nan,
+        p_better=math.nan,
+        se=max(below, above),
+        df=df,
+        below=below,
+        above=above,
+    )
+    better, not_worse = found.probability_above(rope), found.probability_above(-rope)
+    return replace(found, p_rope=max(0.0, not_worse - better), p_better=better)
 
 
 def check_rope(rope: float) -> None:
@@ -111,6 +141,7 @@ def corrected_interval(
     lower: float | None = None,
     upper: float | None = None,
     confidence: float = 0.95,
+    floor: tuple[float, float] | None = None,
 ) -> Interval:
     """Compute the mean of one score over folds, with an interval from the corrected standard error.
 
@@ -120,6 +151,7 @@ def corrected_interval(
         lower: smallest possible score; the interval ends there.
         upper: largest possible score.
         confidence: level of the interval.
+        floor: an interval of 95 % that counts the images; the wider end decides on each side.
 
     Returns:
         mean, low, high; all nan without any value, low and high nan with a single one.
@@ -134,7 +166,13 @@ def corrected_interval(
     reach = float(stdtrit(len(scores) - 1, (1 + confidence) / 2)) * se
     low = mean - reach if lower is None else max(lower, mean - reach)
     high = mean + reach if upper is None else min(upper, mean + reach)
-    return mean, low, high
+    return (mean, low, high) if floor is None else widened((mean, low, high), floor)
+
+
+def widened(interval: Interval, floor: tuple[float, float]) -> Interval:
+    """Widen an interval until it holds another; nan stays."""
+    mean, low, high = interval
+    return mean, min(low, floor[0]), max(high, floor[1])
 
 
 def or_none(value: float) -> float | None:
@@ -158,19 +196,6 @@ def holm(p_values: Floats) -> Floats:
     adjusted = np.empty(len(filled))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * filled[order]))
     return np.where(np.isnan(p_values), np.nan, adjusted)
-
-
-def minimal_detectable(se: float, df: int) -> float:
-    """Compute the smallest difference detected with 80 % power at α = .05: (t.975 + t.80)·SE."""
-    return float(stdtrit(df, 0.975) + stdtrit(df, 0.80)) * se
-
-
-def images_needed(n: int, mde: float, rope: float) -> int:
-    """Estimate how many images bring the minimal detectable difference down to ``rope``.
-
-    ⌈N (MDE/r)²⌉, because the standard error falls with √N.
-    """
-    return math.ceil(n * (mde / rope) ** 2)
 
 
 def paired_se(scores: Floats, folds: int) -> Floats:
@@ -211,113 +236,12 @@ def as_good_as_best(scores: Floats, folds: int, alpha: float = 0.05) -> npt.NDAr
     return alike
 
 
-def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
-    """Choose the head with the fewest parameters among those with d̄(best − h) <= SE(best − h).
-
-    Args:
-        scores: float64 (heads, repeats·folds), higher is better.
-        parameters: int (heads,).
-        folds: k of the cross-validation.
-
-    Returns:
-        Its index. Of equal counts the higher score wins, then the earlier head.
-    """
-    return int(_choose(scores.mean(axis=1)[None], parameters, paired_se(scores, folds))[0])
-
-
-def expected_score(
-    correct: Floats,
-    labels: Ints,
-    parameters: Ints,
-    *,
-    seed: int,
-    bootstraps: int = 1000,
-    groups: Ints | None = None,
-    margins: Floats | None = None,
-    weights: Floats | None = None,
-) -> Interval:
-    """Balanced accuracy to expect of the chosen head, corrected for having chosen it: BBC-CV.
-
-    The best of several heads looks better than it is. So the choice is re-run in each bootstrap
-    bag of out-of-fold predictions, and the head chosen is scored on the images outside the bag
-    (Tsamardinos 2018). No head is trained again.
-
-    Args:
-        correct: float64 (heads, n), share of the repeats that got an image right out of fold.
-        labels: int (n,).
-        parameters: int (heads,).
-        seed: of the bootstrap.
-        bootstraps: number of bags.
-        groups: int (n,), drawn and left out as wholes; default: each image on its own.
-        margins: float64 (heads, heads), how far below the best (row) a cheaper head (column) may
-            score. Default 0: the best, the cheapest of equals. With ``paired_se`` the choice is
-            the one-standard-error rule, simplified: the errors are those of all images, not
-            estimated again in each bag.
-        weights: float64 (n,), how much each image counts; default: all alike.
-
-    Returns:
-        mean, 2.5 % and 97.5 % quantile over bags; nan if there is never an image outside.
-    """
-    if margins is None:
-        margins = np.zeros((len(correct), len(correct)))
-    rng = np.random.default_rng(seed)
-    counted = np.ones(len(labels)) if weights is None else weights
-    parts = []
-    for start in range(0, bootstraps, _BOOTSTRAPS_AT_ONCE):
-        counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), labels, groups)
-        chosen = _choose(_balanced(counts * counted, correct, labels), parameters, margins)
-        outside = (counts == 0) * counted
-        usable = outside.any(axis=1)
-        scores = _balanced(outside[usable], correct, labels)
-        parts.append(scores[np.arange(len(scores)), chosen[usable]])
-    drawn = np.concatenate(parts)
-    if len(drawn) == 0:
-        return math.nan, math.nan, math.nan
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(drawn.mean()), float(low), float(high)
-
-
 def _inflation(n: int, folds: int) -> float:
     return math.sqrt(1 / n + 1 / (folds - 1))
 
 
 def _without_noise(mean: float, df: int) -> Difference:
     if abs(mean) <= ROUNDING:
-        return Difference(0.0, 0.0, 0.0, p_value=1.0, p_rope=1.0, p_better=0.0, se=0.0, df=df)
+        return Difference(0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, df, 0.0, 0.0)
     nan = math.nan
-    return Difference(mean, nan, nan, p_value=nan, p_rope=nan, p_better=nan, se=nan, df=df)
-
-
-def _choose(scores: Floats, parameters: Ints, margins: Floats) -> npt.NDArray[np.intp]:
-    """Cheapest head within the margin of the best, for each row of (cases, heads) scores."""
-    best = scores.argmax(axis=1)
-    behind = scores.max(axis=1, keepdims=True) - scores
-    eligible = behind <= margins[best] + ROUNDING
-    cost = np.where(eligible, np.asarray(parameters, dtype=np.float64), np.inf)
-    cheapest = cost == cost.min(axis=1, keepdims=True)
-    chosen: npt.NDArray[np.intp] = np.where(cheapest, scores, -np.inf).argmax(axis=1)
-    return chosen
-
-
-def _bags(rng: np.random.Generator, bags: int, labels: Ints, groups: Ints | None) -> Floats:
-    """How often each image lies in each bag: float64 (bags, n)."""
-    unit = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    units = int(unit.max()) + 1
-    drawn = rng.integers(units, size=(bags, units)) + units * np.arange(bags)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=bags * units).reshape(bags, units)
-    return counts[:, unit].astype(np.float64)
-
-
-def _balanced(weights: Floats, correct: Floats, labels: Ints) -> Floats:
-    """Weighted balanced accuracy, (cases, n) weights and (heads, n) → (cases, heads).
-
-    A class without weight in a case is left out of that case's mean.
-    """
-    total = np.zeros((len(weights), len(correct)))
-    present = np.zeros((len(weights), 1))
-    for label in np.unique(labels):
-        member = labels == label
-        mass = weights[:, member].sum(axis=1, keepdims=True)
-        total += weights[:, member] @ correct[:, member].T / np.where(mass > 0, mass, 1.0)
-        present += mass > 0
-    return total / present
+    return Difference(mean, nan, nan, nan, nan, nan, nan, df, nan, nan)

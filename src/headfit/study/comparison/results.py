@@ -10,6 +10,7 @@ import numpy as np
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.pooling import MapShape
 from headfit.study.comparison.compare import by_name, corrected_interval, or_none
+from headfit.study.comparison.proportions import Hits, exact_interval
 
 
 def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
@@ -23,10 +24,30 @@ def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray
     return {name: np.array([row[name] for row in rows]) for name in problem.kind.metrics}
 
 
+def floors(
+    fit: CrossValidation, problem: Problem, groups: np.ndarray | None
+) -> dict[str, tuple[float, float]]:
+    """Give the intervals that counts of images allow, by metric; see ``proportions``."""
+    targets, kind, predicted = problem.targets, problem.kind, fit.probabilities
+    right = (kind.decide(predicted) == targets.values)[None]
+    hits = Hits.of(right, targets.values, groups, targets.weights)
+    units = len(targets) if groups is None else len(np.unique(groups))
+    shares = {
+        name: np.mean([kind.metrics[name](p, targets.values, targets.weights) for p in predicted])
+        for name in ("accuracy", "macro_f1")
+    }
+    return {
+        "balanced_accuracy": hits.score(0),
+        "accuracy": exact_interval(float(shares["accuracy"]), units),
+        "macro_f1": exact_interval(float(shares["macro_f1"]), hits.independent),
+    }
+
+
 def candidate(
     fit: CrossValidation,
     metrics: dict[str, np.ndarray],
     problem: Problem,
+    groups: np.ndarray | None,
     *,
     name: str,
     backbone: str,
@@ -39,6 +60,7 @@ def candidate(
     """Describe one backbone with one head: an element of ``candidates`` in ``results.json``."""
     folds = problem.splits.folds
     head = fit.head.parameters(map_shape, problem.targets.count)
+    least = floors(fit, problem, groups)
     gap = fit.train_scores - metrics[problem.kind.primary]
     return {
         "name": name,
@@ -55,7 +77,7 @@ def candidate(
             "total": head + backbone_parameters,
         },
         **{
-            metric: score(values, folds, *problem.kind.bounds(metric))
+            metric: score(values, folds, *problem.kind.bounds(metric), floor=least.get(metric))
             for metric, values in metrics.items()
         },
         "overfit_gap": score(gap, folds),
@@ -100,7 +122,11 @@ def on_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 
 def score(
-    values: np.ndarray, folds: int, lower: float | None = None, upper: float | None = None
+    values: np.ndarray,
+    folds: int,
+    lower: float | None = None,
+    upper: float | None = None,
+    floor: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Give the mean, its 95 % interval and the value of every fold; None where undefined.
 
@@ -109,6 +135,7 @@ def score(
         folds: number of folds of each repeat.
         lower: smallest possible value; the interval ends there.
         upper: largest possible value.
+        floor: an interval that counts the images; the wider end decides.
     """
-    interval = corrected_interval(values, folds, lower=lower, upper=upper)
+    interval = corrected_interval(values, folds, lower=lower, upper=upper, floor=floor)
     return {**by_name(interval), "folds": [or_none(value) for value in values.tolist()]}

@@ -135,7 +135,7 @@ def _variance(logits: np.ndarray) -> float:
 
 
 def _interval(values: np.ndarray) -> dict[str, float | None]:
-    return by_name(corrected_interval(values, len(values)))
+    return by_name(corrected_interval(values, len(values), lower=-1.0, upper=1.0))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from headfit.heads.layers.spatial_prior import SPATIAL_PRIOR, TAUS
 from headfit.heads.pooling import Pooling
 from headfit.progress import SILENT, Progress
 from headfit.study.comparison.compare import by_name, corrected_interval, holm, paired_se
-from headfit.study.comparison.verdict import ALPHA
+from headfit.study.comparison.contrast import ALPHA
 
 GRID = (1.0, *sorted(TAUS, reverse=True), 0.0)
 

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.fitting.metrics import Floats, Ints
+from headfit.study.comparison.proportions import exact_interval
 
 LEVEL = 0.9
 EVERYTHING = 1.0  # the threshold at which a set is all classes
@@ -37,12 +38,16 @@ class Conformal:
         level: 1 − α, the coverage aimed at, a fraction.
         quantile: q for the model; a set is the classes with 1 − p ≤ q.
         coverage: share of the images whose set contained their label.
+        coverage_low: lower end of its exact binomial 95 % interval (Clopper & Pearson 1934).
+        coverage_high: upper end.
         mean_size: mean number of classes in a set.
     """
 
     level: float
     quantile: float
     coverage: float
+    coverage_low: float
+    coverage_high: float
     mean_size: float
 
 
@@ -96,9 +101,11 @@ def conform(probabilities: Floats, labels: Ints, folds: Ints, *, level: float = 
             sets = prediction_sets(p[held], quantile(scores[~held], level))
             covered.append(sets[np.arange(len(sets)), labels[held]])
             sizes.append(sets.sum(axis=1))
+    coverage = float(np.concatenate(covered).mean())
     return Conformal(
         level,
         float(np.median(thresholds)),
-        float(np.concatenate(covered).mean()),
+        coverage,
+        *exact_interval(coverage, len(labels)),
         float(np.concatenate(sizes).mean()),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from headfit.fitting.metrics import Floats, Ints
+from headfit.study.comparison.proportions import exact_interval
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class ClassReport:
         images: number of images with this label.
         precision: share of the images predicted as this class that have its label; None if none is.
         recall: share of the images with this label that are predicted so; None if none has it.
+        recall_low: lower end of its exact binomial 95 % interval (Clopper & Pearson 1934).
+        recall_high: upper end.
         f1: harmonic mean of both; None if no image is labelled or predicted as this class.
         confused_with: class that its images are most often mistaken for; None if they never are.
     """
@@ -29,6 +32,8 @@ class ClassReport:
     images: int
     precision: float | None
     recall: float | None
+    recall_low: float | None
+    recall_high: float | None
     f1: float | None
     confused_with: str | None
 
@@ -68,6 +73,7 @@ def report_classes(confusion: np.ndarray, classes: Sequence[str]) -> list[ClassR
             labelled[k],
             _share(hits[k], predicted[k]),
             _share(hits[k], labelled[k]),
+            *(_range(hits[k], labelled[k])),
             _share(2 * hits[k], labelled[k] + predicted[k]),
             classes[int(wrong[k].argmax())] if wrong[k].any() else None,
         )
@@ -88,6 +94,10 @@ def recalls_differ(recalls: Sequence[tuple[float, int]], alpha: float = 0.05) ->
         return False
     statistic = float(images @ (shares - pooled) ** 2) / (pooled * (1 - pooled))
     return bool(chdtrc(len(recalls) - 1, statistic) < alpha)
+
+
+def _range(part: int, whole: int) -> tuple[float | None, float | None]:
+    return exact_interval(part / whole, whole) if whole else (None, None)
 
 
 def _share(part: int, whole: int) -> float | None:
