@@ -114,10 +114,10 @@ class Hits:
         sizes = np.bincount(codes, counted)
         shares = counted / sizes[codes] / len(classes)
         units = np.arange(len(labels)) if groups is None else groups
-        pairs, member = np.unique([codes, units], axis=1, return_inverse=True)
-        # what a class is worth: Kish's number of groups that weigh alike
-        each = np.bincount(member, counted)
-        worth = sizes**2 / np.bincount(pairs[0], np.square(each))
+        pairs = np.unique([codes, units], axis=1)
+        # groups count once each, and for less where images differ in weight (Kish 1965)
+        even = sizes**2 / (np.bincount(codes) * np.bincount(codes, np.square(counted)))
+        worth = np.bincount(pairs[0]) * even
         variances = 1 / worth
         rarest = int(variances.argmax())
         largest, others = variances[rarest], variances.sum() - variances[rarest]
