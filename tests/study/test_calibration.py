@@ -19,7 +19,7 @@ import headfit as hf
 from headfit.heads.chain import parse_head
 from headfit.samples import shapes
 from headfit.samples.catalog import write_sample
-from headfit.study.comparison import compare
+from headfit.study.comparison import compare, selection
 from simulations import (
     ALPHA,
     World,
@@ -106,7 +106,7 @@ def test_labels_without_meaning_give_chance_and_the_expected_score_says_so():
         problem = problem_of(np.random.default_rng(seed).permutation(labels), 4, 1, seed)
         outcome = cross_validated(pairs, problem)
         scores.append(outcome.scores.mean(axis=1))
-        found = compare.expected_score(
+        found = selection.expected_score(
             outcome.correct, problem.targets.values, parameters, seed=seed
         )
         expected.append(found[0])
@@ -153,8 +153,13 @@ def test_flatten_is_necessary_where_the_place_is_the_class(tmp_path, monkeypatch
 
 def test_position_is_needed_but_flatten_is_not_where_a_pyramid_is_enough(tmp_path, monkeypatch):
     folder = planted(tmp_path, "where", 20, monkeypatch)
-    verdict = hf.compare(folder, heads="gap,spp,flatten", size=SIZE, **BARE).verdict
+    options = {"heads": "gap,spp,flatten", "size": SIZE, **BARE}
+    verdict = hf.compare(folder, rope=0.1, **options).verdict
     assert (verdict.flatten, verdict.recommended) == ("position_needed", "spp")
+    # so few images cannot show that spp is as good to within one point
+    strict = hf.compare(folder, **options).verdict
+    assert strict.flatten == "ahead"
+    assert "cheaper heads may do as well: spp." in strict.sentence
 
 
 def test_flatten_is_not_necessary_where_the_same_patterns_lie_anywhere(tmp_path, monkeypatch):
@@ -169,7 +174,9 @@ def test_identical_heads_have_no_winner(tmp_path, monkeypatch):
     folder = planted(tmp_path, "what", 20, monkeypatch)
     study = hf.compare(folder, heads="gap,flatten", size=32, **BARE)
     assert study.results["candidates"][1]["map_shape"][:2] == [1, 1]  # one position: all the same
-    assert study.verdict.flatten == "equivalent"
+    assert study.verdict.flatten == "undecided"  # 40 images cannot exclude one point
+    wide = hf.compare(folder, heads="gap,flatten", size=32, rope=0.15, **BARE)
+    assert wide.verdict.flatten == "equivalent"
     assert study.verdict.difference.mean == pytest.approx(0, abs=1e-9)
     assert math.isclose(study.verdict.difference.p_value, 1.0)
     assert study.recommended == "gap"

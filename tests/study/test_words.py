@@ -1,0 +1,105 @@
+"""How often is each word said where it is false? By simulation, at a known truth.
+
+An image is right if what all heads share of it, what a head makes of it and what a repeat adds stay
+below a threshold that gives the head its true accuracy.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from headfit.study.comparison.contrast import HeadScores, contrast_with_gap
+from headfit.study.comparison.proportions import Hits
+from headfit.study.protocol.splits import make_splits
+
+SETS, FOLDS, REPEATS, ROPE = 300, 10, 3, 0.01
+BLIND = {"gap": False, "gmp": False, "spp": True, "flatten": True}
+SIZES = {"gap": 1, "gmp": 2, "spp": 5, "flatten": 9}
+
+
+def words(accuracies: dict[str, float], images: int, own: float, seed: int = 0) -> Counter[str]:
+    """Count the words of many studies; ``own`` is how much heads differ from each other."""
+    rng, said = np.random.default_rng(seed), Counter()
+    labels = np.arange(images) % 2
+    spread = np.sqrt(1 + own**2 + 0.1**2)
+    limits = stats.norm.ppf(list(accuracies.values())) * spread
+    names = list(accuracies)
+    for number in range(SETS):
+        splits = make_splits(labels, folds=FOLDS, repeats=REPEATS, seed=number)
+        shared = rng.normal(size=images) + own * rng.normal(size=(len(names), 1, images))
+        noise = 0.1 * rng.normal(size=(len(names), REPEATS, images))
+        right = shared + noise < limits[:, None, None]
+        folds = splits.assignment * 2 + labels
+        scores = [
+            [np.bincount(f, r, 2 * FOLDS) / np.bincount(f, minlength=2 * FOLDS)
+             for f, r in zip(folds, head, strict=True)]
+            for head in right
+        ]  # fmt: skip
+        by_fold = np.reshape(scores, (len(names), REPEATS * FOLDS, 2)).mean(axis=2)
+        table = HeadScores(
+            names,
+            by_fold,
+            np.array([SIZES[name] for name in names]),
+            [BLIND[name] for name in names],
+            FOLDS,
+            images,
+            ROPE,
+            hits=Hits.of(right, labels),
+        )
+        found = contrast_with_gap(table)
+        assert found is not None
+        said[found.word] += 1
+    return said
+
+
+def most(rate: float = 0.05) -> int:
+    """The most of the sets that 99 % of samples show at this rate."""
+    return int(stats.binom.ppf(0.99, SETS, rate))
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.0075, 0.01])
+@pytest.mark.parametrize("own", [0.1, 0.5])
+def test_necessary_is_rarely_said_of_a_lead_within_the_rope(lead, own):
+    said = words({"gap": 0.85, "flatten": 0.85 + lead}, 1000, own)
+    assert said["necessary"] <= most()
+
+
+@pytest.mark.parametrize(("images", "own"), [(400, 0.2), (1000, 0.3)])
+def test_position_is_rarely_said_to_be_needed_where_a_blind_head_is_as_good(images, own):
+    said = words({"gap": 0.75, "gmp": 0.85, "spp": 0.85, "flatten": 0.85}, images, own)
+    assert said["necessary"] + said["position_needed"] <= most()
+
+
+@pytest.mark.parametrize(("images", "own"), [(300, 0.3), (1500, 0.1)])
+def test_position_needed_is_rarely_said_where_the_cheaper_head_is_worse(images, own):
+    said = words({"gap": 0.7, "spp": 0.83, "flatten": 0.85}, images, own)
+    assert said["position_needed"] <= most()
+
+
+@pytest.mark.parametrize(("images", "own"), [(1000, 0.05), (1500, 0.2)])
+def test_equivalent_is_rarely_said_beyond_the_rope(images, own):
+    said = words({"gap": 0.85, "flatten": 0.865}, images, own)
+    assert said["equivalent"] <= most()
+
+
+@pytest.mark.parametrize("images", [12, 60, 200, 400])
+def test_equivalent_is_rarely_said_at_the_ceiling(images):
+    said = words({"gap": 0.985, "flatten": 0.9999}, max(images, 2 * FOLDS), 0.1)
+    assert said["equivalent"] <= most()
+
+
+@pytest.mark.parametrize("own", [0.1, 0.5])
+def test_equal_heads_are_rarely_called_different(own):
+    said = words({"gap": 0.85, "gmp": 0.85, "spp": 0.85, "flatten": 0.85}, 400, own)
+    false = said["necessary"] + said["position_needed"] + said["ahead"]
+    assert false <= most(0.058)
+
+
+def test_large_differences_are_named():
+    assert words({"gap": 0.75, "flatten": 0.85}, 1000, 0.3)["necessary"] > 0.9 * SETS
+    pyramid = words({"gap": 0.75, "gmp": 0.75, "spp": 0.851, "flatten": 0.85}, 3000, 0.05)
+    assert pyramid["position_needed"] > 0.5 * SETS
