@@ -16,14 +16,14 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head
 from headfit.heads.layers.plain import GAP
-from headfit.progress import Callback, Progress
+from headfit.progress import Callback, HeadScore, Progress
 from headfit.runs.map_source import MapSource
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.util import cache
 
-Scored = Callable[[CrossValidation, dict[str, np.ndarray]], None]
+Scored = Callable[[CrossValidation, dict[str, np.ndarray]], HeadScore]
 """Takes a cross-validation and its scores on each held-out fold."""
 
 
@@ -82,7 +82,7 @@ class CandidateBackbone:
         return suitable
 
     def fit(self, heads: list[Head], problem: Problem, callback: Callback, scored: Scored) -> None:
-        """Cross-validate heads that suit the maps; ``scored`` is called after each."""
+        """Cross-validate heads that suit the maps; ``scored`` sums up each for the callback."""
         poolings = tuple(dict.fromkeys(head.pooling for head in heads))
         self.pooled = PooledFeatures(self.pooled.maps, poolings)
         ledger = self.ledger(problem)
@@ -92,7 +92,7 @@ class CandidateBackbone:
             fit = cross_validate(self.method(head, problem), problem, progress, ledger)
             self.fits.append(fit)
             self.metrics.append(fold_metrics(fit, problem))
-            scored(fit, self.metrics[-1])
+            callback.on_head_end(scored(fit, self.metrics[-1]))
 
     def refit(self, fit: CrossValidation, problem: Problem) -> FittedHead:
         """Fit a head on all training images, with the settings of its cross-validation."""

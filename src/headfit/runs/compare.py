@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-
-import numpy as np
 
 from headfit.backbones import catalog
 from headfit.backbones.engines.engine import FLOAT32
 from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.features.extract import Extraction
-from headfit.fitting.problem import CrossValidation, Problem
+from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
-from headfit.progress import IMAGES, Callback, CallbackList, HeadScore
+from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
 from headfit.runs.balance import Balance, fewest_of_class
@@ -39,11 +37,10 @@ from headfit.runs.map_source import (
 from headfit.runs.options import MIN_FOLDS, HeadLike, Options
 from headfit.runs.position import learning, where_matters
 from headfit.runs.refit import blueprint, keep_models, reliability_of
-from headfit.runs.results import Comparison, score_test
+from headfit.runs.results import Comparison, head_score, score_test
 from headfit.runs.study import Study
 from headfit.runs.unlabelled import predict_unlabelled
 from headfit.study.comparison.int8 import choose_head
-from headfit.study.comparison.results import floors, score
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.protocol.splits import make_splits
 from headfit.util.nouns import counted
@@ -270,7 +267,8 @@ class _Run:
             self.estimate.training(backbone, heads, problem)
             on = f" on {backbone.name}" if several else ""
             self.callback.on_stage_begin(f"Training heads{on}", len(heads))
-            scored = self._scored(backbone, problem, groups.numbers, several)
+            place = f"{backbone.name}/" if several else ""
+            scored = partial(head_score, backbone, problem, groups.numbers, place)
             backbone.fit(heads, problem, self.callback, scored)
             for fit in backbone.fits:
                 for line in fit_warnings(fit.head.name, fit.notes):
@@ -278,27 +276,6 @@ class _Run:
             if len(backbones) > 1:
                 backbone.pooled.release()
         return Comparison(backbones, problem, options, groups, balance.facts)
-
-    def _scored(
-        self,
-        backbone: CandidateBackbone,
-        problem: Problem,
-        groups: np.ndarray | None,
-        several: bool,
-    ) -> Callable[[CrossValidation, dict[str, np.ndarray]], None]:
-        folds, shape = problem.splits.folds, backbone.extraction.info.map_shape
-
-        def report(fit: CrossValidation, metrics: dict[str, np.ndarray]) -> None:
-            name = f"{backbone.name}/{fit.head.name}" if several else fit.head.name
-            names = (problem.kind.primary, problem.kind.secondary[0])
-            least = floors(fit, problem, groups)
-            main, loss = (
-                score(metrics[n], folds, *problem.kind.bounds(n), floor=least.get(n)) for n in names
-            )
-            size = fit.head.parameters(shape, problem.targets.count)
-            self.callback.on_head_end(HeadScore(name, main, loss, size, fit.seconds))
-
-        return report
 
     def _finish(self, comparison: Comparison, verdict: Verdict) -> Study:
         """Measure what follows from the verdict, refit the recommended head, gather everything."""

@@ -12,6 +12,7 @@ from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.fitting.kinds import KINDS
 from headfit.fitting.problem import CrossValidation, Problem
+from headfit.progress import HeadScore
 from headfit.report.text.summary import fit_warnings
 from headfit.report.text.verdict import in_words
 from headfit.runs import provenance
@@ -21,7 +22,7 @@ from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
 from headfit.study.comparison.contrast import HeadScores, primary_p_value
 from headfit.study.comparison.proportions import Hits, exact_interval
-from headfit.study.comparison.results import candidate, mark_front
+from headfit.study.comparison.results import candidate, floors, mark_front, score
 from headfit.study.comparison.verdict import Verdict, conclude
 
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
@@ -188,6 +189,24 @@ class Comparison:
             "engine": info.to_dict(),
             "verdict": verdict and verdict.to_dict(),
         }
+
+
+def head_score(
+    backbone: CandidateBackbone,
+    problem: Problem,
+    groups: np.ndarray | None,
+    place: str,
+    fit: CrossValidation,
+    metrics: dict[str, np.ndarray],
+) -> HeadScore:
+    """Sum up a head that was cross-validated; ``place`` comes before its name."""
+    folds, least = problem.splits.folds, floors(fit, problem, groups)
+    main, loss = (
+        score(metrics[name], folds, *problem.kind.bounds(name), floor=least.get(name))
+        for name in (problem.kind.primary, problem.kind.secondary[0])
+    )
+    size = fit.head.parameters(backbone.extraction.info.map_shape, problem.targets.count)
+    return HeadScore(f"{place}{fit.head.name}", main, loss, size, fit.seconds)
 
 
 def cut_of(backbone: CandidateBackbone) -> str | None:
