@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas
 
 from headfit.backbones import catalog
 from photos import write_photo
@@ -138,12 +140,38 @@ def write_world(folder: Path) -> None:
         f"photos/{row.split(',')[0]},{row.split('/')[0]},{row.split(',')[1]}" for row in rows[1:]
     ]
     (folder / "images.csv").write_text("\n".join(listed) + "\n", "utf-8")
+    _write_sources(folder, [line.split(",") for line in listed[1:]])
     for name in ("my-model.keras", "gap-model.keras", "trained.keras", "old-model.h5"):
         _model(keras.layers.GlobalAveragePooling2D()).save(folder / name)
     for name in ("flatten-model.keras", "flatten-model.h5"):
         _model(keras.layers.Flatten()).save(folder / name)
     maps = keras.Input((4, 4, 1280))  # of the default backbone at 128 pixels
     keras.Model(maps, keras.layers.GlobalAveragePooling2D()(maps)).save(folder / "my_head.keras")
+
+
+def _write_sources(folder: Path, rows: list[list[str]]) -> None:
+    """Write the same images as other tables, archives and a data set."""
+    frame = pandas.DataFrame(rows, columns=["path", "label", "patient"])
+    frame.to_parquet(folder / "images.parquet")
+    frame.to_json(folder / "images.jsonl", orient="records", lines=True)
+    below = frame["path"].str.removeprefix("photos/")
+    species = pandas.DataFrame({"filename": below, "species": frame["label"], "age": 3})
+    species.to_csv(folder / "species.csv", index=False, sep=";", encoding="utf-16")
+    shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
+    shutil.make_archive(str(folder / "photos"), "gztar", folder, "photos")
+    for name in ("five", "two"):
+        (folder / "few").mkdir(exist_ok=True)
+        shutil.copy(next((folder / "photos" / name).iterdir()), folder / "few" / f"{name}.jpg")
+    if importlib.util.find_spec("datasets"):
+        import datasets  # noqa: PLC0415  (an extra)
+
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+        columns = {
+            "image": [str(folder / row[0]) for row in rows],
+            "label": frame["label"].tolist(),
+        }
+        saved = datasets.Dataset.from_dict(columns, features)
+        saved.save_to_disk(str(folder / "saved-photos"))
 
 
 MODELS = """import keras

@@ -49,6 +49,8 @@ def needed(command: str) -> None:
     """Skip what needs a package that is not installed."""
     if "hub:" in command:
         pytest.importorskip("keras_hub")
+    if "hf:" in command:
+        pytest.importorskip("datasets")
     if "int8" in command:
         pytest.importorskip("nncf")
 

@@ -56,7 +56,9 @@ def frame_of(photos: Path) -> pd.DataFrame:
     ).sample(frac=1, random_state=0)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "a.zip", "a.tar.gz"])
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "a.zip", "a.tar.gz", "hf"]
+)
 def test_every_source_gives_the_same_results(
     photos: Path, expected: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
@@ -71,9 +73,14 @@ def test_every_source_gives_the_same_results(
             "parquet": lambda: frame.to_parquet(path),
         }
         writers[path.suffix[1:]]()
+    elif name == "hf":
+        loaded = pytest.importorskip("datasets").load_dataset(
+            "imagefolder", data_dir=str(photos), cache_dir=str(tmp_path / "cache")
+        )
+        loaded.save_to_disk(str(path))
     else:
         shutil.make_archive(str(tmp_path / "a"), "zip" if name == "a.zip" else "gztar", photos)
-    study = hf.compare(path, **BARE, **options)
+    study = hf.compare(f"hf:{path}" if name == "hf" else path, **BARE, **options)
     assert comparable(study.results) == expected
     source = study.results["settings"]["source"]
     assert source["path"] == str(path)

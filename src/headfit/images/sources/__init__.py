@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import UsageError
-from headfit.images.sources import archive
+from headfit.images.sources import archive, dataset
 from headfit.images.sources.archive import ArchiveSource
 from headfit.images.sources.columns import Columns
+from headfit.images.sources.dataset import DatasetSource
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import ImageSource
@@ -30,18 +31,21 @@ KINDS: dict[str, Any] = {
     "files": FileSource,
     "table": TableSource,
     "archive": ArchiveSource,
+    "dataset": DatasetSource,
 }
 _OPENED: dict[str, Any] = {"folder": FolderSource, "archive": ArchiveSource}
 _WORDS = {"folder": "folders", "archive": "archives", "table": "tables such as photos.csv"}
+"""What messages call the kinds; a data set is a table, too."""
 _SUITED: dict[str, set[str]] = {
     "folder": set(LAYOUT),
     "archive": {"splits", "skip_empty_classes"},
     "table": {*TABLE, "skip_empty_classes"},
+    "dataset": {*TABLE, "skip_empty_classes"} - {"root", "strict", "split_column"},
 }
 
 
 def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
-    """Open a folder, a table or an archive; which of them it is shows by its name.
+    """Open a folder, a table, an archive or ``hf:`` and a data set, as the name shows.
 
     Args:
         images: its path.
@@ -53,14 +57,17 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
     """
     given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
     path = Path(images)
-    kind = _kind(path)
+    kind = "dataset" if str(images).startswith(dataset.PREFIX) else _kind(path)
     for name, value in given.items():
         # of a table, a run leaves out the classes that are empty
         if name not in _SUITED[kind]:
             fitting = " and ".join(_WORDS[each] for each in _WORDS if name in _SUITED[each])
             raise UsageError.invalid(name, value, f"left out: it is for {fitting}")
+    of_table = {name: given[name] for name in given if name in TABLE}
     if kind == "table":
-        return TableSource.of(path, **{name: given[name] for name in given if name in TABLE})
+        return TableSource.of(path, **of_table)
+    if kind == "dataset":
+        return DatasetSource.of(str(images), **of_table)
     source: ImageSource = _OPENED[kind].of(path, **given)
     return source
 

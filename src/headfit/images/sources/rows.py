@@ -42,7 +42,7 @@ class Facts(NamedTuple):
     weight: float
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """A row has a fault; the arguments are its reason and what the row holds."""
 
 
@@ -129,7 +129,7 @@ class Rows:
         nothing = [None] * len(cells["path"])
         roles = ("path", "label", "split", "group", "weight")
         columns = [cells.get(role, nothing) for role in roles]
-        finder, reader = _Finder(self.root), _Reader("split" in cells, "weight" in cells)
+        finder, reader = _Finder(self.root), FactsReader("split" in cells, "weight" in cells)
         number: dict[str, int] = {}  # of the row of an image
         contradicting: dict[str, list[int]] = {}
         for row, (path, *rest) in enumerate(zip(*columns, strict=True), first_row):
@@ -138,7 +138,7 @@ class Rows:
             self.count += 1
             try:
                 name, facts = finder.find(path), reader.facts(*rest)
-            except _UnusableError as fault:
+            except UnusableError as fault:
                 self.faults.append(Fault(row, *fault.args))
                 continue
             other = self.used.setdefault(name, facts)
@@ -179,10 +179,10 @@ class _Finder:
         """Return the path of an image file, posix and relative to the root.
 
         Raises:
-            _UnusableError: there is none, or it lies outside the root.
+            UnusableError: there is none, or it lies outside the root.
         """
         if _is_missing(cell):
-            raise _UnusableError("no path", "")
+            raise UnusableError("no path", "")
         text = str(_whole(cell))
         inside = False
         for spelling in _spellings(text, self.name):
@@ -195,8 +195,8 @@ class _Finder:
                     return full[len(prefix) :].replace(os.sep, "/")
         shown = western(text)
         if "://" in text:
-            raise _UnusableError("a web address, not a file", shown)
-        raise _UnusableError(NO_FILE if inside else OUTSIDE, shown)
+            raise UnusableError("a web address, not a file", shown)
+        raise UnusableError(NO_FILE if inside else OUTSIDE, shown)
 
 
 def _spellings(text: str, folder: str) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _spellings(text: str, folder: str) -> Iterator[str]:
     yield plain.removeprefix(f"{folder}/")
 
 
-class _Reader:
+class FactsReader:
     """Reads what a row says besides the path; equal rows share one object."""
 
     def __init__(self, has_splits: bool, has_weights: bool) -> None:
@@ -220,7 +220,7 @@ class _Reader:
         """Return the facts.
 
         Raises:
-            _UnusableError: a cell is empty, or cannot be meant.
+            UnusableError: a cell is empty, or cannot be meant.
         """
         facts = Facts(
             _text("label", label),
@@ -235,7 +235,7 @@ class _Reader:
         text = _text("split", cell)
         split = split_roles([text]).get(text)
         if split is None:
-            raise _UnusableError(f"unknown split {quote(text)}", "")
+            raise UnusableError(f"unknown split {quote(text)}", "")
         return split
 
     @staticmethod
@@ -245,18 +245,18 @@ class _Reader:
         except ValueError:
             weight = float("nan")
         if not isfinite(weight) or weight <= 0:
-            raise _UnusableError(f"{cell!r} is no weight above 0", "")
+            raise UnusableError(f"{cell!r} is no weight above 0", "")
         return weight
 
 
 def _text(role: str, cell: Any) -> str:
     if _is_missing(cell):
-        raise _UnusableError(f"no {role}", "")
+        raise UnusableError(f"no {role}", "")
     if isinstance(cell, list | dict | tuple):
-        raise _UnusableError(f"a {role} that is no text", "")
+        raise UnusableError(f"a {role} that is no text", "")
     text = western(str(_whole(cell))).strip()
     if not text:
-        raise _UnusableError(f"no {role}", "")
+        raise UnusableError(f"no {role}", "")
     return sys.intern(text)
 
 
