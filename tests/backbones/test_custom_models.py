@@ -98,6 +98,28 @@ def test_nested_models_dissolve_and_cuts_reach_into_them(tmp_path):
         build_cut(_spec(path), SIDE, "imagenet", ["nrom"])
 
 
+def test_preprocess_input_within_the_model_is_scaling(tmp_path):
+    for number, application in enumerate(("vgg16", "mobilenet_v2", "densenet")):
+        image = keras.Input((SIDE, SIDE, 3))
+        scaled = getattr(keras.applications, application).preprocess_input(image)
+        path = tmp_path / f"{number}.keras"
+        keras.Model(image, models.top(models.net()(scaled))).save(path)
+        assert describe_place(PlaceRequest(str(path)))["scaled_by"], application
+
+
+def test_a_subclassed_model_is_refused_for_what_it_is(tmp_path, monkeypatch):
+    (tmp_path / "subclassed.py").write_text(
+        "import keras\n"
+        "class Net(keras.Model):\n"
+        "    def call(self, x):\n        return x\n"
+        "def build():\n    return Net()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelFileError, match="its class Net hides its layers"):
+        opened("subclassed:build")
+
+
 def _spec(path):
     """What find gives, without a child process."""
     return BackboneSpec("mine", IDENTITY, SIDE, 8, channels_first=False, place=str(path))
@@ -259,7 +281,10 @@ def test_weights_and_preprocessing_are_those_of_the_model(tmp_path):
         find("vgg16", "tf")
     with pytest.raises(UsageError, match="`preprocessing` must be one of none, tf, caffe, torch"):
         find("models:build", "tff")
-    assert [each.name for each in find_all(["vgg16", "MobileNet"])] == ["VGG16", "MobileNet"]
+    assert [each and each.name for each in find_all(["vgg16", "MobileNet"])] == [
+        "VGG16",
+        "MobileNet",
+    ]
 
 
 def test_layers_that_a_file_cannot_bring_back_are_named(tmp_path):

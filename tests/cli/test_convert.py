@@ -51,6 +51,26 @@ def test_a_model_of_ones_own_with_images(tmp_path: Path, capsys: Capture) -> Non
     assert np.abs(before - after).max() <= 1e-5
 
 
+@pytest.mark.slow
+def test_a_model_of_two_parts_in_bfloat16_with_augmentation(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        layers = keras.layers
+        base = [layers.RandomFlip(), layers.Conv2D(4, 3, 4), layers.GlobalAveragePooling2D()]
+        head = keras.Sequential([keras.Input((4,)), layers.Dense(2, "softmax", dtype="float32")])
+        start = keras.Input((32, 32, 3))
+        first = keras.Sequential([start, *base], name="first")
+        keras.Sequential([keras.Input((32, 32, 3)), first, head]).save(tmp_path / "two.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    told = hf.Callback()
+    lines: list[str] = []
+    told.on_message = lines.append  # type: ignore[method-assign]
+    done = hf.convert(tmp_path / "two.keras", "flatten", out=tmp_path / "new.keras", callbacks=told)
+    assert done.exact
+    assert not any("Keras runs it" in line for line in lines)
+
+
 def test_a_table_for_people_and_nothing_overwritten(tmp_path: Path, capsys: Capture) -> None:
     image = keras.Input((SIDE, SIDE, 3))
     x = layers.Dense(8, "relu")(layers.Flatten()(backbone()(image)))

@@ -161,6 +161,14 @@ def within() -> keras.Model:
     return model
 
 
+def split_between_models() -> keras.Model:
+    """Pooling ends one nested model, and the dense layer is in the next, as browser tools save."""
+    base = [keras.Input((SIDE, SIDE, 3)), backbone(), layers.GlobalAveragePooling2D()]
+    head = [keras.Input((CHANNELS,)), layers.Dense(8, "relu"), softmax()]
+    parts = [keras.Sequential(base, name="first"), keras.Sequential(head, name="second")]
+    return scattered(keras.Sequential([keras.Input((SIDE, SIDE, 3)), *parts]))
+
+
 def flat_sequential(pool: Any) -> keras.Model:
     conv = layers.Conv2D(CHANNELS, 4, strides=4, activation="relu", name="conv")
     return scattered(keras.Sequential([keras.Input((SIDE, SIDE, 3)), conv, pool, softmax()]))
@@ -181,6 +189,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     ),
     "within": lambda: topped(softmax(), base=within()),
     "sequential": lambda: flat_sequential(gap()),
+    "split": split_between_models,
     "reshaped": lambda: topped(
         layers.Reshape((POSITIONS * CHANNELS,)), layers.Dropout(0.2), softmax()
     ),
@@ -214,6 +223,8 @@ def put_together(path: Path, folder: Path, form: Form) -> keras.Model:
     [
         *((name, to_flatten) for name in ("squeezed", "pooled", "norm", "within")),
         ("sequential", to_flatten),
+        ("split", to_flatten),
+        ("split", lambda w, b: to_low_rank(w, b, CHANNELS)),
         ("prior", to_flatten),
         ("gap", lambda w, b: to_low_rank(w, b, 1)),
         ("hidden", lambda w, b: to_low_rank(w, b, CHANNELS)),

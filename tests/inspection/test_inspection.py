@@ -307,9 +307,9 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     empty.write_bytes(b"")
     for path, words in [
         (weights, "holds weights only"),
-        (cut, "cannot be read"),
+        (cut, "cut off or damaged"),
         (text, "neither a zip archive nor HDF5"),
-        (empty, "neither a zip archive nor HDF5"),
+        (empty, "is empty"),
     ]:
         with pytest.raises(ModelFileError, match=words):
             describe(str(path), None, None)

@@ -119,6 +119,20 @@ def test_what_cannot_run_does_not_stop_the_others(digits: Path) -> None:
     assert "No other backbone was ranked" in str(found)
 
 
+def test_a_model_that_is_none_does_not_stop_the_others(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.keras").touch()
+    listener = Listener()
+    names = [str(tmp_path / "mine.keras"), LITE]
+    found = hf.rank(digits, names, size=SIZE, callbacks=listener)
+    assert [row["backbone"] for row in found.results["backbones"]] == [LITE]
+    (failed,) = found.results["failed"]
+    assert failed["backbone"] == "mine"
+    assert "is empty" in failed["reason"]
+    assert any("left out" in line and failed["reason"] in line for line in listener.lines)
+    with pytest.raises(hf.ModelFileError, match="is empty"):
+        hf.rank(digits, names[:1], size=SIZE)
+
+
 @NOT_INSTALLED
 def test_if_none_can_run_it_is_an_error_with_every_reason(digits: Path) -> None:
     names = ["efficientnet_lite1", "efficientnet_lite2"]

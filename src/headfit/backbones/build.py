@@ -21,6 +21,7 @@ from headfit.backbones.weights import IMAGENET, RANDOM, check_weights, packaged_
 from headfit.errors import WeightsError
 
 RANDOM_SEED = 0
+MOST_OF_A_TOP = 3  # layers with weights
 EXPECTED = (
     "Expected a file saved from that model: Keras weights (.weights.h5, or .h5 of the older "
     "kind), a .keras model, or for EfficientNet-Lite a PyTorch .pth."
@@ -158,6 +159,13 @@ def _reason(error: Exception) -> str:
     first = (str(error).splitlines() or [""])[0]
     # "A total of 94 objects could not be loaded. Example error message for object <...>:"
     first = first.partition(" Example error message")[0]
+    if counts := re.search(r"expected (\d+) layers, found (\d+) saved layers", first):
+        expected, saved = map(int, counts.groups())
+        near = 0 < saved - expected <= MOST_OF_A_TOP
+        what = "it has a top" if near else "it is of another network"
+        return f"{what}: {saved} layers with weights instead of {expected}"
+    if first.startswith("A total of"):
+        return f"it is of another network: {first[0].lower()}{first[1:].rstrip('.')}"
     return first.rstrip(" .:") or type(error).__name__
 
 

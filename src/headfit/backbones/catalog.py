@@ -7,7 +7,7 @@ name but a file, a function or a KerasHub preset is a custom backbone (:mod:`.cu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from headfit.backbones.custom import spec as custom
@@ -22,7 +22,13 @@ from headfit.backbones.spec import (
     Preprocessing,
     Triple,
 )
-from headfit.errors import UnknownNameError, UsageError
+from headfit.errors import (
+    EngineError,
+    HeadfitError,
+    ModelFileError,
+    UnknownNameError,
+    UsageError,
+)
 
 __all__ = [
     "DEFAULT",
@@ -128,12 +134,31 @@ def find(text: str, preprocessing: str | None = None) -> BackboneSpec:
     return spec
 
 
-def find_all(texts: Iterable[str], preprocessing: str | None = None) -> list[BackboneSpec]:
+def find_all(
+    texts: Iterable[str],
+    preprocessing: str | None = None,
+    unusable: Callable[[str, HeadfitError], None] | None = None,
+) -> list[BackboneSpec | None]:
     """Find several backbones; the preprocessing is that of the custom ones among them.
+
+    Args:
+        texts: as :func:`find` takes them.
+        preprocessing: of the custom ones.
+        unusable: is told of a model that cannot be a backbone, which then is None in the list; if
+            None, its error is raised.
 
     Raises:
         UsageError: if there is a preprocessing but no custom backbone; and see :func:`find`.
     """
     listed = list(texts)
     ours = [text for text in listed if custom.is_custom(text)]
-    return [find(text, preprocessing if text in ours or not ours else None) for text in listed]
+    specs: list[BackboneSpec | None] = []
+    for text in listed:
+        try:
+            specs.append(find(text, preprocessing if text in ours or not ours else None))
+        except (ModelFileError, EngineError) as error:
+            if unusable is None:
+                raise
+            unusable(text, error)
+            specs.append(None)
+    return specs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headfit.backbones.catalog import BackboneSpec
 from headfit.errors import UsageError, WeightsError
-from headfit.util import digests
+from headfit.util import digests, not_a_model
 from headfit.util.cache import BACKBONES
 
 IMAGENET, RANDOM = "imagenet", "random"
@@ -26,6 +26,7 @@ def check_weights(weights: str, spec: BackboneSpec | None = None) -> str:
         The same, a path made absolute.
 
     Raises:
+        ModelFileError: if the file is something else, or cut off.
         UsageError: if it is neither of the words nor an existing weights file, or if the backbone
             is a custom one, which has its own weights.
     """
@@ -41,6 +42,8 @@ def check_weights(weights: str, spec: BackboneSpec | None = None) -> str:
         raise UsageError.invalid("weights", weights, "'imagenet', 'random' or an existing file")
     if path.suffix not in SUFFIXES:
         raise UsageError.invalid("weights", weights, f"a file that ends in {', '.join(SUFFIXES)}")
+    if path.suffix != ".pth":
+        not_a_model.refuse(path)
     return str(path.resolve())
 
 

@@ -5,7 +5,7 @@ These functions run in a child process (see :mod:`headfit.util.child`). Arrays t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,33 +149,43 @@ Changes = Mapping[int, Callable[[Tensor], Tensor]]
 """The replacement of a layer's call, by ``id`` of the layer."""
 
 
-def rewrite(model: keras.Model, changes: Changes) -> keras.Model:
+def rewrite(
+    model: keras.Model, changes: Changes, tensors: Sequence[Tensor] | None = None
+) -> keras.Model:
     """Rebuild a model around its layers, with some calls replaced at any depth.
 
     Args:
         model: functional or sequential. It is not changed; nested models without a replaced call
             are reused.
         changes: the replacement of each call, applied to the first tensor that went into it.
+        tensors: what the new model will be called on, if that has another shape than before.
     """
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:
         if id(layer) in changes:
             return changes[id(layer)](keras.tree.flatten((args, kwargs))[0])
         if isinstance(layer, keras.Model) and _holds(layer, changes):
-            layer = _nested(layer, changes)
+            layer = _nested(layer, changes, list(filter(_is_tensor, keras.tree.flatten(args))))
         return layer(*args, **kwargs)
 
+    pairs = zip(model.inputs, tensors or model.inputs, strict=True)
+    starts = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=old.name) for old, t in pairs]
     if isinstance(model, keras.Sequential):
-        entry = model.inputs[0]
-        start = x = keras.Input(batch_shape=entry.shape, dtype=entry.dtype, name=entry.name)
+        (start,) = starts
+        x = start
         for layer in model.layers:
             x = call(layer, x)
         return keras.Model(start, x, name=model.name)
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    return keras.models.clone_model(
+        model,
+        input_tensors=keras.tree.pack_sequence_as(model.input, starts),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
 
 
-def _nested(model: keras.Model, changes: Changes) -> keras.Model:
-    new = rewrite(model, changes)
+def _nested(model: keras.Model, changes: Changes, tensors: Sequence[Tensor]) -> keras.Model:
+    new = rewrite(model, changes, tensors)
     # set on a model, trainable spreads to its layers, which have their own
     flags = [(layer, layer.trainable) for layer in new._flatten_layers(include_self=False)]
     new.trainable = model.trainable

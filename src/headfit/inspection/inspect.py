@@ -15,7 +15,7 @@ from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.pooling import MapShape
 from headfit.inspection.inspection import Inspection
-from headfit.util import child
+from headfit.util import child, not_a_model
 
 PUBLISHED_CLASSES = 1000
 ALTERNATIVES = (
@@ -166,15 +166,15 @@ def _is_file(model: str | os.PathLike[str]) -> bool:
         UsageError: if it looks like a file, and there is none.
     """
     path = Path(model)
-    if path.is_file():
-        return True
     if path.suffix.lower() in _SUFFIXES or len(path.parts) > 1 or path.is_dir():
-        what = "is a folder" if path.is_dir() else "does not exist"
+        if path.exists():
+            not_a_model.refuse(path)
+            return True
         raise UsageError(
-            f"'{path}' {what}. Expected a .keras or .h5 file, or the name of a backbone "
+            f"'{path}' does not exist. Expected a .keras or .h5 file, or the name of a backbone "
             f"(headfit backbones lists them)."
         )
-    return False
+    return path.is_file()
 
 
 def _call(request: child.Request) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Classifier:
 
     def __init__(self, path: PathLike, tell: Tell = lambda _: None) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise UsageError(f"'{path}' is not a file. Expected a model.keras that headfit wrote.")
         self.record = ModelRecord.read(self.path)
         self.classes: tuple[str, ...] = self.record.classes

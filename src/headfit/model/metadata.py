@@ -23,7 +23,7 @@ import numpy as np
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
 from headfit.study.reliability.model_reliability import Arrays, ModelReliability
-from headfit.util import html, saved_model
+from headfit.util import html, not_a_model, saved_model
 from headfit.util.saved_model import ARRAYS, RECORD
 
 SCHEMA = "headfit.model/1"
@@ -87,6 +87,7 @@ class ModelRecord:
         Raises:
             ModelFileError: if the file is not a zip, has no record, or one that is damaged.
         """
+        not_a_model.refuse(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 saved_model.check_archive(archive, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from headfit.backbones import catalog
 from headfit.backbones.engines.interface import JOIN, MULTI, OWN_END, is_joined
 from headfit.backbones.weights import check_weights
-from headfit.errors import UsageError
+from headfit.errors import HeadfitError, UsageError
 from headfit.heads.chain import Head
 
 
@@ -69,7 +69,11 @@ def grid(
 
 
 def backbones_with_weights(
-    argument: str, backbones: object, weights: object, preprocessing: str | None
+    argument: str,
+    backbones: object,
+    weights: object,
+    preprocessing: str | None,
+    unusable: Callable[[str, HeadfitError], None] | None = None,
 ) -> list[tuple[catalog.BackboneSpec, str]]:
     """Give each backbone its weights.
 
@@ -78,17 +82,23 @@ def backbones_with_weights(
         backbones: one name or file, a text with several between commas, or a list.
         weights: likewise, one for all backbones or one for each.
         preprocessing: of own models.
+        unusable: is told of a model that cannot be a backbone, which is then left out; if None,
+            its error is raised.
 
     Raises:
         UsageError: if a backbone or weights do not exist, or their numbers do not agree.
     """
-    specs = catalog.find_all(_names(argument, backbones), preprocessing)
+    specs = catalog.find_all(_names(argument, backbones), preprocessing, unusable)
     listed = [check_weights(text) for text in _names("weights", weights)]
     if len(listed) not in (1, len(specs)):
         expected = f"one for all backbones, or one for each of the {len(specs)}"
         raise UsageError.invalid("weights", weights, expected)
     each = listed * len(specs) if len(listed) == 1 else listed
-    return [(spec, check_weights(text, spec)) for spec, text in zip(specs, each, strict=True)]
+    return [
+        (spec, check_weights(text, spec))
+        for spec, text in zip(specs, each, strict=True)
+        if spec is not None
+    ]
 
 
 def _ends(cuts: list[str], heads: Sequence[Head]) -> list[tuple[str, bool]]:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,15 @@ def rank(
     options.check()
     callback = CallbackList(callbacks)
     chosen = installed() if backbones is None else backbones
-    pairs = backbones_with_weights("backbones", chosen, weights, preprocessing)
+    failed: list[Failed] = []
+
+    def unusable(text: str, error: HeadfitError) -> None:
+        failed.append((Path(text).stem, IMAGENET, error))
+        callback.on_message(f"{text} is left out: {error}")
+
+    pairs = backbones_with_weights("backbones", chosen, weights, preprocessing, unusable)
+    if failed and not pairs:
+        raise none_ran(failed)
     twice = [label(s.name, w) for s, w in pairs if pairs.count((s, w)) > 1]
     if twice:
         remedy = f"Remove one {twice[0]}."
@@ -139,7 +148,7 @@ def rank(
     sources = [
         MapSource.of(GridPoint(spec, checked, size), options, callback) for spec, checked in pairs
     ]
-    return _Run(sources, options, callback, preprocessing).run(images)
+    return _Run(sources, options, callback, preprocessing, failed).run(images)
 
 
 def installed() -> list[str]:
@@ -157,10 +166,11 @@ class _Run:
         options: Options,
         callback: Callback,
         preprocessing: str | None,
+        failed: list[Failed],
     ) -> None:
         self.sources, self.options = sources, options
         self.callback, self.preprocessing = callback, preprocessing
-        self.failed: list[Failed] = []
+        self.failed = failed
         self.user_groups: UserGroups | None = None
         self.together: dict[str, int] = {}  # the group of each image, by its path
         self.start = time.perf_counter()
@@ -175,7 +185,7 @@ class _Run:
         tried = [self._try(source.with_depth(depth), index) for source in self.sources]
         measured = [each for each in tried if each is not None]
         if not measured:
-            raise self._none_ran()
+            raise none_ran(self.failed)
         # of equally good ones the smallest is to be the best
         measured.sort(key=lambda each: each.extraction.info.parameters)
         standing = self._compare(measured)
@@ -236,7 +246,7 @@ class _Run:
         try:
             return self._measure(source, index)
         except (WeightsError, EngineError) as error:
-            self.failed.append((source.spec, source.weights, error))
+            self.failed.append((source.spec.name, source.weights, error))
             self.callback.on_message(f"{name} is left out: {error}")
             return None
 
@@ -277,14 +287,6 @@ class _Run:
         # an image that only this backbone could read stands alone
         return np.array([self.together.get(p, -1 - n) for n, p in enumerate(paths)])
 
-    def _none_ran(self) -> HeadfitError:
-        errors = [error for *_, error in self.failed]
-        if len(errors) == 1:
-            return errors[0]
-        kind = WeightsError if all(isinstance(e, WeightsError) for e in errors) else EngineError
-        reasons = (f"{label(spec.name, weights)}: {e}" for spec, weights, e in self.failed)
-        return kind(f"None of the backbones could be ranked. {' '.join(reasons)}")
-
     def _compare(self, measured: list[RankedBackbone]) -> list[Standing]:
         """Compare on the images that all could read."""
         shared = set(measured[0].paths).intersection(*(each.paths for each in measured[1:]))
@@ -297,6 +299,16 @@ class _Run:
             groups=self._groups(extraction, rows),
             seed=self.options.seed,
         )
+
+
+def none_ran(failed: list[Failed]) -> HeadfitError:
+    """Make the error of a ranking without a backbone that could run."""
+    errors = [error for *_, error in failed]
+    if len(errors) == 1:
+        return errors[0]
+    kind = WeightsError if all(isinstance(e, WeightsError) for e in errors) else EngineError
+    reasons = (f"{label(name, weights)}: {error}" for name, weights, error in failed)
+    return kind(f"None of the backbones could be ranked. {' '.join(reasons)}")
 
 
 def _check_classes(index: ImageIndex) -> None:

@@ -15,10 +15,13 @@ user's passes :func:`read` first, which refuses
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
+import shutil
 import stat
+import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +30,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from headfit.errors import ModelFileError
+from headfit.util import files, not_a_model
 
 MB = 10**6
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -42,6 +46,7 @@ EXPECTED = "Expected a whole model saved by Keras, .keras or .h5."
 SUSPECT = "the file may be damaged or hostile"
 _ZIP, _HDF5 = b"PK", b"\x89HDF"
 _CODE = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
+_TF_LAMBDA = {"TFOpLambda", "SlicingOpLambda"}
 _PLAIN = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
 _PACKAGES = {"keras_hub", "headfit"}
 # the parts of Keras that models are made of, under keras. and under keras.src.
@@ -66,11 +71,13 @@ class Saved:
         config: the model's configuration.
         compiled: the ``optimizer`` and ``loss`` that it was compiled with; None if it was not.
         slots: shapes of the optimizer's arrays, without scalars; empty if it never ran.
+        is_hdf5: whether the file is HDF5, whatever its name.
     """
 
     config: dict[str, Any]
     compiled: dict[str, Any] | None
     slots: tuple[tuple[int, ...], ...]
+    is_hdf5: bool = False
 
     @property
     def optimizer(self) -> str:
@@ -87,8 +94,40 @@ def load(path: Path) -> Any:
     """
     import keras  # noqa: PLC0415  (only where a model is loaded)
 
-    read(path)
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    saved = read(path)
+    with _as_keras_takes_it(path, saved) as file:
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+
+
+@contextlib.contextmanager
+def _as_keras_takes_it(path: Path, saved: Saved) -> Iterator[Path]:
+    """Give the file, or a copy with the suffix of its content and without outdated arguments."""
+    import h5py  # noqa: PLC0415
+
+    outdated = saved.is_hdf5 and _drop_outdated(saved.config)
+    suffixes = (".h5", ".hdf5") if saved.is_hdf5 else (".keras",)
+    if path.suffix in suffixes and not outdated:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
+        copy = Path(folder, path.stem).with_suffix(suffixes[0])
+        shutil.copyfile(path, copy)
+        if outdated:
+            with h5py.File(copy, "r+") as file:
+                file.attrs["model_config"] = json.dumps(saved.config)
+        yield copy
+
+
+def _drop_outdated(config: Any) -> bool:
+    """Remove arguments of tf.keras' that change nothing and that Keras 3 refuses; say if any."""
+    if isinstance(config, list):
+        return sum(map(_drop_outdated, config)) > 0
+    if not isinstance(config, dict):
+        return False
+    arguments, found = config.get("config"), False
+    if config.get("class_name") == "DepthwiseConv2D" and isinstance(arguments, dict):
+        found = arguments.pop("groups", None) is not None
+    return sum(map(_drop_outdated, config.values())) > 0 or found
 
 
 def read(path: Path) -> Saved:
@@ -97,6 +136,7 @@ def read(path: Path) -> Saved:
     Raises:
         ModelFileError: if it is not a whole model, or not a safe one; the message says why.
     """
+    not_a_model.refuse(path)
     try:
         with path.open("rb") as stream:
             start = stream.read(4)
@@ -110,6 +150,9 @@ def read(path: Path) -> Saved:
         raise
     except Exception as error:  # a damaged file can make zip, HDF5 and JSON raise anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if "truncated file" in reason:
+            size = f"{path.stat().st_size:,} bytes"
+            reason = f"it was cut off after {size}: download or copy it again"
         raise ModelFileError(f"'{path}' cannot be read ({reason}). {EXPECTED}") from None
     for complaint in _complaints(saved.config):
         raise ModelFileError(f"'{path}' {complaint}")
@@ -185,14 +228,14 @@ def _read_hdf5(path: Path) -> Saved:
     with h5py.File(path, "r") as file:
         shapes = _shapes(file, path)
         if "model_config" not in file.attrs:
-            raise ModelFileError(f"'{path}' holds weights only. {EXPECTED}")
+            raise not_a_model.weights_only(path)
         config = json.loads(file.attrs["model_config"])
         training = file.attrs.get("training_config")
     compiled = json.loads(training) if training is not None else None
     if compiled and "optimizer" not in compiled:
         compiled["optimizer"] = compiled.get("optimizer_config")
     slots = tuple(shape for name, shape in shapes.items() if name.startswith("/optimizer_weights/"))
-    return Saved(config, compiled, slots)
+    return Saved(config, compiled, slots, is_hdf5=True)
 
 
 def _shapes(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
@@ -261,6 +304,13 @@ def _complaints_of(entry: dict[str, Any]) -> Iterator[str]:
         if keras.saving.get_registered_object(name) is not None:
             return
     named = module is None and _is_named(name)  # HDF5 files name no module
+    if not named and module is None and (name in _TF_LAMBDA or _is_operation(name)):
+        yield (
+            f"holds '{name}', an operation on tensors such as x / 127.5, which cannot be read from "
+            f"HDF5. Where the model runs, write it as a layer (x / 127.5 - 1 is "
+            f"layers.Rescaling(1 / 127.5, -1)) and save it again, or with Keras 3 save it as "
+            f".keras."
+        )
     if not named and not _is_known(str(module), name, function=function):
         home = "an unknown module" if module is None else f"'{module}'"
         yield (
@@ -275,6 +325,12 @@ def _is_named(name: str) -> bool:
 
     parts = [getattr(keras, part, None) for part in sorted(_CLASSES)]
     return name in _TOP or name.startswith("__") or any(hasattr(part, name) for part in parts)
+
+
+def _is_operation(name: str) -> bool:
+    import keras  # noqa: PLC0415
+
+    return hasattr(keras.ops, re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
 
 
 def _is_known(module: str, name: str, *, function: bool) -> bool:

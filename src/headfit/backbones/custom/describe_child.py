@@ -132,8 +132,7 @@ def _scales(call: Call) -> bool:
     # "preprocessing" is what headfit calls it in the models that it writes
     if call.kind in {"Rescaling", "Normalization"} or call.layer.name == "preprocessing":
         return True
-    numbers = [x for x in call.args if isinstance(x, int | float)]
-    return call.kind in _ARITHMETIC and len(call.inputs) == len(numbers) == 1
+    return call.kind in _ARITHMETIC and len(call.inputs) == len(call.numbers) == 1
 
 
 def _of_preset(preset: str) -> dict[str, Any]:

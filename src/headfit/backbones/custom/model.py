@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from headfit.backbones.custom import file, function
-from headfit.backbones.custom.spec import HUB, SUFFIXES, weights_file
+from headfit.backbones.custom.spec import HUB, is_file, weights_file
 from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.replay import replay
 from headfit.backbones.graphs.trace import Trace, trace
@@ -103,7 +103,7 @@ def opened(place: str, size: int | None = None) -> TracedModel:
 
 def load(place: str, size: int | None) -> keras.Model:
     """Load the model of a custom backbone, head included."""
-    if Path(place).suffix.lower() in SUFFIXES:
+    if is_file(place):
         try:
             return file.load(Path(place))
         except EngineError as error:
@@ -140,7 +140,7 @@ def _declared(model: keras.Model, place: str) -> tuple[int | None, int | None, i
     Raises:
         ModelFileError: if it takes anything but one square RGB image, channels last.
     """
-    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs or ()]
+    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or ()]
     if not shapes:
         return None, None, 3
     height, width, channels = shapes[0] if len(shapes[0]) == 3 else (None, None, 0)

@@ -18,7 +18,7 @@ from typing import Any
 
 from headfit.backbones.spec import IDENTITY, MODES, BackboneSpec, Preprocessing
 from headfit.errors import ModelFileError, UsageError
-from headfit.util import child, digests
+from headfit.util import child, digests, not_a_model
 from headfit.util.cache import BACKBONES
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -45,14 +45,21 @@ class FunctionRequest(child.Request):
 
 def is_custom(text: str) -> bool:
     """Tell a custom backbone from a name of the catalogue."""
-    return ":" in text or Path(text).suffix.lower() in SUFFIXES
+    return ":" in text or is_file(text)
+
+
+def is_file(text: str) -> bool:
+    """Tell a file, or what may be mistaken for one, from a name and from a function."""
+    path = Path(text)
+    looks = path.suffix.lower() in SUFFIXES or (path / "saved_model.pb").is_file()
+    return looks or (path.is_file() and bool(path.suffix))
 
 
 def find(text: str, preprocessing: str | None) -> BackboneSpec:
     """Inspect a custom backbone; see :func:`headfit.backbones.catalog.find`."""
     if preprocessing is not None and preprocessing not in MODES:
         raise UsageError.invalid("preprocessing", preprocessing, f"one of {', '.join(MODES)}")
-    if Path(text).suffix.lower() in SUFFIXES:
+    if is_file(text):
         name, place, facts = _file(text)
     elif text.startswith(HUB):
         name, place, facts = _preset(text.removeprefix(HUB))
@@ -90,9 +97,10 @@ Inspected = tuple[str, str, dict[str, Any]]
 
 def _file(text: str) -> Inspected:
     path = Path(text).resolve()
-    if not path.is_file():
-        what = "It is a folder." if path.is_dir() else "There is no such file."
-        raise UsageError.invalid("backbone", text, "a .keras or .h5 file with a whole model", what)
+    if not path.exists():
+        expected = "a .keras or .h5 file with a whole model"
+        raise UsageError.invalid("backbone", text, expected, "There is no such file.")
+    not_a_model.refuse(path)
     return path.stem, str(path), _inspected(str(path), {"file": digests.of_file(path)})
 
 

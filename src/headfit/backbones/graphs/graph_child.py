@@ -98,8 +98,12 @@ def trace(model: keras.Model, contract: Contract, *, channels_first: bool) -> An
         pixels = ops.add(ops.multiply(pixels, ops.constant(scale)), ops.constant(offset))
     if channels_first:
         pixels = ops.transpose(pixels, ops.constant(np.array([0, 3, 1, 2], np.int64)))
-    called = model(OpenVINOKerasTensor(pixels.output(0)))
-    results = [each.output for each in (called if isinstance(called, list) else [called])]
+    called = model(OpenVINOKerasTensor(pixels.output(0)), training=False)
+    # a model of a lower precision gives its own
+    results = [
+        ops.convert(each.output, np.float32).output(0)
+        for each in (called if isinstance(called, list) else [called])
+    ]
     if channels_first:
         last = ops.constant(np.array([0, 2, 3, 1], np.int64))
         results = [ops.transpose(each, last).output(0) for each in results]

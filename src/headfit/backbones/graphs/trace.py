@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
 from headfit.errors import ModelFileError
 
@@ -49,6 +50,12 @@ class Call:
     def output(self) -> Tensor:
         """The first output."""
         return self.outputs[0]
+
+    @property
+    def numbers(self) -> list[np.ndarray]:
+        """Numbers among the positional arguments, of size 1 or, for each channel, 3; float64."""
+        constants = [x for x in self.args if not isinstance(x, keras.KerasTensor)]
+        return [array for array in map(_number, constants) if array is not None]
 
     @property
     def weights(self) -> list[Any]:
@@ -118,6 +125,16 @@ def trace(model: keras.Model, shape: Sequence[int | None]) -> Trace:
         raise ModelFileError(f"it has {len(outputs)} outputs; expected one")
     traced.output = traced.resolve(outputs[0])
     return traced
+
+
+def _number(value: Any) -> np.ndarray | None:
+    if value is None or isinstance(value, str | bool | list | tuple):
+        return None
+    try:
+        array = np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        return None
+    return array if len(array) in (1, 3) else None
 
 
 def _opens(layer: Any) -> bool:

@@ -80,10 +80,10 @@ def _apply(call: Call, ends: np.ndarray) -> np.ndarray | None:
         if mean is None or variance is None:
             return None
         return np.asarray((ends - mean) / np.maximum(np.sqrt(variance), 1e-7))
-    numbers = [x for x in call.args if isinstance(x, int | float)]
+    numbers = call.numbers
     if call.kind in _ARITHMETIC and len(call.inputs) == len(numbers) == 1:
         function: Any = _ARITHMETIC[call.kind]
-        order = [ends if isinstance(x, keras.KerasTensor) else x for x in call.args]
+        order = [ends if isinstance(x, keras.KerasTensor) else numbers[0] for x in call.args]
         result: np.ndarray = function(*order)
         return result
     return None

@@ -16,7 +16,8 @@ from headfit.images.index import ImageIndex
 from headfit.study.comparison.compare import by_name
 from headfit.study.ranking.standings import Standing
 
-Failed = tuple[BackboneSpec, str, HeadfitError]
+Failed = tuple[str, str, HeadfitError]
+"""Name and weights of a backbone, and why it could not be ranked."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def describe(ranked: list[tuple[RankedBackbone, Standing]], failed: list[Failed]
     return {
         "backbones": [_row(backbone, standing) for backbone, standing in ranked],
         "failed": [
-            {"backbone": spec.name, "weights": weights, "reason": str(error)}
-            for spec, weights, error in failed
+            {"backbone": name, "weights": weights, "reason": str(error)}
+            for name, weights, error in failed
         ],
         **_images(ranked[0][0]),
     }
