@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import headfit as hf
 from headfit import Classifier
 from headfit.cli.main import main
 from photos import write_folder
@@ -66,7 +67,8 @@ def test_a_model_of_two_parts_in_bfloat16_with_augmentation(tmp_path: Path) -> N
     told = hf.Callback()
     lines: list[str] = []
     told.on_message = lines.append  # type: ignore[method-assign]
-    done = hf.convert(tmp_path / "two.keras", "flatten", out=tmp_path / "new.keras", callbacks=told)
+    source, out = tmp_path / "two.keras", tmp_path / "new.keras"
+    done = hf.convert(source, "flatten", out=out, callbacks=told)
     assert done.exact
     assert not any("Keras runs it" in line for line in lines)
 

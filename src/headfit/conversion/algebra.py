@@ -25,6 +25,7 @@ import numpy as np
 from headfit.errors import UsageError
 from headfit.heads.layers.low_rank import LOW_RANK
 
+NOISE = 1e-7  # of the largest singular value, whose square is known to 1e-16
 ENERGY = 0.95
 """Share of ‖W‖² that the default rank keeps."""
 AT_ONCE = 2**24  # numbers that are processed at once
@@ -153,7 +154,9 @@ def _factors(matrices: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
         right = np.linalg.eigh(_gram(wide))[1][:, :, ::-1][:, :, :rank]
         left = wide @ right
         lengths = np.linalg.norm(left, axis=1, keepdims=True)
-        left = np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 0)
+        # what is left of a direction that a matrix lacks, as that of gap lacks all but one, is noise
+        real = lengths > NOISE * lengths.max(axis=2, keepdims=True)
+        left = np.divide(left, lengths, out=np.zeros_like(left), where=real)
     scale = math.sqrt(positions)
     left = left.transpose(0, 2, 1)
     return (scale * left).astype(np.float32), (scale * (left @ wide)).astype(np.float32)
