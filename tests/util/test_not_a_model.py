@@ -32,8 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_weights(root / "only.weights.h5")
     with h5py.File(root / "old.h5", "w") as file:
         file.attrs["layer_names"] = [b"c"]
-    for folder in ("saved_model", "empty"):
-        (root / folder).mkdir()
+    (root / "saved_model").mkdir()
     (root / "saved_model/saved_model.pb").write_bytes(b"\x08\x01")
     with zipfile.ZipFile(root / "good.keras") as archive:
         archive.extractall(root / "unpacked.keras")
@@ -58,7 +57,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("saved_model", r"is a SavedModel, .* model\.save\('model\.h5'\)"),
         ("unpacked.keras", "is a .keras file that was unpacked. Pack its files again"),
-        ("empty", "is a folder"),
         ("only.weights.h5", r"holds weights only.* model\.load_weights\('only\.weights\.h5'\)"),
         ("old.h5", "holds weights only"),
         ("cut-good.keras", r"was cut off or damaged \(3,000 bytes\)"),
@@ -90,7 +88,9 @@ def test_every_command_says_so(
     assert what in line
 
 
-def test_nothing_is_no_model(tmp_path: Path) -> None:
+def test_nothing_and_a_folder_are_no_models(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        saved_model.read(tmp_path)
     with pytest.raises(UsageError, match="There is no file"):
         saved_model.read(tmp_path / "absent.keras")
 

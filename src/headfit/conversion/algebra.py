@@ -154,7 +154,7 @@ def _factors(matrices: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
         right = np.linalg.eigh(_gram(wide))[1][:, :, ::-1][:, :, :rank]
         left = wide @ right
         lengths = np.linalg.norm(left, axis=1, keepdims=True)
-        # what is left of a direction that a matrix lacks, as that of gap lacks all but one, is noise
+        # a matrix may lack directions, as that of gap lacks all but one: what is left is noise
         real = lengths > NOISE * lengths.max(axis=2, keepdims=True)
         left = np.divide(left, lengths, out=np.zeros_like(left), where=real)
     scale = math.sqrt(positions)

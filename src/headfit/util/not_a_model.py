@@ -19,7 +19,7 @@ def refuse(path: Path) -> None:
     """Raise an error if this cannot be a model in one file.
 
     Raises:
-        UsageError: if there is nothing at this path.
+        UsageError: if there is nothing at this path, or an ordinary folder.
         ModelFileError: says what it is and what to do.
     """
     if not path.exists():
@@ -50,7 +50,7 @@ def _folder(path: Path) -> str:
             f"is a .keras file that was unpacked. Pack its files again: cd '{path}' && zip -r "
             f"../model.keras ."
         )
-    return "is a folder. Expected a .keras or .h5 file."
+    raise UsageError(f"'{path}' is a folder. Expected a .keras or .h5 file.")
 
 
 def _file(path: Path) -> str:
