@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 import classifiers
 import headfit as hf
+from headfit.images.inputs import Inputs
 
 COUNT = 300
 
@@ -114,6 +116,23 @@ def test_what_is_written_is_summed_up(world: Path) -> None:
     process = start(world, "photos", "--out", "summed.jsonl", "--top", "2")
     assert "Choose another name, or replace it with --overwrite." in process.communicate()[1]
     assert process.returncode == 2
+
+
+def test_images_in_an_archive_are_those_of_the_folder(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world)
+    names = sorted(map(str, Path("photos/0").iterdir()))[:5]
+    with zipfile.ZipFile("some.zip", "w") as archive:
+        for name in names:
+            archive.write(name)
+        archive.writestr("notes.txt", "none")
+    inputs = Inputs(["some.zip"], archives=True)
+    classifier = hf.Classifier.load("model.keras")
+    found = list(classifier.iter_predictions(inputs))
+    assert [each.path for each in found] == [f"some.zip/{name}" for name in names]
+    for one, other in zip(found, classifier.iter_predictions(names), strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
 def test_python_writes_the_same_file(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def command(
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
-    names = list(Inputs(images, follow_links))
+    names = [os.fspath(each) for each in Inputs(images, follow_links)]
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, names, class_)

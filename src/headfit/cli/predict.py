@@ -67,16 +67,16 @@ def command(
 ) -> int:
     """Classify images with MODEL, a model.keras written by headfit.
 
-    PATHS are image files, folders (searched with their sub-folders), patterns, lists (LIST.txt or
-    @LIST, one file a line) or - for a list on standard input. Files that cannot be read are
-    reported and skipped; the exit code is 1 only if no file could be read.
+    PATHS are image files, folders (searched with their sub-folders), archives (zip and tar),
+    patterns, lists (LIST.txt or @LIST, one file a line) or - for a list on standard input. Files
+    that cannot be read are reported and skipped; the exit code is 1 only if no file could be read.
     """
     from headfit.model.classifier import Classifier  # noqa: PLC0415  (heavy)
     from headfit.model.prediction_formats import Csv, JsonLines  # noqa: PLC0415
 
     if out is not None and csv_path is not None:
         raise UsageError("`csv_path` and `out` both write a file. Give one of them.")
-    classifier, names = Classifier(model, tell), Inputs(paths, follow_links)
+    classifier, names = Classifier(model, tell), Inputs(paths, follow_links, archives=True)
     if out is not None:
         with ConsoleCallback() as console:
             words = CommandLineWords([console])

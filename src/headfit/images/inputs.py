@@ -17,7 +17,9 @@ from PIL import Image
 from headfit.errors import UsageError
 from headfit.images.contract import Contract
 from headfit.images.lists import list_file, standard_input
-from headfit.images.read_ahead import ImageLike
+from headfit.images.read_ahead import ImageLike, PathLike, StoredImage
+from headfit.images.sources.archive import SUFFIXES as ARCHIVES
+from headfit.images.sources.members import open_members
 from headfit.images.sources.walk import is_clutter, is_own_folder, walk, why_not_image
 
 STANDARD_INPUT = "-"
@@ -33,19 +35,27 @@ class Inputs:
             ``LIST.txt`` and ``@LIST`` for the files that they name; ``"-"`` for those named on
             standard input.
         follow_links: whether links that a folder or a pattern leads to are followed.
+        archives: whether a zip or tar file stands for the images in it.
 
     Raises:
         UsageError: one does not exist and, as a pattern, matches nothing. While images are taken:
             a folder holds none, or a list cannot be read.
     """
 
-    def __init__(self, arguments: Sequence[str], follow_links: bool = True) -> None:
+    def __init__(
+        self, arguments: Sequence[str], follow_links: bool = True, *, archives: bool = False
+    ) -> None:
         self._parts = [part for argument in arguments for part in _parts(argument, follow_links)]
-        self._endless = STANDARD_INPUT in arguments
+        self._endless, self._archives = STANDARD_INPUT in arguments, archives
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[PathLike]:
         for part in self._parts:
-            yield from [part] if isinstance(part, str) else part()
+            if not isinstance(part, str):
+                yield from part()
+            elif self._archives and part.lower().endswith(ARCHIVES):
+                yield from _images_within(part)
+            else:
+                yield part
 
     def __length_hint__(self) -> int:
         """Count the images; 0 if only reading standard input would tell."""
@@ -99,6 +109,13 @@ def _images_below(folder: Path, follow_links: bool) -> Iterator[str]:
         raise UsageError(f"No images in the folder '{folder}'.")
     yield first
     yield from images
+
+
+def _images_within(archive: str) -> Iterator[PathLike]:
+    members = open_members(Path(archive))
+    for name in sorted(members.names):
+        if why_not_image(name) is None and not any(map(is_clutter, name.split("/"))):
+            yield StoredImage(f"{archive}/{name}", partial(members.read, name))
 
 
 def listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -27,6 +28,22 @@ Image_ = TypeVar("Image_", bound=ImageLike)
 Item = TypeVar("Item")
 Content = TypeVar("Content")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image within an archive, which stands for a path.
+
+    Attributes:
+        name: what it is called, below the name of the archive.
+        read: returns the content of its file; raises ``ImageError``.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+
+    def __fspath__(self) -> str:
+        return self.name
 
 
 class ReadAhead(Generic[Item, Content, Result]):
@@ -115,6 +132,8 @@ def decode_images(
     """
 
     def read(image: Image_) -> bytes | Image.Image:
+        if isinstance(image, StoredImage):
+            return image.read()
         return image if isinstance(image, Image.Image) else read_bytes(image)
 
     def work(content: bytes | Image.Image) -> np.ndarray:
