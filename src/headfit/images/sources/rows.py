@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import unicodedata
@@ -133,7 +134,8 @@ class Rows:
         number: dict[str, int] = {}  # of the row of an image
         contradicting: dict[str, list[int]] = {}
         for row, (path, *rest) in enumerate(zip(*columns, strict=True), first_row):
-            if all(_is_missing(each) for each in (path, *rest)):
+            named = isinstance(path, str) and path  # most rows are: the quick question first
+            if not named and all(_is_missing(each) for each in (path, *rest)):
                 continue
             self.count += 1
             try:
@@ -233,7 +235,7 @@ class FactsReader:
     @staticmethod
     def _split(cell: Any) -> str:
         text = _text("split", cell)
-        split = split_roles([text]).get(text)
+        split = _role(text)
         if split is None:
             raise UnusableError(f"unknown split {quote(text)}", "")
         return split
@@ -247,6 +249,11 @@ class FactsReader:
         if not isfinite(weight) or weight <= 0:
             raise UnusableError(f"{cell!r} is no weight above 0", "")
         return weight
+
+
+@functools.cache
+def _role(text: str) -> str | None:
+    return split_roles([text]).get(text)
 
 
 def _text(role: str, cell: Any) -> str:
