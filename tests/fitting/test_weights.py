@@ -44,7 +44,8 @@ def features(tmp_path, rows: np.ndarray) -> PooledFeatures:
     return PooledFeatures(store.maps(list(map(str, range(len(rows))))), (GAP.pooling,))
 
 
-@pytest.mark.parametrize("name", sorted(METRICS.keys() - {"ece"}))  # whose bins hold equally many images
+# the bins of ece hold equally many images
+@pytest.mark.parametrize("name", sorted(METRICS.keys() - {"ece"}))
 def test_an_image_of_weight_two_counts_twice_in_every_metric(name):
     weighted = METRICS[name](PROBABILITIES, LABELS, WEIGHTS)
     assert weighted == pytest.approx(METRICS[name](PROBABILITIES[TWICE], LABELS[TWICE], None))
