@@ -106,3 +106,12 @@ def test_labels_that_cannot_be_learned_are_explained(paths, labels, splits, matc
 def test_an_empty_list_is_refused():
     with pytest.raises(DataError, match="`paths` is empty"):
         ImageIndex.from_paths([], [])
+
+
+def test_weights_are_taken_and_checked(paths):
+    index = ImageIndex.from_paths(paths, list("abab"), weights=[1, 2, 3.5, 1])
+    assert index.weights.tolist() == [1, 2, 3.5, 1]
+    assert index.subset(np.array([2, 0])).weights.tolist() == [3.5, 1]
+    for wrong in ([1, 2, 3], [1, 2, 3, -1], [1, 2, 3, "x"]):
+        with pytest.raises(UsageError, match="`weights`"):
+            ImageIndex.from_paths(paths, list("abab"), weights=wrong)

@@ -106,6 +106,7 @@ class ImageIndex:
         *,
         groups: Iterable[str | int | None] | None = None,
         splits: Iterable[str] | None = None,
+        weights: Iterable[float] | None = None,
     ) -> ImageIndex:
         """Index a list of image files. The images keep the order of the list.
 
@@ -117,10 +118,12 @@ class ImageIndex:
                 alone.
             splits: ``"train"``, ``"validation"`` or ``"test"`` for each; all are for training if
                 None.
+            weights: how much each image counts, above 0; all count alike if None.
 
         Raises:
             UsageError: the lists differ in length, a file does not exist or is named twice, a
-                label is neither a name nor a whole number, or a split is unknown.
+                label is neither a name nor a whole number, a split is unknown, or a weight is not
+                above 0.
             DataError: the list is empty, there are fewer than two classes, or a class has no
                 images to train on.
 
@@ -131,7 +134,7 @@ class ImageIndex:
         index = hf.ImageIndex.from_paths(table.path, table.label, groups=table.patient)
         ```
         """
-        return cls.from_source(FileSource.of(paths, labels, groups, splits))
+        return cls.from_source(FileSource.of(paths, labels, groups, splits, weights))
 
     @classmethod
     def from_archive(

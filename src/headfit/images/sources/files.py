@@ -10,6 +10,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.source import (
     SPLITS,
@@ -41,6 +43,7 @@ class FileSource(LocalSource):
         labels: Iterable[object],
         groups: Iterable[object] | None = None,
         splits: Iterable[str] | None = None,
+        weights: Iterable[float] | None = None,
     ) -> FileSource:
         """Check the columns of a list; see :meth:`headfit.ImageIndex.from_paths`."""
         if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
@@ -51,10 +54,12 @@ class FileSource(LocalSource):
         names = _texts("labels", labels, len(files))
         group_names = _groups([None] * len(files) if groups is None else groups, len(files))
         split_names = _splits([TRAIN] * len(files) if splits is None else splits, len(files))
+        counts = None if weights is None else _weights(weights, len(files))
         _check_files(files)
         root = _common_folder(files)
         grouped = None if set(group_names) == {None} else group_names
-        return cls(Path(root), Listing(_relative(files, root), names, split_names, grouped))
+        listing = Listing(_relative(files, root), names, split_names, grouped, counts)
+        return cls(Path(root), listing)
 
     @property
     def argument(self) -> str:
@@ -104,6 +109,13 @@ def _splits(values: Iterable[str], count: int) -> list[str]:
             raise UsageError.invalid("splits", value, "'train', 'validation' or 'test'")
         splits.append(split)
     return splits
+
+
+def _weights(values: Iterable[float], count: int) -> np.ndarray:
+    try:
+        return np.array(_sized("weights", values, count), np.float64)
+    except (TypeError, ValueError):
+        raise UsageError.invalid("weights", values, "a list of numbers above 0") from None
 
 
 def _sized(name: str, values: Iterable[Any], count: int) -> list[Any]:
