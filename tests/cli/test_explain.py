@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,22 @@ def test_nothing_readable_is_a_failure(place: Path, capsys: pytest.CaptureFixtur
     assert code == 1
     assert "not a JPEG" in text
     assert not out.exists()
+
+
+def test_images_in_an_archive_and_of_a_table(
+    place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", place / "photos")
+    (place / "new.csv").write_text("path\nphotos/0 [b]&;.png\nlost.png\n")
+    model = str(place / "model.keras")
+    images = [archive, str(place / "new.csv")]
+    out = ["--out", str(tmp_path / "pictures"), "--json"]
+    code, text, _ = _run(capsys, model, *images, *out, "--faithfulness")
+    assert code == 0
+    found = json.loads(text)
+    assert found["faithfulness"]["images"] == 5
+    each = found["explanations"]
+    assert each[0]["path"] == f"{archive}/0 [b]&;.png"
+    assert each[0]["map"] == each[5]["map"]
+    assert each[6]["error"] == "no such file"
+    assert Path(each[0]["file"]).is_file()

@@ -18,6 +18,7 @@ from PIL import Image
 
 import classifiers
 import headfit as hf
+from headfit.cli.main import main
 from headfit.images.inputs import Inputs
 
 COUNT = 300
@@ -127,12 +128,27 @@ def test_images_in_an_archive_are_those_of_the_folder(
         for name in names:
             archive.write(name)
         archive.writestr("notes.txt", "none")
-    inputs = Inputs(["some.zip"], archives=True)
+    inputs = Inputs(["some.zip"])
     classifier = hf.Classifier.load("model.keras")
     found = list(classifier.iter_predictions(inputs))
     assert [each.path for each in found] == [f"some.zip/{name}" for name in names]
     for one, other in zip(found, classifier.iter_predictions(names), strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_a_table_gives_a_row_for_each_of_its_rows(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(world)
+    names = [*sorted(map(str, Path("photos/0").iterdir()))[:2], "lost.png", "photos/broken0.jpg"]
+    Path("new.csv").write_text("\n".join(["image,label", *(f"{name},x" for name in names)]))
+    arguments = ["predict", "model.keras", "new.csv", "--path-column", "image", "--root", "."]
+    assert main([*arguments, "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)["predictions"]
+    assert [each["path"] for each in records] == names
+    assert [each["error"] for each in records[:3]] == [None, None, "no such file"]
+    written = hf.Classifier.load("model.keras").write_predictions("new.csv", "table.csv")
+    assert (written.images, written.unreadable) == (4, 2)
 
 
 def test_python_writes_the_same_file(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from pandas import DataFrame
 
-from headfit.errors import UsageError
+from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.inputs import Inputs
 from headfit.images.lists import split_names
+from headfit.images.read_ahead import content_of
 
 
 class Trickle(io.RawIOBase):
@@ -65,6 +67,44 @@ def test_a_list_is_relative_to_itself_or_else_to_the_working_folder(
     assert list(Inputs([str(listed)])) == ["photos/a.jpg", str(photo)]
     Path("list.txt").write_text("photos/a.jpg\n")
     assert list(Inputs(["list.txt"])) == ["photos/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("new.csv", "path\na.jpg\n\nlost.jpg\n../a.jpg\n"),
+        ("new.csv", "path;label\na.jpg;x\n;\nlost.jpg;\n../a.jpg;y\n"),
+        ("new.tsv", "n\tFile Name\n1\ta.jpg\n2\tlost.jpg\n3\t../a.jpg\n"),
+        ("new.jsonl", '{"file": "a.jpg"}\n{"file": "lost.jpg"}\n{"file": "../a.jpg"}\n'),
+    ],
+)
+def test_a_table_names_files_and_no_row_is_lost(
+    name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = touch(tmp_path / "photos/a.jpg")
+    touch(tmp_path / "a.jpg")
+    (photo.parent / name).write_text(text)
+    found = Inputs([f"photos/{name}"])
+    assert found.__length_hint__() == 3
+    good, lost, outside = found
+    assert good == "photos/a.jpg"
+    assert os.fspath(lost) == "photos/lost.jpg"
+    for each, reason in ((lost, "no such file"), (outside, "a path outside the root")):
+        with pytest.raises(ImageError, match=reason):
+            content_of(each)
+
+
+def test_the_column_and_the_root_of_a_table_are_chosen(tmp_path: Path) -> None:
+    photo = touch(tmp_path / "photos/a.jpg")
+    table = tmp_path / "new.parquet"
+    DataFrame({"one": ["a.jpg", None], "two": ["b.jpg", "c.jpg"]}).to_parquet(table)
+    good, empty = Inputs([str(table)], path_column="One", root=photo.parent)
+    assert (good, os.fspath(empty)) == (str(photo), "new.parquet, row 2")
+    with pytest.raises(DataError, match="not plain which column"):
+        Inputs([str(table)])
+    with pytest.raises(UsageError, match="`root` must be left out: it is for tables"):
+        Inputs([str(photo)], root=tmp_path)
 
 
 def test_files_folders_patterns_and_lists_follow_one_another(

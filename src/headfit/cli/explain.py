@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from headfit.cli.command import Command
 from headfit.cli.console import output, tell, tracked
-from headfit.cli.options import LINKS, PATH, REPORTING, option, out_option
+from headfit.cli.options import PATH, REPORTING, TABLE_OF_PATHS, option, out_option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
 from headfit.images.inputs import Inputs
@@ -38,7 +37,7 @@ MAPS = "Heat maps"
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=PATH)
 @click.argument("images", nargs=-1, required=True)
-@LINKS
+@TABLE_OF_PATHS
 @option(
     MAPS,
     "--class",
@@ -64,25 +63,26 @@ def command(
     class_: str | None,
     second: str | None,
     faithfulness: bool,
-    follow_links: bool,
     out: Path,
     as_json: bool,
     debug: bool,
+    **finding: Any,
 ) -> int:
     """Draw how each part of IMAGES raises or lowers the logit of a class.
 
     MODEL is a model.keras written by headfit. IMAGES are image files, folders (searched with their
-    sub-folders) or patterns. Each image becomes a picture; sheet.png holds them all. Files that
-    cannot be read are reported and skipped; the exit code is 1 only if no file could be read.
+    sub-folders), archives, tables with a column of paths, lists or patterns, as for predict. Each
+    image becomes a picture; sheet.png holds them all. Files that cannot be read are reported and
+    skipped; the exit code is 1 only if no file could be read.
     """
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
-    names = [os.fspath(each) for each in Inputs(images, follow_links)]
+    found = list(Inputs(images, **finding))
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
-    explained = gallery.explain_files(models, names, class_)
-    items = list(tracked(explained, "Explaining", len(names)))
+    explained = gallery.explain_files(models, found, class_)
+    items = list(tracked(explained, "Explaining", len(found)))
     drawn = gallery.write_pictures(models, items, out)
     pictures = list(tracked(drawn, "Drawing", len(items)))
     tests: list[dict[str, Any] | None] = [None for _ in models]

@@ -150,26 +150,30 @@ _ROLES = {
     "group": "groups, each of which stays in one fold",
     "weight": "weights: how much each image counts",
 }
-READING = stack(
-    LAYOUT,
-    *(
-        option(
-            DATA,
-            f"--{role}-column",
-            metavar="NAME",
-            show_default=f"{role}, or another usual name",
-            help=f"Column of a table that holds {what}.",
-        )
-        for role, what in _ROLES.items()
-    ),
+_COLUMNS = [
     option(
         DATA,
-        "--root",
-        type=PATH,
-        metavar="FOLDER",
-        show_default="the table's folder",
-        help="Folder that the paths in a table are relative to.",
-    ),
+        f"--{role}-column",
+        metavar="NAME",
+        show_default=f"{role}, or another usual name",
+        help=f"Column of a table that holds {what}.",
+    )
+    for role, what in _ROLES.items()
+]
+_ROOT = option(
+    DATA,
+    "--root",
+    type=PATH,
+    metavar="FOLDER",
+    show_default="the table's folder",
+    help="Folder that the paths in a table are relative to.",
+)
+TABLE_OF_PATHS = stack(LINKS, _COLUMNS[0], _ROOT)
+"""How images are found that need no label."""
+READING = stack(
+    LAYOUT,
+    *_COLUMNS,
+    _ROOT,
     option(
         DATA,
         "--strict",

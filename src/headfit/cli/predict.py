@@ -10,7 +10,7 @@ import click
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output, tell, tracked
-from headfit.cli.options import LINKS, PATH, REPORTING, option
+from headfit.cli.options import PATH, REPORTING, TABLE_OF_PATHS, option
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.cli.wording import CommandLineWords
 from headfit.errors import UsageError
@@ -27,6 +27,7 @@ Examples:
   headfit predict headfit-run/model.keras new.jpg
   headfit predict headfit-run/model.keras photos/ "more/**/*.png" --top 3
   headfit predict headfit-run/model.keras photos/ --out predictions.csv
+  headfit predict headfit-run/model.keras new.csv --path-column file --out predictions.csv
   find photos -name "*.jpg" | headfit predict headfit-run/model.keras - --out predictions.parquet
 """
 
@@ -34,7 +35,7 @@ Examples:
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("model", type=PATH)
 @click.argument("paths", nargs=-1, required=True)
-@LINKS
+@TABLE_OF_PATHS
 @option(
     OUTPUT,
     "--top",
@@ -58,25 +59,26 @@ def command(
     model: Path,
     paths: tuple[str, ...],
     top: int,
-    follow_links: bool,
     out: Path | None,
     overwrite: bool,
     csv_path: Path | None,
     as_json: bool,
     debug: bool,
+    **finding: Any,
 ) -> int:
     """Classify images with MODEL, a model.keras written by headfit.
 
     PATHS are image files, folders (searched with their sub-folders), archives (zip and tar),
-    patterns, lists (LIST.txt or @LIST, one file a line) or - for a list on standard input. Files
-    that cannot be read are reported and skipped; the exit code is 1 only if no file could be read.
+    patterns, tables (.csv, .tsv, .jsonl or .parquet) with a column of paths, lists (LIST.txt or
+    @LIST, one file a line) or - for a list on standard input. Files that cannot be read are
+    reported and skipped; the exit code is 1 only if no file could be read.
     """
     from headfit.model.classifier import Classifier  # noqa: PLC0415  (heavy)
     from headfit.model.prediction_formats import Csv, JsonLines  # noqa: PLC0415
 
     if out is not None and csv_path is not None:
         raise UsageError("`csv_path` and `out` both write a file. Give one of them.")
-    classifier, names = Classifier(model, tell), Inputs(paths, follow_links, archives=True)
+    classifier, names = Classifier(model, tell), Inputs(paths, **finding)
     if out is not None:
         with ConsoleCallback() as console:
             words = CommandLineWords([console])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,8 +18,8 @@ from headfit.explain import drawing, faithfulness
 from headfit.explain.colours import scale_of
 from headfit.explain.drawing import Tile
 from headfit.explain.explainer import Explained, Explainer
-from headfit.images.decode import decode, read_bytes
-from headfit.images.read_ahead import decode_images
+from headfit.images.decode import decode
+from headfit.images.read_ahead import PathLike, content_of, decode_images
 from headfit.util import files
 
 CHUNK = 256
@@ -36,24 +37,29 @@ class Item:
     """One file and its explanations.
 
     Attributes:
-        path: the file, as it was named.
+        image: the file, as it was named.
         explanations: one for each model; empty if the file cannot be read.
         error: why it cannot be read; empty if it can.
     """
 
-    path: str
+    image: PathLike
     explanations: tuple[Explained, ...] = ()
     error: str = ""
 
+    @property
+    def path(self) -> str:
+        """The name of the file."""
+        return os.fspath(self.image)
+
 
 def explain_files(
-    models: Sequence[Explainer], paths: Sequence[str], class_: str | None = None
+    models: Sequence[Explainer], images: Iterable[PathLike], class_: str | None = None
 ) -> Iterator[Item]:
     """Explain files, in order; one that cannot be read does not stop the others.
 
     Args:
         models: one or two; all explain the class that the first predicts.
-        paths: image files.
+        images: image files.
         class_: the class to explain instead.
 
     Raises:
@@ -64,9 +70,9 @@ def explain_files(
     for other in others:
         for name in first.classes if class_ is None else (class_,):
             other.target(name)
-    images = decode_images(paths, first.contract)
-    while chunk := list(islice(images, CHUNK)):
-        readable = [(path, each) for path, each in chunk if isinstance(each, np.ndarray)]
+    decoded = decode_images(images, first.contract)
+    while chunk := list(islice(decoded, CHUNK)):
+        readable = [(image, each) for image, each in chunk if isinstance(each, np.ndarray)]
         explained: Iterator[tuple[Explained, ...]] = iter(())
         if readable:
             pixels = np.stack([each for _, each in readable])
@@ -74,14 +80,14 @@ def explain_files(
             names = [first.classes[each.target] for each in columns[0]]
             for other in others:
                 same = other.contract == first.contract
-                own = pixels if same else np.stack([_pixels(path, other) for path, _ in readable])
+                own = pixels if same else np.stack([_pixels(image, other) for image, _ in readable])
                 columns.append(other.explain(own, [other.target(name) for name in names]))
             explained = zip(*columns, strict=True)
-        for path, each in chunk:
+        for image, each in chunk:
             if isinstance(each, ImageError):
-                yield Item(str(path), error=str(each))
+                yield Item(image, error=str(each))
             else:
-                yield Item(str(path), next(explained))
+                yield Item(image, next(explained))
 
 
 def write_pictures(
@@ -131,7 +137,7 @@ def measure_maps(
     """
     for item in tested(items):
         one = item.explanations[column]
-        image = _pixels(item.path, model)
+        image = _pixels(item.image, model)
         yield faithfulness.areas(image, one.map, one.target, model.probabilities, seed)
 
 
@@ -153,19 +159,19 @@ def _tile(models: Sequence[Explainer], item: Item) -> Tile:
         name = model.classes[one.target]
         captions.append(f"{name}: {100 * one.probability:.1f} %\n{model.head}")
     return Tile(
-        _pixels(item.path, models[0]),
+        _pixels(item.image, models[0]),
         Path(item.path).name,
         [one.map for one in item.explanations],
         captions,
     )
 
 
-def _pixels(path: str, model: Explainer) -> np.ndarray:
+def _pixels(image: PathLike, model: Explainer) -> np.ndarray:
     try:
         contract = model.contract
-        return decode(read_bytes(path), contract.height, contract.width, contract.depth)
+        return decode(content_of(image), contract.height, contract.width, contract.depth)
     except ImageError as error:
-        raise ImageError(f"'{path}' cannot be read: {error}.") from error
+        raise ImageError(f"'{os.fspath(image)}' cannot be read: {error}.") from error
 
 
 def _write(image: Image.Image, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a user gives to a classifier: files, folders, patterns and lists, or an array of pixels."""
+"""What a user gives to a classifier: files, folders, archives, lists, tables, or pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
@@ -14,15 +14,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headfit.errors import UsageError
+from headfit.errors import ImageError, UsageError
 from headfit.images.contract import Contract
 from headfit.images.lists import list_file, standard_input
 from headfit.images.read_ahead import ImageLike, PathLike, StoredImage
 from headfit.images.sources.archive import SUFFIXES as ARCHIVES
 from headfit.images.sources.members import open_members
+from headfit.images.sources.table import TablePaths
 from headfit.images.sources.walk import is_clutter, is_own_folder, walk, why_not_image
+from headfit.util.tables import SUFFIXES as TABLES
 
 STANDARD_INPUT = "-"
+Part = Callable[[], Iterator[PathLike]]
 _MAGIC = re.compile(r"[*?[]")
 
 
@@ -33,36 +36,57 @@ class Inputs:
         arguments: a folder stands for all images below it, as :func:`headfit.compare` finds them;
             a pattern for what it matches but hidden files, clutter and what headfit wrote itself;
             ``LIST.txt`` and ``@LIST`` for the files that they name; ``"-"`` for those named on
-            standard input.
+            standard input; a zip or tar file for the images in it; a table (``.csv``, ``.tsv``,
+            ``.jsonl``, ``.parquet``) for the files that its rows name, even if they do not exist.
         follow_links: whether links that a folder or a pattern leads to are followed.
-        archives: whether a zip or tar file stands for the images in it.
+        path_column: column of tables that holds the paths; found out if None.
+        root: the folder that the paths in tables are relative to; that of the table if None.
 
     Raises:
-        UsageError: one does not exist and, as a pattern, matches nothing. While images are taken:
-            a folder holds none, or a list cannot be read.
+        UsageError: one does not exist and, as a pattern, matches nothing, or an option of tables is
+            given without one. While images are taken: a folder holds none, or a list cannot be
+            read.
+        DataError: a table cannot be read, or it is not plain which column holds the paths.
     """
 
     def __init__(
-        self, arguments: Sequence[str], follow_links: bool = True, *, archives: bool = False
+        self,
+        arguments: Sequence[str],
+        follow_links: bool = True,
+        *,
+        path_column: str | None = None,
+        root: Path | None = None,
     ) -> None:
-        self._parts = [part for argument in arguments for part in _parts(argument, follow_links)]
-        self._endless, self._archives = STANDARD_INPUT in arguments, archives
+        files = (file for each in arguments for file in _parts(each, follow_links))
+        self._parts: list[str | Part] = []
+        tables = False
+        for part in files:
+            if isinstance(part, str) and part.lower().endswith(TABLES):
+                tables = True
+                table = TablePaths.of(Path(part), path_column, root)
+                self._parts.append(partial(_images_listed, table))
+            elif isinstance(part, str) and part.lower().endswith(ARCHIVES):
+                self._parts.append(partial(_images_within, part))
+            else:
+                self._parts.append(part)
+        self._endless = STANDARD_INPUT in arguments
+        for name, value in (("path_column", path_column), ("root", root)):
+            if value is not None and not tables:
+                raise UsageError.invalid(name, str(value), "left out: it is for tables")
 
     def __iter__(self) -> Iterator[PathLike]:
         for part in self._parts:
-            if not isinstance(part, str):
-                yield from part()
-            elif self._archives and part.lower().endswith(ARCHIVES):
-                yield from _images_within(part)
-            else:
+            if isinstance(part, str):
                 yield part
+            else:
+                yield from part()
 
     def __length_hint__(self) -> int:
         """Count the images; 0 if only reading standard input would tell."""
         return 0 if self._endless else sum(1 for _ in iter(self))
 
 
-def _parts(argument: str, follow_links: bool) -> Iterator[str | partial[Iterator[str]]]:
+def _parts(argument: str, follow_links: bool) -> Iterator[str | Part]:
     """Give files, and what lists the files of anything else."""
     path = Path(argument)
     if argument == STANDARD_INPUT:
@@ -118,8 +142,19 @@ def _images_within(archive: str) -> Iterator[PathLike]:
             yield StoredImage(f"{archive}/{name}", partial(members.read, name))
 
 
+def _images_listed(table: TablePaths) -> Iterator[PathLike]:
+    for name, fault in table:
+        yield StoredImage(name, partial(_refuse, fault)) if fault else name
+
+
+def _refuse(fault: str) -> bytes:
+    raise ImageError(fault)
+
+
 def listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
-    """Make a list of one image."""
+    """Make a list of one image, or of those that a table names."""
+    if isinstance(images, str | os.PathLike) and os.fspath(images).lower().endswith(TABLES):
+        return Inputs([os.fspath(images)])
     return [images] if isinstance(images, str | os.PathLike | Image.Image) else images
 
 

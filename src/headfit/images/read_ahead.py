@@ -46,6 +46,15 @@ class StoredImage:
         return self.name
 
 
+def content_of(image: PathLike) -> bytes:
+    """Read the content of an image file, on disk or within an archive.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    return image.read() if isinstance(image, StoredImage) else read_bytes(image)
+
+
 class ReadAhead(Generic[Item, Content, Result]):
     """Iterates over pairs of an item and its result, in the order of the items.
 
@@ -132,9 +141,7 @@ def decode_images(
     """
 
     def read(image: Image_) -> bytes | Image.Image:
-        if isinstance(image, StoredImage):
-            return image.read()
-        return image if isinstance(image, Image.Image) else read_bytes(image)
+        return image if isinstance(image, Image.Image) else content_of(image)
 
     def work(content: bytes | Image.Image) -> np.ndarray:
         convert = resize if isinstance(content, Image.Image) else decode

@@ -46,6 +46,8 @@ class Classifier:
     Wherever a method takes ``images``, these may be
 
     - the path of an image file, a Pillow image, or several of either, of any size;
+    - the path of a table (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) with a column of paths,
+      relative to its folder;
     - an array of RGB pixels from 0 to 255, (n, height, width, 3) or (height, width, 3), of the size
       that the network takes (``classifier.contract``).
 
@@ -208,7 +210,8 @@ class Classifier:
         generator over any number of files.
 
         Args:
-            images: paths of image files, or Pillow images.
+            images: paths of image files, Pillow images, or the path of a table of files; a row
+                without a file is reported in its place, too.
 
         Yields:
             For each image a :class:`~headfit.model.prediction.Prediction`.
@@ -221,7 +224,7 @@ class Classifier:
 
     def write_predictions(
         self,
-        images: Iterable[PathLike],
+        images: PathLike | Iterable[PathLike],
         out: PathLike,
         *,
         overwrite: bool = False,
@@ -234,7 +237,8 @@ class Classifier:
         finished file is the same as without the interruption.
 
         Args:
-            images: paths, in the same order in every call; may be a generator.
+            images: paths, in the same order in every call; may be a generator, or the path of a
+                table of files.
             out: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
             overwrite: begin again, whatever is there.
             top: number of classes in each line of a ``.jsonl`` file.
@@ -245,7 +249,7 @@ class Classifier:
             WriteError: if it cannot be written.
         """
         file = PredictionFile(Path(out), self.path, format_of(Path(out), self.classes, top))
-        return file.write(images, self.iter_predictions, CallbackList(callbacks), overwrite)
+        return file.write(listed(images), self.iter_predictions, CallbackList(callbacks), overwrite)
 
     def save(self, path: PathLike) -> Path:
         """Copy the model file, whole or not at all; plain Keras can load it.

@@ -22,6 +22,7 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical ba
 _SAMPLE = 65_536  # bytes that show encoding and delimiter
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 Columns = list[list[Any]]
+Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,24 @@ class Table:
         first_row: the number of the first row, as who looks at the table counts: in a CSV file the
             header is row 1.
         form: what is unusual about the file, such as ``"separated by semicolons"``.
-        read: takes names of columns and returns their cells: text, numbers or None. A blank line is
-            a row of None, so that rows keep their numbers.
+        rows: takes names of columns and gives their cells row by row, as the file is read: text,
+            numbers or None; None for a blank line.
     """
 
     name: str
     names: tuple[str, ...]
     first_row: int
     form: str
-    read: Callable[[Sequence[str]], Columns]
+    rows: Callable[[Sequence[str]], Iterator[Row | None]]
+
+    def read(self, names: Sequence[str]) -> Columns:
+        """Return the cells of columns; a blank line is a row of None, so that rows keep numbers."""
+        columns: Columns = [[] for _ in names]
+        blank = [None] * len(columns)
+        for row in self.rows(names):
+            for cells, cell in zip(columns, row or blank, strict=True):
+                cells.append(cell)
+        return columns
 
 
 def open_table(path: Path, max_bytes: int = MAX_BYTES) -> Table:
@@ -81,11 +91,14 @@ def table_of(data: Any) -> Table:
         raise UsageError.invalid("table", data, "the path of a table, or a DataFrame")
     keys = {str(key): key for key in columns}
 
-    def read(names: Sequence[str]) -> Columns:
+    def rows(names: Sequence[str]) -> Iterator[Row]:
         cells = [data[keys[name]] for name in names]
-        return [each.to_pylist() if hasattr(each, "to_pylist") else list(each) for each in cells]
+        return zip(
+            *(each.to_pylist() if hasattr(each, "to_pylist") else each for each in cells),
+            strict=True,
+        )
 
-    return Table("the table", tuple(map(str, columns)), 0, "", read)
+    return Table("the table", tuple(map(str, columns)), 0, "", rows)
 
 
 def western(text: str) -> str:
@@ -117,17 +130,15 @@ def _delimited(path: Path) -> Table:
         header = next(csv.reader(lines[above:], **dialect), [])
     names = tuple(western(name).strip() for name in header)
 
-    def read(wanted: Sequence[str]) -> Columns:
+    def rows(wanted: Sequence[str]) -> Iterator[Row | None]:
         places = [names.index(name) for name in wanted]
-        columns: Columns = [[] for _ in wanted]
         errors = _errors(encoding)
         with _readable(path), path.open(encoding=encoding, errors=errors, newline="") as stream:
-            rows = csv.reader(itertools.islice(stream, above, None), **dialect)
-            next(rows, None)
-            for row in rows:
-                for cells, place in zip(columns, places, strict=True):
-                    cells.append(row[place] if place < len(row) else None)
-        return columns
+            lines = csv.reader(itertools.islice(stream, above, None), **dialect)
+            next(lines, None)
+            for row in lines:
+                cells = [row[place] if place < len(row) else None for place in places]
+                yield cells if any(cells) or any(row) else None
 
     form = []
     if encoding.startswith("utf-16"):
@@ -139,7 +150,7 @@ def _delimited(path: Path) -> Table:
         form.append(f"separated by {shown}")
     if dialect["quotechar"] != '"':
         form.append("quoted by '")
-    return Table(path.name, names, above + 2, ", ".join(form), read)
+    return Table(path.name, names, above + 2, ", ".join(form), rows)
 
 
 def _is_above(line: str) -> bool:
@@ -207,14 +218,11 @@ def _json_lines(path: Path) -> Table:
     for record in itertools.islice(_records(path), 1000):
         names |= dict.fromkeys(record)
 
-    def read(wanted: Sequence[str]) -> Columns:
-        columns: Columns = [[] for _ in wanted]
+    def rows(wanted: Sequence[str]) -> Iterator[Row | None]:
         for record in _records(path):
-            for cells, name in zip(columns, wanted, strict=True):
-                cells.append(record.get(name))
-        return columns
+            yield [record.get(name) for name in wanted] if record else None
 
-    return Table(path.name, tuple(names), 1, "", read)
+    return Table(path.name, tuple(names), 1, "", rows)
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -240,22 +248,23 @@ def _parquet(path: Path) -> Table:
             f"'{path}' needs pyarrow. Install it with: pip install 'headfit[parquet]'"
         ) from error
     try:
-        schema, rows = parquet.read_schema(path), parquet.read_metadata(path).num_rows
+        schema, count = parquet.read_schema(path), parquet.read_metadata(path).num_rows
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"'{path}' cannot be read as Parquet ({_first_line(error)}).") from error
-    if rows > MAX_ROWS:
-        raise DataError(f"'{path}' has {rows:,} rows, more than the {MAX_ROWS:,} allowed.")
+    if count > MAX_ROWS:
+        raise DataError(f"'{path}' has {count:,} rows, more than the {MAX_ROWS:,} allowed.")
 
-    def read(names: Sequence[str]) -> Columns:
+    def rows(names: Sequence[str]) -> Iterator[Row]:
         try:
-            table = parquet.read_table(path, columns=list(names))
+            with parquet.ParquetFile(path) as file:
+                for part in file.iter_batches(columns=list(names)):
+                    yield from zip(*(part.column(name).to_pylist() for name in names), strict=True)
         except (OSError, pyarrow.ArrowException) as error:
             raise DataError(
                 f"'{path}' cannot be read as Parquet ({_first_line(error)})."
             ) from error
-        return [table.column(name).to_pylist() for name in names]
 
-    return Table(path.name, tuple(schema.names), 1, "", read)
+    return Table(path.name, tuple(schema.names), 1, "", rows)
 
 
 def _first_line(error: Exception) -> str:

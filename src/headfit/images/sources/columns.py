@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import PurePosixPath
 
 from headfit.errors import DataError, UsageError
@@ -48,8 +49,15 @@ class Columns:
         return {role: name for role, name in pairs if name is not None}
 
 
-def choose_columns(table: Table, wanted: Columns) -> Columns:
+def choose_columns(
+    table: Table, wanted: Columns, needed: Sequence[str] = ("path", "label")
+) -> Columns:
     """Find the column of each role: as wanted, else by its name, else by what can only be meant.
+
+    Args:
+        table: the table.
+        wanted: columns that the user names.
+        needed: the roles that must have one.
 
     Returns:
         The names; None for a role that no column has.
@@ -62,7 +70,7 @@ def choose_columns(table: Table, wanted: Columns) -> Columns:
     if any(PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
         raise DataError(
             f"The first row of {quote(table.name)} must name its columns. Received: "
-            f"{_listed(names)}. Add a row such as path,label."
+            f"{_listed(names)}. Add a row such as {','.join(needed)}."
         )
     chosen: dict[str, str | None] = {
         role: _named(table, role, name) for role, name in wanted.named().items()
@@ -76,7 +84,7 @@ def choose_columns(table: Table, wanted: Columns) -> Columns:
     if not chosen["label"] and chosen["path"] and len(rest) == 1 and wanted.label is None:
         chosen["label"] = rest[0]
     for role, what in (("path", "paths of the images"), ("label", "labels")):
-        if not chosen[role]:
+        if role in needed and not chosen[role]:
             raise DataError(
                 f"It is not plain which column of {quote(table.name)} holds the {what}. Received: "
                 f"{_listed(names)}. Name it with `{role}_column`."
@@ -118,7 +126,8 @@ def _of_image_names(table: Table) -> str | None:
     """Find the one column whose cells end like names of image files."""
     found = []
     for name in dict.fromkeys(table.names):
-        cells = [str(cell) for cell in table.read([name])[0][:_SAMPLE] if cell]
+        rows = islice(table.rows([name]), _SAMPLE)
+        cells = [str(row[0]) for row in rows if row and row[0]]
         if cells and all(PurePosixPath(each).suffix.lower() in IMAGE_SUFFIXES for each in cells):
             found.append(name)
     return found[0] if len(found) == 1 else None

@@ -190,7 +190,13 @@ class _Rows:
         images = [k for k, each in part.features.items() if isinstance(each, datasets.Image)]
         if wanted.path is None and len(images) == 1:
             wanted = Columns(**{**wanted.named(), "path": images[0]})
-        table = Table(path, tuple(part.column_names), 0, "", lambda names: _cells(part, names))
+        table = Table(
+            path,
+            tuple(part.column_names),
+            0,
+            "",
+            lambda names: zip(*_cells(part, names), strict=True),
+        )
         columns = choose_columns(table, Columns(**{**wanted.named(), "split": ""}))
         column = str(columns.path)
         if column not in images:

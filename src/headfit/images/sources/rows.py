@@ -130,7 +130,7 @@ class Rows:
         nothing = [None] * len(cells["path"])
         roles = ("path", "label", "split", "group", "weight")
         columns = [cells.get(role, nothing) for role in roles]
-        finder, reader = _Finder(self.root), FactsReader("split" in cells, "weight" in cells)
+        finder, reader = Finder(self.root), FactsReader("split" in cells, "weight" in cells)
         number: dict[str, int] = {}  # of the row of an image
         contradicting: dict[str, list[int]] = {}
         for row, (path, *rest) in enumerate(zip(*columns, strict=True), first_row):
@@ -169,7 +169,7 @@ class Rows:
                 )
 
 
-class _Finder:
+class Finder:
     """Finds the files of paths below a root."""
 
     def __init__(self, root: Path) -> None:

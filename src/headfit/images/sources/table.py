@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.columns import Columns, choose_columns
-from headfit.images.sources.rows import NO_FILE, OUTSIDE, Rows
+from headfit.images.sources.rows import NO_FILE, OUTSIDE, Finder, Rows, UnusableError
 from headfit.images.sources.source import Listing, LocalSource, check_classes, local_path, quote
 from headfit.util.tables import Table, open_table, table_of
+
+
+@dataclass(frozen=True)
+class TablePaths:
+    """The image files that a table names, in the order of its rows; it needs no labels.
+
+    Attributes:
+        table: the table.
+        column: that holds the paths.
+        root: the folder that they are relative to, and must not lead out of.
+    """
+
+    table: Table
+    column: str
+    root: Path
+
+    @classmethod
+    def of(cls, path: Path, column: str | None = None, root: Path | None = None) -> TablePaths:
+        """Open a table.
+
+        Raises:
+            UsageError: there is no such table, column or root.
+            DataError: it cannot be read, or it is not plain which column holds the paths.
+        """
+        source = TableSource.of(path, root, path_column=column)
+        table = open_table(path)
+        chosen = choose_columns(table, source.columns, ["path"]).path
+        assert chosen is not None
+        return cls(table, chosen, path.parent if root is None else root)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Yield the file of each row, and what is wrong with the row: nothing if it can be used."""
+        finder = Finder(self.root.absolute())
+        for number, row in enumerate(self.table.rows([self.column]), self.table.first_row):
+            if row is None:
+                continue
+            try:
+                yield str(self.root / finder.find(row[0])), ""
+            except UnusableError as fault:
+                reason, value = fault.args
+                web = "://" in value
+                name = value if web else str(self.root / value)
+                yield (name if value else f"{self.table.name}, row {number}"), reason
 
 
 @dataclass(frozen=True)
