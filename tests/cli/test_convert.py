@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,27 @@ def test_a_model_of_ones_own_with_images(tmp_path: Path, capsys: Capture) -> Non
     both = [keras.saving.load_model(path), converted]
     before, after = (np.asarray(model(images, training=False)) for model in both)
     assert np.abs(before - after).max() <= 1e-5
+
+
+def test_images_may_be_in_an_archive_or_named_by_a_table(tmp_path: Path, capsys: Capture) -> None:
+    photos = write_folder(tmp_path / "photos", 4)
+    path = save(classifier(backbone(), dense("softmax"), scale=1 / 255), tmp_path)
+    names = [each.relative_to(photos).as_posix() for each in sorted(photos.glob("*/*"))]
+    rows = [f"{name},{name.split('/')[0]},{number % 6}" for number, name in enumerate(names)]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,kind,group", *rows]))
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", photos)
+    table = [str(tmp_path / "photos.csv"), "--label-column", "kind", "--root", str(photos)]
+    found = []
+    for number, data in enumerate(([archive], table)):
+        out = ["--out", str(tmp_path / f"{number}.keras"), "--json"]
+        assert main(["convert", str(path), "--to", "flatten", "--data", *data, *out]) == 0
+        captured = capsys.readouterr()
+        found.append(json.loads(captured.out)["data"])
+    assert "6 groups from the image index" in captured.err
+    packed, listed = found
+    assert packed["images"] == listed["images"] == len(names)
+    for key in ("before", "after", "position_share"):
+        assert listed[key] == pytest.approx(packed[key])
 
 
 @pytest.mark.slow
@@ -131,7 +153,7 @@ def arguments_of(folder: Path, extra: list[str]) -> list[str]:
         (["--to", "gap", "--out", "x.h5"], 2, "--out must be a file name that ends in .keras"),
         (["--to", "gap", "--seed", "-1"], 2, "--seed must be an integer from 0 to"),
         (["--to", "gap", "--out", "there.keras"], 2, "exists already"),
-        (["--to", "gap"], 1, "model.keras' cannot be read"),
+        (["--to", "gap"], 1, "model.keras' is a zip archive that was cut off"),
         ([], 2, "--to"),
     ],
 )
@@ -164,5 +186,5 @@ def test_what_is_there_already_and_classes_that_do_not_fit(tmp_path: Path, capsy
     photos: Any = write_folder(tmp_path / "photos", 1)
     (photos / "red").rename(photos / "green" / "inner")
     said = refused(path, capsys, "flatten", "--data", str(photos))
-    assert "has 2 class folders, the model has 3 classes" in said
+    assert "has 2 classes, the model has 3" in said
     assert not list(tmp_path.glob("*-*.keras"))

@@ -20,6 +20,7 @@ from headfit.cli.options import (
     REPORTING,
     SEED,
     SPLITS,
+    TABLE,
     option,
 )
 from headfit.cli.tables import plain_table, print_json
@@ -29,6 +30,7 @@ EXAMPLES = """\b
 Examples:
   headfit convert my-model.keras --to flatten
   headfit convert my-model.keras --to gap --data photos/
+  headfit convert my-model.keras --to gap --data photos.csv --label-column breed
   headfit convert headfit-run/model.keras --to gap --data photos/ --refit --out smaller.keras
   headfit convert old-model.h5 --to low_rank --rank 4
   headfit convert old-model.h5 --to low_rank --shared --data photos/ --preprocessing tf
@@ -56,9 +58,9 @@ Examples:
 @option(
     DATA,
     "--data",
-    type=PATH,
-    metavar="FOLDER",
-    help="Class folders of images: measure the accuracy before, after, and with a refitted top.",
+    metavar="SOURCE",
+    help="Images in classes, as compare takes them: measure the accuracy before, after, and with a "
+    "refitted top.",
 )
 @option(DATA, "--refit", is_flag=True, help="Write the top that was refitted on --data.")
 @option(
@@ -69,6 +71,7 @@ Examples:
 )
 @SPLITS
 @LINKS
+@TABLE
 @SEED
 @option(
     OUTPUT,

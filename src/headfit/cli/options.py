@@ -170,6 +170,8 @@ _ROOT = option(
 )
 TABLE_OF_PATHS = stack(LINKS, _COLUMNS[0], _ROOT)
 """How images are found that need no label."""
+TABLE = stack(*_COLUMNS[:-1], _ROOT)
+"""How a table is read whose weights do not count."""
 READING = stack(
     LAYOUT,
     *_COLUMNS,

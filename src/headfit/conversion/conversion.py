@@ -8,6 +8,8 @@ from typing import Any
 
 from headfit.backbones.spec import MODES, Preprocessing
 from headfit.errors import UsageError
+from headfit.images.read_ahead import PathLike
+from headfit.images.sources import DEFAULTS
 from headfit.util import files
 
 SCHEMA = "headfit.conversion/1"
@@ -16,19 +18,21 @@ TARGETS = ("gap", "flatten", "low_rank")
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """The arguments of :func:`headfit.convert`; ``out`` has its default."""
+    """The arguments of :func:`headfit.convert`; ``out`` has its default.
+
+    ``reading`` holds those that say how ``data`` is read.
+    """
 
     model: Path
     to: str
     out: Path
     rank: int | None
     shared: bool
-    data: Path | None
+    data: PathLike | None
     refit: bool
     preprocessing: str | None
     seed: int
-    splits: bool | None
-    follow_links: bool
+    reading: dict[str, Any]
 
     @property
     def pixels(self) -> Preprocessing:
@@ -52,12 +56,11 @@ class Arguments:
         images = (
             ("refit", not self.refit),
             ("preprocessing", self.preprocessing is None),
-            ("splits", self.splits is None),
-            ("follow_links", self.follow_links),
+            *((name, value == DEFAULTS[name]) for name, value in self.reading.items()),
         )
         for name, unset in images:
             if not unset and self.data is None:
-                raise UsageError(f"`{name}` needs images. Set `data` to a folder of them.")
+                raise UsageError(f"`{name}` needs images. Set `data` to where they are.")
         if self.preprocessing is not None and self.preprocessing not in MODES:
             raise UsageError.invalid(
                 "preprocessing", self.preprocessing, f"one of {', '.join(MODES)}"

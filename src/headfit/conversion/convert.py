@@ -42,6 +42,11 @@ def convert(
     seed: int = 0,
     splits: bool | None = None,
     follow_links: bool = True,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    root: PathLike | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Conversion:
     """Give a trained model another top: ``gap``, ``flatten`` or ``low_rank`` instead of its own.
@@ -53,7 +58,8 @@ def convert(
         out: the ``.keras`` file to write; ``MODEL-TO.keras`` beside the model if None.
         rank: of ``low_rank``; if None, the smallest that keeps 95 % of the weights' squared norm.
         shared: use one low rank for all classes instead of one for each.
-        data: class folders of images to measure accuracy on.
+        data: images to measure accuracy on: a folder of class folders, an archive of those, a table
+            of image files, or ``hf:`` and a data set, as :func:`headfit.compare` takes them.
         refit: write the top that was refitted on ``data``, not the converted one.
         preprocessing: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``: how to scale pixels for a
             model that headfit did not write and that does not scale them itself.
@@ -61,6 +67,12 @@ def convert(
         splits: whether the folders of ``data`` are ``train``/``val``/``test`` folders of class
             folders (True) or classes (False). If None, their names decide.
         follow_links: whether links in ``data`` are followed.
+        path_column: of a table; this and the next four as for
+            :meth:`headfit.ImageIndex.from_table`.
+        label_column: of a table.
+        split_column: of a table.
+        group_column: of a table.
+        root: of a table.
         callbacks: told about the progress.
 
     Returns:
@@ -87,12 +99,19 @@ def convert(
         out=path.with_name(f"{path.stem}-{to}.keras") if out is None else Path(out),
         rank=rank,
         shared=shared,
-        data=None if data is None else Path(data),
+        data=data,
         refit=refit,
         preprocessing=preprocessing,
         seed=seed,
-        splits=splits,
-        follow_links=follow_links,
+        reading={
+            "splits": splits,
+            "follow_links": follow_links,
+            "path_column": path_column,
+            "label_column": label_column,
+            "split_column": split_column,
+            "group_column": group_column,
+            "root": root,
+        },
     )
     arguments.check()
     with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as place:

@@ -31,7 +31,7 @@ SEEN = (
 SEEN_ONLY = (
     "Before and after are measured on all images. The model may have been trained on some of them."
 )
-ORDER = "The sorted folder names stand for the outputs of the model, in their order."
+ORDER = "The sorted class names stand for the outputs of the model, in their order."
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Measurement:
 
     Attributes:
         pictures: the images.
-        folder: their folder.
+        folder: where they are.
         before: scores of the original model.
         after: scores of the converted model.
         refit: a new top; None if there is none.
@@ -114,7 +114,7 @@ def measure(
     Args:
         subject: the model.
         form: its new top.
-        arguments: of the conversion; ``data`` is the folder.
+        arguments: of the conversion; ``data`` is the source.
         classes: the model's, if known.
         callback: told about the progress.
 

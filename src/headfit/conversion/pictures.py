@@ -16,6 +16,7 @@ from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureMaps, FeatureStore
 from headfit.fitting.metrics import accuracy, balanced_accuracy
 from headfit.images.index import ImageIndex
+from headfit.images.sources import open_source
 from headfit.progress import IMAGES, Callback
 from headfit.report.text.images import classes_line, left_out_lines
 from headfit.runs.map_source import find_depth, require_classes
@@ -48,7 +49,7 @@ class Pictures:
         return len(self.scored) < len(self.labels)
 
     def names(self, classes: int) -> tuple[str, ...]:
-        """Name the model's K classes as the folders do; by number where there is no folder."""
+        """Name the model's K classes as the source does; by number where it has none."""
         index = self.extraction.index
         own = dict(zip(self.labels.tolist(), index.labels.tolist(), strict=True))
         return tuple(index.classes[own[k]] if k in own else str(k) for k in range(classes))
@@ -78,25 +79,25 @@ class Pictures:
 def look(
     subject: OpenedModel, arguments: Arguments, classes: Sequence[str] | None, callback: Callback
 ) -> Pictures:
-    """Compute the feature maps of the images in a folder.
+    """Compute the feature maps of the images of a source.
 
     Args:
         subject: the model.
-        arguments: of the conversion, among them the folder and how it is read.
-        classes: names of the model's classes; if None the sorted folder names stand for them.
+        arguments: of the conversion, among them the source and how it is read.
+        classes: names of the model's classes; if None the sorted ones of the images stand for them.
         callback: told about the progress.
 
     Raises:
-        DataError: if the class folders are not the model's classes, or no image can be read.
+        DataError: if the classes are not the model's, or no image can be read.
     """
     assert arguments.data is not None
-    index = ImageIndex.from_directory(
-        arguments.data,
-        splits=arguments.splits,
-        follow_links=arguments.follow_links,
-        skip_empty_classes=True,  # classes of the model that are absent are refused below
-    )
-    for line in (classes_line(index), *index.notes, *left_out_lines(index.skipped)):
+    # classes of the model that are absent are refused below
+    source = open_source(arguments.data, skip_empty_classes=True, **arguments.reading)
+    index = ImageIndex.from_source(source)
+    if index.targets.weights is not None:
+        callback.on_message("Weights of images are not used.")
+    left_out = (each for each in index.skipped if not each.is_told)
+    for line in (classes_line(index), *index.notes, *left_out_lines(left_out)):
         callback.on_message(line)
     order = _order(index, classes, max(2, subject.facts["outputs"]))
     contract = subject.contract
@@ -125,12 +126,12 @@ def skipped(pictures: Pictures) -> list[dict[str, Any]]:
 
 
 def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.ndarray:
-    """Give the model's number of each class folder."""
+    """Give the model's number of each class."""
     if classes is None:
         if len(index.classes) != count:
             raise DataError(
-                f"'{index.source.location}' has {len(index.classes)} class folders, the model has "
-                f"{count} classes. Expected one folder for each class."
+                f"'{index.source.location}' has {len(index.classes)} classes, the model has "
+                f"{count}. Expected as many."
             )
         return np.arange(count)
     unknown = sorted(set(index.classes) - set(classes))
@@ -139,8 +140,8 @@ def _order(index: ImageIndex, classes: Sequence[str] | None, count: int) -> np.n
         parts = [f"{len(unknown)} unknown to it ({_some(unknown)})"] if unknown else []
         parts += [f"{len(absent)} of its classes absent ({_some(absent)})"] if absent else []
         raise DataError(
-            f"The class folders of '{index.source.location}' are not the model's {len(classes)} "
-            f"classes: {', '.join(parts)}. Give the folders the names of the classes."
+            f"The classes of '{index.source.location}' are not the model's {len(classes)}: "
+            f"{', '.join(parts)}. Give them the names that the model has."
         )
     places = {name: number for number, name in enumerate(classes)}
     return np.array([places[name] for name in index.classes])

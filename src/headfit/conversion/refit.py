@@ -22,7 +22,7 @@ from headfit.heads.layers import FLATTEN, GAP
 from headfit.images.targets import Targets
 from headfit.progress import Callback, Progress
 from headfit.report.text.summary import fit_warnings
-from headfit.runs.grouping import find_groups, folds_for
+from headfit.runs.grouping import UserGroups, find_groups, folds_for
 from headfit.runs.options import Options
 from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.splits import make_splits
@@ -65,7 +65,8 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     """
     options = Options(protocol="quick", seed=seed)
     labels = pictures.labels[pictures.trained]
-    groups = find_groups(pictures.extraction, pictures.trained, None, options, callback)
+    own = UserGroups.read(pictures.extraction.index, options)
+    groups = find_groups(pictures.extraction, pictures.trained, own, options, callback)
     targets = Targets(pictures.names(classes), labels)
     folds = folds_for(targets, groups, options, callback)
     splits = make_splits(
