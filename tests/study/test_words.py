@@ -16,7 +16,7 @@ from headfit.study.comparison.contrast import HeadScores, contrast_with_gap
 from headfit.study.comparison.proportions import Hits
 from headfit.study.protocol.splits import make_splits
 
-SETS, FOLDS, REPEATS, ROPE = 300, 10, 3, 0.01
+SETS, FOLDS, REPEATS, ROPE = 200, 10, 3, 0.01
 BLIND = {"gap": False, "gmp": False, "spp": True, "flatten": True}
 SIZES = {"gap": 1, "gmp": 2, "spp": 5, "flatten": 9}
 
@@ -61,7 +61,7 @@ def most(rate: float = 0.05) -> int:
     return int(stats.binom.ppf(0.99, SETS, rate))
 
 
-@pytest.mark.parametrize("lead", [0.0, 0.0075, 0.01])
+@pytest.mark.parametrize("lead", [0.0075, 0.01])
 @pytest.mark.parametrize("own", [0.1, 0.5])
 def test_necessary_is_rarely_said_of_a_lead_within_the_rope(lead, own):
     said = words({"gap": 0.85, "flatten": 0.85 + lead}, 1000, own)
