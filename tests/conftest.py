@@ -22,7 +22,7 @@ os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-tests-")
 # so is what JAX compiles, which child processes find; each worker has its own, for JAX does not
 # write these files whole or not at all
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="headfit-compiled-")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"  # writing takes time too
 
 # a worker that begins one of these last would keep the others waiting; without
 # --no-loadscope-reorder pytest-xdist begins with the files that have most tests, however short

@@ -81,6 +81,8 @@ def small(command: str) -> list[str]:
         words += [] if "--data" in words else ["--data", "where"]
     if name in ("compare", "demo"):
         words = _without(words, "--protocol", "--repeats", "--folds") + QUICK
+        # the first of each page's commands measure position, those with options need not
+        words += [] if len(words) < 6 or "--no-where" in words else ["--no-where"]
         words += [] if "--heads" in words else ["--heads", "gap,flatten"]
         words = [word.removesuffix(",vgg") for word in words]  # 200 million weights
         words += [] if "--out" in words else ["--out", "another-run"]  # others read headfit-run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headfit.backbones.catalog import DEFAULT, MAX_SIZE, find, names
-from headfit.errors import UnknownNameError, UsageError
+from headfit.errors import ModelFileError, UnknownNameError, UsageError
 
 SIZES = {
     "efficientnet_lite0": 224,
@@ -83,5 +83,5 @@ def test_a_size_out_of_range_is_refused(name, size):
 def test_a_file_that_is_no_model_is_not_taken_for_a_name(tmp_path):
     file = tmp_path / "results.json"
     file.write_text("{}")
-    with pytest.raises(UsageError, match=r"`backbone` must be a model file that ends in .k"):
+    with pytest.raises(ModelFileError, match="is neither a zip archive nor HDF5"):
         find(str(file))

@@ -39,7 +39,11 @@ def test_list_gives_a_record_for_each_cache_and_format(home, capsys):
     assert code == 0
     assert {each["cache"] for each in records} == {each.name for each in cache.CACHES}
     (features,) = (each for each in records if each["cache"] == "features")
-    assert features["entries"] == 1 and features["current"] and features["format"] == 3
+    assert (
+        features["entries"] == 1
+        and features["current"]
+        and features["format"] == cache.FEATURES.format
+    )
     assert features["bytes"] > 200 and features["last_use"].startswith("20")
     current, old = (each for each in records if each["cache"] == "fits")
     assert current == {**current, "entries": 0, "bytes": 0, "last_use": None, "current": True}
