@@ -26,7 +26,7 @@ from headfit.progress import Callback
 from headfit.runs import map_source as maps
 from headfit.runs.map_source import MapSource
 from headfit.runs.options import Options
-from headfit.study.comparison import compare
+from headfit.study.comparison import compare, selection
 from photos import write_folder
 from simulations import maps_of, problem_of
 
@@ -212,7 +212,7 @@ def test_the_expected_score_is_not_that_of_the_best_but_that_of_the_chosen():
     for seed in range(120):
         correct = (rng.random((9, 150)) < accuracy[:, None]).astype(float)
         observed = correct.mean(axis=1)
-        expected, low, high = compare.expected_score(
+        expected, low, high = selection.expected_score(
             correct, labels, parameters, seed=seed, bootstraps=200
         )
         truth = accuracy[observed.argmax()]

@@ -44,7 +44,9 @@ def test_the_summary_holds_what_results_json_promises(found: Reliability) -> Non
     assert set(data["temperature"]) == {
         *("value", "ece_before", "ece_after", "log_loss_before", "log_loss_after"),
     }
-    assert set(data["conformal"]) == {"level", "quantile", "coverage", "mean_size"}
+    assert set(data["conformal"]) == {
+        *("level", "quantile", "coverage", "coverage_low", "coverage_high", "mean_size"),
+    }
     assert set(data["outliers"]) >= {"method", "threshold"}
     assert [c["name"] for c in data["classes"]] == list(CLASSES)
     assert np.sum(data["confusion"]) == 300
