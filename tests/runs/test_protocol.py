@@ -89,9 +89,7 @@ def test_a_wrong_value_is_named_with_what_is_expected(
 @pytest.mark.parametrize("images", [None, "", 5])
 def test_images_are_a_folder_or_an_index(images: Any) -> None:
     for function in (hf.compare, hf.rank):
-        with pytest.raises(
-            hf.UsageError, match=r"`images` must be a folder, a table or a "
-        ):
+        with pytest.raises(hf.UsageError, match=r"`images` must be a folder, a table or a "):
             function(images)
 
 
