@@ -45,6 +45,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def distinct() -> list[Snippet]:
+    """List the commands, of those that come to the same the first."""
+    first: dict[tuple[str, ...], Snippet] = {}
+    for command in commands():
+        first.setdefault(tuple(small(command.text)), command)
+    return list(first.values())
+
+
 def needed(command: str) -> None:
     """Skip what needs a package that is not installed."""
     if "hub:" in command:
@@ -55,7 +63,7 @@ def needed(command: str) -> None:
         pytest.importorskip("nncf")
 
 
-@pytest.mark.parametrize("command", commands(), ids=str)
+@pytest.mark.parametrize("command", distinct(), ids=str)
 def test_every_command_runs(
     command: Snippet,
     world: Path,
