@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headfit.report.text import numbers, position, ranking, reliability
-from headfit.report.text.verdict import headline
+from headfit.report.text import numbers, position, ranking, reliability, titles
+from headfit.report.text.verdict import evidence, headline
 from headfit.study.position.perturbation import PositionUse
 from headfit.study.position.spectrum import GRID, Spectrum
 
@@ -161,3 +161,15 @@ def test_numbers_are_written_as_a_person_does() -> None:
         "a and b",
         "a, b and c",
     ]
+
+
+def test_the_title_of_the_spectrum_does_not_contradict_a_lead_of_flatten() -> None:
+    verdict = {"flatten": "not_necessary", "difference": {"p_better": 0.99}}
+    results = {"verdict": verdict, "where": where_of(ahead(-1, 0.1))}
+    assert titles.spectrum(results).startswith("Balanced accuracy rises from ")
+
+
+def test_an_old_run_is_not_said_to_be_corrected_over_backbones() -> None:
+    difference = {"mean": 0.02, "low": 0.001, "high": 0.04, "p_value": 0.02, "p_better": 0.9}
+    old = {"difference": difference, "holm_p_value": 0.08, "minimal_detectable": None}
+    assert "After Holm's correction that is p = 0.08." in evidence(old)

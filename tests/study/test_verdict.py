@@ -96,7 +96,8 @@ SPP, GMP = ("spp", 0.02, 53_760, True), ("gmp", 0.02, 2_560, False)
         (study(0.1, 0.01, [("gap-1024", 0.1, 999_000, False)]), "necessary", "flatten", "is nec"),
         (study(0.1, 0.02, [("gmp", 0.092, 2_560, False)]), "ahead", "gmp",
          "Whether it is necessary is open: cheaper heads may do as well: gmp."),
-        (study(0.012, 0.01), "ahead", "flatten", "its lead is above 1.0 point with probability"),
+        (study(0.012, 0.01), "ahead", "flatten",
+         "the probability that it leads by more than 1.0 point is only "),
         (study(0.0, 0.001), "equivalent", "gap", "at most 1.0 point apart"),
         (study(-0.1, 0.01), "not_necessary", "gap", "differs from gap by −10.0 points"),
         (study(0.004, 0.001), "equivalent", "flatten",
@@ -141,7 +142,7 @@ def test_the_undecided_are_told_what_would_decide():
     spread = verdict.difference.se
     assert verdict.minimal_detectable == pytest.approx((2.0639 + 0.8569) * spread, rel=1e-4)
     assert verdict.images_needed > 10_000
-    assert "images decide with a probability of 80 %" in verdict.sentence
+    assert "images would decide with a probability of 80 %" in verdict.sentence
 
 
 def test_a_class_that_limits_what_can_be_said_is_named():
@@ -153,7 +154,7 @@ def test_a_class_that_limits_what_can_be_said_is_named():
     )  # fmt: skip
     verdict = in_words(conclude(heads, numbered(labels)))
     assert verdict.to_dict()["limited_by"] == {"class": "1", "images": 15}
-    assert "The class '1' limits this most: it has 15 images" in verdict.sentence
+    assert "The class '1' limits what can be said, with 15 independent images" in verdict.sentence
 
 
 def test_further_heads_leave_the_question_about_flatten_as_it_is():

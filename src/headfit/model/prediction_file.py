@@ -245,7 +245,7 @@ class PredictionFile:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Read a journal; None if it is none of ours."""
+    """Read a journal; None if headfit did not write it."""
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

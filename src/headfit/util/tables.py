@@ -56,7 +56,7 @@ class Table:
 
 
 def open_table(path: Path, max_bytes: int = MAX_BYTES) -> Table:
-    """Open a table by the suffix of its name; what is none of the others is read as CSV.
+    """Open a table by the suffix of its name; other files are read as CSV.
 
     Raises:
         UsageError: there is no such file, or ``pyarrow``, which reads Parquet, is not installed.
@@ -83,7 +83,7 @@ def table_of(data: Any) -> Table:
     """Read a table in memory: a pandas or polars DataFrame, a pyarrow Table, a dict of columns.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: it is of another type.
     """
     columns = data.keys() if isinstance(data, Mapping) else getattr(data, "columns", None)
     columns = getattr(data, "column_names", columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headfit.images.first_look import FirstLook
+from headfit.util.nouns import counted
 
 UNLIKE_BITS = 4  # images that differ by as many are 16 times as dark as others
 
@@ -34,8 +35,8 @@ def depth_lines(seen: FirstLook) -> list[str]:
         (seen.floats, "floating-point grey", seen.depth.floats),
     )
     lines = [
-        f"{_images(count)} in {name}: {_value(span[0])} is black and {_value(span[1])} white, here "
-        f"and wherever the model is used."
+        f"{counted(count, 'image')} in {name}: {_value(span[0])} is black and {_value(span[1])} "
+        f"white, here and wherever the model is used."
         for count, name, span in kinds
         if span is not None
     ]
@@ -57,10 +58,6 @@ def depth_lines(seen: FirstLook) -> list[str]:
 def _parts(seen: FirstLook) -> str:
     named = ((seen.plain, "8 bits"), (seen.integers, "16 or 32 bits"), (seen.floats, "floats"))
     return ", ".join(f"{count} of {name}" for count, name in named if count)
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def _value(number: float) -> str:

@@ -72,13 +72,13 @@ def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
     lines = {}
     if images.get("effective_images"):
         lines["Weights"] = (
-            f"images count by their weight in losses and scores, together as much as "
-            f"{about(images['effective_images'])} that count alike"
+            f"images count by weight in losses and scores; effective number of images: "
+            f"{about(images['effective_images'])}"
         )
     if images.get("class_balanced_loss"):
         lines["Loss"] = (
-            f"class-balanced, because classes differ in size {images['imbalance']:.0f} to 1; "
-            f"probabilities are those of classes that are equally common"
+            f"class-balanced (the classes differ in size {images['imbalance']:.0f} to 1); "
+            f"probabilities assume classes that are equally common"
         )
     if rare := images.get("rare"):
         named = enumerated([f"{name} ({count})" for name, count in list(rare.items())[:RARE]])

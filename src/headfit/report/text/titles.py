@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headfit.report.text.numbers import enumerated, percent, point_range, points
+from headfit.report.text.verdict import blind_does
 from headfit.study.comparison.compare import as_good_as_best
 from headfit.study.position.spectrum import leading_prior
 from headfit.study.reliability.calibration import Z
@@ -59,7 +60,7 @@ def spectrum(results: Results) -> str:
     where, word = results["where"], results["verdict"]["flatten"]
     curve, lead = where["spectrum"]["curve"], leading_prior(where["spectrum"])
     gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
-    if word in ("necessary", "position_needed", "ahead"):
+    if word in ("necessary", "position_needed", "ahead") or blind_does(results["verdict"]):
         return f"Balanced accuracy rises from {gap} % with gap to {flatten} % with flatten"
     if lead:
         ahead = lead["ahead_of_gap"]

@@ -66,7 +66,7 @@ def evidence(verdict: Mapping[str, Any]) -> str:
         f"accuracy ({point_range(difference)}), {p_value(difference['p_value'])}."
     )
     if verdict["holm_p_value"] > difference["p_value"]:
-        text += f" Over all backbones that is {p_value(verdict['holm_p_value'])} (Holm)."
+        text += f" After Holm's correction that is {p_value(verdict['holm_p_value'])}."
     if verdict["minimal_detectable"]:
         text += (
             f" Four of five repetitions with as many images would show a true difference of "
@@ -124,11 +124,11 @@ def _necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     rest = (
         f"Cheaper heads score lower: {worse}."
         if worse
-        else "No cheaper head but gap was compared, such as spp."
+        else "No other cheaper head, such as spp, was compared."
     )
     return (
-        f"Flatten is necessary here: it {_above_gap(contrast)}, by more than {points(heads.rope)} "
-        f"with probability {sure}. {rest}"
+        f"Flatten is necessary here: it {_above_gap(contrast)}. The probability that it leads by "
+        f"more than {points(heads.rope)} is {sure}. {rest}"
     )
 
 
@@ -145,7 +145,9 @@ def _ahead(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     reasons = []
     if contrast.difference.p_better < 1 - ALPHA:
         sure = probability(contrast.difference.p_better)
-        reasons.append(f"its lead is above {points(heads.rope)} with probability {sure} only")
+        reasons.append(
+            f"the probability that it leads by more than {points(heads.rope)} is only {sure}"
+        )
     if open_heads:
         reasons.append(f"cheaper heads may do as well: {open_heads}")
     return (
@@ -200,7 +202,8 @@ def needed(count: int, images: int) -> str:
         count: ``images_needed`` of the verdict.
         images: those there are.
     """
-    return f"about {about(max(count, images), up=True)} images decide with a probability of 80 %"
+    enough = about(max(count, images), up=True)
+    return f"about {enough} images would decide with a probability of 80 %"
 
 
 def limits(limited_by: Mapping[str, Any]) -> str:
@@ -210,8 +213,8 @@ def limits(limited_by: Mapping[str, Any]) -> str:
         limited_by: of the ``verdict`` object of ``results.json``.
     """
     return (
-        f"The class {limited_by['class']!r} limits this most: it has {limited_by['images']:,} "
-        f"images, and more of them help more than others."
+        f"The class {limited_by['class']!r} limits what can be said, with "
+        f"{limited_by['images']:,} independent images: add images of it first."
     )
 
 
