@@ -26,3 +26,11 @@ def write_folder(folder: Path, per_class: int, *, seed: int = 0, split: str = ""
         for number in range(per_class):
             write_photo(folder / split / name / f"{number:02}.jpg", kind, rng)
     return folder
+
+
+def touch(root: Path, *names: str) -> Path:
+    """Make empty files of some names below a folder."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root

@@ -131,8 +131,8 @@ def test_the_sample_is_bounded_and_the_same_every_time() -> None:
 
 def test_a_mix_is_said() -> None:
     lines = depth_lines(seen([bits(8), bits(12), saved(EIGHT), saved(EIGHT / np.float32(255))]))
-    assert lines[0].startswith("2 images in 16-bit or 32-bit grey: 0 is black and 4,095 white")
-    assert lines[1].startswith("1 image in floating-point grey: 0 is black and 1 white")
+    assert lines[0].startswith("2 images of 16 or 32 bits: 0 is black and 4,095 white")
+    assert lines[1].startswith("1 image of floating-point values: 0 is black and 1 white")
     assert "1 of 8 bits, 2 of 16 or 32 bits, 1 of floats" in lines[2]
     assert "need 8 bits, those of others 12" in lines[3]
     assert len(depth_lines(seen([bits(12), bits(11)]))) == 1

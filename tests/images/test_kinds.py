@@ -7,14 +7,17 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from headfit.errors import ImageError
-from headfit.images.decode import decode
+from headfit.images.decode import decode, resize
 from headfit.images.depth import Depth
 from headfit.images.first_look import look
 from headfit.report.text.features import depth_lines
@@ -23,11 +26,11 @@ GREY = (np.mgrid[0:40, 0:50].sum(axis=0) * 255 // 88).astype(np.uint8)
 
 
 def png_of_16_bits(values: np.ndarray) -> bytes:
-    """A PNG of 16-bit colour, (rows, columns, 3), which Pillow cannot write."""
-    height, width, _ = values.shape
+    """A PNG of 16-bit grey and alpha, colour, or both, which Pillow cannot write."""
+    height, width, bands = values.shape
     rows = b"".join(b"\0" + row.tobytes() for row in values.astype(">u2"))
     parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)),
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     )
@@ -71,13 +74,56 @@ def test_colour_of_16_bits_is_shown(write) -> None:
     assert np.abs(pixels.astype(int) - GREY[..., None]).max() <= 1
 
 
-@pytest.mark.parametrize("bits", [8, 12, 13])
-def test_colour_of_fewer_bits_in_16_is_unsupported_and_not_black(bits: int) -> None:
-    values = np.repeat(GREY[..., None].astype(int) * (2**bits - 1) // 255, 3, axis=2)
-    if bits == 8:  # nothing is left of it in the upper 8 bits
-        values += 256
-    with pytest.raises(ImageError, match=r"^unsupported: colour of 16 bits that uses"):
-        decode(png_of_16_bits(values), 8, 8)
+COLOURS = np.stack([GREY, GREY[::-1], GREY[:, ::-1], np.full_like(GREY, 255)], axis=2)
+
+
+def tiff_of_16_bits(values: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, photometric="rgb", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 13, 16])
+@pytest.mark.parametrize(
+    ("write", "bands"),
+    [
+        (png_of_16_bits, (0, 1, 2)),
+        (png_of_16_bits, (0, 1, 2, 3)),
+        (png_of_16_bits, (0, 3)),
+        (tiff_of_16_bits, (0, 1, 2)),
+        (partial(tiff_of_16_bits, byteorder=">"), (0, 1, 2)),
+        (partial(tiff_of_16_bits, compression="zlib", predictor=True), (0, 1, 2)),
+        (partial(tiff_of_16_bits, extrasamples=["unassalpha"]), (0, 1, 2, 3)),
+    ],
+)
+def test_colour_of_16_bits_is_scaled_by_what_the_data_set_uses(write, bands, bits) -> None:
+    right = COLOURS[..., bands]
+    values = np.rint(right * ((2**bits - 1) / 255)).astype(np.uint16)
+    if 3 in bands:
+        values[..., -1] = 65535  # opaque
+    data = write(values)
+    depth = look(["a.png"], lambda _: io.BytesIO(data)).depth
+    assert depth == Depth(integers=(0, 2**bits - 1))
+    shown = right[..., :1] if bands == (0, 3) else right[..., :3]
+    np.testing.assert_array_equal(decode(data, 40, 50, depth), np.broadcast_to(shown, (40, 50, 3)))
+    if bits < 14:
+        with pytest.raises(ImageError, match=r"^values from 0 to .* of unknown scaling"):
+            decode(data, 40, 50)
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(resize(image, 40, 50, depth), decode(data, 40, 50, depth))
+
+
+def test_colour_of_16_bits_over_white(tmp_path: Path) -> None:
+    values = np.zeros((4, 4, 4), np.uint16)
+    values[:2, :, :3], values[:2, :, 3] = 4095, 65535
+    pixels = decode(png_of_16_bits(values), 4, 4, Depth(integers=(0, 4095)))
+    assert (pixels == 255).all()
+
+
+def test_separate_planes_of_16_bits_are_unsupported_and_not_noise() -> None:
+    planes = np.moveaxis(COLOURS[..., :3].astype(np.uint16), 2, 0)
+    with pytest.raises(ImageError, match=r"^unsupported TIFF: 16 bits in separate planes"):
+        decode(tiff_of_16_bits(planes, planarconfig="separate"), 8, 8)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -109,7 +155,7 @@ def test_all_kinds_of_the_cases_are_shown_or_called_what_they_are(tmp_path: Path
     paths = sorted((tmp_path / "kinds").iterdir())
     found = look([path.name for path in paths], lambda row: paths[row].open("rb"))
     assert found.depth == Depth(integers=(0, 65535), floats=(0, 4095))
-    assert (found.integers, found.floats) == (6, 2)
+    assert (found.integers, found.floats) == (9, 2)  # six grey, three in colour
     assert "need 8 bits, those of others 16" in depth_lines(found)[-1]
     reasons = {}
     for path in paths:

@@ -14,6 +14,7 @@ from headfit.errors import DataError, UsageError
 from headfit.images.index import ImageIndex
 from headfit.images.sources import find_source, open_source
 from headfit.images.sources.folder import FolderSource
+from headfit.images.sources.table import TablePaths
 
 ROWS = [("cat/1.png", "cat"), ("cat/2.png", "cat"), ("dog/é 1.png", "dog"), ("dog/2.png", "dog")]
 Write = dict[str, str]
@@ -159,8 +160,7 @@ def test_rows_that_cannot_be_used_are_counted_and_named(root):
         "2 × contradicts another row of its image (row 5 'dog/2.png', row 14 'dog/2.png')."
     )
     assert second == (
-        "'photos.csv' has no row for 2 images beside those of its rows: 'cat/3.png', "
-        "'cat/stray.png'."
+        "'photos.csv' has no row for 1 image beside those of its rows: 'cat/stray.png'."
     )
     assert len(index.skipped) == 11
     assert index.skipped[0].reason in {"no path (row 10)", "a path outside the root (row 8)"}
@@ -257,6 +257,32 @@ def test_the_images_of_a_table_are_found_again(root):
     assert find_source({**source.to_dict(), "root": str(root / "gone")}) is None
     assert type(open_source(file)) is type(source)
     assert type(open_source(root)) is FolderSource
+
+
+def test_weights_are_said_however_their_column_is_found(root):
+    rows = [(*row, number + 1) for number, row in enumerate(ROWS)]
+    off = "To count all alike, set `weight_column=''`."
+    for name in ("weight", "sample_weight"):
+        file = table(root, lines(rows, f"path,label,{name}"))
+        index = ImageIndex.from_table(file)
+        assert index.weights.tolist() == [1, 2, 4, 3]
+        said = f"Images are weighted by column '{name}' of 'photos.csv'. {off}"
+        assert index.notes[-1] == said
+        alike = ImageIndex.from_table(file, weight_column="")
+        assert (alike.weights, alike.notes) == (None, ())
+    assert open_source(root, weight_column="") == open_source(root)  # no source has such a column
+
+
+def test_a_list_of_images_without_header_is_read_to_its_first_line(root):
+    file = table(root, "cat/1.png\ncat/gone.png\n\ndog/2.png\n")
+    paths = TablePaths.of(file)
+    names = [(Path(name).relative_to(root).as_posix(), fault) for name, fault in paths]
+    assert names == [("cat/1.png", ""), ("cat/gone.png", "no such file"), ("dog/2.png", "")]
+    assert paths.notes == ("'photos.csv' has one column and no header: it holds the paths.",)
+    with pytest.raises(DataError, match="Add a row such as path"):
+        TablePaths.of(table(root, "cat/1.png,cat\n"))
+    paths = TablePaths.of(table(root, lines(header="file,label")))
+    assert paths.notes == ("Columns of 'photos.csv': path from 'file'.",)
 
 
 def test_parquet_needs_no_more_columns_than_named(root):

@@ -8,15 +8,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from headfit.images.sources.walk import OWN, walk
+from photos import touch
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="links and FIFOs are posix")
-
-
-def make(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
 
 
 def found(root: Path, *, follow_links: bool = True) -> dict[str, str | None]:
@@ -24,20 +18,20 @@ def found(root: Path, *, follow_links: bool = True) -> dict[str, str | None]:
 
 
 def test_clutter_is_passed_over_in_silence(tmp_path):
-    make(tmp_path, "a/1.jpg", "a/._1.jpg", "a/.ipynb_checkpoints/1.jpg", "__MACOSX/a/._1.jpg")
-    make(tmp_path, "a/Thumbs.db", ".DS_Store", "Desktop.ini")
+    touch(tmp_path, "a/1.jpg", "a/._1.jpg", "a/.ipynb_checkpoints/1.jpg", "__MACOSX/a/._1.jpg")
+    touch(tmp_path, "a/Thumbs.db", ".DS_Store", "Desktop.ini")
     assert found(tmp_path) == {"a/1.jpg": None}
 
 
 def test_own_output_is_recognised_by_its_files_wherever_it_lies(tmp_path):
-    make(tmp_path, "a/1.jpg", "run/x.png", "b/old/model.keras", "b/old/report.html", "b/2.png")
-    make(tmp_path, "maps/sheet.png", "maps/0001-1-a.png", "c/sheet.png", "c/results.json")
+    touch(tmp_path, "a/1.jpg", "run/x.png", "b/old/model.keras", "b/old/report.html", "b/2.png")
+    touch(tmp_path, "maps/sheet.png", "maps/0001-1-a.png", "c/sheet.png", "c/results.json")
     (tmp_path / "run/results.json").write_text('{\n  "schema": "headfit.results/2",')
     (tmp_path / "b/half").mkdir()
     signed = PngInfo()
     signed.add_text("Software", "headfit")
     Image.new("RGB", (9, 9)).save(tmp_path / "b/half/0001-1-a.png", pnginfo=signed)
-    make(tmp_path, "a/0001-1-a.png")
+    touch(tmp_path, "a/0001-1-a.png")
     (tmp_path / "c/results.json").write_text('{"schema": "other/1"}')
     assert [path for path, reason in found(tmp_path).items() if reason == OWN] == [
         "b/half/",
@@ -51,8 +45,8 @@ def test_own_output_is_recognised_by_its_files_wherever_it_lies(tmp_path):
 
 @needs_posix
 def test_a_folder_is_read_once_and_links_never_lead_round_in_a_circle(tmp_path):
-    outside = make(tmp_path / "store", "x/1.jpg", "y/2.jpg")
-    root = make(tmp_path / "root", "a/1.jpg", ".hidden/3.jpg")
+    outside = touch(tmp_path / "store", "x/1.jpg", "y/2.jpg")
+    root = touch(tmp_path / "root", "a/1.jpg", ".hidden/3.jpg")
     (outside / "x/up").symlink_to(outside)
     (root / "a/above").symlink_to(tmp_path)
     (root / "a/root").symlink_to(root)
@@ -86,7 +80,7 @@ def test_a_folder_is_read_once_and_links_never_lead_round_in_a_circle(tmp_path):
 
 @needs_posix
 def test_pipes_are_never_opened(tmp_path):
-    make(tmp_path, "a/1.jpg")
+    touch(tmp_path, "a/1.jpg")
     os.mkfifo(tmp_path / "a/2.jpg")
     os.mkfifo(tmp_path / "a/results.json")
     (tmp_path / "a/3.jpg").symlink_to("2.jpg")

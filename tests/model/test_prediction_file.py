@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -117,6 +121,41 @@ def test_row_groups_of_parquet_have_one_size(
     write(tmp_path / "out.parquet")
     facts = pq.read_metadata(tmp_path / "out.parquet")
     assert [facts.row_group(n).num_rows for n in range(facts.num_row_groups)] == [8, 8, 8, 6]
+
+
+CHILD = """
+import time
+from pathlib import Path
+from test_prediction_file import NAMES, prediction_file, write
+prediction_file.SECONDS = 0.0
+def slowly():
+    for name in NAMES:
+        time.sleep(0.01)
+        yield name
+write(Path("{out}"), slowly())
+"""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_killed_process_loses_and_doubles_no_row(suffix: str, tmp_path: Path) -> None:
+    whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    write(whole)
+    journal = tmp_path / f"{out.name}.json"
+
+    def rows() -> int:
+        return int(json.loads(journal.read_text())["images"]) if journal.exists() else 0
+
+    for enough in (9, len(NAMES)):  # the second as the file is finished, or just before
+        with subprocess.Popen(
+            [sys.executable, "-c", CHILD.format(out=out)], cwd=Path(__file__).parent
+        ) as child:
+            while rows() < enough and child.poll() is None:
+                time.sleep(0.002)
+            child.kill()
+        assert child.returncode == -signal.SIGKILL or (enough == len(NAMES) and out.exists())
+    written = write(out)
+    assert (written.images, written.unreadable) == (len(NAMES), 4)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

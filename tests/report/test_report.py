@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,25 @@ def test_it_is_small_and_the_same_each_time(run: Path) -> None:
     assert len(before) < 1_000_000
     assert main(["report", str(run), "--images", str(run / "photos")]) == 0
     assert (run / "report.html").read_bytes() == before
+
+
+def test_the_images_may_have_moved_into_an_archive_or_beside_a_table(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (run / "report.html").read_bytes()
+    shutil.make_archive(str(tmp_path / "moved"), "zip", run / "photos")
+    (run / "photos" / "table.csv").write_text("path,label\n")
+    for source in (tmp_path / "moved.zip", run / "photos" / "table.csv"):
+        assert main(["report", str(run), "--images", str(source)]) == 0
+        assert (run / "report.html").read_bytes() == page
+    capsys.readouterr()
+    (tmp_path / "other").mkdir()
+    for source, said in (
+        ("other", "of the run are not in it"),
+        ("gone.zip", "no such file"),
+    ):
+        assert main(["report", str(run), "--images", str(tmp_path / source)]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_pictures_are_shown_if_the_images_are_there_and_names_otherwise(

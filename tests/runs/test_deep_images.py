@@ -59,7 +59,7 @@ def test_the_scaling_is_said_once_and_stored(
     plain, deep, listener = studies
     said = [line for line in listener.lines if "4,095 white" in line]
     assert said == [
-        "18 images in 16-bit or 32-bit grey: 0 is black and 4,095 white, here and wherever the "
+        "18 images of 16 or 32 bits: 0 is black and 4,095 white, here and wherever the "
         "model is used."
     ]
     assert deep.results["settings"]["contract"]["depth"] == {"integers": [0.0, 4095.0]}

@@ -78,7 +78,10 @@ def command(
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
-    found = list(Inputs(images, **finding))
+    inputs = Inputs(images, **finding)
+    for note in inputs.notes:
+        tell(note)
+    found = list(inputs)
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, found, class_)

@@ -79,6 +79,8 @@ def command(
     if out is not None and csv_path is not None:
         raise UsageError("`csv_path` and `out` both write a file. Give one of them.")
     classifier, names = Classifier(model, tell), Inputs(paths, **finding)
+    for note in names.notes:
+        tell(note)
     if out is not None:
         with ConsoleCallback() as console:
             words = CommandLineWords([console])

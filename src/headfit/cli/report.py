@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,19 @@ import click
 
 from headfit.cli.command import Command
 from headfit.cli.options import DATA, DEBUG, PATH, option
-from headfit.errors import DataError, UsageError
-from headfit.images.sources import find_source
-from headfit.images.sources.folder import FolderSource
+from headfit.errors import DataError, ImageError, UsageError
+from headfit.images.sources import find_source, open_source
+from headfit.images.sources.dataset import PREFIX
+from headfit.images.sources.source import ImageSource
 from headfit.runs.study import READABLE
 
 EXAMPLES = """\b
 Examples:
   headfit report headfit-run
   headfit report headfit-run --images moved/photos
+  headfit report headfit-run --images photos.zip
 """
+LOOKED_FOR = 20  # images of the run, one of which must be in the source
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
@@ -28,9 +34,9 @@ Examples:
     DATA,
     "--images",
     type=PATH,
-    metavar="FOLDER",
+    metavar="SOURCE",
     show_default="where the run read them",
-    help="Where the images are now.",
+    help="Where the images are now: a folder, table, archive or hf: data set, as for compare.",
 )
 @DEBUG
 def command(run: Path, images: Path | None, debug: bool) -> None:
@@ -42,15 +48,13 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
 
     from headfit.report.page import NAME, write_report  # noqa: PLC0415  (heavy)
 
-    if images is not None and not images.is_dir():
-        raise UsageError.invalid("images", str(images), "the folder of the run's images")
     results = _results(run / "results.json")
     table = run / "predictions.csv"
     try:
         predictions = table.read_text("utf-8") if table.is_file() else ""
-        source = find_source(results["settings"].get("source"))
-        folder = FolderSource(images) if images else source
-        write_report(run / NAME, results, predictions, folder, force=True)
+        stored = results["settings"].get("source")
+        source = _open(str(images), predictions) if images else find_source(stored)
+        write_report(run / NAME, results, predictions, source, force=True)
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
@@ -59,6 +63,28 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
             f"may have written it. Run compare again."
         ) from error
     click.echo(f"Written: {run / NAME}")
+
+
+def _open(images: str, predictions: str) -> ImageSource:
+    """Open a source, and see that it has images of the run."""
+    from headfit.report.images import is_inside  # noqa: PLC0415  (heavy)
+
+    if not images.startswith(PREFIX) and not Path(images).exists():
+        expected = "a folder, a table, an archive, or hf: and the name of a data set"
+        raise UsageError.invalid("images", images, expected, "There is no such file.")
+    source = open_source(images)
+    rows = csv.DictReader(io.StringIO(predictions, newline=""))
+    names = [str(row["path"]) for row in islice(rows, LOOKED_FOR) if is_inside(str(row["path"]))]
+    reasons = []
+    for name in names:
+        try:
+            source.read_bytes(name)
+        except ImageError as error:
+            reasons.append(f"'{name}': {error}")
+    if names and len(reasons) == len(names):
+        remedy = f"The first {len(names)} images of the run are not in it ({reasons[0]})."
+        raise UsageError.invalid("images", images, "the source of the run's images", remedy)
+    return source
 
 
 def _results(path: Path) -> dict[str, Any]:

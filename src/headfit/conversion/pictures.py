@@ -91,11 +91,11 @@ def look(
         DataError: if the classes are not the model's, or no image can be read.
     """
     assert arguments.data is not None
-    # classes of the model that are absent are refused below
-    source = open_source(arguments.data, skip_empty_classes=True, **arguments.reading)
+    # classes of the model that are absent are refused below; weights do not count
+    source = open_source(
+        arguments.data, skip_empty_classes=True, weight_column="", **arguments.reading
+    )
     index = ImageIndex.from_source(source)
-    if index.targets.weights is not None:
-        callback.on_message("Weights of images are not used.")
     left_out = (each for each in index.skipped if not each.is_told)
     for line in (classes_line(index), *index.notes, *left_out_lines(left_out)):
         callback.on_message(line)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from headfit.heads.body import BATCH_NORM_EPSILON, BatchNorm, Dense, Dropout, Step
 from headfit.heads.layers.attention import Attention
-from headfit.heads.layers.gem import EPSILON, LEAST_P, Gem
+from headfit.heads.layers.gem import LEAST_P, Gem, floor
 from headfit.heads.layers.low_rank import LowRank
 from headfit.heads.layers.multi_query import MultiQuery
 from headfit.heads.layers.netvlad import EPSILON as LENGTH_EPSILON
@@ -177,7 +177,7 @@ def _lengths(vectors: Floats) -> Floats:
 
 def _power_mean(case: Case) -> Floats:
     p = max(float(case.arrays[0]), LEAST_P)
-    clamped = np.maximum(case.maps, EPSILON)
+    clamped = np.maximum(case.maps, floor(case.maps.max(axis=(1, 2), keepdims=True)))
     largest = clamped.max(axis=1, keepdims=True)
     raised = (clamped / largest) ** p
     pooled = largest[:, 0] * raised.mean(axis=1) ** (1 / p)

@@ -2,7 +2,8 @@
 
 The rules, each of which changes pixels: the first frame or page; EXIF orientation applied; a JPEG
 is decoded at the smallest of its built-in scales (1, 1/2, 1/4, 1/8) that is at least twice the
-target; transparent pixels over white; grey of more than 8 bits by the depth of the data set;
+target; transparent pixels over white; grey and colour of more than 8 bits by the depth of the data
+set;
 bilinear, antialiased resizing to the target. Colour profiles are not applied. A change of any rule
 needs a new decoder version.
 
@@ -21,12 +22,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from PIL.Image import Resampling, Transpose
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from headfit.errors import ImageError
 from headfit.images.contract import check_side
 from headfit.images.depth import PLAIN, Depth
 from headfit.images.readers import open_image, reason
+from headfit.images.wide_colour import is_wide, lower_bits
 
 EIGHT_BIT_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif"})
 IMAGE_SUFFIXES = EIGHT_BIT_SUFFIXES | {".png", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
@@ -135,43 +138,40 @@ def _convert(image: Image.Image, height: int, width: int, depth: Depth, *, own: 
         raise ImageError(reason(str(image.format or "image"), error)) from error
 
 
-def grey_levels(image: Image.Image) -> np.ndarray | None:
-    """Give the values of an image of more than 8 bits, int or float (rows, columns); else None."""
-    if not is_deep(image):
-        return None
+def deep_values(image: Image.Image) -> np.ndarray | None:
+    """Load an image, and give its values if they have more than 8 bits, int or float; else None.
+
+    Returns:
+        (rows, columns) of grey, (rows, columns, 3) of colour.
+    """
     _check_size(*image.size)
-    return np.asarray(image)
+    if isinstance(image, ImageFile) and is_wide(image):
+        lower = lower_bits(image)
+        upper = np.asarray(image)[..., :3].astype(np.uint16)
+        return upper << 8 | lower
+    return np.asarray(image) if _is_deep_grey(image) else None
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image is grey of more than 8 bits."""
+    """Whether an image that is not loaded yet has more than 8 bits."""
+    return _is_deep_grey(image) or is_wide(image)
+
+
+def _is_deep_grey(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
 def _resize(image: Image.Image, height: int, width: int, depth: Depth) -> np.ndarray:
-    wide_colour = not is_deep(image) and ";16" in str(getattr(image, "tile", ""))
+    values = deep_values(image)
     image.load()
-    if wide_colour:
-        _check_wide_colour(image)
     # only now, since Pillow itself turns a TIFF upright while it loads, and drops the tag
     orientation = _orientation(image)
-    flat = _flatten(image, depth)
+    flat = _flatten(image, values, depth)
     # resized before turned: turning the few pixels of the target costs nothing
     small = flat.resize(_stored_size(orientation, width, height), Resampling.BILINEAR)
     if orientation in _UPRIGHT:
         small = small.transpose(_UPRIGHT[orientation])
     return np.array(small.convert("RGB") if small.mode != "RGB" else small)
-
-
-def _check_wide_colour(image: Image.Image) -> None:
-    """Refuse colour of 16 bits that uses fewer than 14: Pillow keeps the upper 8 of 16 only."""
-    bands = image.getextrema()[: len(image.getbands()) - image.has_transparency_data]
-    peak = max(int(high) for _, high in bands)  # type: ignore[misc]
-    if 0 < peak < 64:
-        raise ImageError(
-            f"unsupported: colour of 16 bits that uses {8 + peak.bit_length()} of them; convert it "
-            f"to 8 bits"
-        )
 
 
 def _check_size(width: int, height: int) -> None:
@@ -198,10 +198,14 @@ def _stored_size(orientation: int, width: int, height: int) -> tuple[int, int]:
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def _flatten(image: Image.Image, depth: Depth) -> Image.Image:
-    """Return the image in mode RGB or L, 8 bits, opaque."""
-    if is_deep(image):
-        return Image.fromarray(depth.eight_bits(np.asarray(image)))
+def _flatten(image: Image.Image, values: np.ndarray | None, depth: Depth) -> Image.Image:
+    """Return the image in mode RGB or L, 8 bits, opaque; ``values`` are those of many bits."""
+    if values is not None:
+        scaled = Image.fromarray(depth.eight_bits(values))
+        if image.has_transparency_data and "A" in image.getbands():
+            scaled.putalpha(image.getchannel("A"))
+            return _over_white(scaled)
+        return scaled
     if image.has_transparency_data:
         return _over_white(image.convert("RGBA"))
     if image.mode in ("RGB", "L"):

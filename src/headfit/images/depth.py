@@ -1,4 +1,4 @@
-"""How grey levels of more than 8 bits become 0 to 255: one scaling for a whole data set.
+"""How values of more than 8 bits become 0 to 255: one scaling for a whole data set.
 
 A file of 16 bits does not say how many of them its values use: cameras, microscopes and X-ray
 detectors write 10 to 14. So one look at the data set decides: at the start of every file, and at
@@ -61,7 +61,7 @@ class Depth:
         return cls(**data)
 
     def eight_bits(self, values: np.ndarray) -> np.ndarray:
-        """Turn grey levels, (rows, columns), into uint8; values that are missing become black.
+        """Turn values of any shape into uint8; those that are missing become black.
 
         Raises:
             ImageError: the data set had no such images, so that their scaling is not known.
@@ -128,7 +128,7 @@ def _nominal(values: np.ndarray) -> Span:
     if low == high == 0 or (low >= 0 and top / 4 < high <= top):
         return 0.0, top
     raise ImageError(
-        f"grey levels from {low:,.6g} to {high:,.6g} of unknown scaling, since the data set had "
+        f"values from {low:,.6g} to {high:,.6g} of unknown scaling, since the data set had "
         f"8-bit images only; convert it to 8 bits"
     )
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from headfit.images.decode import EIGHT_BIT_SUFFIXES, grey_levels, is_deep
+from headfit.images.decode import EIGHT_BIT_SUFFIXES, deep_values, is_deep
 from headfit.images.depth import PLAIN, Depth, Span, ends_of, span_of
 from headfit.images.index import ImageIndex
 from headfit.images.readers import open_image, tiff_layout
@@ -19,7 +19,7 @@ from headfit.images.sources.source import LocalSource
 SAMPLE = 64
 """Images of a kind whose values are looked at, at most."""
 MOST_PIXELS = 100_000_000  # of them together: a few seconds
-_PNG, _DEEP_GREY = b"\x89PNG", (16, 0)  # the bit depth and the colour type
+_PNG = b"\x89PNG"
 _FORMATS_WITH_DEPTH = (_PNG, b"II", b"MM")
 
 
@@ -93,18 +93,18 @@ class _Header(NamedTuple):
 
 
 def _header(opened: Callable[[int], BinaryIO], row: int) -> _Header | None:
-    """Read the header of an image; None if it is not grey of more than 8 bits."""
+    """Read the header of an image; None if it has 8 bits."""
     try:
         with opened(row) as stream:
             start = stream.read(26)
             if not start.startswith(_FORMATS_WITH_DEPTH):
                 return None
-            if start.startswith(_PNG) and tuple(start[24:26]) != _DEEP_GREY:
+            if start.startswith(_PNG) and start[24] != 16:
                 return None
             stream.seek(0)
             if not start.startswith(_PNG):  # a fraction of the time that opening it takes
-                bands, bits = tiff_layout(stream)
-                if bands > 1 or bits <= 8:
+                _, bits, _ = tiff_layout(stream)
+                if bits <= 8:
                     return None
             image = open_image(stream)
             return (
@@ -132,7 +132,7 @@ def _sample(
 def _ends(opened: Callable[[int], BinaryIO], row: int) -> list[Span]:
     try:
         with opened(row) as stream:
-            values = grey_levels(open_image(stream))
+            values = deep_values(open_image(stream))
     except Exception:
         return []
     ends = None if values is None else ends_of(values)

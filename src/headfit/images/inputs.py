@@ -59,11 +59,14 @@ class Inputs:
     ) -> None:
         files = (file for each in arguments for file in _parts(each, follow_links))
         self._parts: list[str | Part] = []
+        self.notes: list[str] = []
+        """Sentences about how tables are read."""
         tables = False
         for part in files:
             if isinstance(part, str) and part.lower().endswith(TABLES):
                 tables = True
                 table = TablePaths.of(Path(part), path_column, root)
+                self.notes += table.notes
                 self._parts.append(partial(_images_listed, table))
             elif isinstance(part, str) and part.lower().endswith(ARCHIVES):
                 self._parts.append(partial(_images_within, part))

@@ -20,7 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from headfit.errors import ImageError
 
 START = 512  # bytes that say what a file is
-_BITS, _BANDS = 258, 277  # TIFF tags
+_BITS, _BANDS, _PLANES = 258, 277, 284  # TIFF tags
 MAX_BANDS = 6
 
 # the allow-list; an MPO (stereo pair, phone panorama) is a JPEG that is followed by others
@@ -60,10 +60,8 @@ def open_image(stream: IO[bytes]) -> ImageFile.ImageFile:
     reader = find_reader(stream.read(START))
     stream.seek(0)
     try:
-        # Pillow would report the bands of satellites through ``logging`` too
-        if reader is TiffImageFile and (layout := tiff_layout(stream))[0] > MAX_BANDS:
-            bands, bits = layout
-            raise ImageError(f"unsupported TIFF: {bands} bands of {bits} bits; export three as RGB")
+        if reader is TiffImageFile:
+            _check_tiff(stream)
         return reader(stream)
     except ImageError:
         raise
@@ -112,8 +110,8 @@ def _heif_reader() -> type[ImageFile.ImageFile]:
     return HeifImageFile
 
 
-def tiff_layout(stream: IO[bytes]) -> tuple[int, int]:
-    """Read how many bands a TIFF has, and how many bits the first of them.
+def tiff_layout(stream: IO[bytes]) -> tuple[int, int, bool]:
+    """Read how many bands a TIFF has, how many bits the first of them, and whether each is apart.
 
     Args:
         stream: its content, at the start, to which it returns.
@@ -123,7 +121,19 @@ def tiff_layout(stream: IO[bytes]) -> tuple[int, int]:
     tags.load(stream)
     stream.seek(0)
     bits = tags.get(_BITS, 1)
-    return int(tags.get(_BANDS, 1)), int(bits[0] if isinstance(bits, tuple) else bits)
+    bits = bits[0] if isinstance(bits, tuple) else bits
+    return int(tags.get(_BANDS, 1)), int(bits), tags.get(_PLANES) == 2
+
+
+def _check_tiff(stream: IO[bytes]) -> None:
+    bands, bits, apart = tiff_layout(stream)
+    # Pillow would report the bands of satellites through ``logging`` too
+    if bands > MAX_BANDS:
+        raise ImageError(f"unsupported TIFF: {bands} bands of {bits} bits; export three as RGB")
+    if bands > 1 and bits > 8 and apart:  # which Pillow takes for 8 bits
+        raise ImageError(
+            f"unsupported TIFF: {bits} bits in separate planes; save it with interleaved colours"
+        )
 
 
 def reason(kind: str, error: Exception) -> str:

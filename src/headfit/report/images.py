@@ -41,14 +41,14 @@ def thumbnails(
     """
     if source is None:
         return {}
-    wanted = [path for path in dict.fromkeys(paths) if _inside(path)][:MOST]
+    wanted = [path for path in dict.fromkeys(paths) if is_inside(path)][:MOST]
     with ThreadPoolExecutor(2) as pool:
         made = pool.map(lambda path: _thumbnail(source, path, side, depth), wanted)
         return {path: uri for path, uri in zip(wanted, made, strict=True) if uri}
 
 
-def _inside(path: str) -> bool:
-    # results may come from anywhere, and name any file
+def is_inside(path: str) -> bool:
+    """Whether a path does not lead out: results may come from anywhere, and name any file."""
     kinds = (PurePosixPath(path), PureWindowsPath(path))
     return not any(kind.anchor or ".." in kind.parts for kind in kinds)
 

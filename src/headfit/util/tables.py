@@ -55,8 +55,14 @@ class Table:
         return columns
 
 
-def open_table(path: Path, max_bytes: int = MAX_BYTES) -> Table:
+def open_table(path: Path, max_bytes: int = MAX_BYTES, *, header: bool = True) -> Table:
     """Open a table by the suffix of its name; other files are read as CSV.
+
+    Args:
+        path: the table.
+        max_bytes: the largest size that is accepted.
+        header: whether the first row names the columns. If not, the first is called ``path``, and
+            there is no other.
 
     Raises:
         UsageError: there is no such file, or ``pyarrow``, which reads Parquet, is not installed.
@@ -76,7 +82,7 @@ def open_table(path: Path, max_bytes: int = MAX_BYTES) -> Table:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet(path)
-    return _json_lines(path) if suffix == ".jsonl" else _delimited(path)
+    return _json_lines(path) if suffix == ".jsonl" else _delimited(path, header)
 
 
 def table_of(data: Any) -> Table:
@@ -116,7 +122,7 @@ def western(text: str) -> str:
         return data.decode("latin-1")
 
 
-def _delimited(path: Path) -> Table:
+def _delimited(path: Path, has_header: bool) -> Table:
     """Open a CSV file; delimiter, quotes and encoding are what fits its first lines."""
     suffix = path.suffix.lower()
     with _readable(path), path.open("rb") as stream:
@@ -128,15 +134,14 @@ def _delimited(path: Path) -> Table:
         told = next((line.strip()[4] for line in lines[:above] if line.strip()), "")
         dialect = _dialect(lines[above:], told or ("\t" if suffix == ".tsv" else ""))
         header = next(csv.reader(lines[above:], **dialect), [])
-    names = tuple(western(name).strip() for name in header)
+    names = tuple(western(name).strip() for name in header) if has_header else ("path",)
 
     def rows(wanted: Sequence[str]) -> Iterator[Row | None]:
         places = [names.index(name) for name in wanted]
         errors = _errors(encoding)
         with _readable(path), path.open(encoding=encoding, errors=errors, newline="") as stream:
             lines = csv.reader(itertools.islice(stream, above, None), **dialect)
-            next(lines, None)
-            for row in lines:
+            for row in itertools.islice(lines, int(has_header), None):
                 cells = [row[place] if place < len(row) else None for place in places]
                 yield cells if any(cells) or any(row) else None
 
@@ -150,7 +155,7 @@ def _delimited(path: Path) -> Table:
         form.append(f"separated by {shown}")
     if dialect["quotechar"] != '"':
         form.append("quoted by '")
-    return Table(path.name, names, above + 2, ", ".join(form), rows)
+    return Table(path.name, names, above + 1 + has_header, ", ".join(form), rows)
 
 
 def _is_above(line: str) -> bool:

@@ -9,7 +9,7 @@ from keras import ops
 
 from headfit.errors import UsageError
 from headfit.heads.keras_layers.spatial import SpatialLayer
-from headfit.heads.layers.gem import EPSILON, LEAST_P
+from headfit.heads.layers.gem import EPSILON, LEAST, LEAST_P
 from headfit.heads.layers.lse import LEAST_R
 
 
@@ -57,7 +57,8 @@ class GeM(ShapedLayer):
 
     Args:
         p0: initial value of p, > 0.
-        epsilon: lower limit of the features, > 0.
+        epsilon: lower limit of the features, > 0; times the largest feature of an image where that
+            is below 1.
         data_format: order of the axes; Keras' setting if None.
         **kwargs: of ``keras.layers.Layer``.
 
@@ -80,7 +81,8 @@ class GeM(ShapedLayer):
     def call(self, inputs: Any) -> Any:
         """Pool a batch of maps."""
         x, p, axes = self.wide(inputs, LEAST_P)
-        x = ops.maximum(x, self.initial["epsilon"])
+        top = ops.stop_gradient(ops.max(x, axis=(1, 2, 3), keepdims=True))
+        x = ops.maximum(x, ops.maximum(self.initial["epsilon"] * ops.minimum(top, 1.0), LEAST))
         # The result does not depend on m, which only keeps powers from overflowing: no gradient.
         m = ops.stop_gradient(ops.max(x, axis=axes, keepdims=True))
         mean = ops.mean(ops.power(x / m, p), axis=axes)

@@ -59,8 +59,8 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
     path = Path(images)
     kind = "dataset" if str(images).startswith(dataset.PREFIX) else _kind(path)
     for name, value in given.items():
-        # of a table, a run leaves out the classes that are empty
-        if name not in _SUITED[kind]:
+        # of a table, a run leaves out the classes that are empty; no column suits every source
+        if name not in _SUITED[kind] and value != "":
             fitting = " and ".join(_WORDS[each] for each in _WORDS if name in _SUITED[each])
             raise UsageError.invalid(name, value, f"left out: it is for {fitting}")
     of_table = {name: given[name] for name in given if name in TABLE}
@@ -68,7 +68,8 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
         return TableSource.of(path, **of_table)
     if kind == "dataset":
         return DatasetSource.of(str(images), **of_table)
-    source: ImageSource = _OPENED[kind].of(path, **given)
+    of_layout = {name: given[name] for name in given if name in LAYOUT}
+    source: ImageSource = _OPENED[kind].of(path, **of_layout)
     return source
 
 

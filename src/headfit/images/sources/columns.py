@@ -48,6 +48,27 @@ class Columns:
         pairs = ((each.name, getattr(self, each.name)) for each in fields(self))
         return {role: name for role, name in pairs if name is not None}
 
+    def notes(self, wanted: Columns, table: str) -> list[str]:
+        """Say which columns were guessed, and whether images have weights.
+
+        Args:
+            wanted: the columns that the user names.
+            table: the name of the table.
+        """
+        named = wanted.named()
+        guessed = [
+            f"{role} from {quote(name)}"
+            for role, name in self.named().items()
+            if role not in named and name != role
+        ]
+        lines = [f"Columns of {quote(table)}: {', '.join(guessed)}."] if guessed else []
+        if self.weight:
+            lines.append(
+                f"Images are weighted by column {quote(self.weight)} of {quote(table)}. To count "
+                "all alike, set `weight_column=''`."
+            )
+        return lines
+
 
 def choose_columns(
     table: Table, wanted: Columns, needed: Sequence[str] = ("path", "label")
@@ -67,7 +88,7 @@ def choose_columns(
         DataError: it is not plain which column holds the paths or the labels.
     """
     names = list(table.names)
-    if any(PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
+    if any(map(_is_image_name, names)):
         raise DataError(
             f"The first row of {quote(table.name)} must name its columns. Received: "
             f"{_listed(names)}. Add a row such as {','.join(needed)}."
@@ -90,6 +111,15 @@ def choose_columns(
                 f"{_listed(names)}. Name it with `{role}_column`."
             )
     return Columns(**{role: name or None for role, name in chosen.items()})
+
+
+def is_list(table: Table) -> bool:
+    """Whether a table is a plain list of image files, whose header is the first of them."""
+    return len(table.names) == 1 and _is_image_name(table.names[0])
+
+
+def _is_image_name(text: str) -> bool:
+    return PurePosixPath(text).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _named(table: Table, role: str, name: str) -> str:
@@ -128,7 +158,7 @@ def _of_image_names(table: Table) -> str | None:
     for name in dict.fromkeys(table.names):
         rows = islice(table.rows([name]), _SAMPLE)
         cells = [str(row[0]) for row in rows if row and row[0]]
-        if cells and all(PurePosixPath(each).suffix.lower() in IMAGE_SUFFIXES for each in cells):
+        if cells and all(map(_is_image_name, cells)):
             found.append(name)
     return found[0] if len(found) == 1 else None
 

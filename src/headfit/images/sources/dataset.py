@@ -15,7 +15,8 @@ import numpy as np
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.decode import read_bytes
 from headfit.images.sources.columns import Columns, choose_columns
-from headfit.images.sources.rows import Facts, FactsReader, UnusableError
+from headfit.images.sources.finder import UnusableError
+from headfit.images.sources.rows import Facts, FactsReader
 from headfit.images.sources.source import (
     TRAIN,
     Listing,
@@ -198,6 +199,7 @@ class _Rows:
             lambda names: zip(*_cells(part, names), strict=True),
         )
         columns = choose_columns(table, Columns(**{**wanted.named(), "split": ""}))
+        self.notes += [each for each in columns.notes(wanted, path) if each not in self.notes]
         column = str(columns.path)
         if column not in images:
             raise UsageError.invalid(

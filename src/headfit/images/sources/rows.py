@@ -5,25 +5,28 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from pathlib import Path, PurePosixPath
+from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.columns import Columns
+from headfit.images.sources.finder import Finder, Folders, UnusableError, is_missing, whole
 from headfit.images.sources.source import TRAIN, Listing, Skipped, quote
 from headfit.images.sources.splits import split_roles
+from headfit.util.nouns import counted
 from headfit.util.tables import Table, western
 
 SHOWN = 3  # rows of a kind of fault that are named
-NO_FILE, OUTSIDE = "no such file", "a path outside the root"
 _SAME, _CONTRADICTS = "repeats another row", "contradicts another row of its image"
+_ROLES = ("path", "label", "split", "group", "weight")
+_REMEMBERED = 1 << 16  # different rows of facts that are read once
 
 
 class Fault(NamedTuple):
@@ -41,10 +44,6 @@ class Facts(NamedTuple):
     split: str
     group: str | None
     weight: float
-
-
-class UnusableError(Exception):
-    """A row has a fault; the arguments are its reason and what the row holds."""
 
 
 @dataclass
@@ -76,19 +75,18 @@ class Rows:
             columns: the column of each role.
             root: the folder that paths are relative to, and must not lead out of.
         """
-        named = columns.named()
-        cells = dict(zip(named, table.read(list(named.values())), strict=True))
-        rows = cls(table.name, root)
-        rows._check(cells, table.first_row)
-        rows._look_beside()
+        rows, folders = cls(table.name, root), Folders(root)
+        rows._check(table, columns, folders)
+        rows._look_beside(folders)
         return rows
 
     def listing(self, columns: Columns, notes: Sequence[str]) -> Listing:
         """List the images, sorted by class and then path."""
-        images = sorted(self.used.items(), key=lambda image: (image[1].label, image[0]))
-        facts = [each for _, each in images]
+        paths = sorted(self.used)
+        paths.sort(key=lambda path: self.used[path].label)
+        facts = [self.used[path] for path in paths]
         return Listing(
-            [path for path, _ in images],
+            paths,
             [each.label for each in facts],
             [each.split for each in facts],
             [each.group for each in facts] if columns.group else None,
@@ -120,26 +118,33 @@ class Rows:
             names = ", ".join(map(quote, self.unlisted[:SHOWN]))
             more = ", …" if len(self.unlisted) > SHOWN else ""
             lines.append(
-                f"{quote(self.table)} has no row for {len(self.unlisted)} images beside those of "
-                f"its rows: {names}{more}"
+                f"{quote(self.table)} has no row for {counted(len(self.unlisted), 'image')} beside "
+                f"those of its rows: {names}{more}"
             )
         return lines
 
-    def _check(self, cells: Mapping[str, Sequence[Any]], first_row: int) -> None:
+    def _check(self, table: Table, columns: Columns, folders: Folders) -> None:
         """Sort rows into images and faults."""
-        nothing = [None] * len(cells["path"])
-        roles = ("path", "label", "split", "group", "weight")
-        columns = [cells.get(role, nothing) for role in roles]
-        finder, reader = Finder(self.root), FactsReader("split" in cells, "weight" in cells)
+        named = columns.named()
+        places = {role: place for place, role in enumerate(named)}
+        pick = itemgetter(*(places.get(role, -1) for role in _ROLES))
+        finder, reader = Finder(self.root), FactsReader("split" in named, "weight" in named)
         number: dict[str, int] = {}  # of the row of an image
         contradicting: dict[str, list[int]] = {}
-        for row, (path, *rest) in enumerate(zip(*columns, strict=True), first_row):
-            named = isinstance(path, str) and path  # most rows are: the quick question first
-            if not named and all(_is_missing(each) for each in (path, *rest)):
+        for row, cells in enumerate(table.rows(list(named.values())), table.first_row):
+            if cells is None:
+                continue
+            path, *rest = pick((*cells, None))
+            is_named = isinstance(path, str) and path  # most rows are: the quick question first
+            if not is_named and all(is_missing(each) for each in (path, *rest)):
                 continue
             self.count += 1
             try:
-                name, facts = finder.find(path), reader.facts(*rest)
+                name = folders.take(path)
+                if name is None:
+                    name = finder.find(path)
+                    folders.take(name)
+                facts = reader.facts(*rest)
             except UnusableError as fault:
                 self.faults.append(Fault(row, *fault.args))
                 continue
@@ -154,61 +159,15 @@ class Rows:
             del self.used[name]
             self.faults += [Fault(row, _CONTRADICTS, name) for row in rows]
 
-    def _look_beside(self) -> None:
+    def _look_beside(self, folders: Folders) -> None:
         """Find images that lie in the folders of the rows' images but have no row."""
-        named = {*self.used, *(each.value for each in self.faults)}
-        for folder in dict.fromkeys(path.rpartition("/")[0] for path in self.used):
-            prefix = f"{folder}/" if folder else ""
-            with os.scandir(self.root / folder) as entries:
-                self.unlisted += sorted(
-                    prefix + entry.name
-                    for entry in entries
-                    if PurePosixPath(entry.name).suffix.lower() in IMAGE_SUFFIXES
-                    and not entry.name.startswith(".")
-                    and prefix + entry.name not in named
-                )
-
-
-class Finder:
-    """Finds the files of paths below a root."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = str(root)
-        self.name = root.name
-        self.prefixes = {str(each / "_")[:-1] for each in (root, root.resolve())}
-
-    def find(self, cell: Any) -> str:
-        """Return the path of an image file, posix and relative to the root.
-
-        Raises:
-            UnusableError: there is none, or it lies outside the root.
-        """
-        if _is_missing(cell):
-            raise UnusableError("no path", "")
-        text = str(_whole(cell))
-        inside = False
-        for spelling in _spellings(text, self.name):
-            # `..` is resolved as text, so that no link is followed out of the root
-            full = os.path.normpath(os.path.join(self.root, spelling))  # noqa: PTH118
-            prefix = next((each for each in self.prefixes if full.startswith(each)), None)
-            if prefix is not None:
-                inside = True
-                if os.path.isfile(full):  # noqa: PTH113
-                    return full[len(prefix) :].replace(os.sep, "/")
-        shown = western(text)
-        if "://" in text:
-            raise UnusableError("a web address, not a file", shown)
-        raise UnusableError(NO_FILE if inside else OUTSIDE, shown)
-
-
-def _spellings(text: str, folder: str) -> Iterator[str]:
-    """Yield a path as it stands, and then as other programs and systems write it."""
-    yield text
-    plain = western(text).strip().replace("\\", "/")
-    yield plain
-    for form in ("NFC", "NFD"):
-        yield unicodedata.normalize(form, plain)
-    yield plain.removeprefix(f"{folder}/")
+        for folder in dict.fromkeys(path[: path.rfind("/") + 1] for path in self.used):
+            self.unlisted += sorted(
+                folder + name
+                for name in folders.files(folder)
+                if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122  (millions)
+                and not name.startswith(".")
+            )
 
 
 class FactsReader:
@@ -216,7 +175,7 @@ class FactsReader:
 
     def __init__(self, has_splits: bool, has_weights: bool) -> None:
         self.has_splits, self.has_weights = has_splits, has_weights
-        self._shared: dict[Facts, Facts] = {}
+        self._remembered = functools.lru_cache(_REMEMBERED, typed=True)(self._read)
 
     def facts(self, label: Any, split: Any, group: Any, weight: Any) -> Facts:
         """Return the facts.
@@ -224,13 +183,18 @@ class FactsReader:
         Raises:
             UnusableError: a cell is empty, or cannot be meant.
         """
-        facts = Facts(
+        try:
+            return self._remembered(label, split, group, weight)
+        except TypeError:  # a list cannot be remembered
+            return self._read(label, split, group, weight)
+
+    def _read(self, label: Any, split: Any, group: Any, weight: Any) -> Facts:
+        return Facts(
             _text("label", label),
             self._split(split) if self.has_splits else TRAIN,
-            None if _is_missing(group) else _text("group", group),
+            None if is_missing(group) else _text("group", group),
             self._weight(weight) if self.has_weights else 1.0,
         )
-        return self._shared.setdefault(facts, facts)
 
     @staticmethod
     def _split(cell: Any) -> str:
@@ -257,26 +221,14 @@ def _role(text: str) -> str | None:
 
 
 def _text(role: str, cell: Any) -> str:
-    if _is_missing(cell):
+    if is_missing(cell):
         raise UnusableError(f"no {role}", "")
     if isinstance(cell, list | dict | tuple):
         raise UnusableError(f"a {role} that is no text", "")
-    text = western(str(_whole(cell))).strip()
+    text = western(str(whole(cell))).strip()
     if not text:
         raise UnusableError(f"no {role}", "")
     return sys.intern(text)
-
-
-def _whole(cell: Any) -> Any:
-    """Write 3.0 as 3: whole numbers turn into that where a column has gaps."""
-    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
-
-
-def _is_missing(cell: Any) -> bool:
-    # not a number differs from itself; pandas' NA refuses the question
-    if cell is None or cell == "":
-        return True
-    return not isinstance(cell, str) and (type(cell).__name__ == "NAType" or bool(cell != cell))
 
 
 def _shown(faults: Sequence[Fault]) -> str:

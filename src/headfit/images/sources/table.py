@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from headfit.errors import DataError, UsageError
-from headfit.images.sources.columns import Columns, choose_columns
-from headfit.images.sources.rows import NO_FILE, OUTSIDE, Finder, Rows, UnusableError
+from headfit.images.sources.columns import Columns, choose_columns, is_list
+from headfit.images.sources.finder import NO_FILE, OUTSIDE, Finder, UnusableError
+from headfit.images.sources.rows import Rows
 from headfit.images.sources.source import Listing, LocalSource, check_classes, local_path, quote
 from headfit.util.tables import Table, open_table, table_of
 
@@ -23,11 +24,13 @@ class TablePaths:
         table: the table.
         column: that holds the paths.
         root: the folder that they are relative to, and must not lead out of.
+        notes: sentences about how it was read.
     """
 
     table: Table
     column: str
     root: Path
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: Path, column: str | None = None, root: Path | None = None) -> TablePaths:
@@ -38,10 +41,15 @@ class TablePaths:
             DataError: it cannot be read, or it is not plain which column holds the paths.
         """
         source = TableSource.of(path, root, path_column=column)
-        table = open_table(path)
-        chosen = choose_columns(table, source.columns, ["path"]).path
-        assert chosen is not None
-        return cls(table, chosen, path.parent if root is None else root)
+        table, notes = open_table(path), []
+        if column is None and is_list(table):
+            table = open_table(path, header=False)
+            notes = [f"{quote(table.name)} has one column and no header: it holds the paths."]
+        columns = choose_columns(table, source.columns, ["path"])
+        assert columns.path is not None
+        only = Columns(path=columns.path)
+        notes += only.notes(source.columns, table.name)
+        return cls(table, columns.path, path.parent if root is None else root, tuple(notes))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield the file of each row, and what is wrong with the row: nothing if it can be used."""
@@ -138,7 +146,9 @@ class TableSource(LocalSource):
             raise DataError(f"{found}. {self._hint(rows)}".rstrip())
         if faults and self.strict:
             raise DataError(f"{'. '.join(faults)}. Correct this or leave out `strict`.")
-        listing = rows.listing(columns, [*self._said(table, columns), *map("{}.".format, faults)])
+        form = [f"{quote(table.name)} is {table.form}."] if table.form else []
+        notes = [*form, *columns.notes(self.columns, table.name), *map("{}.".format, faults)]
+        listing = rows.listing(columns, notes)
         check_classes(listing, quote(table.name))
         return listing
 
@@ -153,19 +163,6 @@ class TableSource(LocalSource):
         """Find the images again; None if their folder is not there."""
         root, path = local_path(record.get("root")), local_path(record.get("path"))
         return cls(root, path) if root is not None and root.is_dir() else None
-
-    def _said(self, table: Table, columns: Columns) -> list[str]:
-        """Say what was guessed."""
-        chosen, wanted = columns.named(), self.columns.named()
-        guessed = [
-            f"{role} from {quote(name)}"
-            for role, name in chosen.items()
-            if role not in wanted and name != role
-        ]
-        notes = [f"{quote(table.name)} is {table.form}."] if table.form else []
-        if guessed:
-            notes.append(f"Columns of {quote(table.name)}: {', '.join(guessed)}.")
-        return notes
 
     def _hint(self, rows: Rows) -> str:
         """Help who gave the wrong root, or paths without their suffix."""

@@ -31,11 +31,11 @@ def equal_maps(backbone: str, digests: Sequence[str]) -> str:
 def depth_lines(seen: FirstLook) -> list[str]:
     """Say how images of more than 8 bits are scaled; nothing if there are none."""
     kinds = (
-        (seen.integers, "16-bit or 32-bit grey", seen.depth.integers),
-        (seen.floats, "floating-point grey", seen.depth.floats),
+        (seen.integers, "16 or 32 bits", seen.depth.integers),
+        (seen.floats, "floating-point values", seen.depth.floats),
     )
     lines = [
-        f"{counted(count, 'image')} in {name}: {_value(span[0])} is black and {_value(span[1])} "
+        f"{counted(count, 'image')} of {name}: {_value(span[0])} is black and {_value(span[1])} "
         f"white, here and wherever the model is used."
         for count, name, span in kinds
         if span is not None
@@ -48,7 +48,7 @@ def depth_lines(seen: FirstLook) -> list[str]:
         )
     if seen.bits and seen.bits[1] - seen.bits[0] >= UNLIKE_BITS:
         lines.append(
-            f"WARNING: the grey levels of some images need {seen.bits[0]} bits, those of others "
+            f"WARNING: the values of some images need {seen.bits[0]} bits, those of others "
             f"{seen.bits[1]}. One scaling holds for all, so the former are dark. If they come from "
             f"different devices, convert the images of each device to 8 bits."
         )
