@@ -147,8 +147,10 @@ def deep_values(image: Image.Image) -> np.ndarray | None:
     _check_size(*image.size)
     if isinstance(image, ImageFile) and is_wide(image):
         lower = lower_bits(image)
-        upper = np.asarray(image)[..., :3].astype(np.uint16)
-        return upper << 8 | lower
+        values = np.asarray(image)[..., :3].astype(np.uint16)
+        values <<= 8
+        values |= lower
+        return values
     return np.asarray(image) if _is_deep_grey(image) else None
 
 

@@ -30,6 +30,7 @@ def lower_bits(image: ImageFile.ImageFile) -> np.ndarray:
     Returns:
         uint8 (rows, columns, 3).
     """
+    assert image.fp is not None
     place = image.fp.tell()
     image.fp.seek(0)
     twin = open_image(io.BytesIO(image.fp.read()))
