@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from headfit.backbones.build import build
 from headfit.backbones.catalog import find
 from headfit.backbones.construction import no_drawing
 from headfit.backbones.spec import Preprocessing
-from headfit.errors import UsageError, WeightsError
+from headfit.errors import ModelFileError, UsageError, WeightsError
 from own_models import drawn
 
 pytestmark = pytest.mark.slow
@@ -84,3 +86,30 @@ def test_without_keras_hub_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r'Run: pip install "headfit\[hub\]"'):
         find("hub:resnet_18_imagenet")
+
+
+@pytest.mark.parametrize(
+    ("hostile", "reason"),
+    [
+        ({"class_name": "Lambda", "config": {}, "registered_name": "Lambda"}, "a Lambda layer"),
+        ({"module": "os", "class_name": "system", "config": {}}, "'system' of 'os'"),
+        ({"config": {"vocabulary": "/etc/passwd"}}, "names a file"),
+    ],
+)
+def test_a_preset_in_a_folder_is_checked_as_a_model_file_is(hostile, reason, hub, tmp_path):
+    folder = tmp_path / "mine"
+    drawn(resnet(hub)).save_to_preset(str(folder))
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["more"] = hostile
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelFileError, match=reason):
+        find(f"hub:{folder}")
+
+
+def test_weights_of_a_preset_that_lie_elsewhere_are_not_opened(hub, tmp_path):
+    folder = tmp_path / "mine"
+    drawn(resnet(hub)).save_to_preset(str(folder))
+    with h5py.File(folder / "model.weights.h5", "a") as arrays:
+        arrays["more"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/secret")
+    with pytest.raises(ModelFileError, match="is a link"):
+        find(f"hub:{folder}")

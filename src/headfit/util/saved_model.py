@@ -154,7 +154,7 @@ def read(path: Path) -> Saved:
             size = f"{path.stat().st_size:,} bytes"
             reason = f"it was cut off after {size}: download or copy it again"
         raise ModelFileError(f"'{path}' cannot be read ({reason}). {EXPECTED}") from None
-    for complaint in _complaints(saved.config):
+    for complaint in complaints(saved.config):
         raise ModelFileError(f"'{path}' {complaint}")
     return saved
 
@@ -215,7 +215,7 @@ def _read_zip(path: Path) -> Saved:
         config = json.loads(archive.read(CONFIG))
         # into memory, as Keras will: through the archive, each step would read it from its start
         with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
-            shapes = _shapes(file, path)
+            shapes = shapes_of(file, path)
     # compile=False: what the model was compiled with is never built
     compiled = config.pop("compile_config", None)
     slots = tuple(shape for name, shape in shapes.items() if name.startswith("/optimizer/"))
@@ -226,7 +226,7 @@ def _read_hdf5(path: Path) -> Saved:
     import h5py  # noqa: PLC0415
 
     with h5py.File(path, "r") as file:
-        shapes = _shapes(file, path)
+        shapes = shapes_of(file, path)
         if "model_config" not in file.attrs:
             raise not_a_model.weights_only(path)
         config = json.loads(file.attrs["model_config"])
@@ -238,8 +238,8 @@ def _read_hdf5(path: Path) -> Saved:
     return Saved(config, compiled, slots, is_hdf5=True)
 
 
-def _shapes(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
-    """Give the shapes of all arrays in HDF5 by their names, without scalars; refuse odd ones."""
+def shapes_of(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of all arrays in HDF5, without scalars; raise ModelFileError for odd ones."""
     import h5py  # noqa: PLC0415
 
     shapes: dict[str, tuple[int, ...]] = {}
@@ -266,7 +266,7 @@ def _shapes(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _complaints(config: Any) -> Iterator[str]:
+def complaints(config: Any) -> Iterator[str]:
     """Say what is wrong with a configuration, to follow the name of the file."""
     waiting: list[tuple[str, Any]] = [("", config)]
     while waiting:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from headfit.backbones.custom import file, function
+from headfit.backbones.custom import file, function, preset
 from headfit.backbones.custom.spec import HUB, is_file, weights_file
 from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.replay import replay
@@ -112,26 +112,8 @@ def load(place: str, size: int | None) -> keras.Model:
                 f"module:function."
             ) from None
     if place.startswith(HUB):
-        return load_preset(place.removeprefix(HUB))
+        return preset.load(place.removeprefix(HUB))
     return function.call(place, size)
-
-
-def load_preset(preset: str) -> keras.Model:
-    """Load a KerasHub backbone with its weights.
-
-    Raises:
-        WeightsError: if KerasHub cannot load it.
-    """
-    import keras_hub  # noqa: PLC0415  (an extra)
-
-    try:
-        return keras_hub.models.Backbone.from_preset(preset)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:250] or type(error).__name__
-        raise WeightsError(
-            f"KerasHub cannot load the preset '{preset}': {reason.rstrip('.')}. Expected the name "
-            f"of one with an image backbone, such as resnet_18_imagenet, or its folder."
-        ) from None
 
 
 def _declared(model: keras.Model, place: str) -> tuple[int | None, int | None, int | None]:

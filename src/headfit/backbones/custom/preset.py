@@ -1,0 +1,61 @@
+"""Load a backbone of KerasHub's; a folder is checked first, as any model file is. Imports Keras."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import keras
+
+from headfit.errors import ModelFileError, WeightsError
+from headfit.util import saved_model
+
+
+def load(preset: str) -> keras.Model:
+    """Load a KerasHub backbone with its weights.
+
+    Args:
+        preset: the name of one, or its folder.
+
+    Raises:
+        ModelFileError: if files in the folder are not safe to load.
+        WeightsError: if KerasHub cannot load it.
+    """
+    import keras_hub  # noqa: PLC0415  (an extra)
+
+    check(Path(preset))
+    try:
+        return keras_hub.models.Backbone.from_preset(preset)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:250] or type(error).__name__
+        raise WeightsError(
+            f"KerasHub cannot load the preset '{preset}': {reason.rstrip('.')}. Expected the name "
+            f"of one with an image backbone, such as resnet_18_imagenet, or its folder."
+        ) from None
+
+
+def check(folder: Path) -> None:
+    """Check the configurations and the weights in the folder of a preset; none, if it is a name.
+
+    Raises:
+        ModelFileError: if one of them is not safe, or cannot be read.
+    """
+    limit = saved_model.LIMITS[saved_model.CONFIG]
+    for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
+        if path.stat().st_size > limit:
+            raise ModelFileError(
+                f"'{path}' has {path.stat().st_size:,} bytes, more than the limit of {limit:,}."
+            )
+        try:
+            config = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise ModelFileError(f"'{path}' is not JSON ({error}).") from None
+        for complaint in saved_model.complaints(config):
+            raise ModelFileError(f"'{path}' {complaint}")
+    for path in sorted(folder.rglob("*.h5")) if folder.is_dir() else ():
+        try:
+            with h5py.File(path, "r") as arrays:
+                saved_model.shapes_of(arrays, path)
+        except OSError as error:
+            raise ModelFileError(f"'{path}' is not HDF5 ({error}).") from None
