@@ -64,6 +64,7 @@ class ReferenceRequest(BackboneGraphRequest):
     """Write what Keras itself makes of the probe images to ``reference-0.npy``, …"""
 
     function = "headfit.backbones.graphs.graph_child:write_reference"
+    runs_once = True
 
 
 def backbone_graph(
