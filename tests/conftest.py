@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +19,18 @@ if TYPE_CHECKING:
 
 # before anything imports Keras
 os.environ.setdefault("KERAS_BACKEND", "jax")
-# graphs of backbones are kept for the whole session; nothing of the user's is read or written
-os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-tests-")
-# so is what JAX compiles, which child processes find; each worker has its own, for JAX does not
-# write these files whole or not at all
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="headfit-compiled-")
+# graphs of backbones are kept for the whole session and shared by the workers, who inherit the
+# folder; nothing of the user's is read or written
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if not IS_WORKER:
+    os.environ["HEADFIT_TESTS_GRAPHS"] = tempfile.mkdtemp(prefix="headfit-graphs-")
+HOME = Path(tempfile.mkdtemp(prefix="headfit-tests-"))
+(HOME / "graphs").symlink_to(os.environ["HEADFIT_TESTS_GRAPHS"])
+os.environ["HEADFIT_HOME"] = str(HOME)
+# what JAX compiles is found by child processes; each worker has its own, for JAX does not write
+# these files whole or not at all
+COMPILED = tempfile.mkdtemp(prefix="headfit-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"  # writing takes time too
 
 # a worker that begins one of these last would keep the others waiting; without
@@ -41,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, one of each to a worker."""
     rank = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind: a session writes gigabytes."""
+    graphs = [] if IS_WORKER else [os.environ["HEADFIT_TESTS_GRAPHS"]]
+    for folder in (HOME, COMPILED, *graphs):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -66,6 +82,15 @@ def uninterruptible() -> Iterator[None]:
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGINT, former)
+
+
+@pytest.fixture
+def fresh_home(tmp_path: Path) -> Path:
+    """A home that holds nothing but the graphs of backbones that have been built already."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "graphs").symlink_to(os.environ["HEADFIT_TESTS_GRAPHS"])
+    return home
 
 
 @pytest.fixture(scope="session")

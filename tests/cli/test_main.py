@@ -209,12 +209,11 @@ def test_people_get_a_table_and_the_verdict(photos: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "photos", 120)
-    home = tmp_path / "home"
+def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(tmp_path: Path, fresh_home: Path) -> None:
+    folder = write_folder(tmp_path / "photos", 80)
     arguments = ["compare", str(folder), "--out", str(tmp_path / "run"), "--size", "224"]
     arguments += ["--quick", "--heads", "gap", "--json", "--no-where", "--no-curve"]
-    environment = os.environ | {"HEADFIT_HOME": str(home)}
+    environment = os.environ | {"HEADFIT_HOME": str(fresh_home)}
     process = subprocess.Popen(
         [sys.executable, "-m", "headfit", *arguments],
         env=environment,
@@ -233,7 +232,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert "Traceback" not in err
     done = _headfit(*arguments, env=environment)
     images = json.loads(done.stdout)["images"]
-    assert images["used"] == 360
+    assert images["used"] == 240
     assert images["cached"] > 0
     assert images["computed"] > 0
 
