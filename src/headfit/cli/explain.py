@@ -78,14 +78,14 @@ def command(
     from headfit.explain import gallery  # noqa: PLC0415  (heavy)
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
-    inputs = Inputs(images, **finding)
-    for note in inputs.notes:
+    sources = Inputs(images, **finding)
+    for note in sources.notes:
         tell(note)
-    found = list(inputs)
+    inputs = list(sources)
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
-    explained = gallery.explain_files(models, found, class_)
-    items = list(tracked(explained, "Explaining", len(found)))
+    explained = gallery.explain_files(models, inputs, class_)
+    items = list(tracked(explained, "Explaining", len(inputs)))
     drawn = gallery.write_pictures(models, items, out)
     pictures = list(tracked(drawn, "Drawing", len(items)))
     tests: list[dict[str, Any] | None] = [None for _ in models]

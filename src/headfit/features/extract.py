@@ -71,16 +71,16 @@ class Extraction:
     def without_classes(self, names: Collection[str]) -> Extraction:
         """Return the part without some classes."""
         lost = [name in names for name in self.index.classes]
-        kept = ~np.array(lost, bool)[self.index.labels]
-        return self._part(kept, self.index.without_classes(names))
+        mask = ~np.array(lost, bool)[self.index.labels]
+        return self._part(mask, self.index.without_classes(names))
 
-    def _part(self, kept: np.ndarray, index: ImageIndex) -> Extraction:
+    def _part(self, mask: np.ndarray, index: ImageIndex) -> Extraction:
         return replace(
             self,
             index=index,
-            maps=self.maps.subset(np.flatnonzero(kept)),
-            digests=tuple(np.array(self.digests)[kept].tolist()),
-            hashes=self.hashes[kept],
+            maps=self.maps.subset(np.flatnonzero(mask)),
+            digests=tuple(np.array(self.digests)[mask].tolist()),
+            hashes=self.hashes[mask],
         )
 
 

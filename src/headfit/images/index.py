@@ -302,15 +302,15 @@ class ImageIndex:
 
     def without_classes(self, names: Collection[str]) -> ImageIndex:
         """Return the index without some classes and their images."""
-        kept = np.array([name not in names for name in self.classes], bool)
-        mask = kept[self.labels]
+        remains = np.array([name not in names for name in self.classes], bool)
+        mask = remains[self.labels]
         reason = "its class has no training images"
         rest = [
             Skipped(self.paths[row], reason, self.targets.label(int(row)))
             for row in np.flatnonzero(~mask)
         ]
         part = self.subset(mask, rest)
-        numbers = np.cumsum(kept) - 1
+        numbers = np.cumsum(remains) - 1
         left = tuple(name for name in self.classes if name not in names)
         return replace(part, targets=replace(part.targets, names=left, values=numbers[part.labels]))
 

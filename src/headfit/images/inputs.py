@@ -129,8 +129,8 @@ def _wanted(pattern: str, matches: Iterable[str], follow_links: bool) -> Iterato
 
 
 def _images_below(folder: Path, follow_links: bool) -> Iterator[str]:
-    found = walk(folder, follow_links=follow_links)
-    images = (str(folder / entry.path) for entry in found if entry.reason is None)
+    entries = walk(folder, follow_links=follow_links)
+    images = (str(folder / entry.path) for entry in entries if entry.reason is None)
     first = next(images, None)
     if first is None:
         raise UsageError(f"No images in the folder '{folder}'.")

@@ -84,8 +84,8 @@ def require_classes(
         DataError: a class has no training images left, or only one class is left.
     """
     index = parts[0].index
-    known = set(before.skipped)
-    unread = [each for each in index.skipped if each not in known]
+    listed = set(before.skipped)
+    unread = [each for each in index.skipped if each not in listed]
     for line in left_out_lines(unread):
         callback.on_message(line)
     counts = index.targets.subset(index.training).counts()

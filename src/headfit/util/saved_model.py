@@ -124,10 +124,10 @@ def _drop_outdated(config: Any) -> bool:
         return sum(map(_drop_outdated, config)) > 0
     if not isinstance(config, dict):
         return False
-    arguments, found = config.get("config"), False
+    arguments, changed = config.get("config"), False
     if config.get("class_name") == "DepthwiseConv2D" and isinstance(arguments, dict):
-        found = arguments.pop("groups", None) is not None
-    return sum(map(_drop_outdated, config.values())) > 0 or found
+        changed = arguments.pop("groups", None) is not None
+    return sum(map(_drop_outdated, config.values())) > 0 or changed
 
 
 def read(path: Path) -> Saved:

@@ -55,20 +55,20 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
         UsageError: there is nothing of that name, or an option does not suit it.
         DataError: it cannot be read.
     """
-    given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
+    chosen = {name: value for name, value in options.items() if value != DEFAULTS[name]}
     path = Path(images)
     kind = "dataset" if str(images).startswith(dataset.PREFIX) else _kind(path)
-    for name, value in given.items():
+    for name, value in chosen.items():
         # of a table, a run leaves out the classes that are empty; no column suits every source
         if name not in _SUITED[kind] and value != "":
             fitting = " and ".join(_WORDS[each] for each in _WORDS if name in _SUITED[each])
             raise UsageError.invalid(name, value, f"left out: it is for {fitting}")
-    of_table = {name: given[name] for name in given if name in TABLE}
+    of_table = {name: chosen[name] for name in chosen if name in TABLE}
     if kind == "table":
         return TableSource.of(path, **of_table)
     if kind == "dataset":
         return DatasetSource.of(str(images), **of_table)
-    of_layout = {name: given[name] for name in given if name in LAYOUT}
+    of_layout = {name: chosen[name] for name in chosen if name in LAYOUT}
     source: ImageSource = _OPENED[kind].of(path, **of_layout)
     return source
 
@@ -88,5 +88,5 @@ def find_source(record: Any) -> ImageSource | None:
     """
     if not isinstance(record, dict) or not isinstance(kind := record.get("kind"), str):
         return None
-    found: ImageSource | None = KINDS[kind].from_dict(record) if kind in KINDS else None
-    return found
+    source: ImageSource | None = KINDS[kind].from_dict(record) if kind in KINDS else None
+    return source

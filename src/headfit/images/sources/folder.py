@@ -51,8 +51,8 @@ class FolderSource(LocalSource):
     @property
     def options(self) -> Mapping[str, Any]:
         """Arguments that read it alike, by their names in Python; the defaults are left out."""
-        given = {"follow_links": None if self.follow_links else False, "splits": self.splits}
-        return {name: value for name, value in given.items() if value is not None}
+        options = {"follow_links": None if self.follow_links else False, "splits": self.splits}
+        return {name: value for name, value in options.items() if value is not None}
 
     def listing(self) -> Listing:
         """List the images, sorted by class and then path."""

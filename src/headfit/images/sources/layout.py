@@ -165,9 +165,9 @@ def _no_classes(root: Folder, where: str) -> str:
         count = counted(root.total, "image")
         return f"No class folders in {where}: {count} outside of any. {EXPECTED}.{hint}"
     others = _others(root)
-    found = f" ({_reasons(others)})" if others else ""
+    content = f" ({_reasons(others)})" if others else ""
     suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-    return f"No images in {where}{found}. {EXPECTED} ({suffixes})."
+    return f"No images in {where}{content}. {EXPECTED} ({suffixes})."
 
 
 def _lost(root: Folder, reading: Reading) -> list[Folder]:

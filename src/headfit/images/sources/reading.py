@@ -169,8 +169,8 @@ def _as_splits(root: Folder, named: Mapping[str, str], where: str) -> Reading:
                 f"it, with the images inside.{table_hint(root.others)}"
             )
         reading.classes += [ClassFolder(one.name, split, one) for one in each.inside().full]
-    said = {each.name: "no labels" for each in reading.unlabelled}
-    shown = [f"{quote(name)} ({said.get(name, role)})" for name, role in roles.items()]
+    remarks = {each.name: "no labels" for each in reading.unlabelled}
+    shown = [f"{quote(name)} ({remarks.get(name, role)})" for name, role in roles.items()]
     reading.splits = listed(shown)
     return reading
 
