@@ -24,8 +24,7 @@ class Ranking:
     It prints as a sentence, and shows itself as a table in a notebook.
 
     Attributes:
-        results: every number, plain data that JSON can hold; the content of
-            ``headfit rank … --json``.
+        results: every number, plain data that JSON can hold, as the command prints it.
     """
 
     results: dict[str, Any]
