@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headfit.report.text import numbers, position, ranking, reliability, titles
-from headfit.report.text.verdict import evidence, headline
+from headfit.report.text.verdict import after_holm, evidence, headline
 from headfit.study.position.perturbation import PositionUse
 from headfit.study.position.spectrum import GRID, Spectrum
 
@@ -173,3 +173,33 @@ def test_an_old_run_is_not_said_to_be_corrected_over_backbones() -> None:
     difference = {"mean": 0.02, "low": 0.001, "high": 0.04, "p_value": 0.02, "p_better": 0.9}
     old = {"difference": difference, "holm_p_value": 0.08, "minimal_detectable": None}
     assert "After Holm's correction that is p = 0.08." in evidence(old)
+
+
+def places(*p_values: float | None) -> list[dict[str, Any]]:
+    return [
+        {"name": f"{size}px", "verdict": {"difference": {"mean": 0.031, "p_value": p}}}
+        for size, p in enumerate(p_values, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("p_values", "text"),
+    [
+        ([0.001, 0.03, None], "1 of 3: 1px (+3.1 points). Without it also on 2px."),
+        ([0.02, 0.001], "2 of 2: 2px (+3.1 points) and 1px (+3.1 points)."),
+        ([0.03, 0.3], "none of 2. Without it on 1px."),
+        ([0.3, 0.2], "none of 2."),
+        ([1e-4] * 6, f"6 of 6: {', '.join(f'{n}px (+3.1 points)' for n in (1, 2, 3, 4))} "
+         "and 2 more."),
+    ],
+)  # fmt: skip
+def test_of_several_backbones_those_are_named_that_survive_the_correction(
+    p_values: list[float | None], text: str
+) -> None:
+    start = "After Holm's correction flatten differs from gap on "
+    assert after_holm(places(*p_values)) == f"{start}{text}"
+
+
+def test_one_backbone_needs_no_correction() -> None:
+    assert after_holm(places(0.01)) == ""
+    assert after_holm([{"name": "only", "verdict": None}]) == ""

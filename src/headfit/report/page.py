@@ -14,14 +14,14 @@ from headfit.report.images import depth_of, heat_maps, thumbnails
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.templates import environment
 from headfit.report.text import reliability
-from headfit.report.text.verdict import evidence, headline
+from headfit.report.text.verdict import after_holm, evidence, headline
 from headfit.report.view import read_predictions
 from headfit.util import digests, files
 
 NAME = "report.html"
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "hover.js")
-FORMAT = 3
+FORMAT = 4
 # two runs with the same seed differ only in these, and need no new page
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 
@@ -76,6 +76,7 @@ def render(
         verdict=results["verdict"],
         headline=headline(results["verdict"]),
         evidence=evidence(results["verdict"]),
+        after_holm=after_holm(results["backbones"]),
         trust=reliability.prediction_sets(results["reliability"]),
         test=reliability.on_test_split(results["test"]) if results["test"] else "",
         source=source,

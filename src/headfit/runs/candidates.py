@@ -18,13 +18,14 @@ from headfit.heads.chain import Head
 from headfit.heads.layers.plain import GAP
 from headfit.progress import Callback, HeadScore, Progress
 from headfit.runs.map_source import MapSource
-from headfit.study.comparison.results import fold_metrics
+from headfit.study.comparison.proportions import Range
+from headfit.study.comparison.results import floors, fold_metrics
 from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.util import cache
 
-Scored = Callable[[CrossValidation, dict[str, np.ndarray]], HeadScore]
-"""Takes a cross-validation and its scores on each held-out fold."""
+Scored = Callable[[CrossValidation, dict[str, np.ndarray], dict[str, Range]], HeadScore]
+"""Takes a cross-validation, its scores on each held-out fold, and its floors."""
 
 
 @dataclass
@@ -38,6 +39,7 @@ class CandidateBackbone:
         rows: int (n,), the images that the study trains on.
         fits: each head's cross-validation.
         metrics: its scores on each held-out fold.
+        floors: the intervals that its counts of images allow.
     """
 
     name: str
@@ -46,6 +48,7 @@ class CandidateBackbone:
     rows: np.ndarray
     fits: list[CrossValidation] = field(default_factory=list)
     metrics: list[dict[str, np.ndarray]] = field(default_factory=list)
+    floors: list[dict[str, Range]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pooled = PooledFeatures(self.extraction.maps.subset(self.rows), (GAP,))
@@ -81,7 +84,14 @@ class CandidateBackbone:
                 callback.on_message(f"Left out: {error}")
         return suitable
 
-    def fit(self, heads: list[Head], problem: Problem, callback: Callback, scored: Scored) -> None:
+    def fit(
+        self,
+        heads: list[Head],
+        problem: Problem,
+        groups: np.ndarray | None,
+        callback: Callback,
+        scored: Scored,
+    ) -> None:
         """Cross-validate heads that suit the maps; ``scored`` sums up each for the callback."""
         poolings = tuple(dict.fromkeys(head.pooling for head in heads))
         self.pooled = PooledFeatures(self.pooled.maps, poolings)
@@ -92,7 +102,8 @@ class CandidateBackbone:
             fit = cross_validate(self.method(head, problem), problem, progress, ledger)
             self.fits.append(fit)
             self.metrics.append(fold_metrics(fit, problem))
-            callback.on_head_end(scored(fit, self.metrics[-1]))
+            self.floors.append(floors(fit, problem, groups))
+            callback.on_head_end(scored(fit, self.metrics[-1], self.floors[-1]))
 
     def refit(self, fit: CrossValidation, problem: Problem) -> FittedHead:
         """Fit a head on all training images, with the settings of its cross-validation."""

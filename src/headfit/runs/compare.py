@@ -268,8 +268,8 @@ class _Run:
             on = f" on {backbone.name}" if several else ""
             self.callback.on_stage_begin(f"Training heads{on}", len(heads))
             place = f"{backbone.name}/" if several else ""
-            scored = partial(head_score, backbone, problem, groups.numbers, place)
-            backbone.fit(heads, problem, self.callback, scored)
+            scored = partial(head_score, backbone, problem, place)
+            backbone.fit(heads, problem, groups.numbers, self.callback, scored)
             for fit in backbone.fits:
                 for line in fit_warnings(fit.head.name, fit.notes):
                     self.callback.on_message(line)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.grouping import Grouping
 from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
-from headfit.study.comparison.contrast import HeadScores, primary_p_value
-from headfit.study.comparison.proportions import Hits, exact_interval
-from headfit.study.comparison.results import candidate, floors, mark_front, score
+from headfit.study.comparison.contrast import HeadScores, p_values_beside
+from headfit.study.comparison.proportions import Hits, Range, exact_interval
+from headfit.study.comparison.results import candidate, mark_front, score
 from headfit.study.comparison.verdict import Verdict, conclude
 
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
@@ -78,20 +78,11 @@ class Comparison:
         """Find the recommended candidate."""
         return next((b, f) for b, f, _ in self.rows() if self.name(b, f) == verdict.recommended)
 
-    def verdict(self, beside: Sequence[float] = ()) -> Verdict:
-        """Compare all candidates.
+    def verdict(self) -> Verdict:
+        """Compare all candidates."""
+        return in_words(conclude(self.scores, self.problem.targets, seed=self.options.seed))
 
-        Args:
-            beside: p-values of flatten against gap on backbones that are not among these.
-        """
-        conclusion = conclude(
-            self.scores(),
-            self.problem.targets,
-            seed=self.options.seed,
-            beside=beside,
-        )
-        return in_words(conclusion)
-
+    @cached_property
     def scores(self) -> HeadScores:
         """Gather what a verdict rests on."""
         rows, targets, kind = self.rows(), self.problem.targets, self.problem.kind
@@ -119,7 +110,10 @@ class Comparison:
         extraction = chosen.extraction
         index = extraction.index
         skipped = [{"path": s.path, "reason": s.reason} for s in index.skipped]
-        candidates = [self._candidate(*row) for row in self.rows()]
+        least = [each for backbone in self.backbones for each in backbone.floors]
+        candidates = [
+            self._candidate(*row, each) for row, each in zip(self.rows(), least, strict=True)
+        ]
         mark_front(candidates)
         return {
             "schema": SCHEMA,
@@ -142,15 +136,19 @@ class Comparison:
         }
 
     def _candidate(
-        self, backbone: CandidateBackbone, fit: CrossValidation, metrics: dict[str, np.ndarray]
+        self,
+        backbone: CandidateBackbone,
+        fit: CrossValidation,
+        metrics: dict[str, np.ndarray],
+        least: dict[str, Range],
     ) -> dict[str, Any]:
         info, classes = backbone.extraction.info, self.problem.targets.count
         head_ms = latency_ms(fit.head, info.map_shape, classes)
         row = candidate(
             fit,
             metrics,
+            least,
             self.problem,
-            self.groups.numbers,
             name=self.name(backbone, fit),
             backbone=backbone.source.spec.name,
             cut=cut_of(backbone),
@@ -163,19 +161,18 @@ class Comparison:
 
     def _backbones(self) -> list[dict[str, Any]]:
         """Describe each place and, if there are several, its own verdict; Holm over all of them."""
-        alone = [replace(self, backbones=place) for place in self.places()]
-        if len(alone) == 1:
-            return [self._backbone(alone[0], None)]
-        p_values = [primary_p_value(each.scores()) for each in alone]
-        described = []
-        for number, each in enumerate(alone):
-            others = [p for p in (*p_values[:number], *p_values[number + 1 :]) if p is not None]
-            described.append(self._backbone(each, each.verdict(others)))
-        return described
+        if not self.several:
+            return [self._backbone(self.backbones[0], None)]
+        parts, targets, seed = self.scores.by_backbone(), self.problem.targets, self.options.seed
+        beside = p_values_beside(parts)
+        verdicts = {
+            home: in_words(conclude(part, targets, seed=seed, beside=beside[home]))
+            for home, part in parts.items()
+        }
+        return [self._backbone(place[0], verdicts[place[0].name]) for place in self.places()]
 
-    def _backbone(self, alone: Comparison, verdict: Verdict | None) -> dict[str, Any]:
+    def _backbone(self, backbone: CandidateBackbone, verdict: Verdict | None) -> dict[str, Any]:
         """Describe one place and the verdict on it."""
-        backbone = alone.backbones[0]
         info = backbone.extraction.info
         return {
             "name": backbone.name,
@@ -194,13 +191,13 @@ class Comparison:
 def head_score(
     backbone: CandidateBackbone,
     problem: Problem,
-    groups: np.ndarray | None,
     place: str,
     fit: CrossValidation,
     metrics: dict[str, np.ndarray],
+    least: dict[str, Range],
 ) -> HeadScore:
     """Sum up a head that was cross-validated; ``place`` comes before its name."""
-    folds, least = problem.splits.folds, floors(fit, problem, groups)
+    folds = problem.splits.folds
     main, loss = (
         score(metrics[name], folds, *problem.kind.bounds(name), floor=least.get(name))
         for name in (problem.kind.primary, problem.kind.secondary[0])

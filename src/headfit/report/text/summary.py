@@ -7,7 +7,7 @@ from typing import Any
 
 from headfit.report.text.numbers import about, enumerated, percent, point_range, points
 from headfit.report.text.reliability import suspects, tested
-from headfit.report.text.verdict import blind_does, headline
+from headfit.report.text.verdict import after_holm, blind_does, headline
 from headfit.study.position.spectrum import leading_prior
 from headfit.util.nouns import counted
 
@@ -51,6 +51,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     """
     verdict, test, int8 = results["verdict"], results["test"], results["precision"]
     lines = {
+        "Correction": after_holm(results["backbones"]),
         "Position": results["where"] and _position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
         **balance_lines(results["images"], results["settings"]["folds"]),

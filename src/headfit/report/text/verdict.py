@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from headfit.report.text.numbers import (
     about,
@@ -16,11 +18,12 @@ from headfit.report.text.numbers import (
     points,
     probability,
 )
-from headfit.study.comparison.compare import Difference
+from headfit.study.comparison.compare import Difference, holm
 from headfit.study.comparison.contrast import ALPHA, FLATTEN, GAP, Contrast, HeadScores
 from headfit.study.comparison.verdict import LIMIT, Conclusion, Verdict
 
 SECONDARY_ALPHA = 0.01
+NAMED = 4  # backbones
 
 _HEADLINES = {
     "necessary": "Flatten is necessary here.",
@@ -78,6 +81,41 @@ def evidence(verdict: Mapping[str, Any]) -> str:
     if loss and loss["p_value"] is not None and loss["p_value"] < SECONDARY_ALPHA:
         text += f" {_log_loss(loss)}"
     return text
+
+
+def after_holm(backbones: Sequence[Mapping[str, Any]]) -> str:
+    """Say on which of several backbones flatten differs from gap after Holm's correction.
+
+    Args:
+        backbones: of ``results.json``.
+
+    Returns:
+        A sentence or two; empty if the question was not asked on several.
+    """
+    asked = {
+        each["name"]: each["verdict"]["difference"]
+        for each in backbones
+        if each["verdict"] and each["verdict"]["difference"]
+    }
+    if len(asked) < 2:
+        return ""
+    # float: None is nan, which passes no threshold
+    alone = np.array([each["p_value"] for each in asked.values()], float)
+    together = holm(alone)
+    order = [list(asked)[place] for place in np.argsort(alone)]
+    holds = dict(zip(asked, together < ALPHA, strict=True))
+    lost = dict(zip(asked, (alone < ALPHA) & ~(together < ALPHA), strict=True))
+    kept = [f"{n} ({points(asked[n]['mean'], signed=True)})" for n in order if holds[n]]
+    count = f"{len(kept)} of {len(asked)}: {_first(kept)}" if kept else f"none of {len(asked)}"
+    text = f"After Holm's correction flatten differs from gap on {count}."
+    if only := [name for name in order if lost[name]]:
+        text += f" Without it {'also ' if kept else ''}on {_first(only)}."
+    return text
+
+
+def _first(names: list[str]) -> str:
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return enumerated([*names[:NAMED], *more])
 
 
 def advice(conclusion: Conclusion) -> str:

@@ -78,13 +78,15 @@ class HeadScores:
     costs: Ints | None = None
     hits: Hits | None = None
 
-    def beside(self, head: int) -> tuple[HeadScores, int]:
-        """Give the heads on the backbone of one of them, and its place among them."""
+    def by_backbone(self) -> dict[str, HeadScores]:
+        """Give the heads on each backbone, by their own names; "" names the only backbone."""
         if self.families is None:
-            return self, head
-        home = self.families[head]
-        rows = [row for row, family in enumerate(self.families) if family == home]
-        part = replace(
+            return {"": self}
+        return {home: self._on(home, self.families) for home in dict.fromkeys(self.families)}
+
+    def _on(self, home: str, families: Sequence[str]) -> HeadScores:
+        rows = [row for row, family in enumerate(families) if family == home]
+        return replace(
             self,
             names=[self.names[row].removeprefix(f"{home}/") for row in rows],
             scores=self.scores[rows],
@@ -95,7 +97,6 @@ class HeadScores:
             costs=None if self.costs is None else self.costs[rows],
             hits=None if self.hits is None else self.hits.only(rows),
         )
-        return part, rows.index(head)
 
     def difference(self, first: int, second: int) -> Difference:
         """Test one head against another."""
@@ -228,8 +229,11 @@ def _one_sided(difference: Difference) -> float:
     return difference.p_value if difference.mean > 0 else 1.0
 
 
-def primary_p_value(heads: HeadScores) -> float | None:
-    """Give the p-value of flatten against gap on one backbone; None if it was not asked."""
-    if not heads.asks():
-        return None
-    return heads.difference(heads.names.index(FLATTEN), heads.names.index(GAP)).p_value
+def p_values_beside(heads: Mapping[str, HeadScores]) -> dict[str, list[float]]:
+    """Give, for each backbone, the p-values of flatten against gap on the others."""
+    asked = {
+        home: part.difference(part.names.index(FLATTEN), part.names.index(GAP)).p_value
+        for home, part in heads.items()
+        if part.asks()
+    }
+    return {home: [p for other, p in asked.items() if other != home] for home in heads}

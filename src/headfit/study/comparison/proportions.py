@@ -8,6 +8,7 @@ paired proportions (Tango 1998) on the groups that only one of the two heads get
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,9 +66,9 @@ def _highest(ahead: float, behind: float, n: float) -> float:
         middle = (low + high) / 2
         linear = (2 * n - ahead + behind) * middle - ahead - behind
         root = linear**2 + 8 * n * behind * middle * (1 - middle)
-        only_second = (np.sqrt(root) - linear) / (4 * n)
+        only_second = (math.sqrt(root) - linear) / (4 * n)
         spread = n * (2 * only_second + middle * (1 - middle))
-        rejected = n * middle - ahead + behind > Z * np.sqrt(max(spread, 0.0))
+        rejected = n * middle - ahead + behind > Z * math.sqrt(max(spread, 0.0))
         low, high = (low, middle) if rejected else (middle, high)
     return high
 

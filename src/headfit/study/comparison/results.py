@@ -10,7 +10,7 @@ import numpy as np
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.pooling import MapShape
 from headfit.study.comparison.compare import by_name, corrected_interval, or_none
-from headfit.study.comparison.proportions import Hits, exact_interval
+from headfit.study.comparison.proportions import Hits, Range, exact_interval
 
 
 def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
@@ -24,9 +24,7 @@ def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray
     return {name: np.array([row[name] for row in rows]) for name in problem.kind.metrics}
 
 
-def floors(
-    fit: CrossValidation, problem: Problem, groups: np.ndarray | None
-) -> dict[str, tuple[float, float]]:
+def floors(fit: CrossValidation, problem: Problem, groups: np.ndarray | None) -> dict[str, Range]:
     """Give the intervals that counts of images allow, by metric; see ``proportions``."""
     targets, kind, predicted = problem.targets, problem.kind, fit.probabilities
     right = (kind.decide(predicted) == targets.values)[None]
@@ -46,8 +44,8 @@ def floors(
 def candidate(
     fit: CrossValidation,
     metrics: dict[str, np.ndarray],
+    least: dict[str, Range],
     problem: Problem,
-    groups: np.ndarray | None,
     *,
     name: str,
     backbone: str,
@@ -57,10 +55,12 @@ def candidate(
     map_shape: MapShape,
     latency_ms: float | None,
 ) -> dict[str, Any]:
-    """Describe one backbone with one head: an element of ``candidates`` in ``results.json``."""
+    """Describe one backbone with one head: an element of ``candidates`` in ``results.json``.
+
+    ``least`` are its :func:`floors`.
+    """
     folds = problem.splits.folds
     head = fit.head.parameters(map_shape, problem.targets.count)
-    least = floors(fit, problem, groups)
     gap = fit.train_scores - metrics[problem.kind.primary]
     return {
         "name": name,
@@ -126,7 +126,7 @@ def score(
     folds: int,
     lower: float | None = None,
     upper: float | None = None,
-    floor: tuple[float, float] | None = None,
+    floor: Range | None = None,
 ) -> dict[str, Any]:
     """Give the mean, its 95 % interval and the value of every fold; None where undefined.
 

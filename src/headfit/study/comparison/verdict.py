@@ -23,7 +23,7 @@ from headfit.study.comparison.contrast import (
     Contrast,
     HeadScores,
     contrast_with_gap,
-    primary_p_value,
+    p_values_beside,
 )
 from headfit.study.comparison.selection import cheapest_within_one_se, expected_score
 from headfit.util import html
@@ -151,8 +151,8 @@ def conclude(
         margins=paired_se(scores, heads.folds),
         weights=targets.weights,
     )
-    family, place = heads.beside(chosen)
-    others = [*beside, *_other_p_values(heads, chosen)]
+    home, parts = heads.families[chosen] if heads.families else "", heads.by_backbone()
+    family, others = parts[home], [*beside, *p_values_beside(parts)[home]]
     contrast = contrast_with_gap(family, others)
     rarest = hits.rarest
     limit = None if rarest is None else (_name(targets, rarest), int(hits.sizes[rarest]))
@@ -168,16 +168,8 @@ def conclude(
         holm_p=contrast.p_value if contrast else math.nan,
         limited_by=limit,
     )
+    place = family.names.index(names[chosen].removeprefix(f"{home}/"))
     return Conclusion(verdict, heads, chosen, family, place, contrast)
-
-
-def _other_p_values(heads: HeadScores, chosen: int) -> list[float]:
-    """Ask the question on the backbones that are not the chosen head's."""
-    if heads.families is None:
-        return []
-    others = [f for f in dict.fromkeys(heads.families) if f != heads.families[chosen]]
-    asked = (primary_p_value(heads.beside(list(heads.families).index(f))[0]) for f in others)
-    return [p for p in asked if p is not None]
 
 
 def _name(targets: Targets, place: int) -> str:
