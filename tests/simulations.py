@@ -7,6 +7,7 @@ Shared by the tests and by ``benchmarks/calibration.py``.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
 from headfit.study.comparison.contrast import Contrast, HeadScores, contrast_with_gap
+from headfit.study.comparison.proportions import Hits
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.splits import make_splits
 from numbered import numbered
@@ -127,13 +129,18 @@ class Outcome:
         """Balanced accuracy of each head and fold."""
         return self.metrics[PRIMARY]
 
+    @functools.cached_property
+    def hits(self) -> Hits:
+        """Which images each head gets right."""
+        labels = self.problem.targets.values
+        right = np.stack([f.probabilities.argmax(axis=2) == labels for f in self.found])
+        return Hits.of(right, labels)
+
     @property
     def correct(self) -> np.ndarray:
         """Share of the repeats that got an image right, float64 (heads, n)."""
-        labels = self.problem.targets.values
-        return np.stack(
-            [(f.probabilities.argmax(axis=2) == labels).mean(axis=0) for f in self.found]
-        )
+        share: np.ndarray = self.hits.right.mean(axis=1)
+        return share
 
     def lead(self, head: int, metric: str = PRIMARY) -> np.ndarray:
         """How far a head is ahead of the first in each fold, float64 (repeats·folds,)."""
@@ -142,23 +149,32 @@ class Outcome:
 
     def difference(self, head: int, metric: str = PRIMARY) -> Difference:
         """Test a head against the first."""
-        return corrected_t(self.lead(head, metric), self.problem.splits.folds, ROPE)
+        floor = self.hits.difference(head, 0) if metric == PRIMARY else None
+        return corrected_t(self.lead(head, metric), self.problem.splits.folds, ROPE, floor=floor)
 
-    def contrast(self) -> Contrast:
-        """Ask the question of a study, with the first head as gap and the second as flatten."""
+    def table(self, heads: Sequence[str] = ()) -> HeadScores:
+        """Gather what a verdict rests on.
+
+        Args:
+            heads: what the heads stand for, the cheapest first; by default the last is flatten,
+                the first gap, and those between them ignore position.
+        """
         count = len(self.found)
-        names = ["gap", "flatten", *(f"head{number}" for number in range(2, count))]
-        aware = [False, True] + [False] * (count - 2)
-        table = HeadScores(
+        names = heads or ["gap", *(f"head{number}" for number in range(1, count - 1)), "flatten"]
+        return HeadScores(
             names,
             self.scores,
             np.arange(1, count + 1),
-            aware,
+            [name in ("spp", "flatten") for name in names],
             self.problem.splits.folds,
             len(self.problem.targets),
             ROPE,
+            hits=self.hits,
         )
-        found = contrast_with_gap(table)
+
+    def contrast(self, heads: Sequence[str] = ()) -> Contrast:
+        """Ask the question of a study; see :meth:`table`."""
+        found = contrast_with_gap(self.table(heads))
         assert found is not None
         return found
 
@@ -181,12 +197,12 @@ def simulate(
     return cross_validated([(GAP, pooled_of(view)) for view in views], problem), views
 
 
-def true_difference(
+def true_scores(
     world: World, outcome: Outcome, views: Sequence[np.ndarray], strengths: Sequence[float]
-) -> float:
-    """What the second head is truly ahead of the first, trained on one of the training parts.
+) -> list[float]:
+    """What each head truly scores, trained on one of the training parts.
 
-    The mean over data sets is the difference that the interval is for: that of heads trained on
+    The mean over data sets is the score that the interval is for: that of heads trained on
     N(1 − 1/k) images, on all images there could be.
     """
     problem = outcome.problem
@@ -196,7 +212,7 @@ def true_difference(
     for found, view, strength in zip(outcome.found, views, strengths, strict=True):
         fitted = Exact(found.head, pooled_of(view[training])).refit(part, found.choices[0])
         scores.append(world.truth(*fitted.weights, strength))
-    return scores[1] - scores[0]
+    return scores
 
 
 class Naive(NamedTuple):

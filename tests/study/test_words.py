@@ -1,7 +1,6 @@
 """How often is each word said where it is false? By simulation, at a known truth.
 
-An image is right if what all heads share of it, what a head makes of it and what a repeat adds stay
-below a threshold that gives the head its true accuracy.
+``benchmarks/calibration.py`` draws ten times as many studies, of more kinds.
 """
 
 from __future__ import annotations
@@ -12,48 +11,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headfit.study.comparison.contrast import HeadScores, contrast_with_gap
-from headfit.study.comparison.proportions import Hits
-from headfit.study.protocol.splits import make_splits
+from drawn import Drawn
 
-SETS, FOLDS, REPEATS, ROPE = 200, 10, 3, 0.01
-BLIND = {"gap": False, "gmp": False, "spp": True, "flatten": True}
-SIZES = {"gap": 1, "gmp": 2, "spp": 5, "flatten": 9}
+SETS = 200
 
 
-def words(accuracies: dict[str, float], images: int, own: float, seed: int = 0) -> Counter[str]:
+def words(accuracies: dict[str, float], images: int, own: float) -> Counter[str]:
     """Count the words of many studies; ``own`` is how much heads differ from each other."""
-    rng, said = np.random.default_rng(seed), Counter()
-    labels = np.arange(images) % 2
-    spread = np.sqrt(1 + own**2 + 0.1**2)
-    limits = stats.norm.ppf(list(accuracies.values())) * spread
-    names = list(accuracies)
-    for number in range(SETS):
-        splits = make_splits(labels, folds=FOLDS, repeats=REPEATS, seed=number)
-        shared = rng.normal(size=images) + own * rng.normal(size=(len(names), 1, images))
-        noise = 0.1 * rng.normal(size=(len(names), REPEATS, images))
-        right = shared + noise < limits[:, None, None]
-        folds = splits.assignment * 2 + labels
-        scores = [
-            [np.bincount(f, r, 2 * FOLDS) / np.bincount(f, minlength=2 * FOLDS)
-             for f, r in zip(folds, head, strict=True)]
-            for head in right
-        ]  # fmt: skip
-        by_fold = np.reshape(scores, (len(names), REPEATS * FOLDS, 2)).mean(axis=2)
-        table = HeadScores(
-            names,
-            by_fold,
-            np.array([SIZES[name] for name in names]),
-            [BLIND[name] for name in names],
-            FOLDS,
-            images,
-            ROPE,
-            hits=Hits.of(right, labels),
-        )
-        found = contrast_with_gap(table)
-        assert found is not None
-        said[found.word] += 1
-    return said
+    study, rng = Drawn(accuracies, images, own), np.random.default_rng(0)
+    return Counter(each.word for _ in range(SETS) for each in study.contrasts(rng))
 
 
 def most(rate: float = 0.05) -> int:
@@ -88,7 +54,7 @@ def test_equivalent_is_rarely_said_beyond_the_rope(images, own):
 
 @pytest.mark.parametrize("images", [12, 60, 200, 400])
 def test_equivalent_is_rarely_said_at_the_ceiling(images):
-    said = words({"gap": 0.985, "flatten": 0.9999}, max(images, 2 * FOLDS), 0.1)
+    said = words({"gap": 0.985, "flatten": 0.9999}, images, 0.1)
     assert said["equivalent"] <= most()
 
 
