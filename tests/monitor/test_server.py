@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -18,14 +21,17 @@ import pytest
 
 from headfit.cli.main import main
 from headfit.errors import DataError, UsageError
-from headfit.monitor import folder
+from headfit.monitor import folder, server
 from headfit.monitor.folder import RunFolder, is_alive, machine
 from headfit.monitor.progress import RunProgress
 from headfit.monitor.server import MOST_CONNECTIONS, _Server, is_loopback, serving
 from headfit.monitor.site import Site
+from headfit.monitor.token import KEY, token_of
 from headfit.monitor.words import CANNOT_SHOW
+from headfit.report import policy
 
 HOSTILE = "<script>alert(1)</script>"
+TOKEN = "a-token"
 Address = tuple[str, int]
 
 
@@ -49,15 +55,20 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(run: Path) -> Iterator[Address]:
-    with serving(Site(RunFolder(run).progress, run)) as found:
-        yield "127.0.0.1", int(found.rpartition(":")[2].strip("/"))
+    with serving(Site(RunFolder(run).progress, run), TOKEN) as found:
+        yield "127.0.0.1", port_of(found)
+
+
+def port_of(address: str) -> int:
+    assert address.endswith(f"/{TOKEN}/")
+    return int(address.split(":")[2].partition("/")[0])
 
 
 def ask(
     address: Address, path: str, method: str = "GET", **headers: str
 ) -> tuple[int, dict[str, str], str]:
     connection = http.client.HTTPConnection(*address, timeout=30)
-    connection.request(method, path, headers=headers)
+    connection.request(method, f"/{TOKEN}{path}", headers=headers)
     answer = connection.getresponse()
     found = answer.status, dict(answer.headers), answer.read().decode()
     connection.close()
@@ -70,10 +81,10 @@ def test_three_addresses_are_served_and_nothing_beside_them(address: Address) ->
     assert "Comparing heads" in ask(address, "/?x=1")[2]
     for path in (
         *("/model.keras", "/../run/report.html", "/%2e%2e/", "/report.html/"),
-        *("/.", "/./report.html", "/report.html%00", "/etc/passwd", "/static", "*", "x"),
+        *("/.", "/./report.html", "/report.html%00", "/etc/passwd", "/static"),
     ):
         status, _, body = ask(address, path)
-        assert (status, body) == (404, "Not found. Open / instead.\n"), path
+        assert status == 404 and body.startswith("Not found. Open the address"), path
 
 
 @pytest.mark.parametrize("path", ["/", "/progress.json", "/report.html", "/nothing"])
@@ -103,12 +114,12 @@ def test_only_names_of_this_machine_are_answered(address: Address) -> None:
         for path in ("/", "/progress.json", "/report.html"):
             status, _, body = ask(address, path, Host=host)
             assert status == 403, host
-            assert repr(host) in body and f"http://127.0.0.1:{port}/" in body
+            assert repr(host) in body and f"http://127.0.0.1:{port}/" in body and TOKEN not in body
 
 
 @pytest.fixture
 def open_server(run: Path) -> Iterator[_Server]:
-    with _Server("0.0.0.0", 0, Site(RunFolder(run).progress, run)) as found:
+    with _Server("0.0.0.0", 0, Site(RunFolder(run).progress, run), TOKEN) as found:
         yield found
 
 
@@ -125,7 +136,7 @@ def test_every_name_of_the_machine_is_known_where_all_may_look_on(open_server: _
     port = open_server.server_port
     for name in (socket.gethostname(), socket.getfqdn(), "10.0.0.1", "[::1]"):
         assert open_server.accepts(f"{name.upper()}:{port}"), name
-    assert open_server.address == f"http://127.0.0.1:{port}/"
+    assert open_server.address == f"http://127.0.0.1:{port}/{TOKEN}/"
 
 
 def test_what_is_no_request_gets_no_page_and_no_traceback(
@@ -141,6 +152,62 @@ def test_what_is_no_request_gets_no_page_and_no_traceback(
         client.sendall(b"GET / HT")
     assert ask(address, "/")[0] == 200
     assert capfd.readouterr().err == ""
+
+
+def test_nobody_reads_along_without_the_token(address: Address) -> None:
+    for path in ("/", "/progress.json", "/report.html", "/a-toke/", "/a-token", "/b-token/", "*"):
+        connection = http.client.HTTPConnection(*address, timeout=30)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert (answer.status, TOKEN.encode() in answer.read()) == (403, False), path
+
+
+def test_other_websites_and_doubled_hosts_are_refused(address: Address) -> None:
+    crossing = {"Sec-Fetch-Site": "cross-site"}
+    assert ask(address, "/", **crossing)[0] == 403
+    assert ask(address, "/", **{"Sec-Fetch-Site": "none"})[0] == 200
+    host = f"Host: 127.0.0.1:{address[1]}\r\n".encode()
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(f"GET /{TOKEN}/ HTTP/1.1\r\n".encode() + 2 * host + b"\r\n")
+        assert b" 403 " in client.recv(100)
+
+
+def test_who_asks_slowly_is_shut_out(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.5)
+    slow = [socket.create_connection(address, timeout=30) for _ in range(MOST_CONNECTIONS)]
+    deadline = time.monotonic() + 30
+    while not all(map(_is_shut, slow)):
+        assert time.monotonic() < deadline
+        for client in slow:
+            with contextlib.suppress(OSError):  # it has been shut
+                client.sendall(b"G")  # never a pause, and never a whole request
+    for client in slow:
+        client.close()
+    assert ask(address, "/progress.json")[0] == 200
+
+
+def test_a_report_from_elsewhere_gets_no_origin_and_no_script_but_ours(address: Address) -> None:
+    rules = ask(address, "/report.html")[1]["Content-Security-Policy"].split("; ")
+    assert "sandbox allow-scripts" in rules and "default-src 'none'" in rules
+    (scripts,) = [rule for rule in rules if rule.startswith("script-src")]
+    digest = hashlib.sha256(policy.script().encode()).digest()
+    assert scripts == f"script-src 'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def test_the_token_stays_that_of_its_run_and_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADFIT_HOME", str(tmp_path / "home"))
+    first, other = token_of(tmp_path / "a"), token_of(tmp_path / "b")
+    assert first == token_of(tmp_path / "a") != other and len(first) == 32
+    key = tmp_path / "home" / KEY
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.chmod(0o644)  # others could have read it
+    assert token_of(tmp_path / "a") not in (first, token_of(tmp_path / "a"))
+    key.unlink()
+    key.symlink_to(tmp_path / "elsewhere")
+    token_of(tmp_path / "a")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_who_only_connects_shuts_nobody_out_for_long(address: Address) -> None:
@@ -302,8 +369,8 @@ def test_a_process_that_is_alive_but_says_nothing_is_not_called_stopped(
 
 def test_a_finished_run_of_an_older_version_shows_its_report(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("old")
-    with serving(Site(RunFolder(tmp_path).progress, tmp_path)) as found:
-        assert ask(("127.0.0.1", int(found.split(":")[2].strip("/"))), "/")[2] == "old"
+    with serving(Site(RunFolder(tmp_path).progress, tmp_path), TOKEN) as found:
+        assert ask(("127.0.0.1", port_of(found)), "/")[2] == "old"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +410,7 @@ def test_a_port_that_is_taken_is_one_line(
 
 def test_an_address_of_another_machine_is_one_line(run: Path) -> None:
     site = Site(RunFolder(run).progress, run)
-    with pytest.raises(UsageError, match=r"192\.0\.2\.1"), serving(site, "192.0.2.1"):
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1"), serving(site, TOKEN, "192.0.2.1"):
         pass
 
 

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +69,7 @@ class Program:
         return self._err.read_text()
 
     def address(self) -> str:
-        said = re.compile(r"Watch: (http://127\.0\.0\.1:\d+/)")
+        said = re.compile(r"Watch: (http://127\.0\.0\.1:\d+/\w{32}/)")
         return str(wait_for(lambda: self.alive() and said.search(self.err()))[1])
 
     def alive(self) -> bool:
@@ -252,12 +254,44 @@ def test_the_script_says_what_the_page_says(driver: Any, tmp_path: Path) -> None
     (stage,) = found["stages"]
     stage |= {"rate": 1872.4, "seconds": 75.0}
     (tmp_path / "progress.json").write_text(json.dumps(found))
-    with serving(Site(RunFolder(tmp_path).progress, tmp_path)) as address:
+    with serving(Site(RunFolder(tmp_path).progress, tmp_path), "token") as address:
         driver.get(address)
         # shown by the script only
         wait_for(lambda: driver.execute_script("return !document.querySelector('#axis').hidden"))
         assert text(driver, ".amount") == amount(stage)
     assert "1,872.4 images/s" in amount(stage)
+
+
+def test_a_foreign_report_runs_no_script_and_asks_nobody(driver: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{other.server_port}"
+        (tmp_path / "report.html").write_text(
+            f"<title>kept</title><script>document.title = 'run'; fetch('{place}/fetch')</script>"
+            f"<img src='{place}/img' onerror=\"document.title = 'run'\">"
+            f"<link rel=stylesheet href='{place}/css'><iframe src='{place}/frame'></iframe>"
+            f"<form action='{place}/form' id=f></form><script src='{place}/js'></script>"
+            f"<meta http-equiv=refresh content='0;url=javascript:document.title=1'>"
+        )
+        with serving(Site(RunFolder(tmp_path).progress, tmp_path), "token") as address:
+            driver.get(address)
+            wait_for(lambda: driver.execute_script("return document.readyState") == "complete")
+            assert driver.title == "kept"
+            assert driver.execute_script("return window.origin") == "null"
+        other.shutdown()
+    assert asked == []
+    driver.get_log("browser")  # what was refused
 
 
 def test_the_wait_for_ctrl_c_is_one_of_short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +314,9 @@ def test_an_address_for_all_is_warned_of(tmp_path: Path) -> None:
     with started(tmp_path, "ui", str(tmp_path), "--host", "0.0.0.0") as viewer:
         viewer.address()
         wait_for(lambda: "Press Ctrl-C" in viewer.err())
-        assert viewer.err().startswith("WARNING: everyone who can reach this machine at 0.0.0.0")
+        assert viewer.err().startswith(
+            "WARNING: the run, its report and the images in it leave this machine"
+        )
         assert viewer.end(signal.SIGINT) == 0
 
 

@@ -61,9 +61,10 @@ def run_study(
 def _served(recorder: Recorder, out: Path) -> Iterator[None]:
     from headfit.monitor.server import serving  # noqa: PLC0415  (only for --watch)
     from headfit.monitor.site import Site  # noqa: PLC0415
+    from headfit.monitor.token import token_of  # noqa: PLC0415
 
     site = Site(recorder.to_dict, out)
-    with serving(site) as address:
+    with serving(site, token_of(out)) as address:
         tell(f"Watch: {address}")
         try:
             yield

@@ -45,13 +45,14 @@ def command(run: Path, port: int | None, host: str, debug: bool) -> None:
     from headfit.monitor.folder import RunFolder  # noqa: PLC0415  (heavy)
     from headfit.monitor.server import is_loopback, serving  # noqa: PLC0415
     from headfit.monitor.site import Site  # noqa: PLC0415
+    from headfit.monitor.token import token_of  # noqa: PLC0415
 
     site = Site(RunFolder(run).progress, run)
-    with serving(site, host, port or 0) as address:
+    with serving(site, token_of(run), host, port or 0) as address:
         if not is_loopback(host):
             tell(
-                f"WARNING: everyone who can reach this machine at {host} can see the run, its "
-                f"report and the images in it."
+                "WARNING: the run, its report and the images in it leave this machine unencrypted: "
+                "whoever reads the traffic, or is given the address, can see them."
             )
         tell(f"Watch: {address}")
         until_interrupted()

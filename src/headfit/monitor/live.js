@@ -140,7 +140,7 @@
   const ask = async () => {
     let reason = "";
     try {
-      const answer = await fetch("/progress.json", { signal: AbortSignal.timeout(5000) });
+      const answer = await fetch("progress.json", { signal: AbortSignal.timeout(5000) });
       if (!answer.ok) {
         reason = await answer.text();
         throw new Error(reason);

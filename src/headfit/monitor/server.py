@@ -1,13 +1,15 @@
-"""A small read-only server for three addresses."""
+"""A small read-only server for three addresses, below a token that only its user knows."""
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import ipaddress
 import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +20,8 @@ from headfit.monitor.site import Answer, Site
 
 LOOPBACK = "127.0.0.1"
 MOST_CONNECTIONS = 32
-PATIENCE = 10.0
-"""Seconds that a client may pause in its request, or in reading the answer."""
+REQUEST_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+"""How long a client may take for its whole request, and then for reading the whole answer."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]+)(?::([0-9]+))?")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -35,8 +37,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = MOST_CONNECTIONS
 
-    def __init__(self, host: str, port: int, site: Site) -> None:
-        self.site, self.host = site, host
+    def __init__(self, host: str, port: int, site: Site, token: str) -> None:
+        self.site, self.host, self.token = site, host, token
+        self._deadlines: dict[Any, float] = {}
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -60,13 +63,26 @@ class _Server(ThreadingHTTPServer):
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self.grant(request, REQUEST_SECONDS)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._deadlines.pop(request, None)
             self._free.release()
+
+    def grant(self, request: Any, seconds: float) -> None:
+        """Give a client this much time from now; then its connection is shut."""
+        self._deadlines[request] = time.monotonic() + seconds
+
+    def service_actions(self) -> None:
+        """Shut the connections whose time is over; called ten times a second."""
+        now = time.monotonic()
+        for request in [each for each, end in list(self._deadlines.items()) if end < now]:
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: the client has gone, and other errors are part of the answer."""
@@ -82,14 +98,18 @@ class _Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """The address of the page."""
+        """The address of the page, token included."""
+        return f"{self.origin}/{self.token}/"
+
+    @property
+    def origin(self) -> str:
+        """The address without the token, which anybody may know."""
         shown = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.server_port}/"
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = PATIENCE
 
     def version_string(self) -> str:
         """Name the program alone, without its version and Python's."""
@@ -97,13 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with one of three files."""
-        host = self.headers.get("Host", "")
-        if not self.server.accepts(host):
-            text = f"{host[:100]!r} is not this server. Open {self.server.address} instead."
-            self._say(HTTPStatus.FORBIDDEN, text)
+        self.server.grant(self.connection, ANSWER_SECONDS)
+        if refusal := self._refusal():
+            self._say(HTTPStatus.FORBIDDEN, f"{refusal} Open the address that headfit printed.")
             return
         try:
-            answer = self.server.site.answer(self.path.partition("?")[0])
+            page = self.path.partition("?")[0].removeprefix(f"/{self.server.token}")
+            answer = self.server.site.answer(page)
         except HeadfitError as error:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
             return
@@ -111,9 +131,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
             return
         if answer is None:
-            self._say(HTTPStatus.NOT_FOUND, "Not found. Open / instead.")
+            self._say(HTTPStatus.NOT_FOUND, "Not found. Open the address that headfit printed.")
             return
         self._send(HTTPStatus.OK, answer)
+
+    def _refusal(self) -> str:
+        """Say why this client may not see the page; empty if it may."""
+        hosts = self.headers.get_all("Host", [""])
+        if len(hosts) > 1 or not self.server.accepts(hosts[0]):
+            return f"{', '.join(hosts)[:100]!r} is not this server, {self.server.origin}/."
+        if self.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":
+            return "Another website asked for this page."
+        prefix = f"/{self.server.token}/".encode()
+        if not hmac.compare_digest(self.path.encode("utf-8", "replace")[: len(prefix)], prefix):
+            return "This address lacks the token of the page."
+        return ""
 
     def do_HEAD(self) -> None:
         """Answer as for GET, without the body."""
@@ -150,11 +182,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
+def serving(site: Site, token: str, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
     """Serve in a separate thread as long as the context lasts.
 
     Args:
         site: what is served.
+        token: what the address holds so that nobody else can open it.
         host: the address to listen on.
         port: 0 for any free one.
 
@@ -165,7 +198,7 @@ def serving(site: Site, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
         UsageError: if the port is taken, or the host is not an address of this machine.
     """
     try:
-        server = _Server(host, port, site)
+        server = _Server(host, port, site, token)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         if port:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import threading
 import time
@@ -18,6 +16,7 @@ from headfit.errors import DataError
 from headfit.monitor.folder import has_report, read_report
 from headfit.monitor.progress import DONE, RUNNING
 from headfit.monitor.words import CANNOT_SHOW, MALFORMED, in_words
+from headfit.report import policy as report_policy
 from headfit.report.templates import environment
 
 FAREWELL = 2.0
@@ -72,8 +71,9 @@ class Site:
 
     def _report(self) -> Answer | None:
         report = read_report(self._folder)
-        # the report brings a policy of its own
-        return None if report is None else Answer(report, "text/html", "frame-ancestors 'none'")
+        # anybody may have written it: only our own script runs, and it has no origin
+        policy = f"sandbox allow-scripts; frame-ancestors 'none'; {report_policy.policy()}"
+        return None if report is None else Answer(report, "text/html", policy)
 
     def farewell(self) -> None:
         """Wait until an open page knows that the run has ended, for two seconds at most."""
@@ -129,7 +129,8 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
 def policy(style: str, script: str) -> str:
     """Allow the page this style and this script, and requests to its own server."""
     return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        f"default-src 'none'; style-src {report_policy.source(style)}; "
+        f"script-src {report_policy.source(script)}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
@@ -142,7 +143,3 @@ def _rank(score: dict[str, Any]) -> float:
 
 def _text(package: str, name: str) -> str:
     return (resources(package) / name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

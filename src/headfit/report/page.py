@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
-from headfit.report import view
+from headfit.report import policy, view
 from headfit.report.images import depth_of, heat_maps, thumbnails
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.templates import environment
@@ -20,8 +18,7 @@ from headfit.util import digests, files
 
 NAME = "report.html"
 HERE = Path(__file__).parent
-SCRIPTS = ("page.js", "hover.js")
-FORMAT = 4
+FORMAT = 5
 # two runs with the same seed differ only in these, and need no new page
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 
@@ -66,7 +63,6 @@ def render(
     rows = read_predictions(predictions, classes) if predictions else []
     wrong = view.wrong(rows)
     cells = view.cells(results, rows)
-    script = "".join((HERE / name).read_text("utf-8") for name in SCRIPTS)
     style = (HERE / "style.css").read_text("utf-8")
     for name, dark in (("LIGHT", False), ("DARK", True)):
         style = style.replace(f"/* {name} DEPICTION */", f"{depiction_colours(dark)};")
@@ -82,8 +78,8 @@ def render(
         source=source,
         version=__version__,
         style=style,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script=policy.script(),
+        policy=policy.policy(),
         candidates=view.candidates(results),
         pictures=pictures(results),
         depictions=[
