@@ -11,6 +11,7 @@ import click
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import output
+from headfit.cli.echo import echo
 from headfit.cli.options import REPORTING, option
 from headfit.cli.tables import plain_table, print_json
 from headfit.features.store import damage as damage_of_store
@@ -114,8 +115,8 @@ def verify(as_json: bool, debug: bool) -> int:
         print_json({"entries": len(current), "damaged": damaged})
         return int(bool(damaged))
     for each in damaged:
-        click.echo(f"Damaged: {each['path']}: {', '.join(each['files'])}")
-    click.echo(f"{counted(len(current), 'entry', 'entries')} checked, {len(damaged):,} damaged.")
+        echo(f"Damaged: {each['path']}: {', '.join(each['files'])}")
+    echo(f"{counted(len(current), 'entry', 'entries')} checked, {len(damaged):,} damaged.")
     return int(bool(damaged))
 
 
@@ -159,12 +160,12 @@ def prune(
     verb = "Would remove" if dry_run else "Removed"
     for entry, why in pruned.removed:
         path = entry.path.relative_to(cache.home())
-        click.echo(f"{verb} {path} ({in_words(entry.size)}, {why})")
+        echo(f"{verb} {path} ({in_words(entry.size)}, {why})")
     for entry in pruned.failed:
-        click.echo(f"Cannot remove {entry.path}: it is in use or protected.", err=True)
+        echo(f"Cannot remove {entry.path}: it is in use or protected.", err=True)
     freed = sum(entry.size for entry, _ in pruned.removed)
     count = len(pruned.removed)
-    click.echo(
+    echo(
         f"{verb} {count:,} {'entry' if count == 1 else 'entries'}, {in_words(freed)}; "
         f"{in_words(pruned.left)} left in {cache.home()}."
     )
@@ -210,7 +211,7 @@ def _time(seconds: float) -> str:
 
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    click.echo(str(cache.home()).encode("utf-8", "backslashreplace").decode("utf-8"))
+    echo(str(cache.home()))
     table = plain_table(columns, {"entries", "size", "format"})
     for row in rows:
         table.add_row(*row)

@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import Progress, Task, track
+from rich.segment import Segment
 
 from headfit.cli.bars import StageColumn, rate, time_left
 from headfit.cli.plain import never_fails
 from headfit.cli.wording import in_command_line_words
 from headfit.progress import IMAGES, Callback, HeadScore
+from headfit.util.controls import escape_controls
 from headfit.util.machine import Memory, in_words
 
 T = TypeVar("T")
@@ -27,10 +29,25 @@ PAUSE = 2.0  # seconds between two images that tell of a graph being built, not 
 SPEAK = 30.0  # seconds that a stage may be silent where there are no bars
 
 
+class SafeConsole(Console):
+    """A console that shows the controls in a text instead of sending them to the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render; what rich itself sends to steer the terminal stays."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(escape_controls(segment.text), segment.style)
+
+
 def output() -> Console:
     """Give the console for results; wide enough for the table when it is piped."""
     never_fails(sys.stdout)
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, emoji=False)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return SafeConsole(width=width, highlight=False, emoji=False)
 
 
 def tell(line: str) -> None:
@@ -163,7 +180,7 @@ class ConsoleCallback(Callback):
 
 def _stderr() -> Console:
     never_fails(sys.stderr)
-    return Console(stderr=True, highlight=False, emoji=False)
+    return SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def so_far(task: Task) -> str:

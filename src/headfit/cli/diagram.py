@@ -8,6 +8,7 @@ import click
 
 from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import Messages
+from headfit.cli.echo import echo
 from headfit.cli.options import (
     CLASSES,
     DATA,
@@ -93,5 +94,5 @@ def command(
     if as_json:
         print_json(drawn.to_dict())
         return
-    click.echo(str(drawn))
-    click.echo(f"Written: {out}")
+    echo(str(drawn))
+    echo(f"Written: {out}")

@@ -13,6 +13,7 @@ import click
 
 from headfit import __version__
 from headfit.cli.command import describe_click_error
+from headfit.cli.echo import echo
 from headfit.errors import HeadfitError, UnknownNameError
 
 # module and help line, so that `headfit --help` imports none of them
@@ -116,8 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def print_error(text: str) -> None:
     """Print one line to stderr, whatever characters the text holds."""
-    line = " ".join(text.split())
-    click.echo(line.encode("utf-8", "backslashreplace").decode("utf-8"), err=True)
+    echo(" ".join(text.split()), err=True)
 
 
 if __name__ == "__main__":

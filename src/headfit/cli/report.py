@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
+from headfit.cli.echo import echo
 from headfit.cli.options import DATA, DEBUG, PATH, option
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources import find_source, open_source
@@ -62,7 +63,7 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
             f"'{run / 'results.json'}' lacks values that the page shows ({error}): another version "
             f"may have written it. Run compare again."
         ) from error
-    click.echo(f"Written: {run / NAME}")
+    echo(f"Written: {run / NAME}")
 
 
 def _open(images: str, predictions: str) -> ImageSource:

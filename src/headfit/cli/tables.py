@@ -11,6 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from headfit.util.controls import one_line
+
 
 def print_json(document: Any) -> None:
     """Print plain data as JSON."""
@@ -19,7 +21,7 @@ def print_json(document: Any) -> None:
 
 def literal(text: str) -> Text:
     """Make text that rich shows as it is: a class called [red] is only a name."""
-    return Text(text.encode("utf-8", "backslashreplace").decode())
+    return Text(one_line(text))
 
 
 def plain_table(columns: Sequence[str], numbers: Collection[str] = (), title: str = "") -> Table:

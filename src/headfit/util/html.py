@@ -11,14 +11,17 @@ import re
 from collections.abc import Iterable, Sequence
 
 _LEFT, _RIGHT = ' style="text-align: left"', ' style="text-align: right"'
-_IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_IMPOSSIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
+)
 _LINE = ' style="white-space: nowrap"'
 
 
 def printable(text: str) -> str:
-    """Replace what neither HTML nor SVG can hold by U+FFFD.
+    """Replace what HTML or SVG cannot hold, or what turns the order of a text, by U+FFFD.
 
-    Those are control characters, and the lone surrogates of a file name that is not UTF-8.
+    Those are control characters, bidirectional ones included, and the lone surrogates of a file
+    name that is not UTF-8.
     """
     return _IMPOSSIBLE.sub("\ufffd", text)
 
