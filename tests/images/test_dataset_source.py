@@ -8,6 +8,7 @@ import pytest
 
 from headfit.errors import DataError, UsageError
 from headfit.images.index import ImageIndex
+from headfit.images.inputs import Inputs
 from headfit.images.sources import find_source, open_source
 from photos import write_folder
 
@@ -72,11 +73,15 @@ def test_columns_of_a_data_set_are_chosen_and_refused(saved, tmp_path):
         open_source(text, root=tmp_path)
 
 
-def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path, monkeypatch):
+def test_what_cannot_be_loaded_is_said_in_one_line(saved, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"data set '.*empty' cannot be loaded: ") as caught:
         index_of(f"hf:{tmp_path / 'empty'}")
     assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match=r"save_to_disk wrote, put hf: before its name\.$"):
+        ImageIndex.from_directory(saved)
+    with pytest.raises(UsageError, match="is a data set, which compare and rank take"):
+        Inputs([f"hf:{tmp_path}"])
     with pytest.raises(UsageError, match="hf: and the name"):
         open_source("hf:")
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)

@@ -171,13 +171,15 @@ def test_rows_that_cannot_be_used_are_counted_and_named(root):
 def test_blank_lines_keep_the_numbers_of_the_rows(root):
     text = lines(ROWS[:3]) + "\n,\n" + "cat/x.png,cat\n"
     (note, _) = ImageIndex.from_table(table(root, text)).notes
-    assert note.startswith("1 of 4 rows") and "(row 7 'cat/x.png')" in note
+    assert (
+        note.startswith("1 of 4 rows of 'photos.csv' is left out") and "(row 7 'cat/x.png')" in note
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "options", "kind", "match"),
     [
-        ("", {}, DataError, "not plain which column .* paths of the images. Received: no columns"),
+        ("", {}, DataError, "^'photos.csv' is empty. Give a table with a row"),
         (lines(header="a,b", rows=[("x", "y")]), {}, DataError, "Received: 'a', 'b'. Name it with"),
         (lines(header="path,a,b"), {}, DataError, "holds the labels. .* with `label_column`"),
         (
@@ -227,6 +229,10 @@ def test_damaged_tables_are_errors_of_one_line(root, name, data, match):
 def test_what_is_no_table_is_refused(root):
     with pytest.raises(UsageError, match="`table` must be the path of a table, or a DataFrame"):
         ImageIndex.from_table(3)
+    with pytest.raises(UsageError, match=r"columns of one length. .*'path': 1, 'label': 2"):
+        ImageIndex.from_table({"path": ["1.jpg"], "label": ["a", "b"]})
+    with pytest.raises(UsageError, match=r"`archive` must be a path\. Received: archive=3"):
+        ImageIndex.from_archive(3)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="cannot be read"):
         ImageIndex.from_table(root / "gone.csv")
     with pytest.raises(UsageError, match="`root` must be left out: it is for tables"):

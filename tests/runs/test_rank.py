@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 import headfit as hf
@@ -107,6 +108,25 @@ def test_again_is_the_same_and_needs_no_pass(ranking: Ranking, digits: Path) -> 
     assert any("RANDOM" in line for line in listener.lines)
 
 
+def test_what_cannot_be_read_or_told_is_said_once(tmp_path: Path) -> None:
+    write_folder(tmp_path, 3)
+    (tmp_path / CLASSES[0] / "broken.jpg").write_bytes(b"no picture")
+    for number in (1, 2):
+        shutil.copy(tmp_path / CLASSES[1] / "00.jpg", tmp_path / CLASSES[1] / f"0{number}.jpg")
+    listener = Listener()
+    hf.rank(tmp_path, **TWO, near_duplicates=False, callbacks=listener)
+    (unread,) = (line for line in listener.lines if "Left out of class 'blue'" in line)
+    assert "not a JPEG" in unread
+    (copies,) = (line for line in listener.lines if "copies of one picture" in line)
+    assert copies.startswith("WARNING: 'green' holds 3 copies of one picture. All are left out")
+
+
+def test_a_data_frame_becomes_an_index_first() -> None:
+    for call in (hf.rank, hf.compare):
+        with pytest.raises(hf.UsageError, match=r"Received: images='DataFrame'.*from_table"):
+            call(pandas.DataFrame({"path": ["a.jpg"], "label": ["a"]}))  # type: ignore[operator]
+
+
 @NOT_INSTALLED
 def test_what_cannot_run_does_not_stop_the_others(digits: Path) -> None:
     listener = Listener()
@@ -158,7 +178,7 @@ def test_equally_good_ones_are_said_to_be_so(tmp_path: Path) -> None:
 def test_a_class_of_one_image_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, 2)
     (tmp_path / CLASSES[0] / "01.jpg").unlink()
-    with pytest.raises(hf.DataError, match=r"blue \(1\).*At least 2"):
+    with pytest.raises(hf.DataError, match=r"'blue' \(1\).*At least 2"):
         hf.rank(tmp_path, LITE, size=SIZE)
 
 

@@ -118,7 +118,7 @@ def test_a_run_says_which_rows_are_left_out_and_strict_stops_it(
     results = hf.compare(tmp_path / "t.csv", root=photos, callbacks=listener, **BARE).results
     row = len(frame) + 1
     assert listener.has_line(
-        f"1 of 22 rows of 't.csv' are left out: 1 × no such file (row {row} 'train/gone.jpg')."
+        f"1 of 22 rows of 't.csv' is left out: 1 × no such file (row {row} 'train/gone.jpg')."
     )
     assert results["skipped"] == [{"path": "train/gone.jpg", "reason": f"no such file (row {row})"}]
     arguments = ["compare", str(tmp_path / "t.csv"), "--root", str(photos), "--strict"]

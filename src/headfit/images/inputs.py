@@ -19,6 +19,7 @@ from headfit.images.contract import Contract
 from headfit.images.lists import list_file, standard_input
 from headfit.images.read_ahead import ImageLike, PathLike, StoredImage
 from headfit.images.sources.archive import SUFFIXES as ARCHIVES
+from headfit.images.sources.dataset import PREFIX
 from headfit.images.sources.members import open_members
 from headfit.images.sources.table import TablePaths
 from headfit.images.sources.walk import is_clutter, is_own_folder, walk, why_not_image
@@ -103,6 +104,11 @@ def _parts(argument: str, follow_links: bool) -> Iterator[str | Part]:
         yield partial(list_file, Path(argument[1:]))
     else:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  (absolute patterns too)
+        if not matches and argument.startswith(PREFIX):
+            raise UsageError(
+                f"'{argument}' is a data set, which compare and rank take. Give files, folders, "
+                f"archives, tables or lists of images."
+            )
         if not matches:
             raise UsageError(f"'{argument}' does not exist and, as a pattern, matches no file.")
         for match in _wanted(argument, matches, follow_links):

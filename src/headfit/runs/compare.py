@@ -257,8 +257,8 @@ class _Run:
             fewest=MIN_FOLDS if balance.facts["rare"] else None,
             names=targets.names,
         )
-        for line in balance_lines(balance.facts, splits.folds).values():
-            self.callback.on_message(line)
+        for label, line in balance_lines(balance.facts, splits.folds).items():
+            self.callback.on_message(f"{label}: {line}.")
         problem = Problem(targets, splits, quick=options.quick, seed=options.seed)
         several = len({backbone.name for backbone in backbones}) > 1
         for backbone in backbones:

@@ -156,6 +156,17 @@ def folds_for(targets: Targets, groups: Grouping, options: Options, callback: Ca
     )
 
 
+def lone_groups(targets: Targets, groups: Grouping) -> list[str]:
+    """Say which classes cannot be predicted when each group is left out in turn."""
+    sizes = class_sizes(targets.strata, groups).tolist()
+    lone = [k for k, size in zip(np.unique(targets.strata), sizes, strict=True) if size == 1]
+    return [
+        f"WARNING: {_content(k, targets, groups, 1)}. All are left out together, so none can be "
+        f"predicted right. Add images."
+        for k in lone
+    ]
+
+
 def _content(label: int, targets: Targets, groups: Grouping, count: int) -> str:
     """Say of a class how many images it has, and how few groups they form."""
     rows = targets.values == label

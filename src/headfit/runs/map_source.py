@@ -45,7 +45,14 @@ def open_index(
         UsageError: if ``images`` is neither, or the folder does not exist.
         DataError: if the folder holds no images, one class only, or too few.
     """
-    if not images or not isinstance(images, ImageIndex | str | os.PathLike):
+    if not isinstance(images, ImageIndex | str | os.PathLike):
+        raise UsageError.invalid(
+            "images",
+            type(images).__name__,
+            "a folder, a table or a headfit.ImageIndex",
+            "`headfit.ImageIndex.from_table` makes an index of a DataFrame.",
+        )
+    if not images:
         raise UsageError.invalid("images", images, "a folder, a table or a headfit.ImageIndex")
     callback.on_stage_begin("Looking for images", 1)
     if isinstance(images, ImageIndex):

@@ -24,13 +24,13 @@ from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
 from headfit.images.index import ImageIndex
-from headfit.images.sources.source import ImageSource
+from headfit.images.sources.source import ImageSource, quote
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import not_ranked
 from headfit.report.text.ranking import label, sentence
 from headfit.runs import provenance
 from headfit.runs.grid import GridPoint, backbones_with_weights
-from headfit.runs.grouping import UserGroups, find_groups
+from headfit.runs.grouping import UserGroups, find_groups, lone_groups
 from headfit.runs.map_source import (
     Images,
     MapSource,
@@ -182,7 +182,8 @@ class _Run:
             self.callback.on_message(not_ranked(len(index.unlabelled)))
         self.user_groups = UserGroups.read(index, self.options)
         depth = find_depth(index, self.callback)
-        tried = [self._try(source.with_depth(depth), index) for source in self.sources]
+        self.sources = [source.with_depth(depth) for source in self.sources]
+        tried = [self._try(source, index) for source in self.sources]
         measured = [each for each in tried if each is not None]
         if not measured:
             raise none_ran(self.failed)
@@ -282,6 +283,8 @@ class _Run:
         if not self.together:
             part, every = extraction.only(set(paths)), np.arange(len(rows))
             groups = find_groups(part, every, self.user_groups, self.options, self.callback)
+            for line in lone_groups(part.index.targets, groups):
+                self.callback.on_message(line)
             numbers = every if groups.numbers is None else groups.numbers
             self.together = dict(zip(paths, numbers, strict=True))
         # an image that only this backbone could read stands alone
@@ -313,9 +316,10 @@ def none_ran(failed: list[Failed]) -> HeadfitError:
 
 def _check_classes(index: ImageIndex) -> None:
     counts = class_counts(index.subset(index.training))
-    few = [f"{name} ({count})" for name, count in counts.items() if count < MIN_IMAGES]
+    few = [f"{quote(name)} ({count})" for name, count in counts.items() if count < MIN_IMAGES]
     if few:
         raise DataError(
             f"Classes with too few images: {', '.join(few)}. At least {MIN_IMAGES} of each class "
-            f"are needed, one to leave out and one to learn from."
+            f"are needed, one to leave out and one to learn from. Add images to them or leave them "
+            f"out."
         )

@@ -99,6 +99,9 @@ def table_of(data: Any) -> Table:
 
     def rows(names: Sequence[str]) -> Iterator[Row]:
         cells = [data[keys[name]] for name in names]
+        lengths = {name: len(column) for name, column in zip(names, cells, strict=True)}
+        if len(set(lengths.values())) > 1:
+            raise UsageError.invalid("table", lengths, "columns of one length")
         return zip(
             *(each.to_pylist() if hasattr(each, "to_pylist") else each for each in cells),
             strict=True,

@@ -13,7 +13,14 @@ from typing import Any, BinaryIO, Self
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources.layout import entries_of, read_layout
 from headfit.images.sources.members import OUTSIDE, Members, open_members
-from headfit.images.sources.source import Listing, Skipped, check_classes, local_path, quote
+from headfit.images.sources.source import (
+    Listing,
+    Skipped,
+    as_path,
+    check_classes,
+    local_path,
+    quote,
+)
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
@@ -44,7 +51,7 @@ class ArchiveSource:
         for name, value in options.items():
             if not (isinstance(value, bool) or (name == "splits" and value is None)):
                 raise UsageError.invalid(name, value, "True or False")
-        path = Path(archive).absolute()
+        path = as_path("archive", archive).absolute()
         if not path.is_file():
             raise UsageError(f"There is no file {quote(path)}. Check the path.")
         return cls(path, **options)

@@ -88,6 +88,8 @@ def choose_columns(
         DataError: it is not plain which column holds the paths or the labels.
     """
     names = list(table.names)
+    if not names:
+        raise DataError(f"{quote(table.name)} is empty. Give a table with a row for each image.")
     if any(map(_is_image_name, names)):
         raise DataError(
             f"The first row of {quote(table.name)} must name its columns. Received: "

@@ -26,10 +26,10 @@ from headfit.images.sources.source import (
     quote,
 )
 from headfit.images.sources.splits import split_roles
+from headfit.images.sources.tree import SAVED
 from headfit.util.tables import Table
 
 PREFIX = "hf:"
-_SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes
 Place = tuple[str, int]  # split and row
 
 
@@ -259,7 +259,7 @@ def _load(path: str) -> dict[str, Any]:
     folder = Path(path)
     datasets.disable_progress_bars()
     try:
-        if any((folder / name).is_file() for name in _SAVED):
+        if any((folder / name).is_file() for name in SAVED):
             loaded = datasets.load_from_disk(path)
         elif folder.is_dir():
             loaded = datasets.load_dataset("imagefolder", data_dir=path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.layout import EXPECTED, Layout, read_layout
-from headfit.images.sources.source import Listing, LocalSource, check_classes, quote
+from headfit.images.sources.source import Listing, LocalSource, as_path, check_classes, quote
 from headfit.images.sources.tree import table_hint
 from headfit.images.sources.walk import Entry, walk
 
@@ -68,7 +68,7 @@ class FolderSource(LocalSource):
 
 
 def _check_root(folder: str | os.PathLike[str]) -> Path:
-    root = Path(folder).absolute()
+    root = as_path("folder", folder).absolute()
     try:
         mode = root.stat().st_mode
     except PermissionError as error:

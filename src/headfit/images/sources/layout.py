@@ -167,7 +167,7 @@ def _no_classes(root: Folder, where: str) -> str:
     others = _others(root)
     content = f" ({_reasons(others)})" if others else ""
     suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-    return f"No images in {where}{content}. {EXPECTED} ({suffixes})."
+    return f"No images in {where}{content}. {EXPECTED} ({suffixes}).{hint}"
 
 
 def _lost(root: Folder, reading: Reading) -> list[Folder]:

@@ -73,6 +73,10 @@ def open_members(path: Path) -> Members:
             return _Zip.open(path)
         with path.open("rb") as stream:
             start = stream.read(512)
+        if start.startswith(b"PK\x03\x04"):
+            raise DataError(
+                f"{quote(path)} is a .zip archive that was cut off. Copy or download it again."
+            )
         if start[257:262] == b"ustar":
             return _Tar.open(path)
         return _CompressedTar.open(path)

@@ -111,8 +111,8 @@ class Rows:
         lines = []
         if parts:
             lines.append(
-                f"{len(self.faults)} of {self.count} rows of {quote(self.table)} are left out: "
-                f"{', '.join(parts)}"
+                f"{len(self.faults)} of {self.count} rows of {quote(self.table)} "
+                f"{'is' if len(self.faults) == 1 else 'are'} left out: {', '.join(parts)}"
             )
         if self.unlisted:
             names = ", ".join(map(quote, self.unlisted[:SHOWN]))
@@ -211,7 +211,7 @@ class FactsReader:
         except ValueError:
             weight = float("nan")
         if not isfinite(weight) or weight <= 0:
-            raise UnusableError(f"{cell!r} is no weight above 0", "")
+            raise UnusableError("a weight that is not a number above 0", "")
         return weight
 
 

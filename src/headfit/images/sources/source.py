@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
 import numpy as np
 
-from headfit.errors import DataError
+from headfit.errors import DataError, UsageError
 from headfit.images.decode import open_file, read_bytes
 from headfit.util.nouns import counted
 
@@ -162,6 +163,17 @@ class LocalSource:
         """Find the folder again; None if it is not there."""
         path = local_path(record.get("path"))
         return cls(path) if path is not None and path.is_dir() else None
+
+
+def as_path(argument: str, value: Any) -> Path:
+    """Return the path that an argument gives.
+
+    Raises:
+        UsageError: it is no path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError.invalid(argument, value, "a path")
+    return Path(value)
 
 
 def local_path(value: Any) -> Path | None:

@@ -11,6 +11,7 @@ from headfit.images.sources.splits import says_nothing
 from headfit.images.sources.walk import OWN, Entry
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk of Hugging Face writes
 
 
 @dataclass
@@ -65,7 +66,10 @@ class Folder:
 
 
 def table_hint(entries: Iterable[Entry]) -> str:
-    """Help who has a table of labels beside the images."""
+    """Help who has a table of labels beside the images, or a saved data set."""
+    entries = list(entries)
+    if any(each.path in SAVED for each in entries):
+        return " If it is a data set that save_to_disk wrote, put hf: before its name."
     tables = [each.path for each in entries if each.path.lower().endswith(_TABLES)]
     return f" If the labels are in {quote(tables[0])}, give that file." if len(tables) == 1 else ""
 
