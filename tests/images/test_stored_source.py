@@ -27,6 +27,8 @@ def test_a_source_is_found_again_while_it_is_there(tmp_path, kind):
         {"kind": "folder", "path": 3},
         {"kind": "folder", "path": r"\\\\host\\share"},
         {"kind": "folder", "path": "//host/share"},
+        {"kind": "folder", "path": "/\\host/share"},
+        {"kind": "folder", "path": "\\/host/share"},
     ],
 )
 def test_a_record_of_anything_else_is_no_source(record):

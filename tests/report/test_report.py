@@ -18,6 +18,7 @@ from headfit.images.sources.folder import FolderSource
 from headfit.report.images import thumbnails
 from headfit.report.page import write_report
 from headfit.report.view import read_predictions
+from headfit.runs.written import note_written
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +194,21 @@ def test_what_is_no_run_is_refused_in_one_line(
 def test_a_table_of_other_classes_is_refused() -> None:
     with pytest.raises(DataError, match="does not belong to this run"):
         read_predictions(stored_run.predictions_csv(), ["another"])
+
+
+def test_a_foreign_run_does_not_choose_the_folder_of_the_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A private folder, which the results of somebody else name as the place of the images."""
+    stored_run.write_photos(tmp_path / "private")
+    results = stored_run.results()
+    results["settings"]["source"] = {"kind": "folder", "path": str(tmp_path / "private")}
+    (tmp_path / "results.json").write_text(json.dumps(results), "utf-8")
+    (tmp_path / "predictions.csv").write_text(stored_run.predictions_csv(), "utf-8")
+    assert main(["report", str(tmp_path)]) == 0
+    assert "this run was not written on this machine" in capsys.readouterr().err
+    assert "data:image/jpeg" not in (tmp_path / "report.html").read_text("utf-8")
+    note_written(results)
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+    assert "data:image/jpeg" in (tmp_path / "report.html").read_text("utf-8")

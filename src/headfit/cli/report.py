@@ -12,13 +12,15 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
+from headfit.cli.console import tell
 from headfit.cli.echo import echo
 from headfit.cli.options import DATA, DEBUG, PATH, option
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources import find_source, open_source
 from headfit.images.sources.dataset import PREFIX
-from headfit.images.sources.source import ImageSource
+from headfit.images.sources.source import ImageSource, quote
 from headfit.runs.study import READABLE
+from headfit.runs.written import was_written_here
 
 EXAMPLES = """\b
 Examples:
@@ -54,7 +56,7 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
     try:
         predictions = table.read_text("utf-8") if table.is_file() else ""
         stored = results["settings"].get("source")
-        source = _open(str(images), predictions) if images else find_source(stored)
+        source = _open(str(images), predictions) if images else _stored(results, stored)
         write_report(run / NAME, results, predictions, source, force=True)
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error
@@ -64,6 +66,19 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
             f"may have written it. Run compare again."
         ) from error
     echo(f"Written: {run / NAME}")
+
+
+def _stored(results: dict[str, Any], stored: Any) -> ImageSource | None:
+    """Find the source that the run itself names, if nobody else can have written its name."""
+    if was_written_here(results):
+        return find_source(stored)
+    if isinstance(stored, dict):
+        place = quote(str(stored.get("path", "")))
+        tell(
+            f"The page has no pictures: this run was not written on this machine. It names {place} "
+            f"as the place of its images; if they are there, say so with `images`."
+        )
+    return None
 
 
 def _open(images: str, predictions: str) -> ImageSource:

@@ -19,6 +19,7 @@ from headfit.model.classifier import Classifier
 from headfit.model.metadata import kept_models, kept_path
 from headfit.report.page import NAME, write_report
 from headfit.report.text.table import COLUMNS, data_frame, shown, table_rows
+from headfit.runs.written import note_written
 from headfit.study.comparison.verdict import Verdict
 from headfit.util import files, html
 
@@ -169,6 +170,7 @@ class Study:
             with files.writing(target / TEST_PREDICTIONS):  # of an earlier run
                 (target / TEST_PREDICTIONS).unlink(missing_ok=True)
         files.write_json(target / "results.json", self.results)
+        note_written(self.results)
         write_report(target / NAME, self.results, predictions, self.index.source)
         return target
 

@@ -107,11 +107,12 @@ FITS = Cache("fits", 4, "cross-validated and fitted heads")
 GRAPHS = Cache("graphs", 1, "networks as OpenVINO graphs")
 TRIALS = Cache("trials", 1, "fastest setting of each graph on this machine")
 MODELS = Cache("models", 3, "notes on model files that were written")
+RUNS = Cache("runs", 1, "notes on runs that were written")
 # format 2: preprocess_input of the caffe kind within a model is recognised
 BACKBONES = Cache("backbones", 2, "your own backbones: properties and weights", former=("own",))
 HEADS = Cache("heads", 1, "your own heads, compiled")
 SAMPLES = Cache("samples", 1, "images of the demonstration")
-CACHES = (FEATURES, FITS, GRAPHS, TRIALS, MODELS, BACKBONES, HEADS, SAMPLES)
+CACHES = (FEATURES, FITS, GRAPHS, TRIALS, MODELS, RUNS, BACKBONES, HEADS, SAMPLES)
 
 
 def note_use(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
 import numpy as np
@@ -178,8 +178,8 @@ def as_path(argument: str, value: Any) -> Path:
 
 def local_path(value: Any) -> Path | None:
     """Return a path that a file of results names; None unless it is one of this machine."""
-    # on Windows the mere look at \\host\share asks that host
-    if not isinstance(value, str) or not value or value.startswith(("\\\\", "//")):
+    # on Windows the mere look at \\host\share asks that host; slashes may be mixed
+    if not isinstance(value, str) or not value or PureWindowsPath(value).drive.startswith("\\"):
         return None
     return Path(value)
 
