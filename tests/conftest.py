@@ -88,7 +88,7 @@ def uninterruptible() -> Iterator[None]:
 def fresh_home(tmp_path: Path) -> Path:
     """A home that holds nothing but the graphs of backbones that have been built already."""
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(mode=0o700)
     (home / "graphs").symlink_to(os.environ["HEADFIT_TESTS_GRAPHS"])
     return home
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headfit.errors import UsageError
 from headfit.util import cache, files
 from headfit.util.cache import Cache, Pruned
 
@@ -47,6 +48,29 @@ def test_home_is_the_variable_or_the_platforms_cache_folder(monkeypatch, tmp_pat
         unset()
         assert cache.home().name == "headfit"
         monkeypatch.delenv("HEADFIT_HOME", raising=False)
+
+
+def test_a_new_home_is_its_users_alone(home):
+    cache.TRIALS.write("key", 1)
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_a_home_that_others_can_write_is_refused_unless_that_is_accepted(home, mode, monkeypatch):
+    home.mkdir()
+    home.chmod(mode)
+    with pytest.raises(UsageError, match=r"can be written by other users.*chmod 700") as caught:
+        cache.TRIALS.read("key")
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv(cache.SHARED, "1")
+    assert cache.TRIALS.read("key") is None
+
+
+def test_a_home_of_somebody_else_is_refused(home, monkeypatch):
+    home.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "getuid", lambda: home.stat().st_uid + 1)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        cache.TRIALS.read("key")
 
 
 def test_a_record_comes_back_and_one_that_is_absent_is_none():

@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import re
+import stat
 import time
 import zipfile
 from collections.abc import Iterator
@@ -25,9 +26,12 @@ from typing import Any
 
 import platformdirs
 
+from headfit.errors import UsageError
 from headfit.util import digests, files
 
 MANIFEST = "manifest.json"
+SHARED = "HEADFIT_SHARED_HOME"
+"""Environment variable that accepts, if 1, a cache folder that others can write."""
 USE_SECONDS = 3600.0  # uses within this time of one another count as one
 _FORMAT = re.compile(r"v(\d+)")
 
@@ -35,6 +39,28 @@ _FORMAT = re.compile(r"v(\d+)")
 def home() -> Path:
     """Give the folder of all caches: ``HEADFIT_HOME``, else the platform's cache folder."""
     return Path(os.environ.get("HEADFIT_HOME") or platformdirs.user_cache_dir("headfit"))
+
+
+@functools.cache
+def _guard(root: Path) -> None:
+    """Make the folder of all caches, for its user alone, or see that nobody else can change it.
+
+    Raises:
+        UsageError: if others can: features that they forge would decide the comparison.
+    """
+    with contextlib.suppress(OSError):  # whoever writes there says why it cannot be
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not hasattr(os, "getuid") or os.environ.get(SHARED) == "1" or not root.exists():
+        return
+    status = root.stat()
+    foreign = status.st_uid != os.getuid()
+    if foreign or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = "belongs to another user" if foreign else "can be written by other users"
+        raise UsageError(
+            f"The cache folder '{root}' {problem}, who could change what headfit computes. Make it "
+            f"yours alone (chmod 700), set HEADFIT_HOME to a folder of your own, or set {SHARED}=1 "
+            f"if you trust everybody who can write there."
+        )
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,7 @@ class Cache:
     @property
     def folder(self) -> Path:
         """Where the entries of this format lie."""
+        _guard(home())
         _sweep_all(home())
         return home() / self.name / f"v{self.format}"
 
