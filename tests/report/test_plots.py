@@ -171,6 +171,18 @@ def test_classes_differ_only_beyond_the_noise(
     assert title(plots.classes(results)).startswith(start)
 
 
+def test_a_rare_class_is_not_called_worst_because_others_differ(results: Any) -> None:
+    results["reliability"]["classes"] = [
+        {"name": name, "images": n, "recall": recall, "precision": recall, "f1": recall}
+        for name, n, recall in (("rare", 2, 0.5), ("cat", 90, 0.6), ("dog", 90, 0.95))
+    ]
+    assert title(plots.classes(results)).startswith("Classes differ in recall beyond the noise: 50")
+
+
+def test_the_front_is_not_called_a_difference(results: Any) -> None:
+    assert any(w in title(plots.cost(results)) for w in ("No larger head", "noise is not consider"))
+
+
 def test_a_head_overfits_most_only_if_intervals_are_apart(results: Any) -> None:
     assert "no difference is beyond the noise" in title(plots.overfit(results))
     gaps = [row["overfit_gap"] for row in results["candidates"]]

@@ -6,12 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from headfit.report.text import numbers, position, ranking, reliability, titles
+from headfit.report.text import numbers, position, ranking, reliability, summary, titles
 from headfit.report.text.verdict import after_holm, evidence, headline
-from headfit.study.position.perturbation import PositionUse
+from headfit.study.position.perturbation import PositionUse, VarianceParts
 from headfit.study.position.spectrum import GRID, Spectrum
 
+# of a run, for its summary
+REST = {
+    "test": None,
+    "precision": None,
+    "learning_curve": None,
+    "images": {},
+    "settings": {"folds": 10},
+    "reliability": {"temperature": {"ece_before": 0.01}, "suspects_found": 0},
+}
 NONE_AHEAD = np.full((len(GRID), 10), 0.8) + 1e-3 * np.random.default_rng(0).normal(
     size=(len(GRID), 10)
 )
@@ -30,7 +40,8 @@ def where_of(accuracy: np.ndarray = NONE_AHEAD, images: int = 500) -> dict[str, 
 
 def use_of(drop: float, spread: float) -> dict[str, Any]:
     shuffled = 0.9 - drop + spread * np.linspace(-1, 1, 10)
-    return PositionUse(np.full(10, 0.9), shuffled, shuffled, 0.5).to_dict(shuffled)
+    parts = VarianceParts(0.75, 1 / 6)
+    return PositionUse(np.full(10, 0.9), shuffled, shuffled, parts).to_dict(shuffled)
 
 
 def ahead(row: int, lead: float) -> np.ndarray:
@@ -39,39 +50,113 @@ def ahead(row: int, lead: float) -> np.ndarray:
     return accuracy
 
 
+def verdict_of(
+    word: str, p_value: float = 0.001, better: float = 0.99, **cheaper: str
+) -> dict[str, Any]:
+    """A verdict with cheaper heads, each "as_good", "open" or "worse"; spp alone is aware."""
+    difference = {"mean": 0.04, "low": 0.02, "high": 0.06, "p_better": better}
+    if word in ("equivalent", "undecided"):
+        difference["p_better"] = 0.01
+    heads = [
+        {"head": name, "position_aware": name == "spp", "against_flatten": how}
+        for name, how in cheaper.items()
+    ]
+    return {
+        "flatten": word,
+        "difference": difference,
+        "holm_p_value": p_value,
+        "images_needed": None,
+        "cheaper": heads,
+    }
+
+
+NEEDED = "Position matters: flatten scores 4.0 points above gap (2.0 to 6.0)"
+NONE = "nothing between gap (80.0 %) and flatten (8"
+POSITION = [
+    (verdict_of("necessary", gmp="worse", spp="worse"), f"{NEEDED}; gmp, which ignores position,"),
+    (verdict_of("position_needed", spp="as_good"), f"{NEEDED}; no other head that ignores"),
+    (
+        verdict_of("ahead", gmp="worse", spp="open"),
+        f"{NEEDED}; gmp, which ignores position, scores",
+    ),
+    (
+        verdict_of("ahead", gmp="open", spp="worse"),
+        "Whether position is needed is open: flatten scores 4.0 points above gap (2.0 to 6.0), but "
+        "gmp, which ignores position, may be as good as flatten.",
+    ),
+    (verdict_of("ahead"), "Whether position is needed is open: flatten scores 4.0 points above g"),
+    (
+        verdict_of("not_necessary", gmp="as_good", avgmax="as_good", spp="worse"),
+        "Position is not needed: flatten scores 4.0 points above gap (2.0 to 6.0), but gmp and "
+        "avgmax, which ignore position, are as good as flatten.",
+    ),
+    (verdict_of("equivalent"), "Position makes little difference: flatten scores 4.0 points ab"),
+    (verdict_of("equivalent", 0.2), f"No effect of position was found: {NONE}"),
+    (verdict_of("not_necessary", 0.2, 0.01), f"No effect of position was found: {NONE}"),
+    (verdict_of("undecided", 0.2), f"Whether position matters is undecided: {NONE}"),
+]
+
+
+@pytest.mark.parametrize(("verdict", "start"), POSITION)
+def test_position_is_said_as_the_verdict_and_the_heads_that_ignore_it_allow(
+    verdict: dict[str, Any], start: str
+) -> None:
+    where = where_of(ahead(-1, 0.1))
+    assert position.conclusion(where, verdict).startswith(start)
+    results = {"verdict": verdict, "where": where}
+    line, title = summary.subjects({**REST, **results})["Position"], titles.spectrum(results)
+    # all three say the same
+    assert start.startswith("Position matters") == line.startswith("matters")
+    assert start.startswith("Position is not needed") == line.startswith("not needed: ")
+    assert start.startswith("Whether position is needed") == line.startswith("open: ")
+    shown = verdict["holm_p_value"] < 0.05 or verdict["flatten"] in ("necessary", "ahead")
+    assert title.startswith("Flatten is 4.0 points above gap (2.0" if shown else "Nothing between")
+
+
 @pytest.mark.parametrize(
-    ("word", "accuracy", "start"),
+    ("verdict", "end"),
     [
-        ("necessary", ahead(-1, 0.1), "Position matters: balanced accuracy is 80.0 % with gap"),
-        ("position_needed", ahead(-1, 0.1), "Position matters: "),
-        ("equivalent", NONE_AHEAD, "No effect of position was found: nothing between gap (80.0 %)"),
-        ("not_necessary", NONE_AHEAD, "No effect of position was found: "),
-        ("undecided", NONE_AHEAD, "Whether position matters is undecided: "),
-        ("equivalent", ahead(4, 0.05), "Some position helps: spatial_prior with τ = "),
-        ("undecided", ahead(4, 0.05), "Some position helps: spatial_prior with τ = "),
-        ("equivalent", ahead(-1, 0.05), "No effect of position was found: "),
+        (verdict_of("equivalent", 0.2), "but flatten was not shown to be ahead."),
+        (verdict_of("undecided", 0.2), "but for flatten this is undecided."),
+        (verdict_of("equivalent"), "; flatten scores 4.0 points above gap (2.0 to 6.0)."),
     ],
 )
-def test_position_follows_the_verdict_and_its_metric(
-    word: str, accuracy: np.ndarray, start: str
+def test_a_prior_that_is_ahead_of_gap_is_named_and_needs_nothing(
+    verdict: dict[str, Any], end: str
 ) -> None:
-    verdict = {"flatten": word, "difference": {"p_better": 0.01}}
-    assert position.conclusion(where_of(accuracy), verdict).startswith(start)
+    where = where_of(ahead(4, 0.05))
+    text = position.conclusion(where, verdict)
+    assert text.startswith(f"Some position improves on gap: spatial_prior with τ = {GRID[4]:g} ")
+    assert text.endswith(end)
+    results = {"verdict": verdict, "where": where}
+    assert titles.spectrum(results).startswith(f"τ = {GRID[4]:g} is 5.")
+    assert summary.subjects({**REST, **results})["Position"].startswith("improves on gap: +5.")
 
 
-def test_position_is_not_said_to_be_needed_where_it_may_not_be() -> None:
-    where, difference = where_of(ahead(-1, 0.1)), {"p_better": 0.99}
-    blind = position.conclusion(where, {"flatten": "not_necessary", "difference": difference})
-    assert blind.startswith("Position is not needed: ")
-    is_open = position.conclusion(where, {"flatten": "ahead", "difference": difference})
-    assert is_open.startswith("Whether position is needed is open: ")
+def test_that_nothing_is_ahead_holds_for_every_strength_of_the_prior() -> None:
+    rng, said = np.random.default_rng(0), 0
+    for _ in range(100):
+        where = where_of(0.8 + 0.01 * rng.normal(size=(len(GRID), 10)))
+        text = position.conclusion(where, verdict_of("undecided", 0.2))
+        leads = [row["ahead_of_gap"] for row in where["spectrum"]["curve"][1:]]
+        # Holm's first step: all as surely as 1 − 0.05 / m, so the ends of 99.4 % reach 0
+        wider = stats.t.ppf(1 - 0.025 / len(leads), 9) / stats.t.ppf(0.975, 9)
+        apart = any(lead["mean"] > wider * (lead["high"] - lead["mean"]) for lead in leads[:-1])
+        assert apart == ("nothing between" not in text)
+        said += "nothing between" in text
+    assert 90 <= said < 100
+
+
+def test_a_run_before_version_2_does_not_say_what_else_was_compared() -> None:
+    old = {key: value for key, value in verdict_of("necessary").items() if key != "cheaper"}
+    assert position.conclusion(where_of(), old) == f"{NEEDED}."
 
 
 def test_position_names_a_prior_between_that_beats_both_ends() -> None:
     accuracy = ahead(4, 0.08)
     accuracy[-1] += 0.05
-    text = position.conclusion(where_of(accuracy), {"flatten": "necessary"})
-    assert text.endswith(f"with a prior between them (τ = {GRID[4]:g}).")
+    text = position.conclusion(where_of(accuracy), verdict_of("necessary", gmp="worse"))
+    assert f". Between the two, spatial_prior with τ = {GRID[4]:g} scores 8." in text
 
 
 @pytest.mark.parametrize(
@@ -86,13 +171,18 @@ def test_what_shuffling_does_is_claimed_only_beyond_its_noise(
     drop: float, spread: float, words: str
 ) -> None:
     where = {**where_of(), **use_of(drop, spread)}
-    text = position.sentence(where, {"flatten": "equivalent"}, 500)
+    text = position.sentence(where, verdict_of("equivalent"), 500)
     assert words in text and "Measured on" not in text
-    assert text != position.sentence(where, {"flatten": "equivalent"}, 501)
+    assert text != position.sentence(where, verdict_of("equivalent"), 501)
+    # what a head uses is not what the task needs
+    uses = "flatten head uses position: " in text
+    assert uses == ("This says what the head uses, not what the task needs." in text)
+    needed = position.sentence(where, verdict_of("necessary", gmp="worse"), 500)
+    assert "not what the task needs" not in needed
 
 
 def test_a_sample_is_named_as_such() -> None:
-    text = position.sentence(where_of(images=2000), {"flatten": "undecided"}, 5000)
+    text = position.sentence(where_of(images=2000), verdict_of("undecided"), 5000)
     assert text.endswith("(Measured on 2,000 of 5,000 images.)")
 
 
@@ -163,10 +253,11 @@ def test_numbers_are_written_as_a_person_does() -> None:
     ]
 
 
-def test_the_title_of_the_spectrum_does_not_contradict_a_lead_of_flatten() -> None:
-    verdict = {"flatten": "not_necessary", "difference": {"p_better": 0.99}}
-    results = {"verdict": verdict, "where": where_of(ahead(-1, 0.1))}
-    assert titles.spectrum(results).startswith("Balanced accuracy rises from ")
+def test_the_variance_of_logits_is_that_of_two_parts_and_their_covariance() -> None:
+    assert position.variance_parts(use_of(0.2, 0.1)["projection"]) == (
+        "75.0 % is that of the part that depends on position, 8.3 % that of the rest, 16.7 % their "
+        "covariance"
+    )
 
 
 def test_an_old_run_is_not_said_to_be_corrected_over_backbones() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,19 +9,20 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from headfit.features.store import FeatureStore
+from headfit.fitting.exact.coordinates import of_features
 from headfit.fitting.exact.method import Exact
 from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem, Splits
 from headfit.heads.chain import parse_head
 from headfit.progress import Progress
-from headfit.report.text.learning_curve import in_words, notes
+from headfit.report.text.learning_curve import in_words, notes, title
+from headfit.study.comparison.results import fold_metrics
 from headfit.study.learning_curve import curve
 from headfit.study.learning_curve.curve import HeadCurve, LearningCurve, learning_curve
 from headfit.study.learning_curve.powerlaw import ErrorCurve
-from headfit.study.protocol import subsets
 from headfit.study.protocol.splits import make_splits
-from headfit.study.protocol.subsets import errors_of, make_subsets, stratified_order
+from headfit.study.protocol.subsets import Subsets, errors_of, make_subsets, stratified_order
 from numbered import numbered
 
 GAP, FLATTEN = map(parse_head, ("gap", "flatten"))
@@ -29,6 +31,18 @@ SIZES = np.array([28, 40, 56, 80, 112, 159, 225, 318, 450, 636, 900])
 
 def sentence_of(curve: LearningCurve) -> str:
     return in_words(curve)["sentence"]
+
+
+def masks_of(subsets: Subsets, seed: int) -> np.ndarray:
+    """The parts of a seed, bool (j, n)."""
+    masks = np.zeros((len(subsets.sizes), subsets.held.shape[1]), bool)
+    for mask, size in zip(masks, subsets.sizes, strict=True):
+        mask[subsets.orders[seed][:size]] = True
+    return masks
+
+
+def fits_of(pooled, problem, *heads):
+    return [Exact(head, pooled).cross_validate(problem) for head in heads]
 
 
 def problem_of(labels, folds=5, repeats=1, seed=0, groups=None) -> Problem:
@@ -54,7 +68,7 @@ def test_parts_are_nested_stratified_and_leave_the_held_out_fold_alone():
     assert found.sizes[0] >= 20 and found.sizes[-1] == 240
     np.testing.assert_allclose(found.sizes[1:] / found.sizes[:-1], np.sqrt(2), rtol=0.03)
     for seed, held in enumerate(found.held):
-        masks = found.masks(seed)
+        masks = masks_of(found, seed)
         np.testing.assert_array_equal(masks.sum(axis=1), found.sizes)
         assert not (masks & held).any()
         assert (masks[:-1] <= masks[1:]).all()
@@ -67,10 +81,10 @@ def test_parts_are_nested_stratified_and_leave_the_held_out_fold_alone():
 def test_seeds_draw_parts_of_their_own_and_equal_seeds_the_same():
     labels = np.arange(120) % 3
     found, again = (make_subsets(problem_of(labels), None) for _ in range(2))
-    np.testing.assert_array_equal(found.masks(3), again.masks(3))
+    np.testing.assert_array_equal(masks_of(found, 3), masks_of(again, 3))
     other = make_subsets(problem_of(labels, seed=1), None)
-    assert (other.masks(3) != found.masks(3)).any()
-    smallest = {found.masks(seed)[0].tobytes() for seed in range(10)}
+    assert (masks_of(other, 3) != masks_of(found, 3)).any()
+    smallest = {masks_of(found, seed)[0].tobytes() for seed in range(10)}
     assert len(smallest) == 10
 
 
@@ -91,9 +105,25 @@ def test_groups_are_held_out_whole_and_join_the_parts_together():
     found = make_subsets(problem_of(labels, groups=groups), groups)
     for seed, held in enumerate(found.held):
         assert not set(groups[held]) & set(groups[~held])
-        for mask in found.masks(seed):
+        for mask in masks_of(found, seed):
             torn = [g for g in set(groups[mask]) if mask[groups == g].sum() < 4]
             assert len(torn) <= 2  # the last of each class
+
+
+def test_inner_folds_keep_groups_whole_and_spread_every_leading_part():
+    labels = np.arange(240) % 3
+    groups = np.arange(240) // 6
+    found = make_subsets(problem_of(labels, groups=groups), groups)
+    assert found.folds == 5
+    for order, inner in zip(found.orders, found.inner, strict=True):
+        assert all(len(set(inner[groups[order] == g])) == 1 for g in set(groups[order]))
+    alone = make_subsets(problem_of(labels, folds=10), None)
+    for order, inner in zip(alone.orders, alone.inner, strict=True):
+        for size in (27, 216):
+            counts = np.bincount(inner[:size], minlength=9)
+            assert counts.min() >= size // 9 - 1 and counts.max() <= size // 9 + 1
+            of_one_class = np.bincount(inner[:size][labels[order[:size]] == 0], minlength=9)
+            assert np.ptp(of_one_class) <= 1
 
 
 def test_a_class_of_one_image_comes_first_and_stops_nothing(tmp_path):
@@ -106,96 +136,115 @@ def test_a_class_of_one_image_comes_first_and_stops_nothing(tmp_path):
     assignment = (np.arange(120) % 5).astype(np.int16)  # without the last fold there is no class 2
     splits = Splits(5, 2, 0, np.stack([assignment, assignment[::-1]]))
     problem = Problem(numbered(labels, 3), splits)
-    errors, stopped = errors_of(z, problem, make_subsets(problem, None), 1e-2)
-    assert np.isfinite(errors).all() and stopped == 0
+    errors, _ = errors_of(of_features(z), problem, make_subsets(problem, None))
+    assert np.isfinite(errors).all()
     assert errors.max() < 0.7
 
 
 def test_few_images_give_one_size_and_a_refusal(tmp_path):
     pooled, labels = digits(tmp_path, 30)
     labels = labels % 2
-    found = learning_curve([(FLATTEN, 1e-2, None)], pooled, problem_of(labels, folds=3))
+    problem = problem_of(labels, folds=3)
+    found = learning_curve(fits_of(pooled, problem, FLATTEN), pooled, problem)
     assert found.training_images == 20
     assert sentence_of(found) == (
         "No forecast for flatten: only 0 sizes up to half of 20 training images could be measured; "
         "4 are needed."
     )
+    assert title(in_words(found)).startswith("No forecast; flatten: ")
     json.dumps(in_words(found), allow_nan=False)
 
 
-@pytest.mark.parametrize("part", [0, -1])  # fitted among the small parts and among the large ones
-def test_each_error_is_that_of_scikit_learn_on_the_same_part(part):
+@pytest.mark.parametrize("part", [0, -1])
+def test_each_part_is_fitted_as_cross_validation_would(part):
+    """The penalty is that of least log-loss over the part's own inner folds."""
     rng = np.random.default_rng(1)
     labels = np.arange(300) % 3
-    z = rng.normal(size=(300, 6)) + 0.8 * rng.normal(size=(3, 6))[labels]
-    z = (z - z.mean(axis=0)).astype(np.float32)
+    z = rng.normal(size=(300, 40)) + 0.5 * np.eye(3, 40)[labels]
+    coordinates = of_features(z.astype(np.float32))
     problem = problem_of(labels)
     found = make_subsets(problem, None)
-    errors, _ = errors_of(z, problem, found, 1e-3)
-    for seed in range(10):
-        mask, held = found.masks(seed)[part], found.held[seed]
-        # λ_n n is the same for all sizes
-        model = LogisticRegression(C=1 / (1e-3 * found.sizes[-1]), tol=1e-8, max_iter=5000)
-        model.fit(z[mask], labels[mask])
-        wanted = 1 - balanced_accuracy(model.predict_proba(z[held]), labels[held])
-        assert errors[seed, part] == pytest.approx(wanted, abs=0.02)  # one image on the border
+    errors, _ = errors_of(coordinates, problem, found)
+    z = coordinates.z.astype(np.float64)
+    for seed in range(3):
+        images, inner = found.orders[seed][: found.sizes[part]], found.inner[seed]
+        inner, test = inner[: len(images)], found.held[seed]
+        losses = []
+        for penalty in problem.penalties:
+            each = np.empty(len(images))
+            for fold in range(4):
+                fitted = logistic(penalty, z[images[inner != fold]], labels[images[inner != fold]])
+                told = fitted.predict_log_proba(z[images[inner == fold]])
+                each[inner == fold] = -told[np.arange(len(told)), labels[images[inner == fold]]]
+            losses.append(each.mean())
+        model = logistic(problem.penalties[int(np.argmin(losses))], z[images], labels[images])
+        wanted = 1 - balanced_accuracy(model.predict_proba(z[test]), labels[test])
+        assert errors[seed, part] == pytest.approx(wanted, abs=0.034)  # two images on the border
+
+
+def logistic(penalty, z, labels):
+    return LogisticRegression(C=1 / (penalty * len(z)), tol=1e-6, max_iter=5000).fit(z, labels)
+
+
+def test_what_is_held_out_plays_no_part_in_the_choice(tmp_path):
+    rng = np.random.default_rng(3)
+    labels = np.arange(120) % 2
+    z = of_features(rng.normal(size=(120, 9)).astype(np.float32))
+    problem = problem_of(labels)
+    parts = make_subsets(problem, None)
+    turned = np.where(parts.held[0], 1 - labels, labels)
+    other = replace(problem, targets=numbered(turned))
+    (one, _), (two, _) = errors_of(z, problem, parts), errors_of(z, other, parts)
+    # the same models, tested on labels that are all turned
+    np.testing.assert_allclose(one[0] + two[0], 1, atol=1e-9)
 
 
 def test_on_real_images_the_curve_falls_and_ends_at_the_score_of_the_study(tmp_path):
-    pooled, labels = digits(tmp_path, 500)
+    pooled, labels = digits(tmp_path, 400)
     problem = problem_of(labels, folds=10)
     told = []
-    heads = [(GAP, 1e-4, None), (FLATTEN, 1e-3, None)]
-    found = learning_curve(heads, pooled, problem, progress=Progress(told.append))
+    fits = fits_of(pooled, problem, GAP, FLATTEN)
+    found = learning_curve(fits, pooled, problem, progress=Progress(told.append))
     assert told == sorted(told) and told[-1] == 1.0
-    assert found.training_images == 450 and found.limits == []
-    gap, flatten = found.heads
-    for head in (gap, flatten):
+    assert found.training_images == 360 and found.limits == []
+    for head, fit in zip(found.heads, fits, strict=True):
         means = head.measured.errors.mean(axis=0)
         assert means[0] > means[4] > means[-1]
-    assert flatten.measured.errors[:, -1].mean() < gap.measured.errors[:, -1].mean()
-    outcome = Exact(FLATTEN, pooled).cross_validate(problem)
-    score = balanced_accuracy(outcome.probabilities[0], labels)
-    assert 1 - flatten.measured.errors[:, -1].mean() == pytest.approx(score, abs=0.02)
-    assert flatten.refusal is None
+        folds = fold_metrics(fit, problem)["balanced_accuracy"]
+        np.testing.assert_allclose(head.measured.errors[:, -1], 1 - folds, atol=1e-12)
+        assert head.refusal is None
     # what is forecast holds on more images of the same kind
-    larger, labels = digits(tmp_path / "more", 1000)
-    more = learning_curve([(FLATTEN, 1e-3, None)], larger, problem_of(labels, folds=10))
-    wanted = more.heads[0].measured.errors[:, -1].mean()
-    _, low, high = flatten.forecast.error(900)
-    assert low - 0.01 <= wanted <= high + 0.01
+    larger, labels = digits(tmp_path / "more", 800)
+    score = (
+        1
+        - fold_metrics(fits_of(larger, problem_of(labels, 10), FLATTEN)[0], problem_of(labels, 10))[
+            "balanced_accuracy"
+        ]
+    )
+    _, low, high = found.heads[1].forecast.error(720)
+    assert low - 0.01 <= score.mean() <= high + 0.01
 
 
 def test_the_same_call_gives_the_same_curve(tmp_path):
     pooled, labels = digits(tmp_path, 150)
-    heads = [(FLATTEN, 1e-2, None)]
-    one, other = (learning_curve(heads, pooled, problem_of(labels, 3)).to_dict() for _ in range(2))
+    problem = problem_of(labels, 3)
+    fits = fits_of(pooled, problem, FLATTEN)
+    one, other = (learning_curve(fits, pooled, problem).to_dict() for _ in range(2))
     assert one == other
 
 
 def test_much_work_is_bounded_and_said(tmp_path, monkeypatch):
     pooled, labels = digits(tmp_path, 300)
     problem = problem_of(labels)
+    fits = fits_of(pooled, problem, FLATTEN)
     monkeypatch.setattr(curve, "MOST_WORK", 1e6)
     monkeypatch.setattr(curve, "PATH_LEAST", 10)
-    found = learning_curve([(FLATTEN, 1e-2, None)], pooled, problem)
+    found = learning_curve(fits, pooled, problem)
     assert found.heads[0].measured.sizes.tolist() == [30, 60, 120, 240]
     (limit,) = found.limits
     assert (limit.coordinates, limit.halved) == (10, True)
     assert ["10 coordinates, which hold" in notes(limit)[0], len(notes(limit))] == [True, 2]
     assert notes(limit)[1] == "flatten: to save time, each size is half of the next."
-
-
-def test_problems_that_do_not_fit_in_memory_together_come_out_the_same(monkeypatch):
-    labels = np.arange(120) % 3
-    z = np.random.default_rng(2).normal(size=(120, 5)).astype(np.float32)
-    z[:, 0] += labels
-    problem = problem_of(labels)
-    parts = make_subsets(problem, None)
-    together, _ = errors_of(z, problem, parts, 1e-2)
-    monkeypatch.setattr(subsets, "PATH_BYTES", 1)
-    alone, _ = errors_of(z, problem, parts, 1e-2)
-    np.testing.assert_allclose(alone, together, atol=0.05)
 
 
 def planted(a: float, b: float, c: float, seed: int, noise: float = 0.004) -> ErrorCurve:
@@ -206,7 +255,7 @@ def planted(a: float, b: float, c: float, seed: int, noise: float = 0.004) -> Er
 
 
 def curves(*laws: tuple[str, ErrorCurve], images: int = 1000) -> LearningCurve:
-    return LearningCurve(images, [HeadCurve.of(name, 1e-3, None, m) for name, m in laws], [])
+    return LearningCurve(images, [HeadCurve.of(name, None, m) for name, m in laws], [])
 
 
 def test_the_sentence_tells_the_gain_and_a_planted_crossing():
@@ -224,6 +273,12 @@ def test_the_sentence_tells_the_gain_and_a_planted_crossing():
     assert gain["mean"] == pytest.approx(2 * (1000**-0.5 - 2000**-0.5), rel=0.1)
     assert gain["low"] < gain["mean"] < gain["high"]
     assert sentence_of(found) == sentence_of(curves(("gap", gap), ("flatten", flatten)))
+    # the title says the same
+    low, high = 100 * gain["low"], 100 * gain["high"]
+    assert title(in_words(found)).startswith("About 1,000 more images: gap +1.")
+    assert f"; flatten +{100 * gain['mean']:.1f} points ({low:.1f} to {high:.1f})" in title(
+        in_words(found)
+    )
 
 
 def test_a_crossing_beyond_the_images_is_a_forecast():
@@ -233,10 +288,18 @@ def test_a_crossing_beyond_the_images_is_a_forecast():
     assert "flatten would overtake gap at about 2," in sentence_of(found)
 
 
+def test_where_curves_are_alike_nothing_is_said_of_crossings():
+    said = 0
+    for seed in range(40):
+        one, other = planted(2.0, 0.6, 0.02, seed), planted(2.0, 0.6, 0.02, seed + 50)
+        said += len(in_words(curves(("gap", one), ("flatten", other)))["crossings"])
+    assert said <= 5  # 5 % of 40, and two standard errors
+
+
 def test_a_crossing_within_the_noise_is_not_claimed():
     unsure = 0
     for seed in range(12):
-        one, other = planted(2.0, 0.6, 0.02, seed), planted(2.05, 0.605, 0.02, seed + 50)
+        one, other = planted(2.0, 0.6, 0.02, seed), planted(2.4, 0.62, 0.02, seed + 50)
         found = curves(("gap", one), ("flatten", other))
         sentence = sentence_of(found)
         crossings = in_words(found)["crossings"]
@@ -251,15 +314,19 @@ def test_a_crossing_within_the_noise_is_not_claimed():
 def test_where_more_images_would_hardly_help_it_says_so():
     sentence = sentence_of(curves(("gap", planted(20, 1.3, 0.1, 4))))
     assert sentence.startswith("About 1,000 more images would hardly help gap: about +0.")
+    told = title(in_words(curves(("gap", planted(20, 1.3, 0.1, 4)))))
+    assert told.startswith("About 1,000 more images: gap hardly better, +0.")
 
 
 def test_a_gain_that_may_be_nothing_is_not_promised():
-    head = HeadCurve.of("gap", 1e-3, None, planted(3.0, 0.7, 0.05, 5))
+    head = HeadCurve.of("gap", None, planted(3.0, 0.7, 0.05, 5))
     drawn = head.forecast.drawn
     drawn.a[: len(drawn.a) // 2] = 0.0
     sentence = sentence_of(LearningCurve(1000, [head], []))
     assert sentence.startswith("About 1,000 more images may not help gap at all: about +")
     assert "(0.0 to " in sentence
+    told = title(in_words(LearningCurve(1000, [head], [])))
+    assert told.startswith("About 1,000 more images: gap perhaps no better, +")
 
 
 def test_a_refusal_gives_its_reason_and_no_number_of_the_law():
@@ -267,6 +334,7 @@ def test_a_refusal_gives_its_reason_and_no_number_of_the_law():
     noise = ErrorCurve(SIZES, 0.5 + 0.02 * rng.normal(size=(10, len(SIZES))), 10)
     found = curves(("gap", noise), ("flatten", planted(2.0, 0.5, 0.0, 7)))
     assert sentence_of(found).startswith("No forecast for gap: the error does not fall")
+    assert title(in_words(found)).endswith("; no forecast for gap")
     gap, flatten = in_words(found)["heads"]
     assert gap["law"] is gap["forecast"] is gap["gain"] is None
     assert flatten["law"] and flatten["refusal"] is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from headfit.fitting.metrics import accuracy, balanced_accuracy
+from headfit.study.comparison.proportions import exact_interval, paired_interval
 from headfit.study.ranking.standings import standings
 
 
@@ -41,11 +42,19 @@ def test_scores_are_those_of_the_metrics() -> None:
             assert 0 <= low < mean < high <= 1
 
 
-def test_the_interval_of_accuracy_is_wilsons() -> None:
+def test_intervals_are_never_narrower_than_exact_ones() -> None:
     labels = np.arange(50) % 2
     found = standings(labels, all_but(labels, [np.arange(0), np.arange(10)]))
-    assert found[0].accuracy == pytest.approx((1.0, 0.92865, 1.0), abs=1e-4)
-    assert found[1].accuracy == pytest.approx((0.8, 0.66963, 0.88764), abs=1e-2)
+    assert found[0].accuracy == pytest.approx((1.0, 0.92889, 1.0), abs=1e-4)
+    for each in found:
+        low, high = exact_interval(each.accuracy[0], 50)
+        assert each.accuracy[1] <= low + 1e-9 and each.accuracy[2] >= high - 1e-9
+    # nothing tells them apart, and little is shown by that
+    twice = standings(labels, np.ones((2, 50)))[1].difference
+    assert twice[1:] == pytest.approx(paired_interval(0, 0, 50))
+    # copies of 10 images, all right, show as much as 10 images
+    (copies,) = standings(labels, np.ones((1, 50)), groups=np.arange(50) % 10)
+    assert copies.accuracy[1:] == pytest.approx(exact_interval(1.0, 10))
 
 
 @pytest.mark.parametrize(("against", "within"), [(0, True), (4, True), (6, False)])
@@ -108,4 +117,39 @@ def test_intervals_hold_the_truth() -> None:
 def test_even_guesses_have_the_interval_of_as_many_tosses() -> None:
     labels = np.arange(50) % 2
     (found,) = standings(labels, np.full((1, 50), 0.5))
-    assert found.accuracy == pytest.approx((0.5, 0.36645, 0.63355), abs=1e-4)
+    assert found.accuracy == pytest.approx((0.5, *exact_interval(0.5, 50)))
+
+
+GROUPS = {
+    "pairs": np.arange(400) // 2,
+    "tens": np.arange(400) // 10,
+    "one huge": np.maximum(np.arange(600) - 59, 0),
+    "a few": np.arange(300) // 20,
+}
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("kind", GROUPS)
+def test_equal_backbones_differ_seldom_whatever_the_groups(kind: str, alike: float) -> None:
+    """Images of a group are right together in a share ``alike`` of groups, else each by itself."""
+    groups, runs = GROUPS[kind], 400
+    rng = np.random.default_rng([len(groups), int(10 * alike)])
+    labels = np.arange(len(groups)) % 2 if kind == "one huge" else groups % 2
+    rejected = 0
+    for _ in range(runs):
+        together = rng.random(groups.max() + 1) < alike
+        each = rng.random((2, len(groups)))
+        group = rng.random((2, groups.max() + 1))
+        hits = np.where(together[groups], group[:, groups], each) < 0.9
+        rejected += not all(one.within_noise for one in standings(labels, hits, groups=groups))
+    assert rejected / runs <= 0.058 + 2 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def test_copies_that_agree_by_chance_alone_cost_little() -> None:
+    """A group of 160 among 2,624 that says no more and no less than its images."""
+    rng = np.random.default_rng(0)
+    groups, labels = np.maximum(np.arange(2624) - 159, 0), np.arange(2624) % 2
+    hits = rng.random((2, 2624)) < 0.95
+    alone, grouped = (standings(labels, hits, groups=g)[0] for g in (None, groups))
+    width = [one.accuracy[2] - one.accuracy[1] for one in (alone, grouped)]
+    assert width[1] <= 1.5 * width[0]

@@ -12,7 +12,7 @@ from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
 from headfit.heads.layers import FLATTEN, GAP, SPATIAL_PRIOR
-from headfit.study.position.perturbation import ShiftCurve, position_use
+from headfit.study.position.perturbation import ShiftCurve, VarianceParts, position_use
 from headfit.study.position.spectrum import GRID, Spectrum, leading_prior, spectrum
 from headfit.study.protocol.splits import make_splits
 from numbered import numbered
@@ -104,9 +104,9 @@ def test_shuffled_positions_spoil_only_what_used_them(kind, studied):
     np.testing.assert_allclose(use.plain, plain, atol=1e-9)
     drop = float((use.plain - use.shuffled).mean())
     if kind == "where":
-        assert drop > 0.25 and use.share > 0.5
+        assert drop > 0.25 and use.parts.position > 0.5
     else:
-        assert drop < 0.1 and use.share < 0.5
+        assert drop < 0.1 and use.parts.position < 0.5
     json.dumps(use.to_dict(use.plain), allow_nan=False)
 
 
@@ -134,9 +134,22 @@ def test_weights_that_are_the_same_everywhere_do_not_know_positions(tmp_path):
     use = position_use(
         store_maps(tmp_path, maps), problem, kernels.astype(np.float32), np.zeros((2, 3))
     )
-    assert use.share == pytest.approx(0, abs=1e-9)
+    assert use.parts.position == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(use.shuffled, use.plain)
     np.testing.assert_allclose(use.projected, use.plain)
+
+
+def test_shares_of_variance_count_the_covariance_of_the_parts():
+    rng = np.random.default_rng(0)
+    common, noise = rng.normal(size=(2, 4000, 1))
+    position = common + noise  # Var 2, covariance 1, Var of the sum 5
+    parts = VarianceParts.of(common, position)
+    assert parts.position == pytest.approx(2 / 5, abs=0.03)
+    assert parts.covariance == pytest.approx(2 / 5, abs=0.03)
+    folds = np.arange(4000) % 2
+    moved = VarianceParts.of(common + 9 * folds[:, None], position, folds)  # each model's own mean
+    assert moved.position == pytest.approx(parts.position, abs=0.01)
+    assert VarianceParts.of(0 * common, 0 * common) == VarianceParts(0.0, 0.0)
 
 
 def test_one_fixed_permutation_of_all_maps_changes_nothing(tmp_path):

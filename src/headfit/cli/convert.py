@@ -25,6 +25,7 @@ from headfit.cli.options import (
 )
 from headfit.cli.tables import plain_table, print_json
 from headfit.cli.wording import in_command_line_words
+from headfit.report.text.position import variance_parts
 
 EXAMPLES = """\b
 Examples:
@@ -160,8 +161,8 @@ def _data(document: dict[str, Any]) -> list[str]:
     if data is None:
         return []
     lines = [
-        f"{100 * data['position_share']:.1f} % of the variance of the layer's output depends on "
-        f"position, over {data['images']:,} images ({data['scored_on']})."
+        f"Variance of the layer's output over {data['images']:,} images ({data['scored_on']}): "
+        f"{variance_parts(data)}."
     ]
     if data["not_refitted"]:
         lines.append(f"Not refitted: {data['not_refitted']}")

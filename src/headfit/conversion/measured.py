@@ -17,6 +17,7 @@ from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
 from headfit.progress import Callback
+from headfit.study.position.perturbation import VarianceParts, among_classes
 from headfit.study.reliability.assessment import assess
 from headfit.study.reliability.model_reliability import ModelReliability
 
@@ -46,8 +47,7 @@ class Measurement:
         refit: a new top; None if there is none.
         refitted: its scores.
         unfitted: why there is none.
-        position_share: share of the variance of the old outputs that comes from differences
-            between positions, 0 to 1.
+        parts: of the variance of the old outputs: what comes from differences between positions.
         assumed: whether the order of the classes is an assumption.
         remarks: lines for the user.
     """
@@ -59,7 +59,7 @@ class Measurement:
     refit: Refit | None
     refitted: Scores | None
     unfitted: str | None
-    position_share: float
+    parts: VarianceParts
     assumed: bool
     remarks: list[str]
 
@@ -98,7 +98,7 @@ class Measurement:
             "after": self.after,
             "refitted": self.refitted and {**self.refitted, **_fit_facts(fit, self.pictures)},
             "not_refitted": self.unfitted,
-            "position_share": self.position_share,
+            **self.parts.to_dict(),
         }
 
 
@@ -152,7 +152,7 @@ def measure(
         fit,
         scores.get("refitted"),
         unfitted,
-        _position_share(subject, pictures),
+        _variance_parts(subject, pictures),
         classes is None,
         [*remarks, *(fit.warnings if fit else [])],
     )
@@ -174,14 +174,11 @@ def _why_not(subject: OpenedModel) -> str | None:
     return None
 
 
-def _position_share(subject: OpenedModel, pictures: Pictures) -> float:
+def _variance_parts(subject: OpenedModel, pictures: Pictures) -> VarianceParts:
     """Split the old outputs of the scored images into the average over positions and the rest.
 
     z = P⟨W̄, F̄⟩ + Σ_p⟨W_p − W̄, F_p − F̄⟩ + b. If softmax follows, the part that all classes
-    share is removed from both. The variances over images are summed over the K outputs.
-
-    Returns:
-        The variance of the second term divided by the sum of both; 0 if nothing varies.
+    share is removed from both.
     """
     height, width, _ = subject.facts["map_shape"]
     w = written_out(subject.own.kind, subject.kernel, height * width)
@@ -190,6 +187,5 @@ def _position_share(subject: OpenedModel, pictures: Pictures) -> float:
     whole = of_maps(subject.own, pictures, pictures.scored) - subject.bias
     second = whole.astype(np.float64) - first
     if subject.facts["ending"] is not None:
-        first, second = (part - part.mean(axis=1, keepdims=True) for part in (first, second))
-    variances = [float(part.var(axis=0).sum()) for part in (first, second)]
-    return variances[1] / sum(variances) if sum(variances) else 0.0
+        first, second = among_classes(first), among_classes(second)
+    return VarianceParts.of(first, second)

@@ -11,7 +11,7 @@ from headfit.report import policy, view
 from headfit.report.images import depth_of, heat_maps, thumbnails
 from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
 from headfit.report.templates import environment
-from headfit.report.text import reliability
+from headfit.report.text import position, reliability
 from headfit.report.text.verdict import after_holm, evidence, headline
 from headfit.report.view import read_predictions
 from headfit.util import digests, files
@@ -75,6 +75,7 @@ def render(
         after_holm=after_holm(results["backbones"]),
         trust=reliability.prediction_sets(results["reliability"]),
         test=reliability.on_test_split(results["test"]) if results["test"] else "",
+        logit_variance=_logit_variance(results["where"]),
         source=source,
         version=__version__,
         style=style,
@@ -116,6 +117,12 @@ def pictures(results: dict[str, Any]) -> dict[str, Picture]:
         "classes": (plots.classes, True),
     }
     return {key: picture(key, plot, results) for key, (plot, able) in wanted.items() if able}
+
+
+def _logit_variance(where: dict[str, Any] | None) -> str:
+    """Say what the logits' variance is made up of; older runs do not tell."""
+    told = where and "covariance_share" in where["projection"]
+    return position.variance_parts(where["projection"]) if where and told else ""
 
 
 def _lasting(data: Any) -> Any:

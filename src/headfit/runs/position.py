@@ -26,7 +26,7 @@ from headfit.study.position.spectrum import spectrum
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
 # raise it with every change of what is stored
-WHERE_FORMAT = 4
+WHERE_FORMAT, CURVE_FORMAT = 5, 2
 
 
 def where_matters(
@@ -74,13 +74,12 @@ def learning(
     if not fits:
         return None
     ledger = backbone.ledger(problem)
-    key = [[fit.head.name, fit.final] for fit in fits]
+    key = [CURVE_FORMAT, *([fit.head.name, fit.final] for fit in fits)]
     curve = ledger.facts("curve", key)
     if curve is None:
         callback.on_stage_begin("Learning curve", 1)
-        heads = [(fit.head, fit.final["penalty"], fit.final["shape"]) for fit in fits]
         measured = learning_curve(
-            heads, backbone.pooled, problem, groups, Progress(callback.on_progress)
+            fits, backbone.pooled, problem, groups, Progress(callback.on_progress)
         )
         curve = learning_text.in_words(measured)
         ledger.store_facts("curve", key, curve)

@@ -17,7 +17,7 @@ Gram matrix and its decomposition would be too large; then the features are proj
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import blas, eigh
@@ -54,6 +54,10 @@ class Coordinates:
     mean: np.ndarray
     basis: Callable[[np.ndarray], np.ndarray]
     variance_share: float = 1.0
+
+    def leading(self, few: int) -> Coordinates:
+        """Keep the leading columns; there is no way back then."""
+        return replace(self, z=self.z[:, :few], moments=self.moments[:few])
 
     def to_features(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Write a linear map of Z as one of the features themselves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.report.text.numbers import about, percent
+from headfit.report.text.numbers import about, enumerated, percent, score
 from headfit.study.learning_curve.curve import LearningCurve, WorkLimit
 from headfit.study.learning_curve.powerlaw import LEAST_SIZES, Refusal
 
@@ -34,6 +34,22 @@ def sentence(curve: Mapping[str, Any]) -> str:
             *(_crossing(crossing, curve["images"]) for crossing in curve["crossings"]),
         ]
     )
+
+
+def title(curve: Mapping[str, Any]) -> str:
+    """Say the same as :func:`sentence` in one line."""
+    gains = [head for head in curve["heads"] if head["gain"]]
+    without = [head["name"] for head in curve["heads"] if not head["gain"]]
+    if not gains:
+        first = curve["heads"][0]
+        ends = (
+            f"{score(p)} with {p['images']:,} images"
+            for p in (first["points"][0], first["points"][-1])
+        )
+        return f"No forecast; {first['name']}: {', '.join(ends)}"
+    parts = [_brief(head["name"], head["gain"]) for head in gains]
+    parts += [f"no forecast for {enumerated(without)}"] if without else []
+    return f"About {gains[0]['gain']['more_images']:,} more images: {'; '.join(parts)}"
 
 
 def refusal(why: Refusal) -> str:
@@ -87,12 +103,24 @@ def _gain(head: Mapping[str, Any], curve: Mapping[str, Any]) -> str:
             f"{curve['images']:,} images, which is too few."
         )
     images = f"{gain['more_images']:,} more images"
-    points = f"+{percent(gain['mean'])} points ({percent(gain['low'])} to {percent(gain['high'])})"
+    size = _size(gain)
     if gain["high"] < LITTLE:
-        return f"About {images} would hardly help {name}: about {points}."
+        return f"About {images} would hardly help {name}: about {size}."
     if gain["low"] < ROUNDED:
-        return f"About {images} may not help {name} at all: about {points}."
-    return f"About {images} would bring {name} about {points}."
+        return f"About {images} may not help {name} at all: about {size}."
+    return f"About {images} would bring {name} about {size}."
+
+
+def _brief(name: str, gain: Mapping[str, Any]) -> str:
+    if gain["high"] < LITTLE:
+        return f"{name} hardly better, {_size(gain)}"
+    if gain["low"] < ROUNDED:
+        return f"{name} perhaps no better, {_size(gain)}"
+    return f"{name} {_size(gain)}"
+
+
+def _size(gain: Mapping[str, Any]) -> str:
+    return f"+{percent(gain['mean'])} points ({percent(gain['low'])} to {percent(gain['high'])})"
 
 
 def _crossing(crossing: Mapping[str, Any], images: int) -> str:

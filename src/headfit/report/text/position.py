@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.report.text.numbers import enumerated, percent, point_range, points
-from headfit.report.text.verdict import blind_does
-from headfit.study.position.spectrum import leading_prior
+from headfit.report.text.numbers import enumerated, number, percent, point_range, points
+from headfit.study.position.answer import PositionAnswer, small_lead
 
 HARDLY = 0.02  # a drop that need not concern anybody, a fraction
 
@@ -22,7 +21,8 @@ def sentence(where: Mapping[str, Any], verdict: Mapping[str, Any], images: int) 
     """
     sample = where["images"]
     part = f" (Measured on {sample:,} of {images:,} images.)" if sample < images else ""
-    return f"{conclusion(where, verdict)} {_use(where['shuffle'])}{part}"
+    needed = PositionAnswer.of(where, verdict).word == "needed"
+    return f"{conclusion(where, verdict)} {_use(where['shuffle'], needed)}{part}"
 
 
 def conclusion(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
@@ -32,39 +32,64 @@ def conclusion(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
         where: the ``where`` object of ``results.json``.
         verdict: the ``verdict`` object.
     """
-    curve, lead = where["spectrum"]["curve"], leading_prior(where["spectrum"])
+    answer = PositionAnswer.of(where, verdict)
+    curve, lead = where["spectrum"]["curve"], answer.lead
     gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
-    if blind_does(verdict):
-        return (
-            f"Position is not needed: flatten has {flatten} % balanced accuracy and gap {gap} %, "
-            f"but a head that ignores position is as good as flatten."
-        )
-    if verdict["flatten"] == "ahead":
-        return (
-            f"Whether position is needed is open: flatten has {flatten} % balanced accuracy and "
-            f"gap {gap} %, but a cheaper head may be as good as flatten."
-        )
-    if verdict["flatten"] in ("necessary", "position_needed"):
-        between = ""
-        if lead and lead["balanced_accuracy"]["mean"] > curve[-1]["balanced_accuracy"]["mean"]:
-            score = percent(lead["balanced_accuracy"]["mean"])
-            between = f", and {score} % with a prior between them (τ = {lead['tau']:g})"
-        return (
-            f"Position matters: balanced accuracy is {gap} % with gap, {flatten} % with "
-            f"flatten{between}."
-        )
-    if lead:
-        ahead = lead["ahead_of_gap"]
-        undecided = verdict["flatten"] == "undecided"
-        does = "for flatten this is undecided" if undecided else "flatten does not"
-        return (
-            f"Some position helps: spatial_prior with τ = {lead['tau']:g} scores "
-            f"{points(ahead['mean'])} above gap ({point_range(ahead, signed=False)}), but {does}."
-        )
     spread = f"nothing between gap ({gap} %) and flatten ({flatten} %) scores above gap"
-    if verdict["flatten"] == "undecided":
+    between = lead and f"spatial_prior with τ = {lead['tau']:g} {_above(lead['ahead_of_gap'])}"
+    above = f"flatten {_above(verdict['difference'])}"
+    if answer.word == "needed":
+        better = lead and lead["ahead_of_gap"]["mean"] > curve[-1]["ahead_of_gap"]["mean"]
+        also = f" Between the two, {between}." if better else ""
+        others = blind_heads(answer, verdict)
+        return f"Position matters: {above}{others and f'; {others}'}.{also}"
+    if answer.word == "not_needed":
+        return f"Position is not needed: {above}, but {blind_heads(answer, verdict)}."
+    if answer.word == "open":
+        return f"Whether position is needed is open: {above}, but {blind_heads(answer, verdict)}."
+    if answer.word == "little":
+        return f"Position makes little difference: {above}."
+    if answer.word == "helps":
+        if small_lead(verdict):
+            rest = f"; {above}"
+        elif verdict["flatten"] == "undecided":
+            rest = ", but for flatten this is undecided"
+        else:
+            rest = ", but flatten was not shown to be ahead"
+        return f"Some position improves on gap: {between}{rest}."
+    if answer.word == "undecided":
         return f"Whether position matters is undecided: {spread} beyond the noise."
     return f"No effect of position was found: {spread} beyond the noise."
+
+
+def blind_heads(answer: PositionAnswer, verdict: Mapping[str, Any]) -> str:
+    """Say how heads that ignore position compare with flatten, as a clause; it may be empty."""
+    several, known = len(answer.blind) > 1, "cheaper" in verdict  # older runs do not say
+    if not answer.blind and (known or answer.word == "needed"):
+        return "no other head that ignores position was compared" if known else ""
+    which = f"{enumerated(answer.blind)}, which {'ignore' if several else 'ignores'} position,"
+    verbs = {
+        "not_needed": "are as good as" if several else "is as good as",
+        "open": "may be as good as",
+        "needed": "score lower than" if several else "scores lower than",
+    }
+    return (
+        f"{which if answer.blind else 'a head that ignores position'} {verbs[answer.word]} flatten"
+    )
+
+
+def variance_parts(data: Mapping[str, Any]) -> str:
+    """Say what the variance of logits is made up of.
+
+    Args:
+        data: with ``position_share`` and ``covariance_share``.
+    """
+    position, covariance = data["position_share"], data["covariance_share"]
+    return (
+        f"{number(100 * position)} % is that of the part that depends on position, "
+        f"{number(100 * (1 - position - covariance))} % that of the rest, "
+        f"{number(100 * covariance)} % their covariance"
+    )
 
 
 def shift(curves: Mapping[str, Any]) -> str:
@@ -83,13 +108,15 @@ def shift(curves: Mapping[str, Any]) -> str:
     return f"Moving the image by {pixels} pixels changes {enumerated(parts)}."
 
 
-def _use(shuffle: Mapping[str, Any]) -> str:
+def _use(shuffle: Mapping[str, Any], needed: bool) -> str:
+    """Say what the trained head does; what the task needs is another question."""
     drop = shuffle["drop"]
     scores = f"from {percent(shuffle['plain'])} % to {percent(shuffle['shuffled'])} %"
     if drop["low"] > 0:
+        other = "" if needed else " This says what the head uses, not what the task needs."
         return (
             f"The trained flatten head uses position: shuffling the positions of each map lowers "
-            f"it {scores}."
+            f"it {scores}.{other}"
         )
     if max(abs(drop["low"]), abs(drop["high"])) <= HARDLY:
         return (
@@ -100,3 +127,7 @@ def _use(shuffle: Mapping[str, Any]) -> str:
         f"Whether the trained flatten head uses position is unclear: shuffling the positions of "
         f"each map costs {points(drop['mean'], signed=True)} ({point_range(drop)})."
     )
+
+
+def _above(lead: Mapping[str, Any]) -> str:
+    return f"scores {points(lead['mean'])} above gap ({point_range(lead, signed=False)})"

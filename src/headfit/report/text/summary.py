@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headfit.report.text.numbers import about, enumerated, percent, point_range, points
+from headfit.report.text.position import blind_heads
 from headfit.report.text.reliability import suspects, tested
-from headfit.report.text.verdict import after_holm, blind_does, headline
-from headfit.study.position.spectrum import leading_prior
+from headfit.report.text.verdict import after_holm, headline
+from headfit.study.position.answer import PositionAnswer
 from headfit.util.nouns import counted
 
 RARE = 4  # classes named
@@ -93,19 +94,24 @@ def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
 
 def _position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Say whether position matters, in the metric and by the test of the verdict."""
-    best = leading_prior(where["spectrum"])
-    if blind_does(verdict):
-        return "not needed: a head that ignores position is as good as flatten"
-    if verdict["flatten"] == "ahead":
-        return "open: flatten is ahead of gap, but a cheaper head may do as well"
-    if verdict["flatten"] in ("necessary", "position_needed"):
+    answer = PositionAnswer.of(where, verdict)
+    if answer.word == "not_needed":
+        return f"not needed: {blind_heads(answer, verdict)}"
+    if answer.word == "open":
+        return f"open: flatten is ahead of gap, but {blind_heads(answer, verdict)}"
+    if answer.word == "needed":
         return "matters: flatten is ahead of gap"
-    if best:
-        lead = best["ahead_of_gap"]
-        gained = f"{points(lead['mean'], signed=True)} ({point_range(lead)})"
-        return f"helps: {gained} with spatial_prior, τ = {best['tau']:g}"
-    word = "undecided" if verdict["flatten"] == "undecided" else "no effect found"
+    if answer.word == "helps" and answer.lead:
+        gain = _lead(answer.lead["ahead_of_gap"])
+        return f"improves on gap: {gain} with spatial_prior, τ = {answer.lead['tau']:g}"
+    if answer.word == "little":
+        return f"little difference: flatten is ahead of gap by {_lead(verdict['difference'])}"
+    word = "undecided" if answer.word == "undecided" else "no effect found"
     return f"{word}: nothing between gap and flatten beats gap clearly"
+
+
+def _lead(lead: Mapping[str, Any]) -> str:
+    return f"{points(lead['mean'], signed=True)} ({point_range(lead)})"
 
 
 def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from headfit.report.text.numbers import enumerated, percent, point_range, points
-from headfit.report.text.verdict import blind_does
+from headfit.report.text import learning_curve as learning
+from headfit.report.text.numbers import percent, point_range, points
 from headfit.study.comparison.compare import as_good_as_best
-from headfit.study.position.spectrum import leading_prior
+from headfit.study.position.answer import PositionAnswer
 from headfit.study.reliability.calibration import Z
 from headfit.study.reliability.per_class import recalls_differ
 
 Results = Mapping[str, Any]
-LITTLE_GAIN = 0.0005  # below this, 0.0 points are shown
 
 
 def scores(results: Results) -> str:
@@ -34,12 +33,12 @@ def scores(results: Results) -> str:
 
 
 def cost(results: Results, front: Sequence[str]) -> str:
-    """Name the heads that no cheaper one equals."""
+    """Say what is marked: heads that no cheaper one equals. That is no difference beyond noise."""
     if len(front) == 1:
-        return f"{front[0]} has the best mean score at every number of parameters"
+        return f"No larger head has a higher mean score than {front[0]}"
     return (
-        f"{len(front)} of {len(results['candidates'])} have the best mean score for their size "
-        f"(filled, on the line)"
+        f"Filled, on the line: {len(front)} of {len(results['candidates'])} heads, whose mean score "
+        f"no smaller head reaches; the noise is not considered"
     )
 
 
@@ -56,36 +55,25 @@ def posterior(results: Results) -> str:
 
 
 def spectrum(results: Results) -> str:
-    """Say whether anything between gap and flatten, or flatten, is ahead of gap."""
-    where, word = results["where"], results["verdict"]["flatten"]
-    curve, lead = where["spectrum"]["curve"], leading_prior(where["spectrum"])
+    """Say whether flatten, or anything between gap and flatten, is ahead of gap."""
+    where, verdict = results["where"], results["verdict"]
+    answer = PositionAnswer.of(where, verdict)
+    if answer.word == "helps" and answer.lead:
+        return f"τ = {answer.lead['tau']:g} is {_above_gap(answer.lead['ahead_of_gap'])}"
+    if answer.word not in ("none", "undecided"):
+        return f"Flatten is {_above_gap(verdict['difference'])}"
+    curve = where["spectrum"]["curve"]
     gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
-    if word in ("necessary", "position_needed", "ahead") or blind_does(results["verdict"]):
-        return f"Balanced accuracy rises from {gap} % with gap to {flatten} % with flatten"
-    if lead:
-        ahead = lead["ahead_of_gap"]
-        return (
-            f"τ = {lead['tau']:g} is {points(ahead['mean'])} above gap "
-            f"({point_range(ahead, signed=False)})"
-        )
-    return f"Nothing from gap ({gap} %) to flatten ({flatten} %) is above gap beyond the noise"
+    return f"Nothing between gap ({gap} %) and flatten ({flatten} %) is above gap beyond the noise"
+
+
+def _above_gap(lead: Mapping[str, Any]) -> str:
+    return f"{points(lead['mean'])} above gap ({point_range(lead, signed=False)})"
 
 
 def learning_curve(results: Results) -> str:
-    """Say what more images would bring, if anything is forecast."""
-    heads = results["learning_curve"]["heads"]
-    gains = [(head["name"], head["gain"]) for head in heads if head["gain"]]
-    if not gains:
-        first, last = heads[0]["points"][0], heads[0]["points"][-1]
-        return (
-            f"No forecast; {heads[0]['name']} has {percent(first['mean'])} % with "
-            f"{first['images']:,} images and {percent(last['mean'])} % with {last['images']:,}"
-        )
-    each = enumerated([f"{points(gain['mean'], signed=True)} for {name}" for name, gain in gains])
-    images = f"About {gains[0][1]['more_images']:,} more images"
-    if all(gain["low"] < LITTLE_GAIN for _, gain in gains):
-        return f"{images} may bring nothing: {each}, not beyond the noise"
-    return f"{images} would bring {each}"
+    """Say what the sentence says: what more images would bring each head."""
+    return learning.title(results["learning_curve"])
 
 
 def overfit(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -136,8 +124,11 @@ def classes(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
         return f"No class has an image{part}"
     worst, best = ranked[0], ranked[-1]
     low, high = percent(worst["recall"]), percent(best["recall"])
-    if not recalls_differ([(row["recall"], row["images"]) for row in ranked]):
+    counts = [(row["recall"], row["images"]) for row in ranked]
+    if not recalls_differ(counts):
         return f"No class stands out beyond the noise: recall is {low} to {high} %{part}"
+    if not recalls_differ([counts[0], counts[-1]]):  # they may be rare, and others differ
+        return f"Classes differ in recall beyond the noise: {low} to {high} %{part}"
     ends = f"{worst['name']} is recognised worst (recall {low} %), {best['name']} best ({high} %)"
     return f"{ends}{part}"
 

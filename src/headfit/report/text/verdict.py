@@ -46,15 +46,6 @@ def headline(verdict: Mapping[str, Any]) -> str:
     return _HEADLINES[verdict["flatten"]]
 
 
-def blind_does(verdict: Mapping[str, Any]) -> bool:
-    """Tell whether flatten is ahead of gap, but a head that ignores position is as good.
-
-    Args:
-        verdict: the ``verdict`` object of ``results.json``.
-    """
-    return bool(verdict["flatten"] == "not_necessary" and verdict["difference"]["p_better"] > ALPHA)
-
-
 def evidence(verdict: Mapping[str, Any]) -> str:
     """Give the numbers behind the answer; empty if flatten and gap were not compared.
 

@@ -47,6 +47,17 @@ class Contrast:
     worse: list[int]
     secondary: dict[str, Difference]
 
+    @property
+    def ahead(self) -> bool:
+        """Whether flatten is shown to be ahead of gap."""
+        return self.p_value < ALPHA and self.difference.mean > 0
+
+    def against_flatten(self) -> dict[int, str]:
+        """Say how each cheaper head compares, by its position; empty if flatten is not ahead."""
+        words = {"as_good": [*self.blind, *self.aware], "open": self.open, "worse": self.worse}
+        found = {head: word for word, heads in words.items() for head in heads}
+        return dict(sorted(found.items())) if self.ahead else {}
+
 
 @dataclass(frozen=True)
 class HeadScores:

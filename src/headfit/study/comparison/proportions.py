@@ -42,13 +42,14 @@ def exact_interval(share: float, n: float) -> Range:
     return min(low, share), max(high, share)
 
 
-def paired_interval(ahead: float, behind: float, n: float) -> Range:
-    """Compute the score 95 % interval of a difference of paired proportions (Tango 1998).
+def paired_interval(ahead: float, behind: float, n: float, z: float = Z) -> Range:
+    """Compute the score interval of a difference of paired proportions (Tango 1998).
 
     Args:
         ahead: how many of n pairs only the first gets right; need not be whole.
         behind: how many only the second gets right.
         n: number of independent pairs.
+        z: normal quantile of the level, by default that of 95 %.
 
     Example:
 
@@ -56,10 +57,10 @@ def paired_interval(ahead: float, behind: float, n: float) -> Range:
     >>> f"{low:.4f} to {high:.4f}"
     '-0.0126 to 0.0126'
     """
-    return -_highest(behind, ahead, n), _highest(ahead, behind, n)
+    return -_highest(behind, ahead, n, z), _highest(ahead, behind, n, z)
 
 
-def _highest(ahead: float, behind: float, n: float) -> float:
+def _highest(ahead: float, behind: float, n: float, z: float) -> float:
     """Find the largest difference that the score test does not reject."""
     low, high = (ahead - behind) / n, 1.0
     for _ in range(HALVINGS):
@@ -68,7 +69,7 @@ def _highest(ahead: float, behind: float, n: float) -> float:
         root = linear**2 + 8 * n * behind * middle * (1 - middle)
         only_second = (math.sqrt(root) - linear) / (4 * n)
         spread = n * (2 * only_second + middle * (1 - middle))
-        rejected = n * middle - ahead + behind > Z * math.sqrt(max(spread, 0.0))
+        rejected = n * middle - ahead + behind > z * math.sqrt(max(spread, 0.0))
         low, high = (low, middle) if rejected else (middle, high)
     return high
 

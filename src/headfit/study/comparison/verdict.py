@@ -29,6 +29,7 @@ from headfit.study.comparison.selection import cheapest_within_one_se, expected_
 from headfit.util import html
 
 LIMIT = ("class", "images")
+CHEAPER = ("head", "position_aware", "against_flatten")
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +54,9 @@ class Verdict:
             its own with one backbone.
         limited_by: the class that limits what these images can show, and its images (groups of
             images); None if no class alone does.
+        cheaper: where flatten is ahead of gap, the other heads with fewer parameters than flatten:
+            name, whether it can tell positions apart, and how it compares with flatten:
+            "as_good" (and ahead of gap, if it can), "worse" or "open".
     """
 
     flatten: str
@@ -65,6 +69,7 @@ class Verdict:
     secondary: dict[str, Difference] = field(default_factory=dict)
     holm_p: float = math.nan
     limited_by: tuple[str, int] | None = None
+    cheaper: tuple[tuple[str, bool, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the ``verdict`` object of ``results.json``: plain types, None where unknown."""
@@ -80,6 +85,7 @@ class Verdict:
             "minimal_detectable": self.minimal_detectable,
             "images_needed": self.images_needed,
             "limited_by": self.limited_by and dict(zip(LIMIT, self.limited_by, strict=True)),
+            "cheaper": [dict(zip(CHEAPER, head, strict=True)) for head in self.cheaper],
             "expected_score": by_name(self.expected_score),
         }
 
@@ -167,6 +173,10 @@ def conclude(
         secondary=contrast.secondary if contrast else {},
         holm_p=contrast.p_value if contrast else math.nan,
         limited_by=limit,
+        cheaper=tuple(
+            (family.names[head], family.position_aware[head], word)
+            for head, word in (contrast.against_flatten() if contrast else {}).items()
+        ),
     )
     place = family.names.index(names[chosen].removeprefix(f"{home}/"))
     return Conclusion(verdict, heads, chosen, family, place, contrast)

@@ -1,7 +1,7 @@
 """Learning curves of linear heads: what more images would bring, and where two heads cross.
 
-A head keeps the shape of its pooling and its penalty, as chosen for all images; the penalty is that
-of a fixed Gaussian prior on the weights, so that on n images λ_n = λ·N/n.
+The penalty is chosen within each part, as cross-validation chooses it; on N images the errors are
+those of cross-validation itself. A head keeps the shape of its pooling, as chosen for all images.
 
 Sizes are numbers of images *trained on*. The largest, N, is a training part of the study's folds.
 The finished model is trained on all images, somewhat more than N, so gains are counted from there.
@@ -21,9 +21,10 @@ import numpy as np
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.penalties import PATH_LEAST, PATH_SHARE
 from headfit.fitting.pooled import PooledFeatures
-from headfit.fitting.problem import Problem
-from headfit.heads.chain import Head
+from headfit.fitting.problem import CrossValidation, Problem
 from headfit.progress import SILENT, Progress
+from headfit.study.comparison.compare import corrected_interval
+from headfit.study.comparison.contrast import ALPHA
 from headfit.study.learning_curve.powerlaw import (
     REACH,
     ErrorCurve,
@@ -78,6 +79,21 @@ def crossing(first: Forecast, second: Forecast, least: float, limit: float) -> C
     return Crossing(float(place[0]), float(low), float(high), bool(before[0]), float(alike.mean()))
 
 
+def differ(one: ErrorCurve, other: ErrorCurve) -> bool:
+    """Tell whether two curves of the same seeds are apart beyond the noise at either end.
+
+    The corrected test of the verdict, on the smallest and the largest size that both have.
+    """
+    sizes = np.intersect1d(one.sizes, other.sizes)[[0, -1]]
+    ends = (
+        one.errors[:, one.sizes == size].ravel() - other.errors[:, other.sizes == size].ravel()
+        for size in sizes
+    )
+    confidence = 1 - ALPHA / 2  # of two tests
+    intervals = [corrected_interval(d, one.independent, confidence=confidence) for d in ends]
+    return any(low > 0 or high < 0 for _, low, high in intervals)
+
+
 def _changes(apart: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find where each row (m, j) changes sign, nan unless once, and whether it began below 0."""
     below = apart < 0
@@ -91,19 +107,12 @@ def _changes(apart: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.where(changed.sum(axis=1) == 1, places, np.nan), below[:, 0]
 
 
-# The penalty of a part. Hands showing digits, MobileNet: error in % with λ·N/n, with the same λ for
-# all sizes, and with that of 8 penalties whose log-loss on the held-out folds is least, which no
-# rule may know:
-#   600 photographs    n = 24   48   95   191  382      1,000     n = 28   56   112  225  450  900
-#   gap, λ·N/n         37.5 25.9 16.4 11.9 9.5                    33.9 19.8 14.2  9.5  6.0  5.9
-#        λ             38.1 25.8 16.5 12.0 9.5                    34.1 20.2 14.3  9.7  6.0  5.9
-#        the best      37.9 26.0 16.2 11.7 9.8                    33.9 20.2 14.4  9.5  6.1  5.8
-#   flatten, λ·N/n     32.0 17.7  9.5  5.6 3.2                    28.8 13.9 10.3  4.9  2.8  1.8
-#            the best  33.2 17.7  9.6  5.7 3.3                    28.8 14.0 10.4  4.9  3.0  2.0
-# (standard errors 0.5 to 1.9). Choosing again for every part would cost several times as much and
-# change nothing that can be seen.
-# problems × classes × images × coordinates of a head: some 10 s on two cores
+# models × classes × images × coordinates of a head
 MOST_WORK = 8e9
+# of the path: inner models for one of the part
+MODELS = 5
+# training parts may be larger than N by this share where their errors stand for N
+ALIKE = 1.02
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,6 @@ class HeadCurve:
 
     Attributes:
         name: name of the head.
-        penalty: λ on N images.
         shape: shape parameter of the pooling, if it has one.
         measured: errors (1 − balanced accuracy) at each size for each seed.
         forecast: the fitted law; None if there is no forecast.
@@ -120,20 +128,17 @@ class HeadCurve:
     """
 
     name: str
-    penalty: float
     shape: float | None
     measured: ErrorCurve
     forecast: Forecast | None
     refusal: Refusal | None
 
     @classmethod
-    def of(
-        cls, name: str, penalty: float, shape: float | None, measured: ErrorCurve, seed: int = 0
-    ) -> HeadCurve:
+    def of(cls, name: str, shape: float | None, measured: ErrorCurve, seed: int = 0) -> HeadCurve:
         """Fit a law to the measured errors, or find out why none can be."""
         reason = refusal(measured, seed)
         forecast = None if reason else Forecast.of(measured, seed)
-        return cls(name, penalty, shape, measured, forecast, reason)
+        return cls(name, shape, measured, forecast, reason)
 
 
 @dataclass(frozen=True)
@@ -180,14 +185,17 @@ class LearningCurve:
         return int(self.heads[0].measured.sizes[-1])
 
     def crossings(self) -> list[tuple[HeadCurve, HeadCurve, Crossing]]:
-        """List where forecast curves cross: the head overtaken, the one overtaking, and where."""
+        """List where forecast curves cross: the head overtaken, the one overtaking, and where.
+
+        Curves that are alike cross somewhere by chance; that says nothing, and is left out.
+        """
         crossings = []
         for one, other in combinations(self.heads, 2):
             if one.forecast is None or other.forecast is None:
                 continue
             least = float(one.measured.sizes[0])
             place = crossing(one.forecast, other.forecast, least, one.forecast.limit)
-            if place:
+            if place and differ(one.measured, other.measured):
                 # who was better before is worse after
                 pair = (one, other) if place.first_before else (other, one)
                 crossings.append((*pair, place))
@@ -229,7 +237,6 @@ class LearningCurve:
         )
         data: dict[str, Any] = {
             "name": head.name,
-            "penalty": head.penalty,
             "shape": head.shape,
             "points": [
                 {"images": size, **_score(interval), "values": (1 - errors).tolist()}
@@ -253,7 +260,7 @@ class LearningCurve:
 
 
 def learning_curve(
-    heads: Sequence[tuple[Head, float, float | None]],
+    fits: Sequence[CrossValidation],
     pooled: PooledFeatures,
     problem: Problem,
     groups: np.ndarray | None = None,
@@ -262,7 +269,7 @@ def learning_curve(
     """Measure the curves of linear heads, and forecast them where that can be done.
 
     Args:
-        heads: at least one head, each with its penalty λ and its pooling's shape parameter.
+        fits: cross-validations of at least one head.
         pooled: features of the n images.
         problem: labels and folds.
         groups: int (n,), equal for images that folds keep together; None if there are none.
@@ -271,35 +278,46 @@ def learning_curve(
     subsets, seed = make_subsets(problem, groups), problem.splits.seed
     curves: list[HeadCurve] = []
     limits: list[WorkLimit] = []
-    for number, (head, penalty, shape) in enumerate(heads):
-        coordinates = pooled.coordinates(head.pooling, shape)
+    for number, fit in enumerate(fits):
+        name, shape = fit.head.name, fit.final["shape"]
+        coordinates = pooled.coordinates(fit.head.pooling, shape)
         used, few = _bounded(coordinates, problem, subsets, groups)
+        fewer = few if few < coordinates.z.shape[1] else None
+        known = None if fewer else _cross_validated(fit, problem, used)
         errors, stopped = errors_of(
-            coordinates.z[:, :few], problem, used, penalty, progress.part(number, len(heads))
+            coordinates.leading(few), problem, used, known, progress.part(number, len(fits))
         )
         independent = max(2, min(len(errors), problem.splits.folds))
         measured = ErrorCurve(used.sizes, errors, independent)
-        curves.append(HeadCurve.of(head.name, penalty, shape, measured, seed))
+        curves.append(HeadCurve.of(name, shape, measured, seed))
         share = float(coordinates.moments[:few].sum())
-        fewer = few if share < PATH_SHARE else None
-        limits.append(WorkLimit(head.name, fewer, share, stopped, used is not subsets))
+        limits.append(WorkLimit(name, fewer, share, stopped, used is not subsets))
     return LearningCurve(len(problem.targets), curves, [each for each in limits if each.matters])
+
+
+def _cross_validated(fit: CrossValidation, problem: Problem, subsets: Subsets) -> np.ndarray:
+    """Take the errors on N images from the study's folds; nan elsewhere, (seeds, j)."""
+    errors = np.full((len(subsets.held), len(subsets.sizes)), np.nan)
+    units = problem.splits.units[: len(errors)]
+    for seed, (repeat, fold) in enumerate(units):
+        if len(subsets.orders[seed]) <= ALIKE * subsets.sizes[-1]:
+            held = problem.splits.held_out(repeat, fold)
+            truth = problem.targets.values[held], problem.targets.weights_of(held)
+            errors[seed, -1] = 1 - problem.kind.score(fit.probabilities[repeat, held], *truth)
+    return errors
 
 
 def _bounded(
     coordinates: Coordinates, problem: Problem, subsets: Subsets, groups: np.ndarray | None
 ) -> tuple[Subsets, int]:
-    """Choose how many coordinates to use, and leave out sizes, so that fitting takes seconds.
-
-    The coordinates that hold 99 % of the variance are used, as in the choice of the penalty.
-    """
+    """Leave out sizes, or else coordinates, so that fitting takes seconds."""
+    every = coordinates.z.shape[1]
     few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
-    few = min(max(few, PATH_LEAST), coordinates.z.shape[1])
-    each = len(problem.targets) * problem.targets.count * len(subsets.held)
-    if each * len(subsets.sizes) * few > MOST_WORK:
+    each = MODELS * problem.targets.count * len(subsets.held)
+    if each * subsets.images * min(max(few, PATH_LEAST), every) > MOST_WORK:
         subsets = make_subsets(problem, groups, halve=True)
-    most = int(MOST_WORK / (each * len(subsets.sizes)))
-    return subsets, min(few, max(most, PATH_LEAST))
+    most = int(MOST_WORK / (each * subsets.images))
+    return subsets, every if most >= few else max(most, PATH_LEAST)
 
 
 def _score(error: Interval) -> dict[str, float]:

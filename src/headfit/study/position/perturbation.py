@@ -1,4 +1,6 @@
-"""Measures how heads use position: shuffled maps, the projection onto gap, shifted images.
+"""Measures how a trained head uses position: shuffled maps, projection onto gap, shifted images.
+
+What a head uses is not what the task needs: flatten may use position where gap does as well.
 
 Everything follows from one table for each held-out image, T_kpq = ⟨W_kp, F_q⟩: the logits are
 Σ_p T_kpp, those of a map whose position p holds what was at π(p) are Σ_p T_kpπ(p), and their mean
@@ -30,22 +32,62 @@ TABLE_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
+class VarianceParts:
+    """The variance of logits over images, z = common + position.
+
+    Variances are summed over classes. The two parts are correlated, so their variances do not add
+    up to that of z.
+
+    Attributes:
+        position: Var(position) / Var(z), of the part that depends on position; above 1 where the
+            parts cancel.
+        covariance: 2 Cov(common, position) / Var(z). The rest, 1 − position − covariance, is
+            Var(common) / Var(z), of the part that does not depend on position.
+    """
+
+    position: float
+    covariance: float
+
+    @classmethod
+    def of(
+        cls, common: np.ndarray, position: np.ndarray, folds: np.ndarray | None = None
+    ) -> VarianceParts:
+        """Compare two parts of the logits.
+
+        Args:
+            common: float64 (n, K).
+            position: float64 (n, K).
+            folds: int (n,), which model an image's logits are of; variances are within those of
+                one model. None if all are of one.
+        """
+        total = _variance(common + position, folds)
+        if total == 0:
+            return cls(0.0, 0.0)
+        alone = _variance(position, folds)
+        return cls(alone / total, (total - alone - _variance(common, folds)) / total)
+
+    def to_dict(self) -> dict[str, float]:
+        """Give the two shares, by their names in JSON."""
+        return {"position_share": self.position, "covariance_share": self.covariance}
+
+
+@dataclass(frozen=True)
 class PositionUse:
-    """Scores of flatten with and without position, on the folds of one repeat.
+    """Scores of a trained flatten head with and without position, on the folds of one repeat.
+
+    A drop shows that this head uses position, not that the task needs it.
 
     Attributes:
         plain: float64 (folds,), balanced accuracy on maps as they are, fractions.
         shuffled: float64 (folds,), on maps shuffled image by image, the mean of 20 draws.
         projected: float64 (folds,), of the head projected onto gap.
-        share: share of the logit variance that depends on position: V/(V + V'), with V the
-            variance over images of that part and V' that of the projected head's logits, both
-            summed over classes after subtracting the mean of the classes.
+        parts: how the variance of the logits is made up.
     """
 
     plain: np.ndarray
     shuffled: np.ndarray
     projected: np.ndarray
-    share: float
+    parts: VarianceParts
 
     def to_dict(self, gap: np.ndarray) -> dict[str, Any]:
         """Give plain data.
@@ -64,7 +106,7 @@ class PositionUse:
                 "projected": float(self.projected.mean()),
                 "refitted": float(gap.mean()),
                 "difference": _interval(self.projected - gap),
-                "position_share": self.share,
+                **self.parts.to_dict(),
             },
         }
 
@@ -83,7 +125,7 @@ def position_use(
     """
     folds = problem.splits.folds
     scores = np.empty((3, folds))
-    parts = []
+    common, beyond = np.empty((2, len(problem.targets), problem.targets.count))
     for fold in range(folds):
         held = np.flatnonzero(problem.splits.assignment[0] == fold)
         truth = problem.targets.values[held], problem.targets.weights_of(held)
@@ -95,11 +137,9 @@ def position_use(
             np.mean(drawn),
             problem.kind.score(mean, *truth),
         )
-        parts.append((_variance(plain - mean) * len(held), _variance(mean) * len(held)))
-    beyond, projected = np.sum(parts, axis=0)
-    total = float(beyond + projected)
-    share = float(beyond) / total if total > 0 else 0.0
-    return PositionUse(scores[0], scores[1], scores[2], share)
+        common[held], beyond[held] = among_classes(mean), among_classes(plain - mean)
+    parts = VarianceParts.of(common, beyond, problem.splits.assignment[0])
+    return PositionUse(scores[0], scores[1], scores[2], parts)
 
 
 def _logits(
@@ -128,10 +168,17 @@ def _logits(
     return plain + bias, mean + bias, shuffled + bias
 
 
-def _variance(logits: np.ndarray) -> float:
-    """Variance over images, summed over classes; what all classes share changes no prediction."""
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    return float(centred.var(axis=0).sum())
+def among_classes(logits: np.ndarray) -> np.ndarray:
+    """Subtract the mean over classes from logits (n, K): it changes no prediction of softmax."""
+    centred: np.ndarray = logits - logits.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _variance(values: np.ndarray, folds: np.ndarray | None) -> float:
+    """Variance over the images of a fold, summed over classes; the mean over all images."""
+    names = [None] if folds is None else np.unique(folds)
+    parts = (values if name is None else values[folds == name] for name in names)
+    return float(sum(np.square(part - part.mean(axis=0)).sum() for part in parts)) / len(values)
 
 
 def _interval(values: np.ndarray) -> dict[str, float | None]:

@@ -2,33 +2,28 @@
 
 Each seed holds out one fold of the study, with its groups. The other images are ordered so that
 every leading part has the classes in proportion, at least two images of each, and whole groups;
-the subsets are leading parts of that order. All fits of a head are problems on the same rotated
-coordinates and differ only in the rows that they train on.
+the subsets are leading parts of that order. On each of them a head is fitted as in the study's
+cross-validation: its penalty is chosen on as many inner folds, and nothing that was held out plays
+a part.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from headfit.fitting.exact.logistic import TOLERANCE, Path, Point
-from headfit.fitting.problem import Problem
-from headfit.fitting.softmax import Rows
-from headfit.fitting.threads import one_thread
+from headfit.fitting.exact.coordinates import Coordinates
+from headfit.fitting.exact.penalties import choose
+from headfit.fitting.problem import Problem, Splits
 from headfit.progress import SILENT, Progress
 from headfit.study.protocol.splits import make_splits
 
 SEEDS, MOST_SEEDS = 10, 20
 LEAST_IMAGES, LEAST_OF_CLASS = 20, 2
-# the path starts at about this penalty: started at a small one it would end too early
-START = 0.1
-# parts up to this share of the largest are fitted without the rows that they never train on
-SMALL_PART = 0.25
-# of the points of problems on their path together
-PATH_BYTES = 256 * 1024**2
+# folds that the smallest part can be cut into
+MOST_FOLDS = LEAST_IMAGES // 2
 
 
 @dataclass(frozen=True)
@@ -38,19 +33,21 @@ class Subsets:
     Attributes:
         held: bool (seeds, n).
         orders: of each seed the images that are not held out, int.
+        inner: the inner fold of each of these, int.
+        folds: number of folds, with the one held out.
         sizes: int (j,), ascending; the largest is that of the smallest training part.
     """
 
     held: np.ndarray
     orders: list[np.ndarray]
+    inner: list[np.ndarray]
+    folds: int
     sizes: np.ndarray
 
-    def masks(self, seed: int) -> np.ndarray:
-        """Give the parts of a seed, bool (j, n)."""
-        masks = np.zeros((len(self.sizes), self.held.shape[1]), bool)
-        for mask, size in zip(masks, self.sizes, strict=True):
-            mask[self.orders[seed][:size]] = True
-        return masks
+    @property
+    def images(self) -> int:
+        """Images of all parts of a seed together, those tested included."""
+        return int(self.sizes.sum() + len(self.sizes) * self.held[0].sum())
 
 
 def make_subsets(problem: Problem, groups: np.ndarray | None, *, halve: bool = False) -> Subsets:
@@ -78,7 +75,9 @@ def make_subsets(problem: Problem, groups: np.ndarray | None, *, halve: bool = F
     ratio = 2.0 if halve else math.sqrt(2.0)
     steps = max(0, int(math.log(largest / least, ratio) + 1e-9)) if largest > least else 0
     sizes = np.array([round(largest / ratio**step) for step in range(steps, -1, -1)])
-    return Subsets(held, orders, sizes)
+    folds = min(problem.splits.folds, MOST_FOLDS)
+    inner = [inner_folds(problem.targets.strata, order, groups, folds - 1) for order in orders]
+    return Subsets(held, orders, inner, folds, sizes)
 
 
 def stratified_order(
@@ -104,75 +103,70 @@ def stratified_order(
     return result
 
 
-def errors_of(
-    z: np.ndarray, problem: Problem, subsets: Subsets, penalty: float, progress: Progress = SILENT
-) -> tuple[np.ndarray, int]:
-    """Train on every part and test on what the seed holds out.
+def inner_folds(
+    labels: np.ndarray, order: np.ndarray, groups: np.ndarray | None, folds: int
+) -> np.ndarray:
+    """Deal images to folds in their order, each class by itself, groups whole.
 
     Args:
-        z: coordinates of the n images, float32 (n, r).
-        problem: labels.
+        labels: int (n,), of all images.
+        order: int (m,), which ones.
+        groups: int (n,).
+        folds: number of folds.
+
+    Returns:
+        int (m,); leading parts of the order are spread over the folds too.
+    """
+    names = (np.arange(len(labels)) if groups is None else groups)[order].tolist()
+    dealt: dict[int, int] = {}
+    turns = list(range(int(labels.max()) + 1))  # classes begin at different folds
+    for name, label in zip(names, labels[order].tolist(), strict=True):
+        if name not in dealt:
+            dealt[name] = turns[label] % folds
+            turns[label] += 1
+    return np.array([dealt[name] for name in names])
+
+
+def errors_of(
+    coordinates: Coordinates,
+    problem: Problem,
+    subsets: Subsets,
+    known: np.ndarray | None = None,
+    progress: Progress = SILENT,
+) -> tuple[np.ndarray, int]:
+    """Train on every part, with a penalty chosen within it, and test on what the seed holds out.
+
+    Args:
+        coordinates: of the n images.
+        problem: labels and penalties.
         subsets: the parts.
-        penalty: λ on the largest part; λ·N/n on one of n images.
+        known: errors that need not be measured, float64 (seeds, j); nan where they must be.
         progress: reports the fraction done.
 
     Returns:
         One minus the balanced accuracy, float64 (seeds, j), and how many fits ran out of steps.
     """
-    errors = np.full((len(subsets.held), len(subsets.sizes)), np.nan)
-    penalties = penalty * subsets.sizes[-1] / subsets.sizes
-    tests = [np.flatnonzero(held) for held in subsets.held]
-    total = sum(job.work for job in _jobs(z, problem, subsets))
-    stopped, done = 0, 0
-    for job in _jobs(z, problem, subsets):
-        rows = problem.kind.rows(z[job.images], problem.targets.subset(job.images))
-        masks = np.stack([subsets.masks(s)[j] for s, j in job.parts])[:, job.images]
-        point = _solve(rows, masks, penalties[[j for _, j in job.parts]])
-        stopped += int((~point.converged).sum())
-        with one_thread():  # small products
-            for (seed, part), weights in zip(job.parts, point.weights, strict=True):
-                held = problem.targets.subset(tests[seed])
-                logits = z[tests[seed]] @ weights[:, :-1].T + weights[:, -1]
-                score = problem.kind.score(logits, held.values, held.weights)
-                errors[seed, part] = 1 - score
-        done += job.work
-        progress(done / total)
+    shape = len(subsets.held), len(subsets.sizes)
+    errors = np.full(shape, np.nan) if known is None else known.copy()
+    wanted = np.argwhere(np.isnan(errors))
+    sizes, done, stopped = subsets.sizes[wanted[:, 1]], 0, 0
+    for (seed, part), size in zip(wanted.tolist(), sizes.tolist(), strict=True):
+        test = np.flatnonzero(subsets.held[seed])
+        images = np.concatenate([subsets.orders[seed][:size], test])
+        inner = subsets.inner[seed][:size]
+        folds = subsets.folds if len(np.unique(inner)) > 1 else 2
+        last = folds - 1  # holds out the test images
+        assignment = np.append(inner if folds > 2 else 0 * inner, np.full(len(test), last))
+        splits = Splits(folds, 1, problem.splits.seed, assignment[None].astype(np.int16))
+        inside = replace(problem, targets=problem.targets.subset(images), splits=splits)
+        choices = choose(replace(coordinates, z=coordinates.z[images]), inside, [(0, last)])
+        held = problem.targets.subset(test)
+        score = problem.kind.score(choices.logits[0][:, size:].T, held.values, held.weights)
+        errors[seed, part] = 1 - score
+        stopped += choices.stopped
+        done += size
+        progress(done / sizes.sum())
     return np.maximum(errors, 0.0), stopped
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Problems that are solved together: seed and part of each, and the images they need."""
-
-    parts: list[tuple[int, int]]
-    images: np.ndarray
-
-    @property
-    def work(self) -> int:
-        return len(self.parts) * len(self.images)
-
-
-def _jobs(z: np.ndarray, problem: Problem, subsets: Subsets) -> Iterator[_Job]:
-    """List them: large parts of all seeds share all images, small ones of a seed its largest."""
-    small = int((subsets.sizes <= SMALL_PART * subsets.sizes[-1]).sum())
-    seeds = range(len(subsets.held))
-    large = [(seed, part) for seed in seeds for part in range(small, len(subsets.sizes))]
-    # a path holds two points and makes a third
-    size = 3 * z.itemsize * problem.targets.count * (sum(z.shape) + 1)
-    together = max(1, PATH_BYTES // size)
-    for start in range(0, len(large), together):
-        yield _Job(large[start : start + together], np.arange(len(z)))
-    for seed in seeds if small else ():
-        images = np.sort(subsets.orders[seed][: subsets.sizes[small - 1]])
-        yield _Job([(seed, part) for part in range(small)], images)
-
-
-def _solve(rows: Rows, masks: np.ndarray, penalties: np.ndarray) -> Point:
-    path, everyone = Path(rows, masks), np.arange(len(masks))
-    levels = max(0, math.ceil(math.log10(START / penalties.min())))
-    for level in range(levels, 0, -1):
-        path.go(penalties * 10.0**level, everyone)
-    return path.go(penalties, everyone, TOLERANCE)
 
 
 def _held_out(problem: Problem, groups: np.ndarray | None) -> np.ndarray:

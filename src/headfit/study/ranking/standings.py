@@ -2,18 +2,24 @@
 
 All have predicted the same images, each with models that had not seen it. Noise is that of the
 images: how far would scores have moved with other images of the same kind? It is the bootstrap over
-images with Gaussian multipliers, the same for all backbones. Its covariance has a closed form
-(Σ_g E_g E_gᵀ, where E_g is what group g of images adds to each score about its mean), so only the
-largest of several differences needs random draws. Classes keep their sizes. The noise of the images
-that models were trained on is not included: the comparison of heads, which varies the folds, is
-stricter.
+groups of images with Gaussian multipliers, the same for all backbones. Its covariance has a closed
+form (Σ_g E_g E_gᵀ, where E_g is what group g of images adds to each score about its mean), so only
+the largest of several differences needs random draws. Classes keep their sizes. The noise of the
+images that models were trained on is not included: the comparison of heads, which varies the folds,
+is stricter.
+
+Images of a group are not taken for one image: how alike they are is measured. The design effect is
+the variance between groups over the one that single images would have. Where nothing is wrong, or
+nothing differs, nothing can be measured, and each group counts as one image.
 
 Two corrections make intervals valid with few errors too:
 
-- Scores have Wilson's interval at the number of independent images with the same variance, but no
-  more than there are: 50 of 50 right gives 92.9 to 100 %, not 100 to 100 %.
-- Differences count one extra image that only one of the two gets right. So four images against none
-  is no difference yet, six against none is one, as in McNemar's exact test.
+- Scores have the exact binomial interval at the number of independent images with the same
+  variance: 50 of 50 right gives 92.9 to 100 %, not 100 to 100 %.
+- The variance of a difference grows by 1/D, with D the number of groups that only one of the two
+  gets right ((Σd²)²/Σd⁴, if some weigh more). So four images against none is no difference yet, six
+  against none is one, as in McNemar's exact test. Intervals of differences are at least the score
+  interval for paired proportions (Tango 1998).
 
 The best of several is best partly by luck. All differences from it are widened alike, so that with
 95 % probability no two equal backbones are called different (Tukey's range, with the estimated
@@ -28,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.study.comparison.compare import Interval
+from headfit.study.comparison.proportions import Hits, exact_interval, paired_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
@@ -68,11 +75,11 @@ def standings(
     Returns:
         M standings, in the same order.
     """
-    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    classes = np.unique(labels, return_inverse=True)[1]
     each = np.arange(len(labels)) if groups is None else groups
-    _, members = np.unique(each, return_inverse=True)
-    balanced = _Score.of(hits, 1.0 / (len(sizes) * sizes)[classes], members, classes)
-    plain = _Score.of(hits, np.full(len(labels), 1.0 / len(labels)), members)
+    members = np.unique(each, return_inverse=True)[1]
+    balanced = _Score.of(hits, members, classes)
+    plain = _Score.of(hits, members, np.zeros(len(labels), int))
     best = int(balanced.means.argmax())
     differences = balanced.differences(best, seed)
     return [
@@ -87,73 +94,107 @@ class _Score:
 
     Attributes:
         means: (M,).
-        covariance: (M, M), of the means.
-        single: mean square weight of a group: the variance that one image adds.
-        independent: upper limit of the number of independent images.
+        hits: (M, n).
+        weights: (n,), of the images; they sum to 1.
+        errors: (M, n), what each image adds to each mean, about the mean of its part.
+        grouped: (M, G), what each group adds.
+        images: number of equally weighted images that would tell as much, if all were independent.
+        groups: the same for groups.
     """
 
     means: Floats
-    covariance: Floats
-    single: float
-    independent: float
+    hits: Floats
+    weights: Floats
+    errors: Floats
+    grouped: Floats
+    images: float
+    groups: float
 
     @classmethod
-    def of(cls, hits: Floats, weights: Floats, members: Ints, strata: Ints | None = None) -> _Score:
-        """Sum up hits, (M, n), with weights (n,) that sum to 1.
+    def of(cls, hits: Floats, members: Ints, strata: Ints) -> _Score:
+        """Sum up hits so that all parts count alike.
 
         Args:
-            hits: 1 where an image is predicted correctly.
-            weights: weight of each image.
+            hits: (M, n), 1 where an image is predicted correctly.
             members: int (n,), the group of each image.
-            strata: int (n,), parts whose sizes are fixed; None for a single part.
+            strata: int (n,), parts whose sizes are fixed.
         """
-        parts = np.zeros(len(weights), int) if strata is None else strata
-        sizes = np.bincount(parts)
-        centres = np.stack([np.bincount(parts, row) for row in hits]) / sizes
-        # one degree of freedom a part goes into its mean
-        spread = np.sqrt(sizes / np.maximum(sizes - 1, 1))[parts]
-        errors = (hits - centres[:, parts]) * weights * spread
-        grouped: Floats = np.stack([np.bincount(members, row) for row in errors])
-        squares: Floats = np.square(np.bincount(members, weights))
-        means = centres @ np.bincount(parts, weights)
-        return cls(means, grouped @ grouped.T, float(squares.mean()), float(1 / squares.sum()))
+        sizes = np.bincount(strata)
+        weights = (1.0 / (len(sizes) * sizes))[strata]
+        centres = np.stack([np.bincount(strata, row) for row in hits]) / sizes
+        # what goes into the mean of a part is missing from the spread about it: of G equal groups
+        # one G-th
+        pairs, counts = np.unique([strata, members], axis=1, return_counts=True)
+        lost = np.bincount(pairs[0], np.square(counts)) / np.square(sizes)
+        spread = np.sqrt(1 / np.where(lost < 1, 1 - lost, 1.0))
+        errors = (hits - centres[:, strata]) * weights * spread[strata]
+        return cls(
+            centres.mean(axis=1),
+            hits,
+            weights,
+            errors,
+            np.stack([np.bincount(members, row) for row in errors]),
+            float(1 / np.square(weights).sum()),
+            Hits.of(np.ones((1, 1, len(strata)), bool), strata, members).independent,
+        )
 
     def interval(self, m: int) -> Interval:
-        """Compute Wilson's interval of one mean."""
-        p, variance = float(self.means[m]), float(self.covariance[m, m])
-        spread = max(p * (1 - p), 0.0)
-        n = min(spread / variance, self.independent) if variance > 0 else self.independent
-        square = NORMAL**2 / n
-        middle = (p + square / 2) / (1 + square)
-        half = np.sqrt(square * spread + square**2 / 4) / (1 + square)
-        return p, max(float(middle - half), 0.0), min(float(middle + half), 1.0)
+        """Compute the interval of one mean."""
+        p, variance = float(self.means[m]), float(np.square(self.grouped[m]).sum())
+        n = self._independent(self.errors[m], self.grouped[m])
+        if variance > 0:
+            n = min(n, max(p * (1 - p), 0.0) / variance)
+        return (p, *exact_interval(min(p, 1.0), n)) if n > 0 else (p, 0.0, 1.0)
 
     def differences(self, best: int, seed: int) -> list[Interval]:
         """Compute simultaneous intervals of each mean minus the best."""
         factor = self._widening(seed)
-        intervals = []
-        for m, variance in enumerate(self._variances()[best].tolist()):
-            mean = float(self.means[m] - self.means[best])
-            half = 0.0 if m == best else factor * float(np.sqrt(variance + self.single))
-            intervals.append((mean, mean - half, mean + half))
-        return intervals
+        return [
+            (0.0, 0.0, 0.0) if m == best else self._difference(m, best, factor)
+            for m in range(len(self.means))
+        ]
 
-    def _variances(self) -> Floats:
-        """Compute the variance of every difference, (M, M)."""
-        variances = self.covariance.diagonal()
-        differences: Floats = (variances[:, None] + variances - 2 * self.covariance).clip(0)
+    def _difference(self, m: int, best: int, factor: float) -> Interval:
+        mean, grouped = float(self.means[m] - self.means[best]), self._apart(m, best)
+        squares = np.square(grouped)
+        variance, fourth = float(squares.sum()), float(np.square(squares).sum())
+        half = factor * float(np.sqrt(variance + fourth / variance)) if variance > 0 else 0.0
+        n = self._independent(self.errors[m] - self.errors[best], grouped)
+        more = (self.hits[m] - self.hits[best]) * self.weights
+        ahead, behind = float(more.clip(0).sum()), float((-more).clip(0).sum())
+        low, high = paired_interval(ahead * n, behind * n, n, factor)
+        return mean, min(mean - half, low), max(mean + half, high)
+
+    def _apart(self, m: int, other: int) -> Floats:
+        """Compute what each group adds to a difference."""
+        apart: Floats = self.grouped[m] - self.grouped[other]
         # rounding of two backbones that are right and wrong on the same images
-        differences[differences < 1e-12 * variances.max(initial=0)] = 0
-        return differences
+        apart[np.abs(apart) < 1e-9 * self.weights.min()] = 0
+        return apart
+
+    def _independent(self, errors: Floats, grouped: Floats) -> float:
+        """Estimate the number of independent images from the design effect.
+
+        One image is added that is wrong as its whole group is, since few errors tell little.
+        """
+        one = float(np.square(self.weights).mean())
+        single, together = float(np.square(errors).sum()), float(np.square(grouped).sum())
+        effect = (together + one * self.images / self.groups) / (single + one)
+        return self.images / max(effect, 1.0)
 
     def _widening(self, seed: int) -> float:
         """Estimate the 95 % quantile of the largest difference, in standard errors."""
         count = len(self.means)
         if count < 3:
             return NORMAL
-        deviations = np.sqrt(self._variances())
+        pairs = [[np.square(self._apart(m, k)).sum() for k in range(count)] for m in range(count)]
+        deviations = np.sqrt(pairs)
         draws = np.random.default_rng([seed, 9]).multivariate_normal(
-            np.zeros(count), self.covariance, DRAWS, method="eigh", check_valid="ignore"
+            np.zeros(count),
+            self.grouped @ self.grouped.T,
+            DRAWS,
+            method="eigh",
+            check_valid="ignore",
         )
         greatest = np.zeros(DRAWS)
         for m, row in enumerate(deviations):
