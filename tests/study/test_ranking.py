@@ -121,35 +121,39 @@ def test_even_guesses_have_the_interval_of_as_many_tosses() -> None:
 
 
 GROUPS = {
-    "pairs": np.arange(400) // 2,
     "tens": np.arange(400) // 10,
     "one huge": np.maximum(np.arange(600) - 59, 0),
     "a few": np.arange(300) // 20,
 }
 
 
-@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("alike", [0.0, 1.0])
 @pytest.mark.parametrize("kind", GROUPS)
 def test_equal_backbones_differ_seldom_whatever_the_groups(kind: str, alike: float) -> None:
     """Images of a group are right together in a share ``alike`` of groups, else each by itself."""
-    groups, runs = GROUPS[kind], 400
-    rng = np.random.default_rng([len(groups), int(10 * alike)])
+    groups, runs = GROUPS[kind], 150
+    rng = np.random.default_rng([len(groups), int(alike)])
     labels = np.arange(len(groups)) % 2 if kind == "one huge" else groups % 2
-    rejected = 0
+    rejected = covered = 0
     for _ in range(runs):
         together = rng.random(groups.max() + 1) < alike
         each = rng.random((2, len(groups)))
         group = rng.random((2, groups.max() + 1))
         hits = np.where(together[groups], group[:, groups], each) < 0.9
-        rejected += not all(one.within_noise for one in standings(labels, hits, groups=groups))
+        found = standings(labels, hits, groups=groups)
+        rejected += not all(one.within_noise for one in found)
+        covered += found[0].accuracy[1] <= 0.9 <= found[0].accuracy[2]
     assert rejected / runs <= 0.058 + 2 * np.sqrt(0.05 * 0.95 / runs)
+    assert covered / runs >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / runs)
 
 
-def test_copies_that_agree_by_chance_alone_cost_little() -> None:
-    """A group of 160 among 2,624 that says no more and no less than its images."""
-    rng = np.random.default_rng(0)
+def test_a_group_of_copies_does_not_hide_what_the_other_images_show() -> None:
+    """A group of 160 among 2,624 costs next to nothing where both are right of all of it."""
     groups, labels = np.maximum(np.arange(2624) - 159, 0), np.arange(2624) % 2
-    hits = rng.random((2, 2624)) < 0.95
-    alone, grouped = (standings(labels, hits, groups=g)[0] for g in (None, groups))
-    width = [one.accuracy[2] - one.accuracy[1] for one in (alone, grouped)]
-    assert width[1] <= 1.5 * width[0]
+    wrong = [np.arange(1000, 1030), np.arange(1000, 1044)]
+    hits = all_but(labels, wrong)
+    alone, grouped = (standings(labels, hits, groups=g)[1] for g in (None, groups))
+    assert not alone.within_noise
+    assert not grouped.within_noise
+    widths = [one.accuracy[2] - one.accuracy[1] for one in (alone, grouped)]
+    assert widths[1] < 1.1 * widths[0]

@@ -55,7 +55,7 @@ def choose(
 
     Args:
         coordinates: of the n images.
-        problem: labels, folds and penalties.
+        problem: labels, folds and penalties; a fold of −1 leaves an image out of a repeat.
         units: repeat and outer fold.
         progress: reports the fraction done.
     """
@@ -101,13 +101,16 @@ class _Search:
             for i, j in inner_pairs(problem.splits.folds)
             if (repeat, i) in number or (repeat, j) in number
         ]
-        masks = [(folds[r] != i) & (folds[r] != j) for (r, i, j), _ in self.pairs]
+        masks = [(folds[r] >= 0) & (folds[r] != i) & (folds[r] != j) for (r, i, j), _ in self.pairs]
         few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
         few = max(few, PATH_LEAST)
         short = problem.kind.rows(coordinates.z[:, :few], problem.targets)
         self.rows = rows
         self.inner = Path(short, np.reshape(masks, (-1, len(rows.values))))
-        self.outer = Path(short, np.array([folds[repeat] != fold for repeat, fold in units]))
+        self.outer = Path(
+            short,
+            np.array([(folds[repeat] >= 0) & (folds[repeat] != fold) for repeat, fold in units]),
+        )
         self.going = np.ones(len(units), bool)
         self.losses = np.full((len(units), len(problem.penalties)), np.nan)
         self.best = origin(short, len(units))

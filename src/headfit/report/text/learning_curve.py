@@ -88,8 +88,6 @@ def notes(limit: WorkLimit) -> list[str]:
             f"{limit.head}: {limit.unfinished} fits of its learning curve stopped before they "
             f"converged."
         )
-    if limit.halved:
-        lines.append(f"{limit.head}: to save time, each size is half of the next.")
     return lines
 
 

@@ -37,7 +37,8 @@ def conclusion(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
     spread = f"nothing between gap ({gap} %) and flatten ({flatten} %) scores above gap"
     between = lead and f"spatial_prior with τ = {lead['tau']:g} {_above(lead['ahead_of_gap'])}"
-    above = f"flatten {_above(verdict['difference'])}"
+    difference = verdict["difference"]
+    above = f"flatten {_above(difference)}" if difference["low"] is not None else ""
     if answer.word == "needed":
         better = lead and lead["ahead_of_gap"]["mean"] > curve[-1]["ahead_of_gap"]["mean"]
         also = f" Between the two, {between}." if better else ""
@@ -66,7 +67,7 @@ def blind_heads(answer: PositionAnswer, verdict: Mapping[str, Any]) -> str:
     """Say how heads that ignore position compare with flatten, as a clause; it may be empty."""
     several, known = len(answer.blind) > 1, "cheaper" in verdict  # older runs do not say
     if not answer.blind and (known or answer.word == "needed"):
-        return "no other head that ignores position was compared" if known else ""
+        return "no other cheaper head that ignores position was compared" if known else ""
     which = f"{enumerated(answer.blind)}, which {'ignore' if several else 'ignores'} position,"
     verbs = {
         "not_needed": "are as good as" if several else "is as good as",

@@ -37,8 +37,8 @@ def cost(results: Results, front: Sequence[str]) -> str:
     if len(front) == 1:
         return f"No larger head has a higher mean score than {front[0]}"
     return (
-        f"Filled, on the line: {len(front)} of {len(results['candidates'])} heads, whose mean score "
-        f"no smaller head reaches; the noise is not considered"
+        f"Filled, on the line: {len(front)} of {len(results['candidates'])} heads, whose mean "
+        f"score no smaller head reaches; the noise is not considered"
     )
 
 

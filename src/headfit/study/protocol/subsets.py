@@ -13,17 +13,24 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.penalties import choose
 from headfit.fitting.problem import Problem, Splits
+from headfit.fitting.threads import one_thread
 from headfit.progress import SILENT, Progress
 from headfit.study.protocol.splits import make_splits
 
 SEEDS, MOST_SEEDS = 10, 20
 LEAST_IMAGES, LEAST_OF_CLASS = 20, 2
+# sizes below the largest, if each is half of the next
+ENOUGH = 4
 # folds that the smallest part can be cut into
 MOST_FOLDS = LEAST_IMAGES // 2
+# images × coordinates × classes of the parts that are fitted together: so much takes about as long
+# as the steps around it
+WORK_TOGETHER = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -44,20 +51,35 @@ class Subsets:
     folds: int
     sizes: np.ndarray
 
+    def assignment(self, parts: list[tuple[int, int]]) -> npt.NDArray[np.int16]:
+        """Give the fold of every image in some parts, (m, n): the last is held out, −1 is unused.
+
+        Args:
+            parts: seed and size, by their numbers.
+        """
+        folds = np.full((len(parts), self.held.shape[1]), -1, np.int16)
+        for row, (seed, part) in zip(folds, parts, strict=True):
+            size = self.sizes[part]
+            inner = self.inner[seed][:size]
+            if np.ptp(inner) == 0:  # images of one group: one of its folds must leave some
+                inner = np.arange(size) % max(1, self.folds - 1)
+            row[self.orders[seed][:size]] = inner
+            row[self.held[seed]] = self.folds - 1
+        return folds
+
     @property
     def images(self) -> int:
         """Images of all parts of a seed together, those tested included."""
         return int(self.sizes.sum() + len(self.sizes) * self.held[0].sum())
 
 
-def make_subsets(problem: Problem, groups: np.ndarray | None, *, halve: bool = False) -> Subsets:
+def make_subsets(problem: Problem, groups: np.ndarray | None) -> Subsets:
     """Deal the images of a study.
 
     Args:
         problem: labels and folds. Ten seeds need ten folds: if the study has fewer in all its
             repeats, further repeats are dealt as it would deal them.
         groups: int (n,), those that the folds keep together.
-        halve: each size is half of the next instead of 0.71 of it.
     """
     held = _held_out(problem, groups)
     state = problem.splits.seed
@@ -72,7 +94,8 @@ def make_subsets(problem: Problem, groups: np.ndarray | None, *, halve: bool = F
     ]
     largest = min(len(order) for order in orders)
     least = max(LEAST_IMAGES, LEAST_OF_CLASS * problem.targets.count)
-    ratio = 2.0 if halve else math.sqrt(2.0)
+    # sizes between cost as much again and make forecasts no surer: their images are the same
+    ratio = 2.0 if largest >= least * 2**ENOUGH else math.sqrt(2.0)
     steps = max(0, int(math.log(largest / least, ratio) + 1e-9)) if largest > least else 0
     sizes = np.array([round(largest / ratio**step) for step in range(steps, -1, -1)])
     folds = min(problem.splits.folds, MOST_FOLDS)
@@ -148,24 +171,27 @@ def errors_of(
     """
     shape = len(subsets.held), len(subsets.sizes)
     errors = np.full(shape, np.nan) if known is None else known.copy()
-    wanted = np.argwhere(np.isnan(errors))
-    sizes, done, stopped = subsets.sizes[wanted[:, 1]], 0, 0
-    for (seed, part), size in zip(wanted.tolist(), sizes.tolist(), strict=True):
-        test = np.flatnonzero(subsets.held[seed])
-        images = np.concatenate([subsets.orders[seed][:size], test])
-        inner = subsets.inner[seed][:size]
-        folds = subsets.folds if len(np.unique(inner)) > 1 else 2
-        last = folds - 1  # holds out the test images
-        assignment = np.append(inner if folds > 2 else 0 * inner, np.full(len(test), last))
-        splits = Splits(folds, 1, problem.splits.seed, assignment[None].astype(np.int16))
-        inside = replace(problem, targets=problem.targets.subset(images), splits=splits)
-        choices = choose(replace(coordinates, z=coordinates.z[images]), inside, [(0, last)])
-        held = problem.targets.subset(test)
-        score = problem.kind.score(choices.logits[0][:, size:].T, held.values, held.weights)
-        errors[seed, part] = 1 - score
-        stopped += choices.stopped
-        done += size
-        progress(done / sizes.sum())
+    wanted = np.argwhere(np.isnan(errors))[:, ::-1]
+    wanted = wanted[np.argsort(wanted[:, 0], kind="stable")]  # parts of one size together
+    most = WORK_TOGETHER // (coordinates.z.size * problem.targets.count)
+    total, done, stopped = max(1, int(subsets.sizes[wanted[:, 0]].sum())), 0, 0
+    with one_thread():  # small products
+        for start in range(0, len(wanted), max(1, most)):
+            parts = [(seed, part) for part, seed in wanted[start : start + max(1, most)].tolist()]
+            assignment = subsets.assignment(parts)
+            images = np.flatnonzero((assignment >= 0).any(axis=0))
+            splits = Splits(subsets.folds, len(parts), problem.splits.seed, assignment[:, images])
+            inside = replace(problem, targets=problem.targets.subset(images), splits=splits)
+            units = [(number, subsets.folds - 1) for number in range(len(parts))]
+            choices = choose(replace(coordinates, z=coordinates.z[images]), inside, units)
+            for (seed, part), logits in zip(parts, choices.logits, strict=True):
+                test = subsets.held[seed]
+                held = problem.targets.subset(test)
+                score = problem.kind.score(logits[:, test[images]].T, held.values, held.weights)
+                errors[seed, part] = 1 - score
+                done += int(subsets.sizes[part])
+            stopped += choices.stopped
+            progress(done / total)
     return np.maximum(errors, 0.0), stopped
 
 

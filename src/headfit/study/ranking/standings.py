@@ -8,14 +8,14 @@ the largest of several differences needs random draws. Classes keep their sizes.
 images that models were trained on is not included: the comparison of heads, which varies the folds,
 is stricter.
 
-Images of a group are not taken for one image: how alike they are is measured. The design effect is
-the variance between groups over the one that single images would have. Where nothing is wrong, or
+Images of a group are not taken for one image: how alike backbones differ on them is measured. The
+design effect is the variance between groups over the one that single images would have; where
 nothing differs, nothing can be measured, and each group counts as one image.
 
 Two corrections make intervals valid with few errors too:
 
 - Scores have the exact binomial interval at the number of independent images with the same
-  variance: 50 of 50 right gives 92.9 to 100 %, not 100 to 100 %.
+  variance, but no more than there are groups: 50 of 50 right gives 92.9 to 100 %, not 100 to 100.
 - The variance of a difference grows by 1/D, with D the number of groups that only one of the two
   gets right ((Σd²)²/Σd⁴, if some weigh more). So four images against none is no difference yet, six
   against none is one, as in McNemar's exact test. Intervals of differences are at least the score
@@ -119,6 +119,7 @@ class _Score:
             members: int (n,), the group of each image.
             strata: int (n,), parts whose sizes are fixed.
         """
+        hits = np.asarray(hits, np.float64)
         sizes = np.bincount(strata)
         weights = (1.0 / (len(sizes) * sizes))[strata]
         centres = np.stack([np.bincount(strata, row) for row in hits]) / sizes
@@ -139,12 +140,10 @@ class _Score:
         )
 
     def interval(self, m: int) -> Interval:
-        """Compute the interval of one mean."""
-        p, variance = float(self.means[m]), float(np.square(self.grouped[m]).sum())
-        n = self._independent(self.errors[m], self.grouped[m])
-        if variance > 0:
-            n = min(n, max(p * (1 - p), 0.0) / variance)
-        return (p, *exact_interval(min(p, 1.0), n)) if n > 0 else (p, 0.0, 1.0)
+        """Compute the interval of one mean: exact, at no more images than there are groups."""
+        p, variance = min(float(self.means[m]), 1.0), float(np.square(self.grouped[m]).sum())
+        n = self.groups if variance == 0 else min(self.groups, p * (1 - p) / variance)
+        return (p, *exact_interval(p, n))
 
     def differences(self, best: int, seed: int) -> list[Interval]:
         """Compute simultaneous intervals of each mean minus the best."""
@@ -173,9 +172,9 @@ class _Score:
         return apart
 
     def _independent(self, errors: Floats, grouped: Floats) -> float:
-        """Estimate the number of independent images from the design effect.
+        """Estimate the number of independent images from the design effect of a difference.
 
-        One image is added that is wrong as its whole group is, since few errors tell little.
+        One image is added that differs as its whole group does, since few of them tell little.
         """
         one = float(np.square(self.weights).mean())
         single, together = float(np.square(errors).sum()), float(np.square(grouped).sum())
