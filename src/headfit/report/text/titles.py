@@ -10,6 +10,7 @@ import numpy as np
 from headfit.report.text import learning_curve as learning
 from headfit.report.text.numbers import percent, point_range, points
 from headfit.study.comparison.compare import as_good_as_best
+from headfit.study.comparison.proportions import exact_interval
 from headfit.study.position.answer import PositionAnswer
 from headfit.study.reliability.calibration import Z
 from headfit.study.reliability.per_class import recalls_differ
@@ -124,13 +125,13 @@ def classes(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
         return f"No class has an image{part}"
     worst, best = ranked[0], ranked[-1]
     low, high = percent(worst["recall"]), percent(best["recall"])
-    counts = [(row["recall"], row["images"]) for row in ranked]
-    if not recalls_differ(counts):
+    if not recalls_differ([(row["recall"], row["images"]) for row in ranked]):
         return f"No class stands out beyond the noise: recall is {low} to {high} %{part}"
-    if not recalls_differ([counts[0], counts[-1]]):  # they may be rare, and others differ
+    ends = [exact_interval(row["recall"], row["images"]) for row in (worst, best)]
+    if ends[0][1] >= ends[1][0]:  # they may be rare, and others differ
         return f"Classes differ in recall beyond the noise: {low} to {high} %{part}"
-    ends = f"{worst['name']} is recognised worst (recall {low} %), {best['name']} best ({high} %)"
-    return f"{ends}{part}"
+    named = f"{worst['name']} is recognised worst (recall {low} %), {best['name']} best ({high} %)"
+    return f"{named}{part}"
 
 
 def _recall(row: Mapping[str, Any]) -> float:
