@@ -13,15 +13,6 @@ from headfit.report.text.verdict import after_holm, evidence, headline
 from headfit.study.position.perturbation import PositionUse, VarianceParts
 from headfit.study.position.spectrum import GRID, Spectrum
 
-# of a run, for its summary
-REST = {
-    "test": None,
-    "precision": None,
-    "learning_curve": None,
-    "images": {},
-    "settings": {"folds": 10},
-    "reliability": {"temperature": {"ece_before": 0.01}, "suspects_found": 0},
-}
 NONE_AHEAD = np.full((len(GRID), 10), 0.8) + 1e-3 * np.random.default_rng(0).normal(
     size=(len(GRID), 10)
 )
@@ -104,7 +95,7 @@ def test_position_is_said_as_the_verdict_and_the_heads_that_ignore_it_allow(
     where = where_of(ahead(-1, 0.1))
     assert position.conclusion(where, verdict).startswith(start)
     results = {"verdict": verdict, "where": where}
-    line, title = summary.subjects({**REST, **results})["Position"], titles.spectrum(results)
+    line, title = summary.position(where, verdict), titles.spectrum(results)
     # all three say the same
     assert start.startswith("Position matters") == line.startswith("matters")
     assert start.startswith("Position is not needed") == line.startswith("not needed: ")
@@ -130,7 +121,7 @@ def test_a_prior_that_is_ahead_of_gap_is_named_and_needs_nothing(
     assert text.endswith(end)
     results = {"verdict": verdict, "where": where}
     assert titles.spectrum(results).startswith(f"τ = {GRID[4]:g} is 5.")
-    assert summary.subjects({**REST, **results})["Position"].startswith("improves on gap: +5.")
+    assert summary.position(where, verdict).startswith("improves on gap: +5.")
 
 
 def test_that_nothing_is_ahead_holds_for_every_strength_of_the_prior() -> None:

@@ -53,7 +53,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     verdict, test, int8 = results["verdict"], results["test"], results["precision"]
     lines = {
         "Correction": after_holm(results["backbones"]),
-        "Position": results["where"] and _position(results["where"], verdict),
+        "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
         **balance_lines(results["images"], results["settings"]["folds"]),
         "Trust": _trust(results["reliability"]),
@@ -92,7 +92,7 @@ def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
     return lines
 
 
-def _position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+def position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Say whether position matters, in the metric and by the test of the verdict."""
     answer = PositionAnswer.of(where, verdict)
     if answer.word == "not_needed":
