@@ -201,7 +201,7 @@ def test_the_dictionary_has_the_names_of_the_results_file_and_no_nan(verdict):
     planned = ["minimal_detectable", "images_needed", "limited_by"]
     assert list(written) == [
         *("flatten", "sentence", "recommended", "difference", "holm_p_value"),
-        *("secondary", *planned, "expected_score"),
+        *("secondary", *planned, "cheaper", "expected_score"),
     ]
     assert list(written["difference"]) == interval + tests
     assert list(written["expected_score"]) == interval
@@ -271,3 +271,13 @@ def test_tables_that_do_not_match_are_refused(change):
     )
     with pytest.raises(ValueError, match="must"):
         conclude(heads, targets)
+
+
+def test_cheaper_heads_are_compared_with_flatten_only_where_it_is_ahead():
+    others = [("gmp", 0.1, 2_561, False), ("spp", 0.02, 53_760, True), ("big", 0.1, 2 * SIZE, True)]
+    ahead = study(0.1, 0.003, others).to_dict()
+    assert ahead["cheaper"] == [
+        {"head": "gmp", "position_aware": False, "against_flatten": "as_good"},
+        {"head": "spp", "position_aware": True, "against_flatten": "worse"},
+    ]
+    assert study(0.0, 0.003, others).to_dict()["cheaper"] == []
