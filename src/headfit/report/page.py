@@ -19,7 +19,6 @@ from headfit.util import digests, files
 NAME = "report.html"
 HERE = Path(__file__).parent
 FORMAT = 6
-FORMAT = 5
 # two runs with the same seed differ only in these, and need no new page
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 
