@@ -132,6 +132,14 @@ def test_pictures_are_shown_if_the_images_are_there_and_names_otherwise(
     assert "only their names are shown" in bare.text
 
 
+def test_classes_whose_names_are_not_utf8_are_found_again() -> None:
+    name = "bo\udceete"
+    text = f"path,label,fold_1,predicted,p_{name},p_x\na.jpg,{name},1,x,0.25,0.75\n"
+    for stored in (text, text.encode("utf-8", "backslashreplace").decode()):
+        (row,) = read_predictions(stored, [name, "x"])
+        assert (row.label, row.predicted, row.p_label, row.p_predicted) == (name, "x", 0.25, 0.75)
+
+
 def test_paths_never_lead_out_of_the_folder(tmp_path: Path) -> None:
     stored_run.write_photos(tmp_path / "photos")
     inside = stored_run.predictions()[0].path

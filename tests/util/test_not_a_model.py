@@ -15,6 +15,7 @@ import pytest
 
 from headfit.cli.main import main
 from headfit.errors import ModelFileError, UsageError
+from headfit.model.metadata import ModelRecord
 from headfit.util import saved_model
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n"
@@ -78,7 +79,25 @@ def test_it_is_called_what_it_is(name: str, what: str, world: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("command", ["inspect {}", "predict {} x.jpg", "compare x --backbone {}"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("only.weights.h5", "holds weights only"),
+        ("cut-good.h5", "was cut off after 3,000 bytes"),
+        ("good.h5", "has no class names: it lacks headfit.json"),
+    ],
+)
+def test_hdf5_in_place_of_a_classifier_is_called_what_it_is(
+    name: str, what: str, world: Path
+) -> None:
+    with pytest.raises(ModelFileError, match=what):
+        ModelRecord.read(world / name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["inspect {}", "predict {} x.jpg", "compare x --backbone {}", "convert {} --to flatten"],
+)
 @pytest.mark.parametrize(("name", "what"), [("saved_model", "SavedModel"), ("lfs.keras", "LFS")])
 def test_every_command_says_so(
     command: str, name: str, what: str, world: Path, capsys: pytest.CaptureFixture[str]

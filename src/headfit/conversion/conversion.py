@@ -10,7 +10,7 @@ from headfit.backbones.spec import MODES, Preprocessing
 from headfit.errors import UsageError
 from headfit.images.read_ahead import PathLike
 from headfit.images.sources import DEFAULTS
-from headfit.util import files
+from headfit.util import files, not_a_model
 
 SCHEMA = "headfit.conversion/1"
 TARGETS = ("gap", "flatten", "low_rank")
@@ -47,9 +47,7 @@ class Arguments:
         """
         if self.to not in TARGETS:
             raise UsageError.invalid("to", self.to, f"one of {', '.join(TARGETS)}")
-        if not self.model.is_file():
-            what = "is a folder" if self.model.is_dir() else "does not exist"
-            raise UsageError(f"'{self.model}' {what}. Expected a .keras or .h5 file.")
+        not_a_model.refuse(self.model)
         for name, unset in (("rank", self.rank is None), ("shared", not self.shared)):
             if not unset and self.to != "low_rank":
                 raise UsageError(f"`{name}` applies to `to='low_rank'` only. Leave it out.")

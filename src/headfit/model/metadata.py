@@ -88,6 +88,9 @@ class ModelRecord:
             ModelFileError: if the file is not a zip, has no record, or one that is damaged.
         """
         not_a_model.refuse(path)
+        if not_a_model.is_hdf5(path):
+            saved_model.read(path)  # may know better what it is
+            raise _no_record(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 saved_model.check_archive(archive, path)
@@ -149,11 +152,15 @@ def kept_models(run: Path) -> list[Path]:
 
 def _member(archive: zipfile.ZipFile, path: Path) -> bytes:
     if RECORD not in archive.namelist():
-        raise ModelFileError(
-            f"'{path}' has no class names: it lacks {RECORD}, which headfit adds to a model.keras "
-            f"and which is lost when Keras saves the model again. Use the file that headfit wrote."
-        )
+        raise _no_record(path)
     return archive.read(RECORD)
+
+
+def _no_record(path: Path) -> ModelFileError:
+    return ModelFileError(
+        f"'{path}' has no class names: it lacks {RECORD}, which headfit adds to a model.keras and "
+        f"which is lost when Keras saves the model again. Use the file that headfit wrote."
+    )
 
 
 def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None:

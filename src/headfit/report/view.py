@@ -50,13 +50,16 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
         names = rows[0]
         path, label, predicted = (names.index(name) for name in ("path", "label", "predicted"))
         place = {name: predicted + 1 + number for number, name in enumerate(classes)}
+        # a file escapes what UTF-8 cannot hold
+        spelt = {name.encode("utf-8", "backslashreplace").decode(): name for name in classes}
+        spelt |= {name: name for name in classes}
         return [
             HeldOutPrediction(
                 row[path],
-                row[label],
-                row[predicted],
-                float(row[place[row[label]]]),
-                float(row[place[row[predicted]]]),
+                spelt[row[label]],
+                spelt[row[predicted]],
+                float(row[place[spelt[row[label]]]]),
+                float(row[place[spelt[row[predicted]]]]),
             )
             for row in rows[1:]
         ]

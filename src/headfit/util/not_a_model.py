@@ -29,6 +29,12 @@ def refuse(path: Path) -> None:
         raise ModelFileError(f"'{path}' {what}")
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether a file is HDF5, by its content."""
+    with path.open("rb") as stream:
+        return stream.read(4) == b"\x89HDF"
+
+
 def weights_only(path: Path) -> ModelFileError:
     """Make the error of a file without a model's layers."""
     return ModelFileError(
