@@ -113,6 +113,22 @@ def test_the_formats_say_the_same(tmp_path: Path) -> None:
             assert float(row["p_dög"]) == pytest.approx(cells["p_dög"], abs=1e-6)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_that_are_not_utf8_are_escaped(suffix: str, tmp_path: Path) -> None:
+    classes, p = ("bo\udceete", "x"), np.array([0.75, 0.25])
+    form = format_of(tmp_path / f"out{suffix}", classes, 2)
+    (tmp_path / "model.keras").write_bytes(b"model")
+    file = PredictionFile(tmp_path / f"out{suffix}", tmp_path / "model.keras", form)
+    row = Prediction("caf\udce9.jpg", p, "", 0.75, classes, False)
+    file.write(["caf\udce9.jpg"], lambda _: iter([row]), Callback(), False)
+    if suffix == ".parquet":
+        (cells,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
+        assert (cells["predicted"], cells["set"]) == ("bo\\udceete", ["bo\\udceete", "x"])
+        assert (cells["path"], cells["p_bo\\udceete"]) == ("caf\\udce9.jpg", 0.75)
+    else:
+        assert r"bo\udceete" in (tmp_path / f"out{suffix}").read_text("utf-8")
+
+
 def test_row_groups_of_parquet_have_one_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,16 +161,20 @@ class Parquet:
         missing = np.zeros(len(self.classes))
         rows = [each.probabilities for each in predictions]
         unknown = np.array([p is None for p in rows])
-        best = [None if p is None else self.classes[int(p.argmax())] for p in rows]
+        classes = list(map(_text, self.classes))
+        best = [None if p is None else classes[int(p.argmax())] for p in rows]
         p = np.array([missing if p is None else p for p in rows], np.float32)
         columns = [
             [_text(each.path) for each in predictions],
             best,
             *(pa.array(column, mask=unknown) for column in p.T),
             [each.calibrated for each in predictions],
-            [each.prediction_set for each in predictions],
+            [
+                None if each.prediction_set is None else list(map(_text, each.prediction_set))
+                for each in predictions
+            ],
             [each.outlier for each in predictions],
-            [each.error or None for each in predictions],
+            [_text(each.error) or None for each in predictions],
         ]
         arrays = [
             pa.array(column, field.type) if isinstance(column, list) else column
@@ -255,5 +259,5 @@ def _groups(batches: Iterable[Any], rows: int) -> Iterator[list[Any]]:
 
 
 def _text(name: str) -> str:
-    """Escape odd bytes of a file name, which UTF-8 cannot hold."""
+    """Escape odd bytes of the name of a file or a class, which UTF-8 cannot hold."""
     return name.encode("utf-8", "backslashreplace").decode()
