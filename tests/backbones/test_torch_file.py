@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 import sys
+from collections import OrderedDict
 from types import ModuleType
 from typing import Any
 
@@ -107,6 +108,26 @@ def test_reads_tensors_as_views_of_their_storage(tmp_path):
     assert np.array_equal(state["w"], [[0, 1, 2], [3, 4, 5]])
     assert np.array_equal(state["t"], state["w"].T)
     assert read_state_dict(write(tmp_path / "b.pth", {"w": Tensor((0, 3))}))["w"].shape == (0, 3)
+
+
+def test_many_views_of_one_storage_do_not_fill_the_memory(tmp_path):
+    state = {f"w{number}": Tensor((500, 500), size=250_000) for number in range(9)}
+    path = write(tmp_path / "bomb.pth", state, values=range(250_000))
+    with pytest.raises(WeightsError, match="would take over 4 times its own size"):
+        read_state_dict(path)
+
+
+def test_the_state_of_an_object_is_dropped(tmp_path):
+    """PyTorch stores metadata as the state of the dictionary; a forged state changes nothing."""
+    state = OrderedDict(w=Tensor((2, 3)))
+    state._metadata = {"version": 1}
+    assert list(read_state_dict(write(tmp_path / "a.pth", state))) == ["w"]
+
+
+def test_a_device_is_no_file(tmp_path):
+    (tmp_path / "a.pth").symlink_to("/dev/zero")
+    with pytest.raises(WeightsError, match="must be a regular file"):
+        read_state_dict(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("place", ["state", "magic"])

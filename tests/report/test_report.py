@@ -220,3 +220,15 @@ def test_a_foreign_run_does_not_choose_the_folder_of_the_pictures(
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().err == ""
     assert "data:image/jpeg" in (tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["results.json", "predictions.csv"])
+def test_a_device_in_a_run_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.json").write_text(json.dumps(stored_run.results()), "utf-8")
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("/dev/zero")
+    assert main(["report", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert f"{name}' must be a regular file" in err and err.count("\n") == 1

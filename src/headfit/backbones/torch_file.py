@@ -15,15 +15,17 @@ import struct
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from headfit.errors import WeightsError
+from headfit.errors import DataError, WeightsError
+from headfit.util import files
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MAX_BYTES = 2 * 1024**3
+MAX_EXPANSION = 4  # times that tensors which share their storage take as much as the file
 _DTYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "LongStorage": np.dtype("<i8"),
@@ -77,6 +79,12 @@ class _TensorsOnly(pickle._Unpickler):
             raise WeightsError(f"holds an object of kind {kind!r}, which is not a tensor")
         return _Storage(_DTYPES[storage_type.name], str(key), int(size))
 
+    def load_build(self) -> None:
+        """Drop the state that an object asks for, such as the metadata of a state dict."""
+        self.stack.pop()
+
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     """Read all tensors of a legacy PyTorch state-dict file.
@@ -91,9 +99,9 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         WeightsError: if the file is absent, too large, damaged, or holds anything but tensors.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise WeightsError(f"is larger than {MAX_BYTES // 1024**3} GB")
-        return _read(path.read_bytes())
+        return _read(files.read_regular(path, MAX_BYTES))
+    except DataError as error:
+        raise WeightsError(str(error)) from None
     except WeightsError as error:
         raise WeightsError(f"'{path}' cannot be used as weights: it {error}.") from None
     except OSError as error:
@@ -114,7 +122,14 @@ def _read(data: bytes) -> dict[str, np.ndarray]:
     views = {name: value for name, value in state.items() if isinstance(value, _View)}
     storages = {view.storage.key: view.storage for view in views.values()}
     arrays = {str(key): _read_storage(stream, storages[str(key)]) for key in keys}
-    return {name: _materialise(view, arrays[view.storage.key]) for name, view in views.items()}
+    tensors: dict[str, np.ndarray] = {}
+    taken = 0
+    for name, view in views.items():
+        tensors[name] = _materialise(view, arrays[view.storage.key])
+        taken += tensors[name].nbytes
+        if taken > MAX_EXPANSION * len(data):  # many views of one storage
+            raise WeightsError(f"would take over {MAX_EXPANSION} times its own size in memory")
+    return tensors
 
 
 def _read_storage(stream: io.BytesIO, storage: _Storage) -> np.ndarray:

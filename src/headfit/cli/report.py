@@ -21,6 +21,7 @@ from headfit.images.sources.dataset import PREFIX
 from headfit.images.sources.source import ImageSource, quote
 from headfit.runs.study import READABLE
 from headfit.runs.written import was_written_here
+from headfit.util import files
 
 EXAMPLES = """\b
 Examples:
@@ -28,6 +29,7 @@ Examples:
   headfit report headfit-run --images moved/photos
   headfit report headfit-run --images photos.zip
 """
+MOST_BYTES = 256 << 20
 LOOKED_FOR = 20  # images of the run, one of which must be in the source
 
 
@@ -54,10 +56,13 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
     results = _results(run / "results.json")
     table = run / "predictions.csv"
     try:
-        predictions = table.read_text("utf-8") if table.is_file() else ""
+        content = files.read_regular(table, MOST_BYTES) if table.exists() else b""
+        predictions = content.decode("utf-8")
         stored = results["settings"].get("source")
         source = _open(str(images), predictions) if images else _stored(results, stored)
         write_report(run / NAME, results, predictions, source, force=True)
+    except OSError as error:
+        raise DataError(f"Cannot read '{table}': {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
@@ -105,7 +110,7 @@ def _open(images: str, predictions: str) -> ImageSource:
 
 def _results(path: Path) -> dict[str, Any]:
     try:
-        results = json.loads(path.read_text("utf-8"))
+        results = json.loads(files.read_regular(path, MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise UsageError(
             f"Cannot read '{path}': {error.strerror}. RUN must be a folder written by compare."

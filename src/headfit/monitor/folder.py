@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 import platform
 import stat
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 from headfit.errors import DataError, UsageError
 from headfit.monitor.progress import DONE, NAME, RUNNING, SCHEMA, STATES, STOPPED, RunProgress
-from headfit.util import digests
+from headfit.util import digests, files
 
 REPORT = "report.html"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -178,17 +177,10 @@ def _pid(progress: dict[str, Any]) -> int:
 
 
 def _read_regular(path: Path) -> bytes | None:
-    """Read a regular file of limited size: no link, no pipe; None if it does not exist."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    """Read a file of a run, no link; None if it does not exist."""
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        return files.read_regular(path, _MOST_BYTES[path.name], follow_links=False)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise DataError(f"Cannot read '{path}': {error.strerror}.") from error
-    with open(descriptor, "rb") as stream:  # noqa: PTH123  (a descriptor)
-        status = os.fstat(descriptor)
-        limit = _MOST_BYTES[path.name]
-        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-            raise DataError(f"'{path}' must be a regular file of at most {limit >> 20} MB.")
-        return stream.read(limit)

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headfit.errors import UsageError, WriteError
+from headfit.errors import DataError, UsageError, WriteError
 from headfit.util import digests
 
 # .tmp- of a file or folder that is being written, headfit- of one in the system's temporary folder;
@@ -108,6 +109,27 @@ def new_folder(path: Path) -> Iterator[Path]:
     finally:
         for folder in (temporary, former):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_regular(path: Path, most: int, *, follow_links: bool = True) -> bytes:
+    """Read a file from elsewhere: a regular one of limited size, no pipe and no device.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        follow_links: whether it may be a link.
+
+    Raises:
+        OSError: if it cannot be opened.
+        DataError: if it is not a regular file, or too large.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags |= 0 if follow_links else getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(path, flags), "rb") as stream:  # noqa: PTH123  (a descriptor)
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+            raise DataError(f"'{path}' must be a regular file of at most {most >> 20} MB.")
+        return stream.read(most)
 
 
 def check_writable(folder: Path) -> None:

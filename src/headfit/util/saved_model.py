@@ -34,9 +34,9 @@ from headfit.util import files, not_a_model
 
 MB = 10**6
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-RECORD, ARRAYS = "headfit.json", "headfit.f32"
-LIMITS = {CONFIG: 64 * MB, METADATA: MB, RECORD: 16 * MB, ARRAYS: 64 * MB}
-"""The largest size of each member of a ``.keras`` file, in bytes; weights have no such limit."""
+HDF5_CONFIG, RECORD, ARRAYS = "model_config", "headfit.json", "headfit.f32"
+LIMITS = {CONFIG: 16 * MB, HDF5_CONFIG: 16 * MB, METADATA: MB, RECORD: 16 * MB, ARRAYS: 64 * MB}
+"""The largest size of each part of a model file, in bytes; weights have no such limit."""
 MAX_MEMBERS = 10_000
 MAX_EXPANSION = 200
 """How many times as large as on disk anything above :data:`SMALL` may be in memory."""
@@ -114,7 +114,7 @@ def _as_keras_takes_it(path: Path, saved: Saved) -> Iterator[Path]:
         shutil.copyfile(path, copy)
         if outdated:
             with h5py.File(copy, "r+") as file:
-                file.attrs["model_config"] = json.dumps(saved.config)
+                file.attrs[HDF5_CONFIG] = json.dumps(saved.config)
         yield copy
 
 
@@ -177,17 +177,18 @@ def check_archive(archive: zipfile.ZipFile, path: Path) -> None:
             what = "appears twice" if count > 1 else "leads out of the archive"
             raise ModelFileError(f"The member {name!r} of '{path}' {what}: {SUSPECT}.")
     for member in members:
-        limit = LIMITS.get(member.filename)
-        if limit is not None and member.file_size > limit:
-            raise ModelFileError(
-                f"{member.filename} in '{path}' is {_megabytes(member.file_size)}, more than the "
-                f"{_megabytes(limit)} limit: {SUSPECT}."
-            )
+        _check_limit(member.filename, path, member.file_size)
         if member.flag_bits & 1 or stat.S_ISLNK(member.external_attr >> 16):
             raise ModelFileError(
                 f"{member.filename} in '{path}' is a link or encrypted. {EXPECTED}"
             )
         _check_size(member.filename, path, member.file_size, member.compress_size)
+
+
+def _check_limit(name: str, path: Path, size: int) -> None:
+    if (limit := LIMITS.get(name, size)) < size:
+        text = f"is {_megabytes(size)}, more than the {_megabytes(limit)} limit: {SUSPECT}."
+        raise ModelFileError(f"{name} in '{path}' {text}")
 
 
 def _check_size(name: str, path: Path, size: int, stored: int) -> None:
@@ -227,9 +228,11 @@ def _read_hdf5(path: Path) -> Saved:
 
     with h5py.File(path, "r") as file:
         shapes = shapes_of(file, path)
-        if "model_config" not in file.attrs:
+        if HDF5_CONFIG not in file.attrs:
             raise not_a_model.weights_only(path)
-        config = json.loads(file.attrs["model_config"])
+        text = file.attrs[HDF5_CONFIG]
+        _check_limit(HDF5_CONFIG, path, len(text))
+        config = json.loads(text)
         training = file.attrs.get("training_config")
     compiled = json.loads(training) if training is not None else None
     if compiled and "optimizer" not in compiled:

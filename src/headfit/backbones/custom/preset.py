@@ -8,8 +8,8 @@ from pathlib import Path
 import h5py
 import keras
 
-from headfit.errors import ModelFileError, WeightsError
-from headfit.util import saved_model
+from headfit.errors import DataError, ModelFileError, WeightsError
+from headfit.util import files, saved_model
 
 
 def load(preset: str) -> keras.Model:
@@ -43,12 +43,10 @@ def check(folder: Path) -> None:
     """
     limit = saved_model.LIMITS[saved_model.CONFIG]
     for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
-        if path.stat().st_size > limit:
-            raise ModelFileError(
-                f"'{path}' has {path.stat().st_size:,} bytes, more than the limit of {limit:,}."
-            )
         try:
-            config = json.loads(path.read_bytes())
+            config = json.loads(files.read_regular(path, limit))
+        except DataError as error:
+            raise ModelFileError(str(error)) from None
         except ValueError as error:
             raise ModelFileError(f"'{path}' is not JSON ({error}).") from None
         for complaint in saved_model.complaints(config):
