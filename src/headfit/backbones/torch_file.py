@@ -62,6 +62,8 @@ class _TensorsOnly(pickle._Unpickler):
     Python's own and not C's, whose memo a file of a few bytes can blow up to gigabytes.
     """
 
+    stack: list[Any]  # of the unpickler
+
     def find_class(self, module: str, name: str) -> Any:
         """Give the stand-in for an allowed name; refuse every other."""
         if module == "collections" and name == "OrderedDict":
