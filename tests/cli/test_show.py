@@ -62,9 +62,7 @@ def test_lines_give_the_numbers_of_the_results(results: dict[str, Any]) -> None:
         "1,968 more: gap +0.5 points (0.1 to 1.1), flatten +0.5 points (0.1 to 1.1); "
         "about 11,000 would decide"
     )
-    assert lines["Trust"] == (
-        "probabilities off by 7.2 % on average; 3 labels look wrong (suspects.csv)"
-    )
+    assert lines["Trust"] == ("calibration error 7.2 %; 3 labels look wrong (suspects.csv)")
     assert lines["Test split"] == "85.1 % balanced accuracy on 656 images; accuracy 86.1 %"
     assert lines["int8"] == "+0.1 points (−0.2 to +0.4) against float32, 1.83 times as fast"
 

@@ -21,7 +21,7 @@ def draw(seed, n=60, classes=4, ties=False):
 
 def test_the_registry_has_the_names_of_the_results_file():
     assert list(metrics.METRICS) == (
-        ["balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "ece", "auroc"]
+        ["balanced_accuracy", "accuracy", "macro_f1", "log_loss", "brier", "auroc"]
     )
 
 

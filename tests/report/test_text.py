@@ -233,9 +233,41 @@ def test_a_ranking_says_who_leads_and_who_may_be_as_good() -> None:
 
 
 def test_suspects_are_counted() -> None:
-    assert reliability.suspects(1) == "1 label looks wrong (suspects.csv)"
-    assert reliability.suspects(1200) == "1,200 labels look wrong (suspects.csv)"
-    assert reliability.suspects(0) == "no label looks wrong"
+    def suspects(count: int, mean: float, p_value: float) -> str:
+        expected = {"mean": mean, "p_value": p_value}
+        return reliability.suspects({"suspects_found": count, "suspects_expected": expected})
+
+    assert suspects(1, 0.42, 0.3) == ("1 label looks wrong, 0.4 expected by chance (suspects.csv)")
+    assert suspects(1200, 999.6, 0.01) == (
+        "1,200 labels look wrong, more than the 1,000 expected by chance (suspects.csv)"
+    )
+    assert suspects(0, 3.0, 1.0) == "no label looks wrong"
+    old = {"suspects_found": 3}
+    assert reliability.suspects(old) == "3 labels look wrong (suspects.csv)"
+    assert reliability.expected_suspects(old) == ""
+
+
+def test_confidence_is_called_off_only_where_it_lies_outside_of_the_interval() -> None:
+    temperature = {"value": 1.3, "ece_before": 0.041, "ece_expected": 0.012, "ece_after": 0.013}
+    confidence = {"probability": 0.93, "accuracy": 0.9, "low": 0.88, "high": 0.92}
+    both = {"temperature": temperature, "confidence": confidence}
+    assert reliability.calibration(both) == (
+        "overconfident by 3.0 points, calibration error 4.1 % (1.2 % by chance)"
+    )
+    assert reliability.temperature(temperature) == "1.3 % with temperature 1.30"
+    assert reliability.temperature(temperature | {"value": 1.0}) == "no temperature improves it"
+    calm = {"temperature": temperature, "confidence": confidence | {"high": 0.94}}
+    assert reliability.calibration(calm) == "calibration error 4.1 % (1.2 % by chance)"
+
+
+def test_prediction_sets_speak_of_what_was_measured() -> None:
+    sets = {"level": 0.9, "coverage": 0.912, "mean_size": 1.234}
+    ends = {"coverage_low": 0.893, "coverage_high": 0.929}
+    assert reliability.prediction_sets({"conformal": sets | ends}) == (
+        "Prediction sets that aim at 90 % contain the true class of 91.2 % (89.3 to 92.9) of "
+        "held-out images and hold 1.23 classes on average."
+    )
+    assert "of 91.2 % of held-out" in reliability.prediction_sets({"conformal": sets})
 
 
 def test_numbers_are_written_as_a_person_does() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from headfit.fitting.metrics import ece
-from headfit.study.reliability.calibration import calibration_bins, wilson
+from headfit.study.reliability.confidence import calibration_bins, wilson
 
 
 def test_bins_weighted_by_their_images_give_the_calibration_error() -> None:

@@ -70,6 +70,34 @@ def test_the_threshold_of_a_fold_does_not_know_its_labels() -> None:
     assert conform(p[None], labels, folds).coverage < 0.75
 
 
+def test_images_count_by_weight() -> None:
+    scores, weights = np.arange(30) / 30, np.tile([1.0, 3.0, 2.0], 10)
+    copies = np.repeat(scores, weights.astype(int))
+    # the next image counts twice, as the mean of these does
+    assert quantile(scores, 0.8, weights) == quantile(np.append(copies, 2), 0.8)
+    assert quantile(scores, 0.8, np.full(30, 7.0)) == quantile(scores, 0.8)
+
+
+def test_the_interval_of_the_coverage_holds_the_coverage_of_the_model_where_groups_are_few() -> (
+    None
+):
+    rng, sets, held = np.random.default_rng(0), 400, 0
+    for _ in range(sets):
+        p, _ = draw(int(rng.integers(1 << 30)), 200)
+        groups = np.arange(200) // 10  # 20 groups, whose images get alike labels
+        p = p[groups * 10]
+        strange = rng.random(20)[groups] * 0.7 + rng.random(200) * 0.3
+        labels = (p.cumsum(axis=1)[:, :-1] <= strange[:, None]).sum(axis=1)
+        found = conform(p[None], labels, groups[None] % 5, groups)
+        # what an image of a new group would be: the mean over its draws
+        fresh, _ = draw(int(rng.integers(1 << 30)), 2000)
+        new = rng.random(2000) * 0.7 + rng.random(2000) * 0.3
+        truth = (fresh.cumsum(axis=1)[:, :-1] <= new[:, None]).sum(axis=1)
+        covered = coverage(found.quantile, fresh, truth) / 2000
+        held += found.coverage_low <= covered <= found.coverage_high
+    assert held / sets >= 0.94
+
+
 def test_with_too_few_images_a_set_is_all_classes() -> None:
     p, labels = draw(3, 6)
     found = conform(p[None], labels, np.arange(6)[None] % 3)

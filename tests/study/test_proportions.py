@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 
-from headfit.study.comparison.proportions import Hits, Z, exact_interval, paired_interval
+from headfit.study.comparison.proportions import (
+    Hits,
+    Z,
+    exact_interval,
+    paired_interval,
+    share_of,
+)
 
 
 @pytest.mark.parametrize(("right", "n"), [(12, 12), (0, 7), (45, 50), (1, 300)])
@@ -55,6 +61,30 @@ def test_the_interval_of_paired_proportions_covers_the_truth():
         low, high = paired_interval(ahead, behind, 150)
         covered += low <= 0.03 <= high
     assert covered / sets >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / sets)
+
+
+def test_the_share_of_single_images_has_the_exact_interval():
+    right = np.repeat([1.0, 0.0], [45, 5])
+    share = share_of(right)
+    assert (share.low, share.high) == exact_interval(0.9, 50)
+    assert share == share_of(right, np.arange(50), np.full(50, 3.0))
+    assert (share_of(np.ones(12)).low, share_of(np.ones(12)).independent) == (
+        exact_interval(1.0, 12)[0],
+        12,
+    )
+
+
+@pytest.mark.parametrize("groups", [12, 60])
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+def test_the_interval_of_a_share_covers_the_truth_where_groups_are_alike(groups, alike):
+    rng, covered, sets = np.random.default_rng(0), 0, 1000
+    members = np.repeat(np.arange(groups), np.arange(groups) % 6 + 1)  # of one to six images
+    for _ in range(sets):
+        same = rng.random(len(members)) < alike
+        right = np.where(same, rng.random(groups)[members], rng.random(len(members))) < 0.85
+        share = share_of(right.astype(float), members)
+        covered += share.low <= 0.85 <= share.high
+    assert covered / sets >= 0.94
 
 
 def test_groups_count_once_and_a_rare_class_limits():

@@ -38,11 +38,12 @@ def found() -> Reliability:
 def test_the_summary_holds_what_results_json_promises(found: Reliability) -> None:
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert set(data) == {
-        *("temperature", "bins", "conformal", "outliers", "classes", "confusion"),
-        *("suspects", "suspects_found"),
+        *("temperature", "confidence", "bins", "conformal", "outliers", "classes", "confusion"),
+        *("suspects", "suspects_found", "suspects_expected"),
     }
     assert set(data["temperature"]) == {
-        *("value", "ece_before", "ece_after", "log_loss_before", "log_loss_after"),
+        *("value", "fitted", "p_value", "ece_before", "ece_expected", "ece_after"),
+        *("log_loss_before", "log_loss_after"),
     }
     assert set(data["conformal"]) == {
         *("level", "quantile", "coverage", "coverage_low", "coverage_high", "mean_size"),
@@ -55,11 +56,13 @@ def test_the_summary_holds_what_results_json_promises(found: Reliability) -> Non
     assert len(rows) == 1 + data["suspects_found"] > 21
 
 
-def test_the_confusion_is_that_of_the_mean_over_repeats(found: Reliability) -> None:
+def test_figures_agree_with_each_other(found: Reliability) -> None:
     given = inputs()
-    mean = np.asarray(given["probabilities"]).mean(axis=0)
-    hits = int((mean.argmax(axis=1) == given["labels"]).sum())
-    assert int(np.trace(found.confusion)) == hits
+    right = np.asarray(given["probabilities"]).argmax(axis=2) == given["labels"]
+    assert np.trace(found.confusion) == pytest.approx(right.sum(axis=1).mean())
+    assert found.confidence.accuracy == pytest.approx(right.mean())
+    hits = sum(each.images * (each.recall or 0) for each in found.classes)
+    assert hits == pytest.approx(np.trace(found.confusion))
 
 
 def test_the_same_seed_gives_the_same(found: Reliability) -> None:

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from headfit.study.reliability.suspects import find_suspects, suspects_csv
+from headfit.study.reliability.suspects import expect_suspects, find_suspects, suspects_csv
 
 
 def test_the_rule_of_confident_learning_by_hand() -> None:
@@ -46,6 +46,34 @@ def test_flipped_labels_of_real_digits_come_out_on_top() -> None:
     # and what is suggested is what the digit shows
     assert np.mean([int(s.suggested) == true[int(s.path)] for s in found[:40]]) >= 0.95
     assert [s.score for s in found] == sorted((s.score for s in found), reverse=True)
+    expected = expect_suspects(p, labels)
+    assert expected.mean < len(found) / 2
+    assert expected.p_value < 0.001
+
+
+def count(p: np.ndarray, labels: np.ndarray) -> int:
+    return len(find_suspects(p, labels, "abc", [""] * len(p)))
+
+
+def test_right_labels_look_wrong_as_often_as_expected_and_wrong_ones_more_often() -> None:
+    sets, more, planted, apart, beyond = 70, 0, 0, [], []
+    for seed in range(sets):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 4, (200, 3))
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        labels = (p.cumsum(axis=1)[:, :-1] <= rng.random((200, 1))).sum(axis=1)
+        expected = expect_suspects(p, labels, seed=seed)
+        apart.append(count(p, labels) - expected.mean)
+        more += expected.p_value <= 0.05
+        wrong = labels.copy()
+        wrong[:10] = (wrong[:10] + 1) % 3
+        expected = expect_suspects(p, wrong, seed=seed)
+        beyond.append(count(p, wrong) - expected.mean)
+        planted += expected.p_value <= 0.05
+    assert abs(np.mean(apart)) <= 3 * np.std(apart) / np.sqrt(sets)
+    assert more / sets <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / sets)
+    assert planted / sets > 0.8
+    assert 5 < np.mean(beyond) <= 10
 
 
 def test_a_class_without_images_is_never_suggested() -> None:

@@ -65,6 +65,7 @@ def test_repeats_are_averaged_and_not_mixed() -> None:
     both = calibrate(np.stack([p, q]), labels, folds)
     one, two = (calibrate(v[None], labels, f[None]) for v, f in ((p, folds[0]), (q, folds[1])))
     assert both.ece_after == pytest.approx((one.ece_after + two.ece_after) / 2, abs=1e-6)
+    assert both.log_loss_before == pytest.approx((log_loss(p, labels) + log_loss(q, labels)) / 2)
     assert both.log_loss_after == pytest.approx((one.log_loss_after + two.log_loss_after) / 2)
 
 

@@ -63,7 +63,7 @@ def study_of(results: dict[str, Any]) -> hf.Study:
         said["flatten"], said["sentence"], said["recommended"], None, None, None, (0, 0, 0)
     )
     index: Any = None
-    return hf.Study(verdict, results, index, np.empty(0), np.empty(0), "", index)
+    return hf.Study(verdict, results, index, np.empty(0), np.empty(0), np.empty(0), "", index)
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class Measurement:
             paths=paths,
             features=averages,
             seed=seed,
+            groups=self.refit.groups,
         ).for_model()
 
     def to_dict(self) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Refit:
         probabilities: of the images it was fitted to, float64 (k, K), each by a model of other
             folds.
         splits: those folds.
+        groups: int (k,), equal for images that belong together; None if each stands alone.
         numbers: logits of the images that are scored, by models that have not seen them, (m, K).
         penalty: the λ chosen for ``form``.
         warnings: lines for the user.
@@ -45,6 +46,7 @@ class Refit:
     form: Form
     probabilities: np.ndarray
     splits: Splits
+    groups: np.ndarray | None
     numbers: np.ndarray
     penalty: float
     warnings: list[str]
@@ -88,7 +90,8 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     else:
         numbers = np.log(np.maximum(held_out, np.finfo(float).tiny))
     warnings = fit_warnings(head.name, validation.notes)
-    return Refit(fitted, held_out, splits, numbers, validation.final["penalty"], warnings)
+    penalty = validation.final["penalty"]
+    return Refit(fitted, held_out, splits, groups.numbers, numbers, penalty, warnings)
 
 
 def of_maps(form: Form, pictures: Pictures, rows: np.ndarray) -> np.ndarray:

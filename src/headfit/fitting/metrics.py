@@ -86,18 +86,24 @@ def brier(probabilities: Floats, labels: Ints, weights: Floats | None = None) ->
 def ece(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Expected calibration error of the most probable class, over bins of equal mass.
 
+    It is above 0 by chance alone, the more so the fewer images there are, so it is no metric of
+    single folds: see :func:`headfit.study.reliability.confidence.calibration_error`.
     15 bins, or fewer where that leaves less than 10 images for each. Equal confidences share a
     bin, so the order of the images does not matter.
     """
     confidence = probabilities.max(axis=1)
-    hits = credit(probabilities, labels)
-    n = len(labels)
-    bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
-    edges = np.sort(confidence)[np.arange(1, bins) * n // bins]
-    member = np.searchsorted(edges, confidence, side="right")
-    gaps, total = confidence - hits, n if weights is None else weights.sum()
-    gaps = gaps if weights is None else gaps * weights
+    gaps, total = confidence - credit(probabilities, labels), float(len(labels))
+    if weights is not None:
+        gaps, total = gaps * weights, weights.sum()
+    member = equal_mass_bins(confidence, len(labels))
     return float(np.sum(np.abs(np.bincount(member, weights=gaps))) / total)
+
+
+def equal_mass_bins(confidence: Floats, images: int) -> Ints:
+    """Number the bin of each confidence, float64 (m,), the least sure first; see :func:`ece`."""
+    bins = max(1, min(ECE_BINS, images // ECE_IMAGES_PER_BIN))
+    edges = np.sort(confidence)[np.arange(1, bins) * confidence.size // bins]
+    return np.searchsorted(edges, confidence, side="right")
 
 
 def auroc(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
@@ -142,7 +148,6 @@ METRICS: dict[str, Callable[[Floats, Ints, Floats | None], float]] = {
     "macro_f1": macro_f1,
     "log_loss": log_loss,
     "brier": brier,
-    "ece": ece,
     "auroc": auroc,
 }
 

@@ -74,6 +74,7 @@ def render(
         evidence=evidence(results["verdict"]),
         after_holm=after_holm(results["backbones"]),
         trust=reliability.prediction_sets(results["reliability"]),
+        expected_suspects=reliability.expected_suspects(results["reliability"]),
         test=reliability.on_test_split(results["test"]) if results["test"] else "",
         logit_variance=_logit_variance(results["where"]),
         source=source,
@@ -90,6 +91,7 @@ def render(
         classes=classes,
         matrix=view.matrix(results),
         cells=cells,
+        ids={each["id"] for each in cells},
         wrong=wrong,
         has_predictions=bool(rows),
         thumbnails=thumbnails(

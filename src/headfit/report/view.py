@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headfit.errors import DataError
+from headfit.report.text.numbers import mean_count
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
             "chosen": row["name"] == results["verdict"]["recommended"],
             "score": row["balanced_accuracy"],
             "log_loss": row["log_loss"]["mean"],
-            "ece": row["ece"]["mean"],
+            "ece": row["ece"],
             "auroc": row["auroc"]["mean"],
             "head": row["parameters"]["head"],
             "total": row["parameters"]["total"],
@@ -115,7 +116,7 @@ def matrix(results: dict[str, Any]) -> list[dict[str, Any]] | None:
     if len(names) > MATRIX:
         return None
     return [
-        {"name": name, "cells": [(c, c / max(sum(row), 1)) for c in row]}
+        {"name": name, "cells": [(mean_count(c) if c else "", c / max(sum(row), 1)) for c in row]}
         for name, row in zip(names, reliability["confusion"], strict=True)
     ]
 

@@ -293,7 +293,7 @@ class _Run:
         fitted = backbone.refit(chosen, problem)
         test = score_test(backbone, fitted)
         predicted = predict_unlabelled(backbone, fitted, callback)
-        reliability = reliability_of(backbone, chosen, problem)
+        reliability = reliability_of(backbone, chosen, problem, groups)
         others = [n for n in options.heads_to_keep(self.heads) if n != chosen.head.name]
         models = keep_models(others, comparison, backbone, int8.probe, callback)
         self.clock.lap("refit")
@@ -313,6 +313,9 @@ class _Run:
             index=backbone.extraction.index.subset(backbone.rows),
             out_of_fold=chosen.probabilities.mean(axis=0),
             folds=problem.splits.assignment,
+            right=(problem.kind.decide(chosen.probabilities) == problem.targets.values).mean(
+                axis=0
+            ),
             suspects=reliability.suspects_csv(),
             blueprint=blueprint(backbone, fitted, int8.probe, reliability),
             other_models=models,

@@ -17,9 +17,9 @@ from headfit.study.reliability.assessment import Reliability, assess
 
 
 def reliability_of(
-    backbone: CandidateBackbone, fit: CrossValidation, problem: Problem
+    backbone: CandidateBackbone, fit: CrossValidation, problem: Problem, groups: np.ndarray | None
 ) -> Reliability:
-    """Measure how reliable a head is, on its out-of-fold predictions."""
+    """Measure how reliable a head is, on its out-of-fold predictions; ``groups`` is int (n,)."""
     index = backbone.extraction.index.subset(backbone.rows)
     return assess(
         probabilities=fit.probabilities,
@@ -29,6 +29,7 @@ def reliability_of(
         paths=index.paths,
         features=backbone.averages(),
         seed=problem.seed,
+        groups=groups,
         weights=problem.targets.weights,
     )
 
@@ -83,7 +84,7 @@ def keep_models(
         ((backbone, fit),) = fits
         callback.on_stage_begin(f"Fitting {name} on all training images", 1)
         maps = probe if backbone is chosen else backbone.extraction.probe
-        reliability = reliability_of(backbone, fit, comparison.problem)
+        reliability = reliability_of(backbone, fit, comparison.problem, comparison.groups.numbers)
         models[name] = blueprint(
             backbone, backbone.refit(fit, comparison.problem), maps, reliability
         )

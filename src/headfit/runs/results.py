@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from headfit.study.comparison.contrast import HeadScores, p_values_beside
 from headfit.study.comparison.proportions import Hits, Range, exact_interval
 from headfit.study.comparison.results import candidate, mark_front, score
 from headfit.study.comparison.verdict import Verdict, conclude
+from headfit.study.reliability.confidence import calibration_error
 
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
 
@@ -157,7 +158,15 @@ class Comparison:
             map_shape=info.map_shape,
             latency_ms=backbone.extraction.latency_ms + head_ms,
         )
-        return {**row, "warnings": fit_warnings(fit.head.name, fit.notes)}
+        targets, groups, seed = self.problem.targets, self.groups.numbers, self.problem.seed
+        error = calibration_error(
+            fit.probabilities, targets.values, groups, targets.weights, seed=seed
+        )
+        return {
+            **row,
+            "ece": asdict(error),
+            "warnings": fit_warnings(fit.head.name, fit.notes),
+        }
 
     def _backbones(self) -> list[dict[str, Any]]:
         """Describe each place and, if there are several, its own verdict; Holm over all of them."""

@@ -44,6 +44,7 @@ class Study:
         out_of_fold: float64 (n, K), probabilities of the recommended head for each training image,
             by the model that did not see it; the mean over repeats.
         folds: int (repeats, n), the fold of each training image.
+        right: float64 (n,), the share of the repeats in which it was predicted right.
         suspects: labels that may be wrong, as CSV; see :meth:`save`.
         blueprint: what the classifier is made of.
         other_models: likewise for each head of ``keep``, by name.
@@ -63,6 +64,7 @@ class Study:
     index: ImageIndex
     out_of_fold: np.ndarray
     folds: np.ndarray
+    right: np.ndarray
     suspects: str
     blueprint: Blueprint
     other_models: Mapping[str, Blueprint] = field(default_factory=dict)
@@ -175,7 +177,11 @@ class Study:
         return target
 
     def predictions_csv(self) -> str:
-        """Give the out-of-fold predictions as CSV, a row for each training image."""
+        """Give the out-of-fold predictions as CSV, a row for each training image.
+
+        Probabilities are means over repeats, and ``predicted`` is the most probable class by them;
+        ``right`` is the share of the repeats in which the image was predicted right.
+        """
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         repeats = range(1, len(self.folds) + 1)
@@ -185,6 +191,7 @@ class Study:
                 "path",
                 "label",
                 *(f"fold_{repeat}" for repeat in repeats),
+                "right",
                 "predicted",
                 *(f"p_{name}" for name in classes),
             ]
@@ -196,6 +203,7 @@ class Study:
                     path,
                     classes[self.index.labels[row]],
                     *(int(fold) for fold in self.folds[:, row]),
+                    f"{self.right[row]:.6g}",
                     classes[int(p.argmax())],
                     *(f"{value:.6f}" for value in p),
                 ]

@@ -19,7 +19,7 @@ from headfit.report.plots.style import (
     within_percent,
 )
 from headfit.report.text import titles
-from headfit.report.text.numbers import percent
+from headfit.report.text.numbers import mean_count, percent
 from headfit.util.nouns import counted
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ NAMED = 40
 def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     """Draw the confusion matrix: a row for each label, shaded by its share of predictions.
 
+    Numbers are means over repeats.
+
     Args:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
@@ -120,9 +122,14 @@ def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     if len(names) <= NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                shade = "black" if shares[row, column] > 0.5 else "white"
                 ax.text(
-                    column, row, f"{count}", ha="center", va="center", color=shade, fontsize="small"
+                    column,
+                    row,
+                    mean_count(count).replace(",", ""),
+                    ha="center",
+                    va="center",
+                    color="black" if shares[row, column] > 0.5 else "white",
+                    fontsize="small",
                 )
     if len(names) <= NAMED:
         places = range(len(names))

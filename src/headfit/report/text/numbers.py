@@ -59,6 +59,11 @@ def about(count: float, *, up: bool = False) -> str:
     return f"{(math.ceil if up else round)(count / unit) * unit:,}"
 
 
+def mean_count(count: float) -> str:
+    """Write a count that may be a mean: ``1,234``, ``12.4``."""
+    return f"{round(count, 1):,.6g}"
+
+
 def enumerated(names: Sequence[str], conjunction: str = "and") -> str:
     """Join names: ``a``, ``a and b``, ``a, b and c``."""
     if len(names) < 2:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.report.text.numbers import percent, point_range, points
+from headfit.report.text.numbers import mean_count, percent, point_range, points, score
+
+ALPHA = 0.05
 
 
 def prediction_sets(reliability: Mapping[str, Any]) -> str:
@@ -15,18 +17,71 @@ def prediction_sets(reliability: Mapping[str, Any]) -> str:
         reliability: the ``reliability`` object of ``results.json``.
     """
     sets = reliability["conformal"]
+    # runs before version 2 lack the interval
+    coverage = {end: sets.get(f"coverage_{end}") for end in ("low", "high")}
     return (
         f"Prediction sets that aim at {percent(sets['level'], 0)} % contain the true class of "
-        f"{percent(sets['coverage'])} % of images and hold {sets['mean_size']:.2f} classes on "
-        f"average."
+        f"{score({'mean': sets['coverage'], **coverage})} of held-out images and hold "
+        f"{sets['mean_size']:.2f} classes on average."
     )
 
 
-def suspects(count: int) -> str:
-    """Say how many labels look wrong, as a clause."""
+def calibration(reliability: Mapping[str, Any]) -> str:
+    """Say how far probabilities are off, and which way if that was shown, as a clause."""
+    temperature, confidence = reliability["temperature"], reliability.get("confidence")
+    error = f"calibration error {percent(temperature['ece_before'])} %"
+    if confidence is None:  # before version 2
+        return error
+    error += f" ({percent(temperature['ece_expected'])} % by chance)"
+    way = leaning(confidence)
+    if not way:
+        return error
+    apart = abs(confidence["probability"] - confidence["accuracy"])
+    return f"{way} by {points(apart)}, {error}"
+
+
+def leaning(confidence: Mapping[str, Any]) -> str:
+    """Say whether a head is over- or underconfident; nothing unless it was shown."""
+    if confidence["probability"] > confidence["high"]:
+        return "overconfident"
+    return "underconfident" if confidence["probability"] < confidence["low"] else ""
+
+
+def temperature(scaling: Mapping[str, Any]) -> str:
+    """Say whether a temperature is applied, as a clause.
+
+    Args:
+        scaling: the ``temperature`` object of ``results.json``.
+    """
+    if scaling["value"] == 1:
+        return "no temperature improves it"
+    return f"{percent(scaling['ece_after'])} % with temperature {scaling['value']:.2f}"
+
+
+def suspects(reliability: Mapping[str, Any]) -> str:
+    """Say how many labels look wrong, and how many would if none were, as a clause."""
+    count, expected = reliability["suspects_found"], reliability.get("suspects_expected")
     if not count:
         return "no label looks wrong"
-    return f"{'1 label looks' if count == 1 else f'{count:,} labels look'} wrong (suspects.csv)"
+    found = f"{'1 label looks' if count == 1 else f'{count:,} labels look'} wrong"
+    if expected is None:  # before version 2
+        return f"{found} (suspects.csv)"
+    than = "more than the " if expected["p_value"] <= ALPHA else ""
+    return f"{found}, {than}{_about(expected)} expected by chance (suspects.csv)"
+
+
+def expected_suspects(reliability: Mapping[str, Any]) -> str:
+    """Say how many labels would look wrong if none were, in a sentence; nothing if unknown."""
+    expected = reliability.get("suspects_expected")
+    if expected is None:  # before version 2
+        return ""
+    if expected["p_value"] <= ALPHA:
+        return f"If all labels were right, only about {_about(expected)} would look wrong."
+    return f"If all labels were right, about {_about(expected)} would look wrong too."
+
+
+def _about(expected: Mapping[str, Any]) -> str:
+    return mean_count(expected["mean"] if expected["mean"] < 10 else round(expected["mean"]))
 
 
 def on_test_split(test: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from headfit.report.text.numbers import about, enumerated, percent, point_range, points
 from headfit.report.text.position import blind_heads
-from headfit.report.text.reliability import suspects, tested
+from headfit.report.text.reliability import calibration, suspects, tested
 from headfit.report.text.verdict import after_holm, headline
 from headfit.study.position.answer import PositionAnswer
 from headfit.util.nouns import counted
@@ -133,8 +133,7 @@ def _gain(name: str, gain: Mapping[str, Any]) -> str:
 
 
 def _trust(reliability: Mapping[str, Any]) -> str:
-    error = percent(reliability["temperature"]["ece_before"])
-    return f"probabilities off by {error} % on average; {suspects(reliability['suspects_found'])}"
+    return f"{calibration(reliability)}; {suspects(reliability)}"
 
 
 def _test(test: Mapping[str, Any]) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from headfit.report.text import learning_curve as learning
-from headfit.report.text.numbers import percent, point_range, points
+from headfit.report.text import reliability as trust
+from headfit.report.text.numbers import mean_count, percent, point_range, points
 from headfit.study.comparison.compare import as_good_as_best
 from headfit.study.comparison.proportions import exact_interval
 from headfit.study.position.answer import PositionAnswer
-from headfit.study.reliability.calibration import Z
 from headfit.study.reliability.per_class import recalls_differ
 
 Results = Mapping[str, Any]
@@ -98,18 +98,13 @@ def overfit(rows: Sequence[Mapping[str, Any]]) -> str:
 def calibration(results: Results) -> str:
     """Say whether the recommended head is over- or underconfident, beyond noise."""
     reliability, name = results["reliability"], results["verdict"]["recommended"]
-    bins, temperature = reliability["bins"], reliability["temperature"]
-    images = sum(each["images"] for each in bins)
-    sure = sum(each["images"] * each["confidence"] for each in bins) / images
-    right = sum(each["images"] * each["accuracy"] for each in bins) / images
-    noise = Z * (right * (1 - right) / images) ** 0.5
-    error = (
-        f"calibration error {percent(temperature['ece_before'])} %, and "
-        f"{percent(temperature['ece_after'])} % with temperature {temperature['value']:.2f}"
-    )
-    if abs(sure - right) <= noise:
-        return f"{name} is calibrated on average, within the noise: {error}"
-    return f"{name} is {'over' if sure > right else 'under'}confident on average: {error}"
+    error = f"{trust.calibration(reliability)}, {trust.temperature(reliability['temperature'])}"
+    confidence = reliability.get("confidence")
+    if confidence is None:  # before version 2
+        return f"{name}: {error}"
+    if trust.leaning(confidence):
+        return f"{name} is {error}"
+    return f"{name} is calibrated on average, within the noise: {error}"
 
 
 def classes(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
@@ -125,9 +120,9 @@ def classes(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
         return f"No class has an image{part}"
     worst, best = ranked[0], ranked[-1]
     low, high = percent(worst["recall"]), percent(best["recall"])
-    if not recalls_differ([(row["recall"], row["images"]) for row in ranked]):
+    if not recalls_differ([(_recall(row), _independent(row)) for row in ranked]):
         return f"No class stands out beyond the noise: recall is {low} to {high} %{part}"
-    ends = [exact_interval(row["recall"], row["images"]) for row in (worst, best)]
+    ends = [exact_interval(_recall(row), _independent(row)) for row in (worst, best)]
     if ends[0][1] >= ends[1][0]:  # they may be rare, and others differ
         return f"Classes differ in recall beyond the noise: {low} to {high} %{part}"
     named = f"{worst['name']} is recognised worst (recall {low} %), {best['name']} best ({high} %)"
@@ -138,20 +133,25 @@ def _recall(row: Mapping[str, Any]) -> float:
     return float(row["recall"])
 
 
+def _independent(row: Mapping[str, Any]) -> float:
+    return float(row.get("independent", row["images"]))  # not in runs before version 2
+
+
 def confusion(counts: np.ndarray, names: Sequence[str]) -> str:
     """Say how many images are taken for another class, and what for most often.
 
     Args:
-        counts: int (K, K), images labelled i and predicted j.
+        counts: (K, K), images labelled i and predicted j, whole numbers or means over repeats.
         names: of the K classes.
     """
     wrong = counts - np.diag(counts.diagonal())
     if not wrong.any():
-        return f"All {counts.sum():,} images are predicted as labelled"
+        return f"All {mean_count(counts.sum())} images are predicted as labelled"
     row, column = divmod(int(wrong.argmax()), len(names))
+    total, most = mean_count(wrong.sum()), mean_count(wrong[row, column])
     return (
-        f"{wrong.sum():,} of {counts.sum():,} images are taken for another class, most often "
-        f"{names[row]} for {names[column]} ({wrong[row, column]})"
+        f"{total} of {mean_count(counts.sum())} images are taken for another class, most often "
+        f"{names[row]} for {names[column]} ({most})"
     )
 
 

@@ -8,25 +8,22 @@ Written in β = 1/T, the mean log-loss f(β) = mean_i [ln Σ_k p_ik^β − β ln
 f'(β) = mean_i [E_β ln p − ln p_iy] and f''(β) = mean_i Var_β ln p, where the expectation is over
 the scaled probabilities: Newton's steps find its minimum, halving where a step would leave the
 bracket.
+
+A temperature that fits noise makes probabilities worse. So it is applied only if the temperatures
+of the other folds lower the log-loss of the images beyond noise.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from scipy.special import stdtr
 
-from headfit.fitting.metrics import (
-    ECE_BINS,
-    ECE_IMAGES_PER_BIN,
-    Floats,
-    Ints,
-    average,
-    ece,
-    log_loss,
-)
+from headfit.fitting.metrics import LOG_CLIP, Floats, Ints, average, ece
+from headfit.study.comparison.proportions import group_totals
+from headfit.study.reliability.confidence import calibration_error
 
 # a head that is never wrong wants T = 0, and one that knows nothing T = ∞
 LOWEST, HIGHEST = 0.05, 20.0
@@ -34,6 +31,7 @@ STEPS = 60
 TOLERANCE = 1e-5  # of a step, relatively: Newton's is then right to about ten digits
 FLAT = 1e-12  # a slope of nothing but rounding: every T is as good, and this one stays
 SMALLEST = float(np.finfo(np.float64).tiny)
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,22 @@ class TemperatureScaling:
     """A temperature, and its effect on images that took no part in choosing it.
 
     Attributes:
-        value: T for the model, from all out-of-fold predictions.
+        value: T for the model: ``fitted`` if it was shown to help, else 1.
+        fitted: T from all out-of-fold predictions.
+        p_value: of the log-loss being no lower with the temperature of the other folds: a
+            one-sided t-test over independent groups.
         ece_before: expected calibration error, a fraction.
-        ece_after: the same, with the temperature of the other folds.
+        ece_expected: that of a perfectly calibrated head; see :func:`calibration_error`.
+        ece_after: with the temperature of the other folds.
         log_loss_before: in nats.
         log_loss_after: the same, with the temperature of the other folds.
     """
 
     value: float
+    fitted: float
+    p_value: float
     ece_before: float
+    ece_expected: float
     ece_after: float
     log_loss_before: float
     log_loss_after: float
@@ -65,18 +70,25 @@ def scale(probabilities: Floats, temperature: float) -> Floats:
     return _scaled(_logarithms(probabilities), 1 / temperature)
 
 
-def fit_temperature(probabilities: Floats, labels: Ints) -> float:
+def fit_temperature(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Find the T from 0.05 to 20 with the lowest log-loss.
 
     Args:
         probabilities: float64 (n, K), rows summing to 1, of images not trained on.
         labels: int (n,).
+        weights: float64 (n,), how much each image counts; None if all count alike.
     """
-    return 1 / _fit(_logarithms(probabilities), labels, 1.0)
+    return 1 / _fit(_logarithms(probabilities), labels, 1.0, weights)
 
 
 def calibrate(
-    probabilities: Floats, labels: Ints, folds: Ints, weights: Floats | None = None
+    probabilities: Floats,
+    labels: Ints,
+    folds: Ints,
+    groups: Ints | None = None,
+    weights: Floats | None = None,
+    *,
+    seed: int = 0,
 ) -> TemperatureScaling:
     """Fit the temperature, and measure how much it helps.
 
@@ -88,24 +100,50 @@ def calibrate(
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
         labels: int (n,).
         folds: int (repeats, n), the fold of each image.
+        groups: int (n,), equal for images that belong together; None if each stands alone.
         weights: float64 (n,), how much each image counts; None if all count alike.
+        seed: random seed of the expected calibration error.
     """
-    before: list[tuple[float, float]] = []
-    after: list[tuple[float, float]] = []
-    logs = _logarithms(probabilities)
+    logs, scaled = _logarithms(probabilities), np.empty_like(probabilities)
     repeats = len(logs)
     counted = None if weights is None else np.tile(weights, repeats)
     start = _fit(np.concatenate(logs), np.tile(labels, repeats), 1.0, counted)
-    for raw, fold, original in zip(logs, folds, probabilities, strict=True):
-        scaled = np.empty_like(raw)
+    for raw, fold, row in zip(logs, folds, scaled, strict=True):
         for number in np.unique(fold):
             held = fold == number
             others = None if weights is None else weights[~held]
-            scaled[held] = _scaled(raw[held], _fit(raw[~held], labels[~held], start, others))
-        for errors, predicted in ((before, original), (after, scaled)):
-            errors.append((ece(predicted, labels, weights), log_loss(predicted, labels, weights)))
-    (ece_before, loss_before), (ece_after, loss_after) = np.mean([before, after], axis=1).tolist()
-    return TemperatureScaling(1 / start, ece_before, ece_after, loss_before, loss_after)
+            row[held] = _scaled(raw[held], _fit(raw[~held], labels[~held], start, others))
+    before, after = (_losses(each, labels) for each in (probabilities, scaled))
+    p_value = _p_value(before - after, groups, weights)
+    error = calibration_error(probabilities, labels, groups, weights, seed=seed)
+    return TemperatureScaling(
+        1 / start if p_value <= ALPHA else 1.0,
+        1 / start,
+        p_value,
+        error.mean,
+        error.expected,
+        float(np.mean([ece(each, labels, weights) for each in scaled])),
+        average(before, weights),
+        average(after, weights),
+    )
+
+
+def _losses(probabilities: Floats, labels: Ints) -> Floats:
+    """Compute the log-loss of each image, float64 (n,), a mean over repeats."""
+    of_label = probabilities[:, np.arange(len(labels)), labels]
+    losses: Floats = -np.log(np.clip(of_label, LOG_CLIP, 1.0)).mean(axis=0)
+    return losses
+
+
+def _p_value(gains: Floats, groups: Ints | None, weights: Floats | None) -> float:
+    """Test whether the mean gain of images is above 0, by the variation between groups."""
+    mean = average(gains, weights)
+    apart = group_totals(gains - mean, groups, weights)
+    spread, count = float(apart @ apart), len(apart)
+    if mean <= 0 or count < 2:
+        return 1.0
+    t = math.inf if spread == 0 else mean / math.sqrt(spread * count / (count - 1))
+    return float(stdtr(count - 1, -t))
 
 
 def _fit(logs: Floats, labels: Ints, beta: float, weights: Floats | None = None) -> float:
@@ -142,56 +180,3 @@ def _scaled(logs: Floats, beta: float) -> Floats:
 def _logarithms(probabilities: Floats) -> Floats:
     result: Floats = np.log(np.maximum(probabilities, SMALLEST))
     return result
-
-
-Z = 1.959964  # of a 95 % interval
-
-
-def calibration_bins(
-    probabilities: Floats, labels: Ints, weights: Floats | None = None
-) -> list[dict[str, Any]]:
-    """Sort predictions into bins of equal mass by the probability of the predicted class.
-
-    There are 15 bins, or fewer so that each has at least 10 images; equal confidences share a bin.
-
-    Args:
-        probabilities: float64 (repeats, n, K), each image by the model that did not see it.
-        labels: int (n,).
-        weights: float64 (n,), how much each image counts; None if all count alike.
-
-    Returns:
-        For each bin, the least sure first: ``images`` (a mean over repeats), ``confidence``,
-        ``accuracy`` and its Wilson 95 % interval ``low`` and ``high``, which counts the repeats as
-        one because they predict the same images. All but ``images`` are fractions.
-    """
-    repeats, n = probabilities.shape[:2]
-    confidence = probabilities.max(axis=2).ravel()
-    hits = (probabilities.argmax(axis=2) == labels).ravel()
-    bins = max(1, min(ECE_BINS, n // ECE_IMAGES_PER_BIN))
-    edges = np.sort(confidence)[np.arange(1, bins) * confidence.size // bins]
-    member = np.searchsorted(edges, confidence, side="right")
-    counted = None if weights is None else np.tile(weights, repeats)
-    rows = []
-    for number in np.unique(member):
-        inside = member == number
-        by = None if counted is None else counted[inside]
-        images, share = float(inside.sum()) / repeats, average(hits[inside], by)
-        low, high = wilson(share, images)
-        rows.append(
-            {
-                "images": images,
-                "confidence": average(confidence[inside], by),
-                "accuracy": share,
-                "low": low,
-                "high": high,
-            }
-        )
-    return rows
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of a share observed among ``n``."""
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    reach = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    # rounding must not leave the share outside
-    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))

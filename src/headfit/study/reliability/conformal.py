@@ -9,7 +9,8 @@ Here the scores come from the models of cross-validation, each on images that it
 the finished classifier is fitted on all images. So its guarantee is approximate (Vovk 2015,
 cross-conformal predictors). ``coverage`` is what was measured: the share of images whose set, with
 the threshold of the other folds, contained the label. Near-duplicates lie in one fold, so they do
-not inflate it.
+not inflate it, and its interval counts independent groups. Images count by weight, and one more
+image by the mean weight (Tibshirani, Foygel Barber, Candès, Ramdas 2019).
 
 An empty set (the head is right more often than 1 − α, and unsure of this image) gets its most
 probable class, which can only raise the coverage.
@@ -17,14 +18,13 @@ probable class, which can only raise the coverage.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from headfit.fitting.metrics import Floats, Ints
-from headfit.study.comparison.proportions import exact_interval
+from headfit.fitting.metrics import Floats, Ints, average
+from headfit.study.comparison.proportions import share_of
 
 LEVEL = 0.9
 EVERYTHING = 1.0  # the threshold at which a set is all classes
@@ -38,7 +38,7 @@ class Conformal:
         level: 1 − α, the coverage aimed at, a fraction.
         quantile: q for the model; a set is the classes with 1 − p ≤ q.
         coverage: share of the images whose set contained their label.
-        coverage_low: lower end of its exact binomial 95 % interval (Clopper & Pearson 1934).
+        coverage_low: lower end of its 95 % interval, which counts independent groups.
         coverage_high: upper end.
         mean_size: mean number of classes in a set.
     """
@@ -51,18 +51,20 @@ class Conformal:
     mean_size: float
 
 
-def quantile(scores: Floats, level: float = LEVEL) -> float:
+def quantile(scores: Floats, level: float = LEVEL, weights: Floats | None = None) -> float:
     """Compute the ⌈(n + 1) · level⌉-th smallest score; 1 if there are fewer.
 
     Args:
         scores: float64 (n,), 1 − p_label of images not trained on.
         level: 1 − α.
+        weights: float64 (n,), how much each image counts; None if all count alike.
     """
-    # rounded first: 0.9 · 10 is a hair above or below 9 in binary
-    rank = math.ceil(round((len(scores) + 1) * level, 9))
-    if rank > len(scores):
-        return EVERYTHING
-    return float(np.partition(scores, rank - 1)[rank - 1])
+    counted = np.ones(len(scores)) if weights is None else weights / weights.mean()
+    order = np.argsort(scores, kind="stable")
+    # a hair less: 0.9 · 10 is above or below 9 in binary
+    needed = (len(scores) + 1) * level - 1e-9
+    rank = int(np.searchsorted(counted[order].cumsum(), needed))
+    return EVERYTHING if rank == len(scores) else float(scores[order[rank]])
 
 
 def prediction_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
@@ -79,7 +81,15 @@ def prediction_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.b
     return result
 
 
-def conform(probabilities: Floats, labels: Ints, folds: Ints, *, level: float = LEVEL) -> Conformal:
+def conform(
+    probabilities: Floats,
+    labels: Ints,
+    folds: Ints,
+    groups: Ints | None = None,
+    weights: Floats | None = None,
+    *,
+    level: float = LEVEL,
+) -> Conformal:
     """Find the threshold for the model, and measure sets with the threshold of the other folds.
 
     With several repeats the model gets the median of their thresholds: several scores of one image
@@ -89,23 +99,27 @@ def conform(probabilities: Floats, labels: Ints, folds: Ints, *, level: float = 
         probabilities: float64 (repeats, n, K), each image by the model that did not see it.
         labels: int (n,).
         folds: int (repeats, n), the fold of each image.
+        groups: int (n,), equal for images that belong together; None if each stands alone.
+        weights: float64 (n,), how much each image counts; None if all count alike.
         level: the coverage to aim at, between 0 and 1.
     """
-    rows = np.arange(len(labels))
-    covered, sizes, thresholds = [], [], []
-    for p, fold in zip(probabilities, folds, strict=True):
+    rows, thresholds = np.arange(len(labels)), []
+    covered, sizes = np.empty((2, *folds.shape))
+    for repeat, (p, fold) in enumerate(zip(probabilities, folds, strict=True)):
         scores = 1 - p[rows, labels]
-        thresholds.append(quantile(scores, level))
+        thresholds.append(quantile(scores, level, weights))
         for number in np.unique(fold):
             held = fold == number
-            sets = prediction_sets(p[held], quantile(scores[~held], level))
-            covered.append(sets[np.arange(len(sets)), labels[held]])
-            sizes.append(sets.sum(axis=1))
-    coverage = float(np.concatenate(covered).mean())
+            others = None if weights is None else weights[~held]
+            sets = prediction_sets(p[held], quantile(scores[~held], level, others))
+            covered[repeat, held] = sets[np.arange(len(sets)), labels[held]]
+            sizes[repeat, held] = sets.sum(axis=1)
+    coverage = share_of(covered.mean(axis=0), groups, weights)
     return Conformal(
         level,
         float(np.median(thresholds)),
-        coverage,
-        *exact_interval(coverage, len(labels)),
-        float(np.concatenate(sizes).mean()),
+        coverage.mean,
+        coverage.low,
+        coverage.high,
+        average(sizes.mean(axis=0), weights),
     )

@@ -8,7 +8,9 @@ its mean over the training images, so that neither drowns the other, and both ar
 is the root of that sum, relative to the threshold: above 1 is an outlier.
 
 95 % of the training images stay below the threshold when each is scored by a detector that was
-fitted without its fold. So one in twenty images like the training images is flagged.
+fitted without its fold, in the folds of the first repeat; there images count by weight, in the
+directions and centres they count alike. So one in twenty images like the training images is
+flagged.
 """
 
 from __future__ import annotations
@@ -125,7 +127,12 @@ class OutlierDetector:
 
 
 def fit_detector(
-    features: np.ndarray, labels: Ints, folds: Ints, *, seed: int = 0
+    features: np.ndarray,
+    labels: Ints,
+    folds: Ints,
+    weights: Floats | None = None,
+    *,
+    seed: int = 0,
 ) -> OutlierDetector:
     """Fit the detector on all images, and its threshold on held-out images.
 
@@ -134,6 +141,7 @@ def fit_detector(
         labels: int (n,).
         folds: int (n,), near-duplicates in one fold; at most five detectors are fitted for the
             threshold.
+        weights: float64 (n,), how much each image counts in the threshold; None if all count alike.
         seed: random seed of the search for the leading directions.
     """
     x = _normalised(features)
@@ -142,7 +150,10 @@ def fit_detector(
     for number in np.unique(groups):
         held = groups == number
         held_out[held] = _fit(x[~held], labels[~held], seed).scores(features[held])
-    threshold = float(np.quantile(held_out, SHARE, method="higher"))
+    if weights is None:
+        threshold = float(np.quantile(held_out, SHARE, method="higher"))
+    else:
+        threshold = float(np.quantile(held_out, SHARE, method="inverted_cdf", weights=weights))
     return replace(_fit(x, labels, seed), threshold=max(threshold, TINY))
 
 

@@ -5,6 +5,11 @@ head usually is of that class. An image is assigned to the most probable of the 
 threshold it reaches; if that is not its label, the label is suspect. Because each class has its own
 threshold, it does not matter that the head is surer of some classes than of others.
 
+A head that is often wrong contradicts many labels that are right. So their number stands beside
+the one that is expected if no label is wrong: labels are drawn from the held-out probabilities,
+calibrated by a temperature, and go through the same rule. Whether labels are wrong is tested in
+:mod:`headfit.study.reliability.label_noise`.
+
 Suspects are for people to look at; nothing is ever deleted or changed.
 """
 
@@ -19,6 +24,9 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.metrics import Floats, Ints
+from headfit.study.reliability.calibration import scale
+from headfit.study.reliability.confidence import generators
+from headfit.study.reliability.label_noise import fit_label_noise
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,19 @@ class Suspect:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class ExpectedSuspects:
+    """How many labels look wrong where none is.
+
+    Attributes:
+        mean: number of such labels.
+        p_value: of all labels being right.
+    """
+
+    mean: float
+    p_value: float
+
+
 def find_suspects(
     probabilities: Floats, labels: Ints, classes: Sequence[str], paths: Sequence[str]
 ) -> list[Suspect]:
@@ -57,16 +78,10 @@ def find_suspects(
         classes: names of the K classes.
         paths: paths of the n images.
     """
-    rows = np.arange(len(labels))
-    images = np.bincount(labels, minlength=len(classes))
-    labelled = probabilities[rows, labels]
-    with np.errstate(invalid="ignore"):  # a class without images: nothing reaches its threshold
-        thresholds = np.bincount(labels, weights=labelled, minlength=len(classes)) / images
-    reached = np.where(probabilities >= thresholds, probabilities, -1.0)
-    best = reached.argmax(axis=1)
-    margins = probabilities[rows, best] - labelled
-    order = np.flatnonzero((reached[rows, best] >= 0) & (best != labels))
-    order = order[np.argsort(-margins[order], kind="stable")]
+    rows, best = _contradicted(probabilities, labels)
+    labelled = probabilities[np.arange(len(labels)), labels]
+    margins = probabilities[np.arange(len(labels)), best] - labelled
+    order = rows[np.argsort(-margins[rows], kind="stable")]
     return [
         Suspect(
             paths[i],
@@ -78,6 +93,38 @@ def find_suspects(
         )
         for i in order.tolist()
     ]
+
+
+def expect_suspects(
+    probabilities: Floats, labels: Ints, groups: Ints | None = None, *, seed: int = 0
+) -> ExpectedSuspects:
+    """Count how many labels would look wrong if none were, by simulation.
+
+    Args:
+        probabilities: float64 (n, K), each image by models that did not see it.
+        labels: int (n,).
+        groups: int (n,), equal for images that belong together, which count as one in the test;
+            None if each stands alone.
+        seed: random seed of the simulation.
+    """
+    noise = fit_label_noise(probabilities, labels, groups)
+    steps = scale(probabilities, noise.temperature).cumsum(axis=1)[:, :-1]
+    counts = [
+        len(_contradicted(probabilities, (steps <= rng.random((len(steps), 1))).sum(axis=1))[0])
+        for rng in generators(probabilities.size, seed)
+    ]
+    return ExpectedSuspects(float(np.mean(counts)), noise.p_value)
+
+
+def _contradicted(probabilities: Floats, labels: Ints) -> tuple[Ints, Ints]:
+    """Give the images whose label looks wrong, and the class that each image (n,) looks like."""
+    rows, classes = np.arange(len(labels)), probabilities.shape[1]
+    labelled = probabilities[rows, labels]
+    with np.errstate(invalid="ignore"):  # a class without images: nothing reaches its threshold
+        thresholds = np.bincount(labels, labelled, classes) / np.bincount(labels, minlength=classes)
+    reached = np.where(probabilities >= thresholds, probabilities, -1.0)
+    best = reached.argmax(axis=1)
+    return np.flatnonzero((reached[rows, best] >= 0) & (best != labels)), best
 
 
 def suspects_csv(suspects: Sequence[Suspect]) -> str:
