@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from drawn import Drawn
+from drawn import HEADS, Drawn
+from headfit.study.position.answer import PositionAnswer
 
 SETS = 200
 
@@ -38,6 +39,30 @@ def test_necessary_is_rarely_said_of_a_lead_within_the_rope(lead, own):
 def test_position_is_rarely_said_to_be_needed_where_a_blind_head_is_as_good(images, own):
     said = words({"gap": 0.75, "gmp": 0.85, "spp": 0.85, "flatten": 0.85}, images, own)
     assert said["necessary"] + said["position_needed"] <= most()
+
+
+@pytest.mark.parametrize(("images", "own"), [(400, 0.2), (1000, 0.3)])
+def test_position_is_rarely_said_to_matter_where_a_blind_head_is_as_good(images, own):
+    accuracies = {"gap": 0.75, "gmp": 0.85, "spp": 0.85, "flatten": 0.85}
+    study, rng = Drawn(accuracies, images, own), np.random.default_rng(1)
+    flat = {"balanced_accuracy": {"mean": 0.8}, "ahead_of_gap": {"mean": 0.0, "high": None}}
+    where = {"spectrum": {"curve": [{"tau": tau, **flat} for tau in (1.0, 0.5, 0.0)], "folds": 10}}
+    said = 0
+    for _ in range(SETS):
+        for each in study.contrasts(rng):
+            compared = each.against_flatten().items()
+            names = [(list(accuracies)[head], word) for head, word in compared]
+            verdict = {
+                "flatten": each.word,
+                "difference": vars(each.difference),
+                "holm_p_value": each.p_value,
+                "cheaper": [
+                    {"head": name, "position_aware": HEADS[name], "against_flatten": word}
+                    for name, word in names
+                ],
+            }
+            said += PositionAnswer.of(where, verdict).word == "needed"
+    assert said <= most()
 
 
 @pytest.mark.parametrize(("images", "own"), [(300, 0.3), (1500, 0.1)])
