@@ -23,23 +23,23 @@ RARE = (0.95, 0.05)
 
 @dataclass(frozen=True)
 class Claim:
-    """Studies of which some words are false.
+    """Studies, and words that are false of all of them, or true.
 
     Attributes:
         study: where they are drawn from.
-        false: these words.
+        watched: these words.
         share: of the studies that are asked for.
     """
 
     study: Drawn
-    false: tuple[str, ...]
+    watched: tuple[str, ...]
     share: float = 1.0
 
     def examine(self, seed: int) -> Record:
-        """Note whether a false word is said, on any backbone."""
+        """Note whether such a word is said, on any backbone."""
         found = self.study.contrasts(np.random.default_rng(seed))
         words = [each.word for each in found]
-        return {"words": words, "false": any(word in self.false for word in words)}
+        return {"words": words, "said": any(word in self.watched for word in words)}
 
 
 def _two(gap: float, lead: float, images: int, own: float, **others: object) -> Drawn:
@@ -74,12 +74,24 @@ def _claims() -> Iterator[tuple[str, Claim]]:
         name = f"*position_needed*: spp worse by 2 r, {images:,} images, {own:g} apart"
         yield name, Claim(_four(0.7, 0.7, 0.83, images, own), ("position_needed",))
     for lead, said in ((0.015, "1.5 r"), (-0.015, "−1.5 r")):
-        for images, own in ((1000, 0.05), (1500, 0.2), (5000, 0.1)):
+        for images, own in ((2000, 0.05), (5000, 0.1), (5000, 0.2)):
             name = f"*equivalent* at δ = {said}, {images:,} images, {own:g} apart"
             yield name, Claim(_two(0.85, lead, images, own), ("equivalent",))
     for images in (12, 60, 200, 400):
         name = f"*equivalent* at δ = 1.5 r, at the ceiling, {images} images"
         yield name, Claim(_two(0.985, 0.0149, images, 0.1), ("equivalent",))
+
+
+def _true() -> Iterator[tuple[str, Claim]]:
+    for images, own in ((2000, 0.05), (5000, 0.1), (5000, 0.2)):
+        name = f"*equivalent* at δ = 0, {images:,} images, {own:g} apart"
+        yield name, Claim(_two(0.85, 0, images, own), ("equivalent",))
+    for images, own in ((400, 0.2), (1000, 0.3), (3000, 0.1)):
+        name = f"*not_necessary*: gmp as good, {images:,} images, {own:g} apart"
+        yield name, Claim(_four(0.75, 0.85, 0.85, images, own), ("not_necessary",))
+    for images, own in ((1500, 0.1), (5000, 0.05)):
+        name = f"*position_needed*: spp as good, {images:,} images, {own:g} apart"
+        yield name, Claim(_four(0.7, 0.7, 0.85, images, own), ("position_needed",))
 
 
 def _nulls() -> Iterator[tuple[str, Claim]]:
@@ -249,8 +261,8 @@ def _powered(records: list[Record]) -> list[str]:
 INTERVALS = ("difference", "score", "expected")
 
 
-def _false(records: list[Record]) -> list[bool]:
-    return [record["false"] for record in records]
+def _said(records: list[Record]) -> list[bool]:
+    return [record["said"] for record in records]
 
 
 def _covered(row: Coverage, records: list[Record]) -> Iterator[Promise]:
@@ -265,16 +277,24 @@ SECTIONS = [
         "A word that is false, said:",
         dict(_claims()),
         "word and truth | said",
-        lambda records: [rate(_false(records))],
-        lambda row, records: [Promise("said", _false(records), high=ALPHA)],
+        lambda records: [rate(_said(records))],
+        lambda row, records: [Promise("said", _said(records), high=ALPHA)],
+    ),
+    Section(
+        "true words",
+        "A word that is true, said in the same kinds of studies:",
+        dict(_true()),
+        "word and truth | said",
+        lambda records: [rate(_said(records))],
+        lambda row, records: [],
     ),
     Section(
         "null",
         "Equal heads; *necessary*, *position_needed* or *ahead* said, on any backbone:",
         dict(_nulls()),
         "heads | said",
-        lambda records: [rate(_false(records))],
-        lambda row, records: [Promise("said", _false(records), high=ALPHA)],
+        lambda records: [rate(_said(records))],
+        lambda row, records: [Promise("said", _said(records), high=ALPHA)],
     ),
     Section(
         "coverage",
