@@ -47,7 +47,8 @@ class Arguments:
         """
         if self.to not in TARGETS:
             raise UsageError.invalid("to", self.to, f"one of {', '.join(TARGETS)}")
-        not_a_model.refuse(self.model)
+        if not self.model.is_file():
+            not_a_model.refuse(self.model)
         for name, unset in (("rank", self.rank is None), ("shared", not self.shared)):
             if not unset and self.to != "low_rank":
                 raise UsageError(f"`{name}` applies to `to='low_rank'` only. Leave it out.")
