@@ -32,6 +32,7 @@ from simulations import (
 )
 
 pytestmark = pytest.mark.slow
+SETS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -46,38 +47,38 @@ def most(count: int, rate: float = ALPHA) -> int:
 
 
 def test_two_equal_heads_are_rarely_called_different():
-    # 150 images, penalties chosen anew in every fold; at most 9 of 100 is within a rate of 5 %
-    seeds = range(100)
+    # 150 images, penalties chosen anew in every fold; at most 6 of 60 is within a rate of 5 %
+    seeds = range(SETS)
     for repeats in (1, 5):
         found = [simulate(World(), seed, folds=5, repeats=repeats)[0] for seed in seeds]
         chosen = Counter(choice["penalty"] for each in found for choice in each.found[1].choices)
         assert len(chosen) > 1 and max(chosen.values()) < 0.8 * chosen.total()
         called = sum(each.difference(1).p_value < ALPHA for each in found)
-        assert called <= most(100), repeats
+        assert called <= most(SETS), repeats
         winners = sum(each.contrast().word in ("necessary", "position_needed") for each in found)
-        assert winners <= most(100, ALPHA / 2)  # one of the two sides
+        assert winners <= most(SETS, ALPHA / 2)  # one of the two sides
     # as if the folds of five repeats were independent: wrong in about a third of all cases
-    assert sum(naive_t(each.lead(1)).p_value < ALPHA for each in found) > 2 * most(100)
+    assert sum(naive_t(each.lead(1)).p_value < ALPHA for each in found) > 2 * most(SETS)
 
 
 def test_eight_heads_that_are_equal_to_gap_are_rarely_called_different():
-    # at most 5 of 50 is within a rate of 5 %
+    # at most 4 of 40 is within a rate of 5 %
     world = World(blank=0, signal=0.3, shared=0.0)
     corrected = alone = 0
-    for seed in range(50):
+    for seed in range(40):
         outcome, _ = simulate(world, seed, folds=5, repeats=2, strengths=[1.0] * 9)
         p_values = np.array([outcome.difference(head).p_value for head in range(1, 9)])
         corrected += bool((compare.holm(p_values) < ALPHA).any())
         alone += any(naive_t(outcome.lead(head)).p_value < ALPHA for head in range(1, 9))
-    assert corrected <= most(50)
-    assert alone > 2 * most(50)  # neither for eight heads nor for folds that share images
+    assert corrected <= most(40)
+    assert alone > 2 * most(40)  # neither for eight heads nor for folds that share images
 
 
 def test_the_interval_covers_the_true_difference():
-    # some 8 points between a weak and a strong view; at most 9 of 100 missed is within 5 %
+    # some 8 points between a weak and a strong view; at most 6 of 60 missed is within 5 %
     world, strengths = World(), (0.75, 1.0)
     found = []
-    for seed in range(100):
+    for seed in range(SETS):
         outcome, views = simulate(world, seed, folds=5, repeats=5, strengths=strengths)
         weak, strong = true_scores(world, outcome, views, strengths)
         found.append((strong - weak, outcome.difference(1), naive_t(outcome.lead(1))))
@@ -86,9 +87,9 @@ def test_the_interval_covers_the_true_difference():
     missed, missed_by_naive = (
         sum(not each[which].low <= truth <= each[which].high for each in found) for which in (1, 2)
     )
-    assert missed <= most(100)
-    assert missed_by_naive > 2 * most(100)
-    # the estimate itself has no bias: standard error .003
+    assert missed <= most(SETS)
+    assert missed_by_naive > 2 * most(SETS)
+    # the estimate itself has no bias: standard error .004
     assert np.mean([each.mean for _, each, _ in found]) == pytest.approx(truth, abs=0.01)
 
 
@@ -165,7 +166,7 @@ def test_position_is_needed_but_flatten_is_not_where_a_pyramid_is_enough(tmp_pat
 
 def test_flatten_is_not_necessary_where_the_same_patterns_lie_anywhere(tmp_path, monkeypatch):
     folder = planted(tmp_path, "what", 120, monkeypatch)
-    verdict = hf.compare(folder, heads="gap,flatten", size=SIZE, repeats=3).verdict
+    verdict = hf.compare(folder, heads="gap,flatten", size=SIZE, repeats=3, **BARE).verdict
     assert (verdict.flatten, verdict.recommended) == ("not_necessary", "gap")
     assert verdict.difference.mean < 0
     assert verdict.expected_score[0] > 0.9
