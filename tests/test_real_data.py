@@ -67,7 +67,7 @@ def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path)
     mine = classifier.predict_proba(paths)
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), mine, atol=1e-3)
     found = faithfulness_of(
-        tmp_path / "run" / "model.keras", sorted(folder.glob("test/*/*.png"))[::44]
+        tmp_path / "run" / "model.keras", sorted(folder.glob("test/*/*.png"))[::88]
     )
     print(found)
     assert found["deletion"]["map"] < found["deletion"]["random"]

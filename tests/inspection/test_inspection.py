@@ -29,7 +29,11 @@ from small_models import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "data" / "parameters.csv"
-ROWS = list(csv.DictReader(GOLDEN.read_text().splitlines()))
+# of each family that is built in another way; tests of the backbones hold the rest
+FAMILIES = ("VGG16", "MobileNet", "MobileNetV2", "EfficientNetB0")
+ROWS = [
+    row for row in csv.DictReader(GOLDEN.read_text().splitlines()) if row["backbone"] in FAMILIES
+]
 
 
 # by name
@@ -41,7 +45,7 @@ def describe(path: str, size: int | None, classes: int | None) -> dict[str, Any]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['backbone']}-{row['input_size']}")
-def test_every_golden_row(row: dict[str, str]) -> None:
+def test_golden_rows(row: dict[str, str]) -> None:
     size = int(row["input_size"])
     found = inspect(row["backbone"], size=size, classes=10).to_dict()
     assert found["schema"] == "headfit.inspection/1"
