@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from headfit.study.reliability.suspects import expect_suspects, find_suspects, suspects_csv
+from headfit.util.csv_cells import unguard
 
 
 def test_the_rule_of_confident_learning_by_hand() -> None:
@@ -87,7 +88,7 @@ def test_the_csv_holds_paths_of_any_kind() -> None:
     paths = ['=1+1,"x"\n.jpg', "b", "c", "d"]
     found = find_suspects(p, np.array([0, 0, 1, 1]), ["cat", "dog"], paths)
     rows = list(csv.DictReader(suspects_csv(found).splitlines(keepends=True)))
-    assert [row["path"] for row in rows] == [paths[0]]
+    assert [unguard(row["path"]) for row in rows] == [paths[0]]
     assert rows[0] == {
         **{"path": paths[0], "label": "cat", "suggested": "dog"},
         **{"p_label": "0.100000", "p_suggested": "0.900000", "score": "0.800000"},

@@ -22,6 +22,7 @@ from headfit.images.sources.source import ImageSource, quote
 from headfit.runs.study import READABLE
 from headfit.runs.written import was_written_here
 from headfit.util import files
+from headfit.util.csv_cells import unguard
 
 EXAMPLES = """\b
 Examples:
@@ -95,7 +96,8 @@ def _open(images: str, predictions: str) -> ImageSource:
         raise UsageError.invalid("images", images, expected, "There is no such file.")
     source = open_source(images)
     rows = csv.DictReader(io.StringIO(predictions, newline=""))
-    names = [str(row["path"]) for row in islice(rows, LOOKED_FOR) if is_inside(str(row["path"]))]
+    paths = [unguard(str(row["path"])) for row in islice(rows, LOOKED_FOR)]
+    names = [path for path in paths if is_inside(path)]
     reasons = []
     for name in names:
         try:

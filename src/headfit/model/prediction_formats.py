@@ -6,8 +6,6 @@ in the finished file does not depend on where blocks end.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import numpy as np
 from headfit.errors import UsageError
 from headfit.model.prediction import Prediction
 from headfit.util import files
+from headfit.util.csv_cells import csv_text
 
 SEPARATOR = ";"  # between the classes of a set, in CSV
 MOST_ROWS, GROUP_VALUES = 1 << 16, 1 << 22  # of a row group of Parquet, which is held in memory
@@ -237,9 +236,7 @@ def format_of(out: Path, classes: tuple[str, ...], top: int) -> Format:
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> bytes:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue().encode("utf-8", "backslashreplace")
+    return csv_text(rows).encode("utf-8", "backslashreplace")
 
 
 def _groups(batches: Iterable[Any], rows: int) -> Iterator[list[Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from headfit.errors import DataError
 from headfit.report.text.numbers import mean_count
+from headfit.util.csv_cells import unguard
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,12 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
         # a file escapes what UTF-8 cannot hold
         spelt = {name.encode("utf-8", "backslashreplace").decode(): name for name in classes}
         spelt |= {name: name for name in classes}
-        return [
-            HeldOutPrediction(
-                row[path],
-                spelt[row[label]],
-                spelt[row[predicted]],
-                float(row[place[spelt[row[label]]]]),
-                float(row[place[spelt[row[predicted]]]]),
-            )
-            for row in rows[1:]
-        ]
+        read = []
+        for row in rows[1:]:
+            true, likely = (spelt[unguard(row[column])] for column in (label, predicted))
+            chances = (float(row[place[name]]) for name in (true, likely))
+            read.append(HeldOutPrediction(unguard(row[path]), true, likely, *chances))
+        return read
     except (IndexError, KeyError, ValueError) as error:
         raise DataError(
             f"predictions.csv does not belong to this run ({type(error).__name__}: {error}). "

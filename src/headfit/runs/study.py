@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from headfit.report.text.table import COLUMNS, data_frame, shown, table_rows
 from headfit.runs.written import note_written
 from headfit.study.comparison.verdict import Verdict
 from headfit.util import files, html
+from headfit.util.csv_cells import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,33 +181,21 @@ class Study:
         Probabilities are means over repeats, and ``predicted`` is the most probable class by them;
         ``right`` is the share of the repeats in which the image was predicted right.
         """
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        repeats = range(1, len(self.folds) + 1)
         classes = self.index.classes
-        writer.writerow(
+        folds = (f"fold_{repeat}" for repeat in range(1, len(self.folds) + 1))
+        head = ["path", "label", *folds, "right", "predicted", *(f"p_{name}" for name in classes)]
+        rows = (
             [
-                "path",
-                "label",
-                *(f"fold_{repeat}" for repeat in repeats),
-                "right",
-                "predicted",
-                *(f"p_{name}" for name in classes),
+                path,
+                classes[self.index.labels[row]],
+                *(int(fold) for fold in self.folds[:, row]),
+                f"{self.right[row]:.6g}",
+                classes[int(p.argmax())],
+                *(f"{value:.6f}" for value in p),
             ]
+            for row, (path, p) in enumerate(zip(self.index.paths, self.out_of_fold, strict=True))
         )
-        for row, path in enumerate(self.index.paths):
-            p = self.out_of_fold[row]
-            writer.writerow(
-                [
-                    path,
-                    classes[self.index.labels[row]],
-                    *(int(fold) for fold in self.folds[:, row]),
-                    f"{self.right[row]:.6g}",
-                    classes[int(p.argmax())],
-                    *(f"{value:.6f}" for value in p),
-                ]
-            )
-        return stream.getvalue()
+        return csv_text([head, *rows])
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.results['candidates'])} heads: use {self.recommended}>"

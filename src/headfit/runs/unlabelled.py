@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +16,7 @@ from headfit.report.text.images import unread_line
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.map_source import maps_of
 from headfit.runs.study import TEST_PREDICTIONS
+from headfit.util.csv_cells import csv_text
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,12 @@ class TestPredictions:
 
     def csv(self) -> str:
         """Give ``test_predictions.csv``: path, predicted class, probability of each class."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", "predicted", *(f"p_{name}" for name in self.classes)])
-        for path, p in zip(self.paths, self.probabilities, strict=True):
-            best = self.classes[int(p.argmax())]
-            writer.writerow([path, best, *(f"{value:.6f}" for value in p)])
-        return stream.getvalue()
+        head = ["path", "predicted", *(f"p_{name}" for name in self.classes)]
+        rows = (
+            [path, self.classes[int(p.argmax())], *(f"{value:.6f}" for value in p)]
+            for path, p in zip(self.paths, self.probabilities, strict=True)
+        )
+        return csv_text([head, *rows])
 
     def to_dict(self) -> dict[str, Any]:
         """Give what goes into ``results.json``."""

@@ -15,8 +15,6 @@ Suspects are for people to look at; nothing is ever deleted or changed.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
@@ -27,6 +25,7 @@ from headfit.fitting.metrics import Floats, Ints
 from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.confidence import generators
 from headfit.study.reliability.label_noise import fit_label_noise
+from headfit.util.csv_cells import csv_text
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,8 @@ def _contradicted(probabilities: Floats, labels: Ints) -> tuple[Ints, Ints]:
 
 def suspects_csv(suspects: Sequence[Suspect]) -> str:
     """Give the content of ``suspects.csv``, with a header row."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Suspect)])
-    for suspect in suspects:
-        *names, p_label, p_suggested, score = astuple(suspect)
-        writer.writerow([*names, *(f"{value:.6f}" for value in (p_label, p_suggested, score))])
-    return stream.getvalue()
+    rows = (
+        [f"{value:.6f}" if isinstance(value, float) else value for value in astuple(suspect)]
+        for suspect in suspects
+    )
+    return csv_text([[field.name for field in fields(Suspect)], *rows])
