@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.I | re.ASCII)
 
 
 class _Lines(list[str]):
-    r"""Takes the lines of a writer that ends them with ``\r\n``, and so quotes what holds either."""
+    r"""Takes lines that end with ``\r\n``, for which a writer quotes what holds either."""
 
     def write(self, line: str) -> None:
         self.append(line.removesuffix("\r\n") + "\n")
