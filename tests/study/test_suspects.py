@@ -90,7 +90,7 @@ def test_the_csv_holds_paths_of_any_kind() -> None:
     rows = list(csv.DictReader(suspects_csv(found).splitlines(keepends=True)))
     assert [unguard(row["path"]) for row in rows] == [paths[0]]
     assert rows[0] == {
-        **{"path": paths[0], "label": "cat", "suggested": "dog"},
+        **{"path": f"'{paths[0]}", "label": "cat", "suggested": "dog"},
         **{"p_label": "0.100000", "p_suggested": "0.900000", "score": "0.800000"},
     }
     assert suspects_csv([]) == "path,label,suggested,p_label,p_suggested,score\n"
