@@ -150,3 +150,16 @@ def test_operations_in_hdf5_get_a_hint(name: str, world: Path, tmp_path: Path) -
         file.attrs["model_config"] = config
     with pytest.raises(ModelFileError, match=rf"'{name}', an operation on tensors.*Rescaling"):
         saved_model.read(path)
+
+
+@pytest.mark.parametrize("command", ["predict", "inspect", "convert"])
+def test_a_pipe_or_a_device_is_never_opened(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.keras")
+    (tmp_path / "device.keras").symlink_to("/dev/zero")
+    for name in ("pipe.keras", "device.keras"):
+        more = {"predict": ["x.jpg"], "convert": ["--to", "gap"]}.get(command, [])
+        assert main([command, str(tmp_path / name), *more]) in (1, 2)
+        err = capsys.readouterr().err
+        assert "is a pipe or a device, not a file" in err and err.count("\n") == 1

@@ -81,8 +81,8 @@ def _stored(results: dict[str, Any], stored: Any) -> ImageSource | None:
     if isinstance(stored, dict):
         place = quote(str(stored.get("path", "")))
         tell(
-            f"The page has no pictures: this run was not written on this machine. It names {place} "
-            f"as the place of its images; if they are there, say so with `images`."
+            f"The page has no pictures: this run was not written on this machine, and says that "
+            f"its images are in {place}. Set `images` to the place where they are."
         )
     return None
 

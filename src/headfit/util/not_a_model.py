@@ -60,6 +60,8 @@ def _folder(path: Path) -> str:
 
 
 def _file(path: Path) -> str:
+    if not path.is_file():  # opening a pipe would wait for ever, and a device may have no end
+        return "is a pipe or a device, not a file. Expected a .keras or .h5 file."
     try:
         with path.open("rb") as stream:
             start = stream.read(START)
