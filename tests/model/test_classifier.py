@@ -18,8 +18,8 @@ import headfit as hf
 from headfit.model.runner import WITH_MEANS, keras_network
 from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.outliers import fit_detector
-from headfit.util.saved_model import ARRAYS
-from headfit.util.saved_model import RECORD as NAME
+from headfit.util.model_parts import ARRAYS
+from headfit.util.model_parts import RECORD as NAME
 from trained_model import SIZE, Trained
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,8 @@ from headfit.backbones.catalog import find
 from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.study.reliability.outliers import fit_detector
-from headfit.util.saved_model import ARRAYS, LIMITS
-from headfit.util.saved_model import RECORD as NAME
+from headfit.util.model_parts import ARRAYS, LIMITS
+from headfit.util.model_parts import RECORD as NAME
 
 RECORD = ModelRecord(
     ("cat", "<script>"), find("MobileNet").contract(64), "gap", "MobileNet", ((0.5, 0.5),), "0.1.0"

@@ -20,6 +20,7 @@ import pytest
 
 from headfit.errors import ModelFileError
 from headfit.util import saved_model
+from headfit.util.model_parts import shapes_of
 
 Entry = dict[str, Any]
 
@@ -234,4 +235,4 @@ def test_groups_that_contain_themselves_end(sound: Path, tmp_path: Path) -> None
 def test_zeros_that_were_compressed_are_no_bomb(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.create_dataset("w", data=np.zeros(10**6, np.float32), compression="gzip")
-        assert saved_model.shapes_of(file, tmp_path) == {"/w": (10**6,)}
+        assert shapes_of(file, tmp_path) == {"/w": (10**6,)}

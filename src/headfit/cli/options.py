@@ -47,7 +47,8 @@ def backbone_option(
         "default": default,
         "metavar": "NAMES",
         "help": "Name of a backbone (see headfit backbones), or your own model: FILE.keras, "
-        "FILE.h5, module:function or hub:PRESET. Several, separated by commas, are compared.",
+        "FILE.h5, module:function (code that is run, from the current folder first) or hub:PRESET. "
+        "Several, separated by commas, are compared.",
     }
     return option(group, "--backbone", name, **(words | attributes))
 
@@ -238,7 +239,8 @@ STUDY = stack(
         metavar="HEADS",
         show_default=",".join(DEFAULT_HEADS),
         help="Heads to compare, separated by commas: chains such as gap, gem-512 or "
-        "gap-dropout0.4-1024 (see headfit heads), module:function, or a saved model FILE.keras.",
+        "gap-dropout0.4-1024 (see headfit heads), module:function (code that is run, from the "
+        "current folder first), or a saved model FILE.keras.",
     ),
     option(
         HEADS,

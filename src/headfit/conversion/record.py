@@ -13,9 +13,9 @@ from headfit.heads.body import BatchNorm, Dense
 from headfit.heads.chain import parse_body
 from headfit.heads.custom.pooling import is_custom
 from headfit.heads.layers import LOW_RANK
-from headfit.model.metadata import DAMAGE, ModelRecord
+from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.model_reliability import ModelReliability
-from headfit.util.saved_model import RECORD
+from headfit.util.model_parts import RECORD
 
 SHARED_NAME = "low_rank_shared"
 """Name of a shared low rank in the record; no chain has this name."""
@@ -31,7 +31,7 @@ def read_record(path: Path) -> ModelRecord | None:
         with zipfile.ZipFile(path) as archive:
             if RECORD not in archive.namelist():
                 return None
-    except DAMAGE:
+    except Exception:
         return None  # HDF5, or no model at all: what opens it says so
     return ModelRecord.read(path)
 

@@ -15,6 +15,7 @@ from keras import layers
 from headfit.backbones.catalog import find
 from headfit.backbones.cut import build_cut
 from headfit.heads.chain import Head, parse_head
+from headfit.heads.custom.origin import Origin
 from headfit.heads.custom.pooling import read_custom
 from headfit.images.contract import Contract
 from headfit.model.assembly import Assembly
@@ -32,7 +33,10 @@ def write_model(request: Assembly) -> dict[str, Any]:
     frozen = build_cut(spec, contract.height, request.weights, [request.cut])
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
     maps = frozen(_preprocess(images, contract), training=False)
-    head = Head(read_custom(request.head, Path(custom))) if custom else parse_head(request.head)
+    if custom:
+        head = Head(read_custom(Origin(request.head, place=request.place), Path(custom)))
+    else:
+        head = parse_head(request.head)
     outputs = head.build(maps, request.classes, request.shape, "channels_last", request.scale)
     model = keras.Model(images, outputs, name="headfit_classifier")
     with np.load(request.head_weights, allow_pickle=False) as arrays:

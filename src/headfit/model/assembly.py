@@ -24,6 +24,7 @@ class Assembly(Request):
         path: where to write; ends in ``.keras``.
         cut: the layer that the backbone ends at; empty for its own end.
         custom: the folder of a custom head; empty for a chain.
+        place: ``module:function`` of a custom head as the user named it; None for others.
     """
 
     function = "headfit.model.assemble_child:write_model"
@@ -38,3 +39,4 @@ class Assembly(Request):
     path: str
     cut: str = ""
     custom: str = ""
+    place: str | None = None

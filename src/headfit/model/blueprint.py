@@ -115,7 +115,7 @@ class Blueprint:
                 head_weights=str(Path(folder) / "head.npz"),
                 path=str(path),
                 cut=self.cut,
-                custom=_custom_folder(self.fitted.head),
+                **_custom(self.fitted.head),
             )
             # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
             child.call(request, backend=child.FAST_BACKEND, fallback=child.default_backend())
@@ -127,6 +127,8 @@ class Blueprint:
         record.append_to(path)
 
 
-def _custom_folder(head: Head) -> str:
-    """Give the folder of a custom head; empty for a chain."""
-    return str(head.pooling.bound.folder) if isinstance(head.pooling, CustomPooling) else ""
+def _custom(head: Head) -> dict[str, Any]:
+    """Say where a custom head is; empty for a chain."""
+    if not isinstance(head.pooling, CustomPooling):
+        return {}
+    return {"custom": str(head.pooling.bound.folder), "place": head.pooling.origin.place}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,12 @@ from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
 from headfit.study.reliability.model_reliability import Arrays, ModelReliability
 from headfit.util import html, not_a_model, saved_model
-from headfit.util.saved_model import ARRAYS, RECORD
+from headfit.util.model_parts import ARRAYS, RECORD, check_archive, parse
 
 SCHEMA = "headfit.model/1"
 KEPT = "heads"
 SHOWN = 20  # names of classes in a notebook
 _FLOAT = np.dtype("<f4")
-# what a zip or JSON of whatever content can raise: encrypted, cut off, nested too deep, too large
-DAMAGE = (
-    *(OSError, EOFError, RuntimeError, ArithmeticError, ValueError, TypeError, AttributeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True)
@@ -93,12 +87,14 @@ class ModelRecord:
             raise _no_record(path)
         try:
             with zipfile.ZipFile(path) as archive:
-                saved_model.check_archive(archive, path)
-                data = json.loads(_member(archive, path))
+                check_archive(archive, path)
+                data = parse(_member(archive, path), RECORD, path)
                 return cls._from_data(data, _reliability(data, archive))
+        except ModelFileError:
+            raise
         except KeyError as error:
             raise ModelFileError(f"'{path}' is damaged: its {RECORD} lacks {error}.") from None
-        except DAMAGE as error:
+        except Exception as error:  # a zip or JSON of whatever content can raise anything
             raise ModelFileError(
                 f"'{path}' is not a .keras model that headfit can read: {error}."
             ) from None

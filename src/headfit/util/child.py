@@ -136,9 +136,8 @@ def start(request: Request, *, backend: str) -> Job:
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
     if request.runs_once:
         settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_QUICKLY}".strip()
-    # the child must find headfit wherever the parent found it ("" is the current folder) ...
-    settings["PYTHONPATH"] = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
-    # ... and nowhere else: without -P, a keras.py in the current folder would come first
+    settings["PYTHONPATH"] = os.pathsep.join(_importable())
+    # -P: not the current folder, which -m would put first
     command = [sys.executable, "-P", "-m", "headfit.util.child", function]
     try:
         # a file and not a pipe: nobody waits for a reader, or writes to one that is dead
@@ -197,6 +196,23 @@ def importable_here() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
+
+
+def _importable() -> list[str]:
+    """List where a child may import from: where its parent does, but not the current folder.
+
+    What lies there may be anybody's, and libraries try to import dozens of modules that are not
+    installed.
+    """
+    ours = str(Path(__file__).parents[2])  # may be the current folder
+    return [os.path.abspath(part) for part in sys.path if not _is_here(part)] + [ours]  # noqa: PTH100
+
+
+def _is_here(part: str) -> bool:
+    try:
+        return Path(part).samefile(os.curdir)  # "" is the current folder too
+    except OSError:
+        return False
 
 
 def switch_off_telemetry() -> None:

@@ -9,41 +9,40 @@ user's passes :func:`read` first, which refuses
 - classes and functions other than Keras' own building blocks, KerasHub's, headfit's, and those
   that this process has registered;
 - paths of files and URLs in the configuration;
-- members of the archive with unsafe names, and links from HDF5 to other files;
-- members and arrays that are larger than :data:`LIMITS`, or far larger in memory than on disk.
+- what :mod:`headfit.util.model_parts` refuses: members of the archive with unsafe names, links from
+  HDF5 to other files, parts that are too large, or far larger in memory than on disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import re
 import shutil
-import stat
 import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from headfit.errors import ModelFileError
 from headfit.util import files, not_a_model
+from headfit.util.addresses import leads_outside
+from headfit.util.model_parts import (
+    CONFIG,
+    EXPECTED,
+    HDF5_CONFIG,
+    WEIGHTS,
+    attribute,
+    check_archive,
+    parse,
+    shapes_of,
+)
 
-MB = 10**6
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-HDF5_CONFIG, RECORD, ARRAYS = "model_config", "headfit.json", "headfit.f32"
-LIMITS = {CONFIG: 16 * MB, HDF5_CONFIG: 16 * MB, METADATA: MB, RECORD: 16 * MB, ARRAYS: 64 * MB}
-"""The largest size of each part of a model file, in bytes; weights have no such limit."""
-MAX_MEMBERS = 10_000
-MAX_EXPANSION = 200
-"""How many times as large as on disk anything above :data:`SMALL` may be in memory."""
-SMALL = 16 * MB
-
-EXPECTED = "Expected a whole model saved by Keras, .keras or .h5."
-SUSPECT = "the file may be damaged or hostile"
+TRAINING = "training_config"
 _ZIP, _HDF5 = b"PK", b"\x89HDF"
 _CODE = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 _TF_LAMBDA = {"TFOpLambda", "SlicingOpLambda"}
@@ -56,9 +55,6 @@ _CLASSES = {
 }
 _TOP = {"DTypePolicy", "FloatDTypePolicy", "Functional", "Model", "Sequential"}
 _FUNCTIONS = {"activations", "constraints", "initializers", "losses", "metrics", "ops"}
-_OUTSIDE = re.compile(
-    r"[a-z][a-z0-9+.-]*://|~?[/\\]|[a-z]:[/\\]|file:|(.*[/\\])?\.\.([/\\]|$)", re.I
-)
 _FILES = {"vocabulary", "idf_weights", "filepath", "file_path", "filename", "origin", "url"}
 """Arguments that layers take for the name of a file, if they are a text."""
 
@@ -159,50 +155,6 @@ def read(path: Path) -> Saved:
     return saved
 
 
-def check_archive(archive: zipfile.ZipFile, path: Path) -> None:
-    """Check names and sizes in a ``.keras`` file before anything is read from it.
-
-    Raises:
-        ModelFileError: if one cannot be meant.
-    """
-    members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        raise ModelFileError(
-            f"'{path}' has {len(members):,} members, more than the limit of {MAX_MEMBERS:,}: "
-            f"{SUSPECT}."
-        )
-    for name, count in Counter(member.filename for member in members).items():
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if count > 1 or ".." in parts or _OUTSIDE.match(name):
-            what = "appears twice" if count > 1 else "leads out of the archive"
-            raise ModelFileError(f"The member {name!r} of '{path}' {what}: {SUSPECT}.")
-    for member in members:
-        _check_limit(member.filename, path, member.file_size)
-        if member.flag_bits & 1 or stat.S_ISLNK(member.external_attr >> 16):
-            raise ModelFileError(
-                f"{member.filename} in '{path}' is a link or encrypted. {EXPECTED}"
-            )
-        _check_size(member.filename, path, member.file_size, member.compress_size)
-
-
-def _check_limit(name: str, path: Path, size: int) -> None:
-    if (limit := LIMITS.get(name, size)) < size:
-        text = f"is {_megabytes(size)}, more than the {_megabytes(limit)} limit: {SUSPECT}."
-        raise ModelFileError(f"{name} in '{path}' {text}")
-
-
-def _check_size(name: str, path: Path, size: int, stored: int) -> None:
-    if size > SMALL and size > MAX_EXPANSION * stored:
-        raise ModelFileError(
-            f"{name} in '{path}' takes {_megabytes(size)} in memory but {stored:,} bytes in the "
-            f"file, more than {MAX_EXPANSION} times as much: {SUSPECT}."
-        )
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / MB:,.0f} MB"
-
-
 def _read_zip(path: Path) -> Saved:
     import h5py  # noqa: PLC0415  (comes with Keras)
 
@@ -213,7 +165,7 @@ def _read_zip(path: Path) -> Saved:
             raise ModelFileError(f"'{path}' is a zip archive without {CONFIG}. {EXPECTED}")
         if WEIGHTS not in names:
             raise ModelFileError(f"'{path}' is a zip archive without {WEIGHTS}. {EXPECTED}")
-        config = json.loads(archive.read(CONFIG))
+        config = parse(archive.read(CONFIG), CONFIG, path)
         # into memory, as Keras will: through the archive, each step would read it from its start
         with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
             shapes = shapes_of(file, path)
@@ -230,57 +182,30 @@ def _read_hdf5(path: Path) -> Saved:
         shapes = shapes_of(file, path)
         if HDF5_CONFIG not in file.attrs:
             raise not_a_model.weights_only(path)
-        text = file.attrs[HDF5_CONFIG]
-        _check_limit(HDF5_CONFIG, path, len(text))
-        config = json.loads(text)
-        training = file.attrs.get("training_config")
-    compiled = json.loads(training) if training is not None else None
+        config = parse(attribute(file, HDF5_CONFIG, path), HDF5_CONFIG, path)
+        compiled = None
+        if TRAINING in file.attrs:
+            compiled = parse(attribute(file, TRAINING, path), TRAINING, path)
     if compiled and "optimizer" not in compiled:
         compiled["optimizer"] = compiled.get("optimizer_config")
     slots = tuple(shape for name, shape in shapes.items() if name.startswith("/optimizer_weights/"))
     return Saved(config, compiled, slots, is_hdf5=True)
 
 
-def shapes_of(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
-    """Give the shapes of all arrays in HDF5, without scalars; raise ModelFileError for odd ones."""
-    import h5py  # noqa: PLC0415
-
-    shapes: dict[str, tuple[int, ...]] = {}
-    seen: set[int] = set()
-    waiting = [("", file)]
-    while waiting:
-        place, group = waiting.pop()
-        for name in group:
-            inner = f"{place}/{name}"
-            # not opened before its link is known: opening follows it
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ModelFileError(f"{inner} in '{path}' is a link: {SUSPECT}.")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                address = h5py.h5o.get_info(item.id).addr
-                waiting += [] if address in seen else [(inner, item)]
-                seen.add(address)
-            elif isinstance(item, h5py.Dataset):
-                if item.external or item.is_virtual:
-                    raise ModelFileError(f"{inner} in '{path}' lies in another file: {SUSPECT}.")
-                _check_size(inner, path, item.nbytes, item.id.get_storage_size())
-                if item.shape:
-                    shapes[inner] = item.shape
-    return shapes
-
-
 def complaints(config: Any) -> Iterator[str]:
     """Say what is wrong with a configuration, to follow the name of the file."""
-    waiting: list[tuple[str, Any]] = [("", config)]
+    waiting: list[Iterator[tuple[str, Any]]] = [iter([("", config)])]
     while waiting:
-        key, value = waiting.pop()
-        if isinstance(value, dict):
+        key, value = next(waiting[-1], ("", waiting))
+        if value is waiting:
+            waiting.pop()
+        elif isinstance(value, dict):
             if isinstance(value.get("class_name"), str) or "function_type" in value:
                 yield from _complaints_of(value)
-            waiting += value.items()
+            waiting.append(iter(value.items()))
         elif isinstance(value, list):
-            waiting += [(key, each) for each in value]
-        elif isinstance(value, str) and (key in _FILES or _OUTSIDE.match(value)):
+            waiting.append(zip(itertools.repeat(key), value))
+        elif isinstance(value, str) and (key in _FILES or leads_outside(value)):
             yield (
                 f"names a file or an address in its configuration, {key}={value[:100]!r}: it is "
                 f"not loaded, since Keras might open it."

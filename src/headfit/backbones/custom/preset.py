@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import h5py
 import keras
 
 from headfit.errors import DataError, ModelFileError, WeightsError
-from headfit.util import files, saved_model
+from headfit.util import files, not_a_model, saved_model
+from headfit.util.model_parts import CONFIG, LIMITS, parse, shapes_of
 
 
 def load(preset: str) -> keras.Model:
@@ -41,10 +41,9 @@ def check(folder: Path) -> None:
     Raises:
         ModelFileError: if one of them is not safe, or cannot be read.
     """
-    limit = saved_model.LIMITS[saved_model.CONFIG]
     for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
         try:
-            config = json.loads(files.read_regular(path, limit))
+            config = parse(files.read_regular(path, LIMITS[CONFIG]), path.name, folder)
         except DataError as error:
             raise ModelFileError(str(error)) from None
         except ValueError as error:
@@ -52,8 +51,11 @@ def check(folder: Path) -> None:
         for complaint in saved_model.complaints(config):
             raise ModelFileError(f"'{path}' {complaint}")
     for path in sorted(folder.rglob("*.h5")) if folder.is_dir() else ():
+        not_a_model.refuse(path)
         try:
             with h5py.File(path, "r") as arrays:
-                saved_model.shapes_of(arrays, path)
-        except OSError as error:
+                shapes_of(arrays, path)
+        except ModelFileError:
+            raise
+        except Exception as error:  # a damaged file can make HDF5 raise anything
             raise ModelFileError(f"'{path}' is not HDF5 ({error}).") from None

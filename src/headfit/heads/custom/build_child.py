@@ -14,6 +14,7 @@ from headfit.heads.custom.calls import build_model, import_module, load, save
 from headfit.heads.custom.programs import Programs
 from headfit.heads.custom.store import FACTS, MODEL, START, CompileRequest
 from headfit.heads.pooling import MapShape
+from headfit.util.child import importable_here
 
 
 def compile_head(request: CompileRequest) -> dict[str, Any]:
@@ -31,19 +32,18 @@ def compile_head(request: CompileRequest) -> dict[str, Any]:
     height, width, channels = request.map_shape
     shape: MapShape = (height, width, channels)
     function = _function(name, place) if place else _saved_model(name, str(request.file), shape)
-    model = build_model(name, function, shape)
+    with importable_here():  # the function may import more when it is called
+        model = build_model(name, function, shape)
     _check_end(name, model)
     save(name, model, str(folder / MODEL))
     # what is trained must be what will be loaded
     programs = Programs(name, load(name, folder / MODEL), shape)
     programs.write(folder)
     np.savez(folder / START, **programs.start())  # type: ignore[arg-type]
-    modules = [place.partition(":")[0]] if place else []
     facts = {
         "map_shape": list(shape),
         "seed": request.seed if place else None,
-        "modules": modules,
-        **programs.facts(modules),
+        **programs.facts([place.partition(":")[0]] if place else []),
     }
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return {"digest": facts["digest"]}

@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import random
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,18 @@ def save(name: str, model: keras.Model, path: str) -> None:
         raise failure(name, error, "cannot be saved") from None
 
 
-def load_compiled(path: Path, modules: Sequence[str], name: str) -> keras.Model:
+def load_compiled(path: Path, module: str, name: str) -> keras.Model:
     """Load a head that was compiled before, on any backend, and call the model ``name``.
 
+    Args:
+        path: the head as a Keras model.
+        module: that the user named, and which registers its layers; empty if none.
+        name: of the result.
+
     Raises:
-        UsageError: if Keras cannot load it, or one of the modules cannot be imported.
+        UsageError: if Keras cannot load it, or the module cannot be imported.
     """
-    for module in modules:
+    if module:
         import_module(module, module)
     model = load(str(path), path)
     return keras.Model(model.inputs[0], model.outputs[0], name=name)

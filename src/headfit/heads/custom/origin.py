@@ -32,6 +32,11 @@ class Origin:
     file: str | None = None
     function: Callable[..., Any] | None = None
 
+    @property
+    def module(self) -> str:
+        """The module that the user named, which may be imported; empty if none."""
+        return (self.place or "").partition(":")[0]
+
 
 def from_file(text: str) -> Origin:
     """Locate a saved Keras model; raise UsageError if there is none."""

@@ -186,6 +186,6 @@ def find_custom(head: str | Callable[..., Any]) -> CustomPooling:
     return CustomPooling.of(from_place(head))
 
 
-def read_custom(name: str, folder: Path) -> CustomPooling:
+def read_custom(origin: Origin, folder: Path) -> CustomPooling:
     """Give a head that was compiled before, from the folder that holds it."""
-    return CustomPooling.of(Origin(name), CompiledHead.read(folder))
+    return CustomPooling.of(origin, CompiledHead.read(folder))

@@ -77,7 +77,7 @@ class Programs:
         return {str(number): array for number, array in enumerate(arrays)}
 
     def facts(self, modules: list[str]) -> dict[str, Any]:
-        """Give the properties of the head, JSON data; ``modules`` must be imported to load it."""
+        """Give the properties of the head, JSON data; its layers come from ``modules``."""
         arrays = [
             Weight(v.path, tuple(v.shape), learned and len(v.shape) > 1, learned)
             for v, learned in zip(self.model.weights, self.trained, strict=True)

@@ -64,7 +64,6 @@ class CompiledHead:
         arrays: its arrays, in the order of Keras' ``get_weights()``.
         settled: which of them are mean and variance of a batch normalisation, in pairs.
         position_aware: whether its output changes when positions are swapped.
-        modules: what has to be imported before its layers are registered.
         folder: holds its programs, initial weights and model.
     """
 
@@ -75,7 +74,6 @@ class CompiledHead:
     arrays: tuple[Weight, ...]
     settled: tuple[tuple[int, int], ...]
     position_aware: bool
-    modules: tuple[str, ...]
     folder: Path
 
     @classmethod
@@ -91,7 +89,6 @@ class CompiledHead:
             tuple(Weight(**{**each, "shape": tuple(each["shape"])}) for each in facts["arrays"]),
             tuple((mean, variance) for mean, variance in facts["settled"]),
             facts["position_aware"],
-            tuple(facts["modules"]),
             folder,
         )
 

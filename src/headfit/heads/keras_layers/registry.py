@@ -85,7 +85,7 @@ def _custom(pooling: CustomPooling, x: Tensor, name: str, data_format: str) -> T
         x = layers.Permute((2, 3, 1), name=f"{name}_channels_last")(x)
     _, height, width, channels = x.shape
     head = pooling.compiled_for((height, width, channels))
-    return load_compiled(head.folder / MODEL, head.modules, name)(x)
+    return load_compiled(head.folder / MODEL, pooling.origin.module, name)(x)
 
 
 def _average_and_maximum(data_format: str, name: str) -> Callable[[Tensor], Tensor]:
