@@ -134,7 +134,7 @@ def _delimited(path: Path, has_header: bool) -> Table:
     with _readable(path):
         lines = _lines(sample.decode(encoding, _errors(encoding, sampled=True)), len(sample))
         above = len(lines) - len(list(itertools.dropwhile(_is_above, lines)))
-        told = next((line.strip()[4] for line in lines[:above] if line.strip()), "")
+        told = next((line[4] for line in lines[:above] if line.strip()), "")
         dialect = _dialect(lines[above:], told or ("\t" if suffix == ".tsv" else ""))
         header = next(csv.reader(lines[above:], **dialect), [])
     names = tuple(western(name).strip() for name in header) if has_header else ("path",)
@@ -163,7 +163,7 @@ def _delimited(path: Path, has_header: bool) -> Table:
 
 def _is_above(line: str) -> bool:
     """Whether a line stands above the header: a blank one, or ``sep=;`` as Excel writes it."""
-    return not line.strip() or re.fullmatch(r"sep=\S", line.strip(), re.IGNORECASE) is not None
+    return not line.strip() or re.fullmatch(r"sep=[;,|\t]\s*", line, re.IGNORECASE) is not None
 
 
 def _encoding(sample: bytes) -> str:
