@@ -27,7 +27,11 @@ def test_images_keep_the_order_of_the_list(paths, tmp_path):
     assert index.labels.tolist() == [1, 0, 1, 0]
     assert index.splits == ("train",) * 4
     assert index.groups is None
-    assert index.source.to_dict() == {"kind": "files", "path": str(tmp_path / "photos")}
+    assert index.source.to_dict() == {
+        "kind": "files",
+        "path": str(tmp_path / "photos"),
+        "follow_links": True,
+    }
     assert repr(index) == "<ImageIndex 'photos': 4 images, 2 classes>"
     assert [index.read_bytes(row) for row in range(4)] == [b"2.png", b"1.png", b"3.png", b"4.png"]
 

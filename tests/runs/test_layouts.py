@@ -129,14 +129,16 @@ def test_the_command_line_names_its_own_options(
     assert "leave them out with --skip-empty-classes" in capsys.readouterr().err
 
 
-def test_links_are_left_out_on_demand(photos: Path, tmp_path: Path) -> None:
+def test_links_that_lead_out_are_followed_on_demand(photos: Path, tmp_path: Path) -> None:
     root = tmp_path / "photos"
     shutil.copytree(photos, root)
     (root / "linked").symlink_to(photos / "red")
-    assert "linked" in hf.ImageIndex.from_directory(root).classes
-    with pytest.raises(hf.DataError, match=r"'linked' \(1 × a link, which is not followed\)"):
-        hf.ImageIndex.from_directory(root, follow_links=False)
-    index = hf.ImageIndex.from_directory(root, follow_links=False, skip_empty_classes=True)
+    assert "linked" in hf.ImageIndex.from_directory(root, follow_links=True).classes
+    with pytest.raises(
+        hf.DataError, match=r"'linked' \(1 × a link that leads out of .*`follow_links=True`"
+    ):
+        hf.ImageIndex.from_directory(root)
+    index = hf.ImageIndex.from_directory(root, skip_empty_classes=True)
     assert index.classes == CLASSES
 
 

@@ -82,6 +82,8 @@ def command(
     for note in sources.notes:
         tell(note)
     inputs = list(sources)
+    for note in sources.left_out():
+        tell(note)
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, inputs, class_)

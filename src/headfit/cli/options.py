@@ -124,8 +124,8 @@ GROUPING = stack(
 LINKS = option(
     DATA,
     "--follow-links/--no-follow-links",
-    default=True,
-    help="Follow links to files and folders; a folder is read once.",
+    default=False,
+    help="Follow links that lead out of the folder; those within it are followed in any case.",
 )
 SPLITS = option(
     DATA,

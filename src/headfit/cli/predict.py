@@ -87,9 +87,13 @@ def command(
             written = classifier.write_predictions(
                 names, out, overwrite=overwrite, top=top, callbacks=words
             )
+        for note in names.left_out():
+            tell(note)
         _show_written(written, as_json)
         return 0 if written.images > written.unreadable else 1
     images = list(names)
+    for note in names.left_out():
+        tell(note)
     steps = tracked(classifier.iter_predictions(images), "Classifying", len(images))
     predictions = list(steps)
     records = list(map(JsonLines(classifier.classes, top).record, predictions))

@@ -14,11 +14,11 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.console import tell
 from headfit.cli.echo import echo
-from headfit.cli.options import DATA, DEBUG, PATH, option
+from headfit.cli.options import DATA, DEBUG, LINKS, PATH, option
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources import find_source, open_source
 from headfit.images.sources.dataset import PREFIX
-from headfit.images.sources.source import ImageSource, quote
+from headfit.images.sources.source import ImageSource, links_remedy, quote
 from headfit.runs.study import READABLE
 from headfit.runs.written import was_written_here
 from headfit.util import files
@@ -44,8 +44,9 @@ LOOKED_FOR = 20  # images of the run, one of which must be in the source
     show_default="where the run read them",
     help="Where the images are now: a folder, table, archive or hf: data set, as for compare.",
 )
+@LINKS
 @DEBUG
-def command(run: Path, images: Path | None, debug: bool) -> None:
+def command(run: Path, images: Path | None, follow_links: bool, debug: bool) -> None:
     """Write RUN/report.html again, from results.json and predictions.csv in RUN.
 
     Nothing is computed. Thumbnails come from the images, if they are still there.
@@ -60,7 +61,9 @@ def command(run: Path, images: Path | None, debug: bool) -> None:
         content = files.read_regular(table, MOST_BYTES) if table.exists() else b""
         predictions = content.decode("utf-8")
         stored = results["settings"].get("source")
-        source = _open(str(images), predictions) if images else _stored(results, stored)
+        source = (
+            _open(str(images), predictions, follow_links) if images else _stored(results, stored)
+        )
         write_report(run / NAME, results, predictions, source, force=True)
     except OSError as error:
         raise DataError(f"Cannot read '{table}': {error.strerror}.") from error
@@ -87,14 +90,14 @@ def _stored(results: dict[str, Any], stored: Any) -> ImageSource | None:
     return None
 
 
-def _open(images: str, predictions: str) -> ImageSource:
+def _open(images: str, predictions: str, follow_links: bool) -> ImageSource:
     """Open a source, and see that it has images of the run."""
     from headfit.report.images import is_inside  # noqa: PLC0415  (heavy)
 
     if not images.startswith(PREFIX) and not Path(images).exists():
         expected = "a folder, a table, an archive, or hf: and the name of a data set"
         raise UsageError.invalid("images", images, expected, "There is no such file.")
-    source = open_source(images)
+    source = open_source(images, follow_links=follow_links)
     rows = csv.DictReader(io.StringIO(predictions, newline=""))
     paths = [unguard(str(row["path"])) for row in islice(rows, LOOKED_FOR)]
     names = [path for path in paths if is_inside(path)]
@@ -106,6 +109,7 @@ def _open(images: str, predictions: str) -> ImageSource:
             reasons.append(f"'{name}': {error}")
     if names and len(reasons) == len(names):
         remedy = f"The first {len(names)} images of the run are not in it ({reasons[0]})."
+        remedy += links_remedy(each.partition(": ")[2] for each in reasons)
         raise UsageError.invalid("images", images, "the source of the run's images", remedy)
     return source
 

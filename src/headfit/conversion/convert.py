@@ -41,7 +41,7 @@ def convert(
     preprocessing: str | None = None,
     seed: int = 0,
     splits: bool | None = None,
-    follow_links: bool = True,
+    follow_links: bool = False,
     path_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
@@ -66,7 +66,7 @@ def convert(
         seed: random seed of the folds.
         splits: whether the folders of ``data`` are ``train``/``val``/``test`` folders of class
             folders (True) or classes (False). If None, their names decide.
-        follow_links: whether links in ``data`` are followed.
+        follow_links: whether links are followed that lead out of ``data``.
         path_column: of a table; this and the next four as for
             :meth:`headfit.ImageIndex.from_table`.
         label_column: of a table.

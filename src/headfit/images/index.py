@@ -61,7 +61,7 @@ class ImageIndex:
         *,
         min_per_class: int = 1,
         splits: bool | None = None,
-        follow_links: bool = True,
+        follow_links: bool = False,
         skip_empty_classes: bool = False,
     ) -> ImageIndex:
         """Index a folder of class folders, or of ``train``/``val``/``test`` folders of those.
@@ -76,8 +76,8 @@ class ImageIndex:
             min_per_class: the fewest training and validation images that a class may have.
             splits: whether its folders are splits (True) or classes (False). If None, their names
                 decide, and names that can be read in two ways are refused.
-            follow_links: whether links to files and folders are followed. A folder is read once
-                however many links lead to it.
+            follow_links: whether links are followed that lead out of the folder. A file is one
+                image however many links lead to it, and none if they put it into two classes.
             skip_empty_classes: whether classes without images are left out rather than refused.
 
         Raises:
@@ -180,6 +180,7 @@ class ImageIndex:
         group_column: str | None = None,
         weight_column: str | None = None,
         strict: bool = False,
+        follow_links: bool = False,
     ) -> ImageIndex:
         """Index the image files that a table lists. The images are sorted by class and then path.
 
@@ -202,6 +203,7 @@ class ImageIndex:
             weight_column: column of the weights, positive numbers.
             strict: whether to raise an error where a row cannot be used, or an image that lies
                 beside the others has no row.
+            follow_links: whether a path may lead out of the root through a link.
 
         Raises:
             UsageError: there is no such table, column or root.
@@ -220,6 +222,7 @@ class ImageIndex:
                 table,
                 root,
                 strict=strict,
+                follow_links=follow_links,
                 path_column=path_column,
                 label_column=label_column,
                 split_column=split_column,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
-from itertools import takewhile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +15,19 @@ from PIL import Image
 from headfit.errors import ImageError, UsageError
 from headfit.images.contract import Contract
 from headfit.images.lists import list_file, standard_input
+from headfit.images.patterns import Pattern
 from headfit.images.read_ahead import ImageLike, PathLike, StoredImage
 from headfit.images.sources.archive import SUFFIXES as ARCHIVES
 from headfit.images.sources.dataset import PREFIX
+from headfit.images.sources.links import LEADS_OUT, Links
 from headfit.images.sources.members import open_members
+from headfit.images.sources.source import links_note
 from headfit.images.sources.table import TablePaths
-from headfit.images.sources.walk import is_clutter, is_own_folder, walk, why_not_image
+from headfit.images.sources.walk import is_clutter, read_elsewhere, walk, why_not_image
 from headfit.util.tables import SUFFIXES as TABLES
 
 STANDARD_INPUT = "-"
 Part = Callable[[], Iterator[PathLike]]
-_MAGIC = re.compile(r"[*?[]")
 
 
 class Inputs:
@@ -39,7 +39,8 @@ class Inputs:
             ``LIST.txt`` and ``@LIST`` for the files that they name; ``"-"`` for those named on
             standard input; a zip or tar file for the images in it; a table (``.csv``, ``.tsv``,
             ``.jsonl``, ``.parquet``) for the files that its rows name, even if they do not exist.
-        follow_links: whether links that a folder or a pattern leads to are followed.
+        follow_links: whether links are followed that lead out of the folder, of what stands before
+            the first ``*`` of a pattern, or of the root of a table.
         path_column: column of tables that holds the paths; found out if None.
         root: the folder that the paths in tables are relative to; that of the table if None.
 
@@ -53,20 +54,22 @@ class Inputs:
     def __init__(
         self,
         arguments: Sequence[str],
-        follow_links: bool = True,
+        follow_links: bool = False,
         *,
         path_column: str | None = None,
         root: Path | None = None,
     ) -> None:
-        files = (file for each in arguments for file in _parts(each, follow_links))
+        self._links: list[Links] = []
         self._parts: list[str | Part] = []
+        files = (file for each in arguments for file in self._find(each, follow_links))
         self.notes: list[str] = []
         """Sentences about how tables are read."""
         tables = False
         for part in files:
             if isinstance(part, str) and part.lower().endswith(TABLES):
                 tables = True
-                table = TablePaths.of(Path(part), path_column, root)
+                table = TablePaths.of(Path(part), path_column, root, follow_links=follow_links)
+                self._links.append(table.links)
                 self.notes += table.notes
                 self._parts.append(partial(_images_listed, table))
             elif isinstance(part, str) and part.lower().endswith(ARCHIVES):
@@ -85,63 +88,81 @@ class Inputs:
             else:
                 yield from part()
 
-    def __length_hint__(self) -> int:
-        """Count the images; 0 if only reading standard input would tell."""
-        return 0 if self._endless else sum(1 for _ in iter(self))
+    def left_out(self) -> list[str]:
+        """Say which links were left out, once the images were taken."""
+        notes = (links_note(LEADS_OUT, each.left_out, Path(each.top)) for each in self._links)
+        return list(filter(None, notes))
 
+    def _find(self, argument: str, follow_links: bool) -> Iterator[str | Part]:
+        """Give files, and what lists the files of anything else."""
+        path = Path(argument)
+        if argument == STANDARD_INPUT:
+            yield partial(standard_input)
+        elif path.is_dir():
+            self._links.append(Links(path, follow_links))
+            yield partial(_images_below, path, self._links[-1])
+        elif path.exists():
+            is_list = path.suffix.lower() == ".txt" and path.is_file()
+            yield partial(list_file, path) if is_list else argument
+        elif argument.startswith("@") and Path(argument[1:]).is_file():
+            yield partial(list_file, Path(argument[1:]))
+        else:
+            yield from self._match(argument, follow_links)
 
-def _parts(argument: str, follow_links: bool) -> Iterator[str | Part]:
-    """Give files, and what lists the files of anything else."""
-    path = Path(argument)
-    if argument == STANDARD_INPUT:
-        yield partial(standard_input)
-    elif path.is_dir():
-        yield partial(_images_below, path, follow_links)
-    elif path.exists():
-        is_list = path.suffix.lower() == ".txt" and path.is_file()
-        yield partial(list_file, path) if is_list else argument
-    elif argument.startswith("@") and Path(argument[1:]).is_file():
-        yield partial(list_file, Path(argument[1:]))
-    else:
-        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  (absolute patterns too)
+    def _match(self, argument: str, follow_links: bool) -> Iterator[str | Part]:
+        pattern = Pattern(argument, follow_links)
+        matches = pattern.matches()
+        self._links.append(pattern.links)
         if not matches and argument.startswith(PREFIX):
             raise UsageError(
                 f"'{argument}' is a data set, which compare and rank take. Give files, folders, "
                 f"archives, tables or lists of images."
             )
         if not matches:
-            raise UsageError(f"'{argument}' does not exist and, as a pattern, matches no file.")
-        for match in _wanted(argument, matches, follow_links):
-            yield from _parts(match, follow_links)
+            note = links_note(LEADS_OUT, pattern.links.left_out, pattern.folder)
+            raise UsageError(
+                f"'{argument}' does not exist and, as a pattern, matches no file. {note}".rstrip()
+            )
+        folders = {Path(match) for match in matches if os.path.isdir(match)}  # noqa: PTH112
+        for match in matches:
+            if Path(match) in folders:
+                yield partial(_images_below, Path(match), pattern.links, folders)
+            else:
+                yield from self._find(match, follow_links)
+
+    def __length_hint__(self) -> int:
+        """Count the images; 0 if only reading standard input would tell."""
+        return 0 if self._endless else sum(1 for _ in iter(self))
 
 
-def _wanted(pattern: str, matches: Iterable[str], follow_links: bool) -> Iterator[str]:
-    """Leave out of what a pattern matches what a walk over the folders would not find."""
-    fixed = list(takewhile(lambda part: not _MAGIC.search(part), Path(pattern).parts))
-    own = cache(is_own_folder)
-    folders: set[Path] = set()
-    for match in matches:
-        path = Path(match)
-        steps = [Path(*path.parts[:end]) for end in range(len(fixed) + 1, len(path.parts) + 1)]
-        if any(is_clutter(step.name) or step in folders or own(step) for step in steps):
-            continue
-        if not follow_links and any(step.is_symlink() for step in steps):
-            continue
-        if path.is_dir():
-            folders.add(path)
-        elif pattern.endswith("*") and why_not_image(path.name):
-            continue
-        yield match
-
-
-def _images_below(folder: Path, follow_links: bool) -> Iterator[str]:
-    entries = walk(folder, follow_links=follow_links)
-    images = (str(folder / entry.path) for entry in entries if entry.reason is None)
+def _images_below(folder: Path, links: Links, beside: Collection[Path] = ()) -> Iterator[str]:
+    """Give the images below a folder; those that lie in one that is read beside it only there."""
+    places = {os.path.realpath(each) for each in (folder, *beside)}
+    images = (str(folder / path) for path in _once(folder, links, places))
     first = next(images, None)
     if first is None:
-        raise UsageError(f"No images in the folder '{folder}'.")
+        note = links_note(LEADS_OUT, links.left_out, folder)
+        raise UsageError(f"No images in the folder '{folder}'. {note}".rstrip())
     yield first
     yield from images
+
+
+def _once(folder: Path, links: Links, places: set[str]) -> Iterator[str]:
+    """Give each image file once, however many links lead to it: where it lies, if that is read."""
+    seen: set[str] = set()
+    inner = replace(links, real={}, left_out={})  # of this folder: a pattern may match several
+    whole = folder == Path(links.top)
+    for entry in walk(folder, inner):
+        if entry.reason == LEADS_OUT:
+            links.left_out[entry.path if whole else str(folder / entry.path)] = None
+        if entry.reason is not None:
+            continue
+        if real := inner.real.get(entry.path):
+            home = next((str(each) for each in Path(real).parents if str(each) in places), None)
+            if real in seen or (home is not None and read_elsewhere(real, home)):
+                continue
+            seen.add(real)
+        yield entry.path
 
 
 def _images_within(archive: str) -> Iterator[PathLike]:

@@ -231,7 +231,9 @@ class PredictionFile:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
         """Open the partial file, which no other process may write meanwhile."""
-        handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        # in a folder of a stranger's, a link of that name may lead to any file of the user's
+        flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | flags, 0o666)
         with os.fdopen(handle, "r+b") as stream:
             try:
                 import fcntl  # noqa: PLC0415  (not on Windows)

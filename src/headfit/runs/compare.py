@@ -70,7 +70,7 @@ def compare(
     precision: str = FLOAT32,
     feature_dtype: str = "float16",
     splits: bool | None = None,
-    follow_links: bool = True,
+    follow_links: bool = False,
     skip_empty_classes: bool = False,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -124,7 +124,8 @@ def compare(
         feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
         splits: whether the folders are ``train``/``val``/``test`` folders of class folders (True)
             or classes (False). If None, their names decide.
-        follow_links: whether links to files and folders are followed.
+        follow_links: whether links are followed that lead out of the folder, or of the root of a
+            table.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
         path_column: of a table; all as for :meth:`headfit.ImageIndex.from_table`.

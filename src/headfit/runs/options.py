@@ -91,7 +91,7 @@ class Options:
     precision: str = FLOAT32
     feature_dtype: str = "float16"
     splits: bool | None = None
-    follow_links: bool = True
+    follow_links: bool = False
     skip_empty_classes: bool = False
     path_column: str | None = None
     label_column: str | None = None

@@ -62,7 +62,7 @@ def rank(
     near_duplicates: bool = True,
     engine: str = "auto",
     splits: bool | None = None,
-    follow_links: bool = True,
+    follow_links: bool = False,
     skip_empty_classes: bool = False,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -95,7 +95,8 @@ def rank(
             that can.
         splits: whether the folders are ``train``/``val``/``test`` folders of class folders (True)
             or classes (False). If None, their names decide.
-        follow_links: whether links to files and folders are followed.
+        follow_links: whether links are followed that lead out of the folder, or of the root of a
+            table.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
         path_column: of a table; all as for :meth:`headfit.ImageIndex.from_table`.

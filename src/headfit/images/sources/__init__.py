@@ -18,7 +18,7 @@ from headfit.images.sources.source import ImageSource
 from headfit.images.sources.table import TableSource
 from headfit.util import tables
 
-LAYOUT: dict[str, Any] = {"splits": None, "follow_links": True, "skip_empty_classes": False}
+LAYOUT: dict[str, Any] = {"splits": None, "follow_links": False, "skip_empty_classes": False}
 TABLE: dict[str, Any] = {
     **dict.fromkeys(f"{each.name}_column" for each in fields(Columns)),
     "root": None,
@@ -39,8 +39,8 @@ _WORDS = {"folder": "folders", "archive": "archives", "table": "tables such as p
 _SUITED: dict[str, set[str]] = {
     "folder": set(LAYOUT),
     "archive": {"splits", "skip_empty_classes"},
-    "table": {*TABLE, "skip_empty_classes"},
-    "dataset": {*TABLE, "skip_empty_classes"} - {"root", "strict", "split_column"},
+    "table": {*TABLE, "follow_links", "skip_empty_classes"},
+    "dataset": {*TABLE, "follow_links", "skip_empty_classes"} - {"root", "strict", "split_column"},
 }
 
 
@@ -63,7 +63,7 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
         if name not in _SUITED[kind] and value != "":
             fitting = " and ".join(_WORDS[each] for each in _WORDS if name in _SUITED[each])
             raise UsageError.invalid(name, value, f"left out: it is for {fitting}")
-    of_table = {name: chosen[name] for name in chosen if name in TABLE}
+    of_table = {name: chosen[name] for name in chosen if name in {*TABLE, "follow_links"}}
     if kind == "table":
         return TableSource.of(path, **of_table)
     if kind == "dataset":

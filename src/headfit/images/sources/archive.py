@@ -12,12 +12,15 @@ from typing import Any, BinaryIO, Self
 
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources.layout import entries_of, read_layout
+from headfit.images.sources.links import IN_ARCHIVE
 from headfit.images.sources.members import OUTSIDE, Members, open_members
 from headfit.images.sources.source import (
     Listing,
     Skipped,
     as_path,
     check_classes,
+    links_note,
+    links_remedy,
     local_path,
     quote,
 )
@@ -93,8 +96,15 @@ class ArchiveSource:
             skip_empty_classes=self.skip_empty_classes,
             unwrap=True,
         )
-        listing = Listing(**{**vars(layout), "skipped": [*layout.skipped, *outside]})
-        check_classes(listing, where)
+        links = [each.path for each in members.others if each.reason == IN_ARCHIVE]
+        listing = Listing(
+            **{
+                **vars(layout),
+                "skipped": [*layout.skipped, *outside],
+                "notes": [*layout.notes, *filter(None, [links_note(IN_ARCHIVE, links, self.path)])],
+            }
+        )
+        check_classes(listing, where, links_remedy([IN_ARCHIVE] if links else []))
         return listing
 
     def read_bytes(self, path: str) -> bytes:

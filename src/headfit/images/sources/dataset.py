@@ -16,6 +16,7 @@ from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.decode import read_bytes
 from headfit.images.sources.columns import Columns, choose_columns
 from headfit.images.sources.finder import UnusableError
+from headfit.images.sources.links import Links
 from headfit.images.sources.rows import Facts, FactsReader
 from headfit.images.sources.source import (
     TRAIN,
@@ -30,6 +31,7 @@ from headfit.images.sources.tree import SAVED
 from headfit.util.tables import Table
 
 PREFIX = "hf:"
+ELSEWHERE = "a file outside of the data set; `follow_links=True` reads it"
 Place = tuple[str, int]  # split and row
 
 
@@ -40,21 +42,24 @@ class DatasetSource:
     Attributes:
         path: a folder of images or of ``save_to_disk``, absolute; or a name on the hub.
         columns: those that the user names.
+        follow_links: whether image files may lie elsewhere than in the data set.
     """
 
     path: str
     columns: Columns = field(default_factory=Columns)
+    follow_links: bool = False
     kind = "dataset"
     root = None
 
     @classmethod
-    def of(cls, text: str, **columns: str | None) -> DatasetSource:
+    def of(cls, text: str, follow_links: bool = False, **columns: str | None) -> DatasetSource:
         """Read ``hf:NAME_OR_FOLDER``."""
         name = text.removeprefix(PREFIX)
         if not name:
             raise UsageError.invalid("images", text, "hf: and the name or folder of a data set")
         wanted = Columns(**{name.removesuffix("_column"): each for name, each in columns.items()})
-        return cls(str(Path(name).absolute()) if Path(name).is_dir() else name, wanted)
+        path = str(Path(name).absolute()) if Path(name).is_dir() else name
+        return cls(path, wanted, follow_links)
 
     @property
     def location(self) -> str:
@@ -73,8 +78,9 @@ class DatasetSource:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The columns that the user chose."""
-        return {f"{role}_column": name for role, name in self.columns.named().items()}
+        """The columns that the user chose, and whether links are followed."""
+        columns = {f"{role}_column": name for role, name in self.columns.named().items()}
+        return {**columns, **({"follow_links": True} if self.follow_links else {})}
 
     def listing(self) -> Listing:
         """List the images, sorted by class and then path.
@@ -122,8 +128,9 @@ class DatasetSource:
         return io.BytesIO(self.read_bytes(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the kind, the path and the columns."""
-        return {"kind": self.kind, "path": self.path, "columns": self.columns.named()}
+        """Return the kind, the path, the columns, and whether links are followed."""
+        record = {"kind": self.kind, "path": self.path, "columns": self.columns.named()}
+        return {**record, **({"follow_links": True} if self.follow_links else {})}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
@@ -134,11 +141,11 @@ class DatasetSource:
             return None
         if not isinstance(columns, dict) or not set(columns) <= set(vars(Columns())):
             return None
-        return cls(str(path), Columns(**columns))
+        return cls(str(path), Columns(**columns), record.get("follow_links") is True)
 
     @cached_property
     def _rows(self) -> _Rows:
-        return _Rows(self.path, self.columns)
+        return _Rows(self.path, self.columns, self.follow_links)
 
 
 class _Rows:
@@ -151,7 +158,7 @@ class _Rows:
         has_weights: whether there is a column of weights.
     """
 
-    def __init__(self, path: str, wanted: Columns) -> None:
+    def __init__(self, path: str, wanted: Columns, follow_links: bool) -> None:
         self.facts: dict[str, Facts] = {}
         self.skipped: list[Skipped] = []
         self.notes: list[str] = []
@@ -160,6 +167,7 @@ class _Rows:
         self._images: dict[str, Any] = {}  # split → its column of images, as bytes and paths
         self._lock = threading.Lock()
         parts = _load(path)
+        self._file_places = [Links(each, follow_links) for each in _folders(path)]
         roles = split_roles(parts)
         for name, part in parts.items():
             split = TRAIN if len(parts) == 1 else roles.get(name)
@@ -179,6 +187,8 @@ class _Rows:
         with self._lock:
             (image,) = self._images[split][row].values()
         if image["bytes"] is None:
+            if not any(each.holds(image["path"]) for each in self._file_places):
+                raise ImageError(ELSEWHERE)
             return read_bytes(image["path"])
         data: bytes = image["bytes"]
         return data
@@ -245,6 +255,18 @@ def _cells(part: Any, names: Any) -> list[list[Any]]:
             codes = [words.get(each) for each in codes]
         columns.append(codes)
     return columns
+
+
+def _folders(path: str) -> list[str]:
+    """Name the folders that files of a data set may lie in: its own, or where it was downloaded."""
+    if Path(path).is_dir():
+        return [path]
+    import datasets  # noqa: PLC0415  (an extra)
+    import huggingface_hub  # noqa: PLC0415
+
+    config = datasets.config
+    caches = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH)
+    return [*map(str, caches), huggingface_hub.constants.HF_HUB_CACHE]
 
 
 def _load(path: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -59,12 +59,17 @@ class FileSource(LocalSource):
         root = _common_folder(files)
         grouped = None if set(group_names) == {None} else group_names
         listing = Listing(_relative(files, root), names, split_names, grouped, counts)
-        return cls(Path(root), listing)
+        return cls(Path(root), listing, follow_links=True)  # the user names each file
 
     @property
     def argument(self) -> str:
         """A placeholder: no command takes a list of files."""
         return "FOLDER"
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
 
     def listing(self) -> Listing:
         """List the images, in the order of the list."""

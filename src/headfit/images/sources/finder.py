@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from headfit.images.sources.links import LEADS_OUT, Links, is_link
 from headfit.util.tables import western
 
 NO_FILE, OUTSIDE = "no such file", "a path outside the root"
@@ -19,9 +20,10 @@ class UnusableError(Exception):
 
 
 class Finder:
-    """Finds the files of paths below a root."""
+    """Finds the files of paths below a root; ``links`` says which links are followed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, links: Links) -> None:
+        self.links = links
         self.root = str(root)
         self.name = root.name
         self.prefixes = {str(each / "_")[:-1] for each in (root, root.resolve())}
@@ -35,16 +37,21 @@ class Finder:
         if is_missing(cell):
             raise UnusableError("no path", "")
         text = str(whole(cell))
-        inside = False
+        inside = leads_out = False
         for spelling in _spellings(text, self.name):
-            # `..` is resolved as text, so that no link is followed out of the root
+            # as text, so that `..` stays below the root
             full = os.path.normpath(os.path.join(self.root, spelling))  # noqa: PTH118
             prefix = next((each for each in self.prefixes if full.startswith(each)), None)
             if prefix is not None:
                 inside = True
                 if os.path.isfile(full):  # noqa: PTH113
-                    return full[len(prefix) :].replace(os.sep, "/")
+                    if self.links.holds(full):
+                        return full[len(prefix) :].replace(os.sep, "/")
+                    leads_out = True
         shown = western(text)
+        if leads_out:
+            self.links.left_out[shown] = None
+            raise UnusableError(LEADS_OUT, shown)
         if "://" in text:
             raise UnusableError("a web address, not a file", shown)
         raise UnusableError(NO_FILE if inside else OUTSIDE, shown)
@@ -66,7 +73,8 @@ class Folders:
     Each folder is looked at once: to ask a million times whether a file exists takes long.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, links: Links) -> None:
+        self._links = links
         self._root = str(root / "_")[:-1]
         self._files: dict[str, set[str]] = {}
 
@@ -95,16 +103,17 @@ class Folders:
         if folder not in self._files:
             full = self._root + folder.replace("/", os.sep)
             plain = os.path.normpath(full) + os.sep == full  # as text below the root, too
-            self._files[folder] = set(_files_in(full)) if plain else set()
+            self._files[folder] = set(self._files_in(full)) if plain else set()
         return self._files[folder]
 
-
-def _files_in(folder: str) -> Iterator[str]:
-    with contextlib.suppress(OSError, ValueError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):  # a link that leads in circles
-                if entry.is_file():
-                    yield entry.name
+    def _files_in(self, full: str) -> Iterator[str]:
+        if not self._links.holds(full + "_"):  # any name in it
+            return
+        with contextlib.suppress(OSError, ValueError), os.scandir(full) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):  # a link that leads in circles
+                    if entry.is_file() and (not is_link(entry) or self._links.holds(entry.path)):
+                        yield entry.name
 
 
 def whole(cell: Any) -> Any:

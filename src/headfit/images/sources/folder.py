@@ -11,7 +11,18 @@ from typing import Any
 
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.layout import EXPECTED, Layout, read_layout
-from headfit.images.sources.source import Listing, LocalSource, as_path, check_classes, quote
+from headfit.images.sources.links import LEADS_OUT, Links
+from headfit.images.sources.once import read_once
+from headfit.images.sources.reading import listed
+from headfit.images.sources.source import (
+    Listing,
+    LocalSource,
+    as_path,
+    check_classes,
+    links_note,
+    links_remedy,
+    quote,
+)
 from headfit.images.sources.tree import table_hint
 from headfit.images.sources.walk import Entry, walk
 
@@ -22,13 +33,11 @@ class FolderSource(LocalSource):
 
     Attributes:
         splits: whether the folders are splits rather than classes; if None, their names decide.
-        follow_links: whether links to files and folders are followed.
         skip_empty_classes: whether classes without images are left out rather than refused.
     """
 
     kind = "folder"
     splits: bool | None = None
-    follow_links: bool = True
     skip_empty_classes: bool = False
 
     @classmethod
@@ -51,19 +60,32 @@ class FolderSource(LocalSource):
     @property
     def options(self) -> Mapping[str, Any]:
         """Arguments that read it alike, by their names in Python; the defaults are left out."""
-        options = {"follow_links": None if self.follow_links else False, "splits": self.splits}
-        return {name: value for name, value in options.items() if value is not None}
+        splits = {} if self.splits is None else {"splits": self.splits}
+        return {**self.links_followed, **splits}
 
     def listing(self) -> Listing:
         """List the images, sorted by class and then path."""
+        links = Links(self.root, self.follow_links)
         layout = read_layout(
-            walk(self.root, follow_links=self.follow_links),
+            walk(self.root, links),
             quote(self.root),
             splits=self.splits,
             skip_empty_classes=self.skip_empty_classes,
         )
-        listing = Listing(**vars(layout))
-        check_classes(listing, quote(self.root), _deeper_hint(self.root, layout))
+        hint = _deeper_hint(self.root, layout)
+        classes = set(layout.labels)
+        layout = read_once(layout, links)
+        if (lost := classes.difference(layout.labels)) and not self.skip_empty_classes:
+            raise DataError(
+                f"Classes without images of their own in {quote(self.root)}: "
+                f"{listed(map(quote, sorted(lost)))}. Links put their images into other classes "
+                "or splits too: remove those, or leave these classes out with "
+                "`skip_empty_classes=True`."
+            )
+        note = links_note(LEADS_OUT, links.left_out, self.root)
+        listing = Listing(**{**vars(layout), "notes": [*layout.notes, *filter(None, [note])]})
+        hint += links_remedy([LEADS_OUT] if note else [])
+        check_classes(listing, quote(self.root), hint)
         return listing
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from headfit.errors import DataError
 from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.reading import Reading, listed, read_folders
-from headfit.images.sources.source import Skipped, quote
+from headfit.images.sources.source import REMEDIES, Skipped, links_remedy, quote
 from headfit.images.sources.splits import split_roles
 from headfit.images.sources.tree import Folder, read_tree, table_hint
 from headfit.images.sources.walk import EMPTY, OWN, Entry, is_clutter, is_own_output, why_not_image
@@ -99,6 +99,7 @@ def read_layout(
         raise DataError(
             f"Classes without images in {where}: {listed(names)}. Add images to them, or leave "
             "them out with `skip_empty_classes=True`."
+            f"{links_remedy(entry.reason for each in lost for entry in _others(each))}"
         )
     reading.drop([each.name for each in lost])
     _check_case(reading)
@@ -161,10 +162,11 @@ def _is_wrapper(root: Folder) -> bool:
 
 def _no_classes(root: Folder, where: str) -> str:
     hint = table_hint(root.others)
+    others = _others(root)
+    hint += links_remedy(each.reason for each in others)
     if root.total:
         count = counted(root.total, "image")
         return f"No class folders in {where}: {count} outside of any. {EXPECTED}.{hint}"
-    others = _others(root)
     content = f" ({_reasons(others)})" if others else ""
     suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
     return f"No images in {where}{content}. {EXPECTED} ({suffixes}).{hint}"
@@ -230,7 +232,8 @@ def _skipped(root: Folder, reading: Reading) -> list[Skipped]:
         label, is_held = classes.get(folder.path, label), is_held or folder.path in held
         for each in folder.others:
             if each.path.rstrip("/") not in lost:
-                skipped.append(Skipped(each.path.rstrip("/"), str(each.reason), label))
+                path, reason = each.path.rstrip("/"), str(each.reason)
+                skipped.append(Skipped(path, reason, label, reason in REMEDIES))
         if not is_held:
             skipped += [Skipped(path, OUTSIDE) for path in folder.images]
         waiting += [(each, label, is_held) for each in folder.folders.values()]

@@ -21,6 +21,7 @@ from typing import BinaryIO, Protocol
 
 from headfit.errors import DataError, ImageError
 from headfit.images.decode import MAX_BYTES
+from headfit.images.sources.links import IN_ARCHIVE
 from headfit.images.sources.source import quote
 from headfit.images.sources.walk import Entry, why_not_image
 
@@ -31,7 +32,6 @@ LARGE = 1_000_000_000
 _ENCRYPTED = 0x1
 _IS_UTF8 = 0x800
 OUTSIDE = "its name leads out of the archive"
-_LINK = "a link, which is not followed"
 _SPECIAL = "not a regular file"
 _TOO_LARGE = f"too large; the limit is {MAX_BYTES:,} bytes"
 _DAMAGED = (
@@ -150,7 +150,7 @@ class _Zip:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             odd = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
-            reason = (_LINK if kind == stat.S_IFLNK else _SPECIAL) if odd else ""
+            reason = (IN_ARCHIVE if kind == stat.S_IFLNK else _SPECIAL) if odd else ""
             if name := names.take(_zip_name(info), info.file_size, reason):
                 infos[name] = info
         encrypted = [name for name, info in infos.items() if info.flag_bits & _ENCRYPTED]
@@ -279,7 +279,7 @@ def _tar_members(file: tarfile.TarFile, names: _Names) -> Iterator[tuple[str, ta
     for member in file:
         link = member.islnk() or member.issym()
         odd = not (member.isreg() or member.isdir()) or member.issparse()
-        reason = _LINK if link else _SPECIAL if odd else ""
+        reason = IN_ARCHIVE if link else _SPECIAL if odd else ""
         name = names.take(member.name + "/" * member.isdir(), member.size, reason)
         if name:
             yield name, member

@@ -18,6 +18,7 @@ import numpy as np
 from headfit.images.decode import IMAGE_SUFFIXES
 from headfit.images.sources.columns import Columns
 from headfit.images.sources.finder import Finder, Folders, UnusableError, is_missing, whole
+from headfit.images.sources.links import Links
 from headfit.images.sources.source import TRAIN, Listing, Skipped, quote
 from headfit.images.sources.splits import split_roles
 from headfit.util.nouns import counted
@@ -67,16 +68,17 @@ class Rows:
     unlisted: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, table: Table, columns: Columns, root: Path) -> Rows:
+    def read(cls, table: Table, columns: Columns, root: Path, links: Links) -> Rows:
         """Read and check all rows.
 
         Args:
             table: the table.
             columns: the column of each role.
             root: the folder that paths are relative to, and must not lead out of.
+            links: says which links are followed.
         """
-        rows, folders = cls(table.name, root), Folders(root)
-        rows._check(table, columns, folders)
+        rows, folders = cls(table.name, root), Folders(root, links)
+        rows._check(table, columns, folders, Finder(root, links))
         rows._look_beside(folders)
         return rows
 
@@ -123,12 +125,12 @@ class Rows:
             )
         return lines
 
-    def _check(self, table: Table, columns: Columns, folders: Folders) -> None:
+    def _check(self, table: Table, columns: Columns, folders: Folders, finder: Finder) -> None:
         """Sort rows into images and faults."""
         named = columns.named()
         places = {role: place for place, role in enumerate(named)}
         pick = itemgetter(*(places.get(role, -1) for role in _ROLES))
-        finder, reader = Finder(self.root), FactsReader("split" in named, "weight" in named)
+        reader = FactsReader("split" in named, "weight" in named)
         number: dict[str, int] = {}  # of the row of an image
         contradicting: dict[str, list[int]] = {}
         for row, cells in enumerate(table.rows(list(named.values())), table.first_row):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
 import numpy as np
 
-from headfit.errors import DataError, UsageError
+from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.decode import open_file, read_bytes
+from headfit.images.sources.links import IN_ARCHIVE, LEADS_OUT, Links
 from headfit.util.nouns import counted
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -20,6 +22,12 @@ SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
 }
 """Accepted name of a split → its name."""
+REMEDIES = {
+    LEADS_OUT: "If you trust what they lead to, set `follow_links=True`.",
+    IN_ARCHIVE: "To use what they lead to, unpack the archive and give the folder.",
+}
+"""What to do about links that are left out; a note of the source says it."""
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -117,9 +125,11 @@ class LocalSource:
 
     Attributes:
         root: the folder, absolute.
+        follow_links: whether links that lead out of the folder are followed.
     """
 
     root: Path
+    follow_links: bool = field(default=False, kw_only=True)
     kind: ClassVar[str]
 
     @property
@@ -139,12 +149,17 @@ class LocalSource:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """Nothing."""
-        return {}
+        """Whether links are followed, if they are."""
+        return self.links_followed
+
+    @cached_property
+    def links(self) -> Links:
+        """The links in the folder."""
+        return Links(self.root, self.follow_links)
 
     def read_bytes(self, path: str) -> bytes:
         """Return the content of an image's file."""
-        return read_bytes(self.root / path)
+        return read_bytes(self._place(path))
 
     def open(self, path: str) -> BinaryIO:
         """Open an image's file, for a look at its start.
@@ -152,17 +167,29 @@ class LocalSource:
         Raises:
             ImageError: it cannot be opened.
         """
-        return open_file(self.root / path)
+        return open_file(self._place(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the kind and the path."""
-        return {"kind": self.kind, "path": str(self.root)}
+        """Return the kind, the path, and whether links are followed."""
+        return {"kind": self.kind, "path": str(self.root), **self.links_followed}
+
+    @property
+    def links_followed(self) -> dict[str, bool]:
+        """What a record of the source says of links: nothing unless they are followed."""
+        return {"follow_links": True} if self.follow_links else {}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
         """Find the folder again; None if it is not there."""
-        path = local_path(record.get("path"))
-        return cls(path) if path is not None and path.is_dir() else None
+        path, follow = local_path(record.get("path")), record.get("follow_links") is True
+        return cls(path, follow_links=follow) if path is not None and path.is_dir() else None
+
+    def _place(self, path: str) -> Path:
+        """Say where a file lies; a list of images from elsewhere may name what a link leads to."""
+        place = self.root / path
+        if not self.links.holds(place):
+            raise ImageError(LEADS_OUT)
+        return place
 
 
 def as_path(argument: str, value: Any) -> Path:
@@ -209,6 +236,26 @@ def check_classes(listing: Listing, where: str, hint: str = "") -> None:
             f"Only one class in {where}: {quote(*trained)} ({count}). At least two are needed."
             f"{hint}"
         )
+
+
+def links_note(reason: str, paths: Collection[str], where: str | Path) -> str:
+    """Say which links of a source are left out, and what to do; empty if none are."""
+    if not paths:
+        return ""
+    names = sorted(paths)
+    shown = ", ".join(map(quote, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
+    one = len(names) == 1
+    place = f"in {quote(where)}"
+    if reason == LEADS_OUT:
+        place = f"lead{'s' * one} out of {quote(where)} and"
+    verb = "is" if one else "are"
+    return f"{counted(len(names), 'link')} {place} {verb} left out: {shown}. {REMEDIES[reason]}"
+
+
+def links_remedy(reasons: Iterable[str | None]) -> str:
+    """Say what to do where an error may be due to links that are left out; empty if it is not."""
+    given = set(reasons)
+    return next((f" {remedy}" for reason, remedy in REMEDIES.items() if reason in given), "")
 
 
 def quote(name: str | Path) -> str:

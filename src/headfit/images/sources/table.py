@@ -11,8 +11,16 @@ from typing import Any, Self
 from headfit.errors import DataError, UsageError
 from headfit.images.sources.columns import Columns, choose_columns, is_list
 from headfit.images.sources.finder import NO_FILE, OUTSIDE, Finder, UnusableError
+from headfit.images.sources.links import Links
 from headfit.images.sources.rows import Rows
-from headfit.images.sources.source import Listing, LocalSource, check_classes, local_path, quote
+from headfit.images.sources.source import (
+    Listing,
+    LocalSource,
+    check_classes,
+    links_remedy,
+    local_path,
+    quote,
+)
 from headfit.util.tables import Table, open_table, table_of
 
 
@@ -24,16 +32,25 @@ class TablePaths:
         table: the table.
         column: that holds the paths.
         root: the folder that they are relative to, and must not lead out of.
+        links: says which links are followed.
         notes: sentences about how it was read.
     """
 
     table: Table
     column: str
     root: Path
+    links: Links
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, path: Path, column: str | None = None, root: Path | None = None) -> TablePaths:
+    def of(
+        cls,
+        path: Path,
+        column: str | None = None,
+        root: Path | None = None,
+        *,
+        follow_links: bool = False,
+    ) -> TablePaths:
         """Open a table.
 
         Raises:
@@ -49,11 +66,12 @@ class TablePaths:
         assert columns.path is not None
         only = Columns(path=columns.path)
         notes += only.notes(source.columns, table.name)
-        return cls(table, columns.path, path.parent if root is None else root, tuple(notes))
+        folder = path.parent if root is None else root
+        return cls(table, columns.path, folder, Links(folder, follow_links), tuple(notes))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield the file of each row, and what is wrong with the row: nothing if it can be used."""
-        finder = Finder(self.root.absolute())
+        finder = Finder(self.root.absolute(), self.links)
         for number, row in enumerate(self.table.rows([self.column]), self.table.first_row):
             if row is None:
                 continue
@@ -92,18 +110,21 @@ class TableSource(LocalSource):
         root: str | os.PathLike[str] | None = None,
         *,
         strict: bool = False,
+        follow_links: bool = False,
         **columns: str | None,
     ) -> TableSource:
         """Check the arguments; see :meth:`headfit.ImageIndex.from_table`."""
         wanted = Columns(**{name.removesuffix("_column"): each for name, each in columns.items()})
         path = Path(table).absolute() if isinstance(table, str | os.PathLike) else None
-        if not isinstance(strict, bool):
-            raise UsageError.invalid("strict", strict, "True or False")
+        for name, value in (("strict", strict), ("follow_links", follow_links)):
+            if not isinstance(value, bool):
+                raise UsageError.invalid(name, value, "True or False")
         if root is not None and not Path(root).is_dir():
             raise UsageError.invalid("root", str(root), "a folder that exists")
         folder = Path(root).absolute() if root is not None else path.parent if path else Path.cwd()
         data = None if path else table
-        return cls(folder, path, wanted, strict, data, root is not None)
+        chosen = root is not None
+        return cls(folder, path, wanted, strict, data, chosen, follow_links=follow_links)
 
     @property
     def location(self) -> str:
@@ -126,6 +147,7 @@ class TableSource(LocalSource):
         columns = {f"{role}_column": name for role, name in self.columns.named().items()}
         return {
             **columns,
+            **self.links_followed,
             "root": str(self.root) if self.chosen_root else None,
             "strict": self.strict or None,
         }
@@ -139,15 +161,17 @@ class TableSource(LocalSource):
         """
         table = open_table(self.path) if self.path else table_of(self.data)
         columns = choose_columns(table, self.columns)
-        rows = Rows.read(table, columns, self.root)
+        rows = Rows.read(table, columns, self.root, Links(self.root, self.follow_links))
         faults = rows.in_words()
+        remedy = links_remedy(each.reason for each in rows.faults).strip()
         if not rows.used:
             found = faults[0] if faults else f"{quote(table.name)} has no rows"
-            raise DataError(f"{found}. {self._hint(rows)}".rstrip())
+            raise DataError(f"{found}. {remedy or self._hint(rows)}".rstrip())
         if faults and self.strict:
             raise DataError(f"{'. '.join(faults)}. Correct this or leave out `strict`.")
         form = [f"{quote(table.name)} is {table.form}."] if table.form else []
         notes = [*form, *columns.notes(self.columns, table.name), *map("{}.".format, faults)]
+        notes += [remedy] if remedy else []
         listing = rows.listing(columns, notes)
         check_classes(listing, quote(table.name))
         return listing
@@ -156,13 +180,16 @@ class TableSource(LocalSource):
         """Return the kind, the path and what is needed to read it."""
         path = str(self.path) if self.path else None
         columns = self.columns.named()
-        return {"kind": self.kind, "path": path, "root": str(self.root), "columns": columns}
+        record = {"kind": self.kind, "path": path, "root": str(self.root), "columns": columns}
+        return {**record, **self.links_followed}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
         """Find the images again; None if their folder is not there."""
         root, path = local_path(record.get("root")), local_path(record.get("path"))
-        return cls(root, path) if root is not None and root.is_dir() else None
+        if root is None or not root.is_dir():
+            return None
+        return cls(root, path, follow_links=record.get("follow_links") is True)
 
     def _hint(self, rows: Rows) -> str:
         """Help who gave the wrong root, or paths without their suffix."""

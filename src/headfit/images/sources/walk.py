@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from headfit.errors import DataError
 from headfit.images.decode import IMAGE_SUFFIXES
+from headfit.images.sources.links import LEADS_OUT, Links, is_link, is_remote, real_path
 from headfit.images.sources.source import quote
 
 EMPTY = "an empty folder"
 OWN = "written by headfit itself"
-_NOT_FOLLOWED = "a link, which is not followed"
 _READ = "leads to a folder that is read elsewhere"
 _CLUTTER = frozenset(
     {
@@ -47,14 +47,16 @@ class Entry(NamedTuple):
     reason: str | None
 
 
-def walk(root: str | os.PathLike[str], *, follow_links: bool = True) -> Iterator[Entry]:
+def walk(root: str | os.PathLike[str], links: Links | None = None) -> Iterator[Entry]:
     """Find images below a folder, by name and in the same order everywhere.
+
+    A folder is read once however many links lead to it: where it lies, if that is below ``root``.
+    Links never lead round in a circle.
 
     Args:
         root: the folder.
-        follow_links: whether links to files and folders are followed. A folder is read once however
-            many links lead to it: where it lies, if that is below ``root``. Links never lead round
-            in a circle.
+        links: says which links are followed, and collects them; if None, those that lead to what
+            lies below ``root``.
 
     Yields:
         Every file but clutter, one folder after the other, and the folders that are not entered or
@@ -70,18 +72,18 @@ def walk(root: str | os.PathLike[str], *, follow_links: bool = True) -> Iterator
     ```
     """
     top = Path(root)
+    links = Links(top) if links is None else links
     real_root = os.path.realpath(top)
     seen = {real_root}
-    # the folders that wait, and whether they were reached by a link
-    waiting: list[Entry | tuple[str, bool]] = [("", False)]
+    # the folders that wait, and where those lie that were reached by a link
+    waiting: list[Entry | tuple[str, str]] = [("", "")]
     while waiting:
         item = waiting.pop()
         if isinstance(item, Entry):
             yield item
             continue
-        folder, linked = item
-        if linked:  # what lies outside has no place of its own
-            real = os.path.realpath(top / folder)
+        folder, real = item
+        if real:  # what lies outside has no place of its own
             if real in seen:
                 yield Entry(folder, _READ)
                 continue
@@ -93,7 +95,7 @@ def walk(root: str | os.PathLike[str], *, follow_links: bool = True) -> Iterator
             yield Entry(folder, EMPTY)
         else:
             waiting.extend(
-                _step(each, folder + each.name, linked, follow_links, real_root)
+                _step(each, folder + each.name, real, links, real_root)
                 for each in reversed(entries)
             )
 
@@ -142,20 +144,39 @@ def is_own_output(names: Collection[str], read: Callable[[str], bytes]) -> bool:
 
 
 def _step(
-    entry: os.DirEntry[str], path: str, linked: bool, follow_links: bool, real_root: str
-) -> Entry | tuple[str, bool]:
-    """Say what an entry is: a file, or a folder to enter."""
-    link = entry.is_symlink()
-    if link and not follow_links:
-        return Entry(f"{path}/" if _is_true(entry.is_dir) else path, _NOT_FOLLOWED)
-    if not _is_true(entry.is_dir):
-        return Entry(path, why_not_image(entry.name) or _why_not_regular(entry))
-    if link and _read_elsewhere(os.path.realpath(entry.path), real_root):
+    entry: os.DirEntry[str], path: str, folder: str, links: Links, real_root: str
+) -> Entry | tuple[str, str]:
+    """Say what an entry is: a file, or a folder to enter.
+
+    Args:
+        entry: the entry.
+        path: of it, as it is to be shown.
+        folder: where that of the entry lies, if it was reached by a link.
+        links: says which are followed.
+        real_root: where the walk begins.
+    """
+    real, out = f"{folder}{os.sep}{entry.name}" if folder else "", False
+    if link := is_link(entry):
+        real = real_path(entry.path)
+        out = not links.follow and links.is_outside(real)
+    far = out and is_remote(real)
+    is_folder = not far and _is_true(entry.is_dir)
+    if is_folder and link and read_elsewhere(real, real_root):
         return Entry(f"{path}/", _READ)
-    return f"{path}/", link or linked
+    if is_folder and not out:
+        return f"{path}/", real
+    reason = LEADS_OUT if out else None
+    if not is_folder:
+        broken = None if far else _why_not_regular(entry)
+        reason = why_not_image(entry.name) or broken or reason
+    if reason is None and real:
+        links.real[path] = real
+    if reason == LEADS_OUT:
+        links.left_out[path] = None
+    return Entry(f"{path}/" if is_folder else path, reason)
 
 
-def _read_elsewhere(real: str, real_root: str) -> bool:
+def read_elsewhere(real: str, real_root: str) -> bool:
     """Whether a walk reaches a folder without links, or reaches itself from there."""
     if Path(real_root).is_relative_to(real):
         return True
