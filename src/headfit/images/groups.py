@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -17,6 +18,8 @@ from headfit.util.tables import Table, open_table, western
 
 COLUMNS = ("path", "group")
 MAX_BYTES = 200_000_000
+SECONDS, SECONDS_PER_IMAGE = 1.0, 1e-4
+"""How long a regular expression may take; Python's own cannot be stopped."""
 Labels = dict[str, tuple[str, ...]]  # path → group, without images that have none
 
 
@@ -54,8 +57,8 @@ def read_groups(text: str, index: ImageIndex) -> ImageGroups:
         index: the images.
 
     Raises:
-        UsageError: the text is neither a file nor an expression that matches an image, or the file
-            lacks a column.
+        UsageError: the text is neither a file nor an expression that matches an image in time, or
+            the file lacks a column.
         DataError: the file cannot be read or is too large, has no row for an image, or puts one
             image into two groups.
 
@@ -68,7 +71,7 @@ def read_groups(text: str, index: ImageIndex) -> ImageGroups:
     if os.path.isfile(text):  # noqa: PTH113  (an expression may hold what no path can)
         return _numbered(index, _from_file(Path(text), index))
     try:
-        expression = re.compile(text)
+        re.compile(text)  # the syntax is that of Python, as documented
     except (re.error, RecursionError, OverflowError) as error:
         raise UsageError.invalid(
             "groups",
@@ -76,7 +79,7 @@ def read_groups(text: str, index: ImageIndex) -> ImageGroups:
             "a CSV file with the columns path,group or a regular expression",
             f"There is no such file, and as an expression it is not valid: {error}.",
         ) from error
-    groups = _by_expression(expression, index)
+    groups = _by_expression(text, index)
     if not groups:
         raise UsageError.invalid(
             "groups",
@@ -98,13 +101,27 @@ def _numbered(index: ImageIndex, groups: Labels) -> ImageGroups:
     return ImageGroups(np.array(assigned, np.intp), names, len(index) - len(groups))
 
 
-def _by_expression(expression: re.Pattern[str], index: ImageIndex) -> Labels:
-    matches = ((path, expression.search(path)) for path in index.paths)
-    return {
-        path: tuple(part or "" for part in match.groups()) or (match[0],)
-        for path, match in matches
-        if match
-    }
+def _by_expression(text: str, index: ImageIndex) -> Labels:
+    """Search an expression in all paths, whose names come from others, under a deadline."""
+    import regex  # noqa: PLC0415  (few runs need it)
+
+    expression = regex.compile(text, regex.VERSION0)
+    allowed = SECONDS + SECONDS_PER_IMAGE * len(index)
+    end, groups = time.monotonic() + allowed, {}
+    for path in index.paths:
+        try:
+            match = expression.search(path, timeout=max(end - time.monotonic(), 1e-6))
+        except TimeoutError:
+            raise UsageError.invalid(
+                "groups",
+                text,
+                f"a regular expression that takes at most {allowed:.3g} s for these images",
+                f"It ran too long on {quote(path)}. Repeat nothing that repeats itself, as (a+)+ "
+                "does, or give a CSV file.",
+            ) from None
+        if match:
+            groups[path] = tuple(part or "" for part in match.groups()) or (match[0],)
+    return groups
 
 
 def _from_file(file: Path, index: ImageIndex) -> Labels:
