@@ -137,6 +137,13 @@ class Sleep(child.Request):
     mark: str
 
 
+@dataclass(frozen=True)
+class SleepOpening(Sleep):
+    """Sleeps with a model file open."""
+
+    opens = "mark"
+
+
 def sleep(request: Sleep) -> dict[str, Any]:
     Path(request.mark).write_text(str(os.getpid()))
     time.sleep(60)

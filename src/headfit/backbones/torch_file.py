@@ -2,8 +2,9 @@
 
 A ``.pth`` file of before PyTorch 1.6 is five pickles in a row (magic number, protocol version,
 machine, state dict, storage keys) and then the raw storages. Pickle can call any function; this
-reader lets it call two, both inert: an ordered dictionary, and "a view of storage k". Whatever
-else the file asks for is refused before it runs.
+reader lets it call two, both inert: an ordered dictionary, and "a view of storage k". Of pickle's
+instructions it knows those that PyTorch writes, and follows a limited number of them. Whatever else
+the file asks for is refused before it runs.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import io
 import math
 import pickle
 import struct
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -25,6 +26,9 @@ from headfit.util import files
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MAX_BYTES = 2 * 1024**3
+MAX_STEPS = 500_000  # of pickle; each may take 100 bytes. EfficientNet-Lite0 takes 11,000
+MAX_AXES = 32
+MAX_SHOWN = 100  # characters of a name in the file
 MAX_EXPANSION = 4  # times that tensors which share their storage take as much as the file
 _DTYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
@@ -53,7 +57,35 @@ class _View:
 
 
 def _view(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _View:
-    return _View(storage, int(offset), tuple(shape), tuple(stride))
+    numbers = (offset, *shape, *stride)
+    # a product of texts, or of countless numbers, would take all memory
+    if len(numbers) > 2 * MAX_AXES or not all(type(number) is int for number in numbers):
+        raise ValueError("a tensor whose shape is no tuple of integers")
+    if not isinstance(storage, _Storage):
+        raise ValueError("a tensor without storage")
+    return _View(storage, offset, tuple(shape), tuple(stride))
+
+
+def _named(pairs: Any = ()) -> dict[str, Any]:
+    """Make a dictionary; to hash a key other than a text may take for ever."""
+    result = {}
+    for key, value in pairs:
+        if type(key) is not str:
+            raise ValueError("a key that is no text")
+        result[key] = value
+    return result
+
+
+class _Steps(dict[int, Any]):
+    """What pickle's instructions do, for a limited number of them."""
+
+    left = MAX_STEPS
+
+    def __getitem__(self, code: int) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise WeightsError(f"takes over {MAX_STEPS:,} steps to read")
+        return super().__getitem__(code)
 
 
 class _TensorsOnly(pickle._Unpickler):
@@ -63,29 +95,59 @@ class _TensorsOnly(pickle._Unpickler):
     """
 
     stack: list[Any]  # of the unpickler
+    pop_mark: Callable[[], list[Any]]
+
+    def __init__(self, stream: io.BytesIO, steps: _Steps) -> None:
+        super().__init__(stream)
+        self.dispatch = steps  # type: ignore[misc]
 
     def find_class(self, module: str, name: str) -> Any:
         """Give the stand-in for an allowed name; refuse every other."""
         if module == "collections" and name == "OrderedDict":
-            return OrderedDict
+            return _named
         if module == "torch" and name in _DTYPES:
             return _StorageType(name)
         if module == "torch._utils" and name == "_rebuild_tensor_v2":
             return _view
-        raise WeightsError(f"asks to load {module}.{name}, which is not a tensor")
+        asked = f"{module[:MAX_SHOWN]}.{name[:MAX_SHOWN]}"
+        raise WeightsError(f"asks to load {asked}, which is not a tensor")
 
     def persistent_load(self, pid: Any) -> _Storage:
         """Describe a storage; its bytes follow after the pickles."""
         kind, storage_type, key, _location, size = pid[:5]
         if kind != "storage" or not isinstance(storage_type, _StorageType):
-            raise WeightsError(f"holds an object of kind {kind!r}, which is not a tensor")
-        return _Storage(_DTYPES[storage_type.name], str(key), int(size))
+            raise WeightsError("holds an object that is not a tensor")
+        if type(key) is not str or type(size) is not int:
+            raise ValueError("a storage without name or size")
+        return _Storage(_DTYPES[storage_type.name], key, size)
 
     def load_build(self) -> None:
         """Drop the state that an object asks for, such as the metadata of a state dict."""
         self.stack.pop()
 
-    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    def load_setitem(self) -> None:
+        """Set one item of a dictionary."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1] |= _named([(key, value)])
+
+    def load_setitems(self) -> None:
+        """Set items of a dictionary."""
+        items = self.pop_mark()
+        self.stack[-1] |= _named(zip(items[::2], items[1::2], strict=True))
+
+
+_KNOWN = (
+    *("PROTO", "STOP", "GLOBAL", "REDUCE", "BINPERSID", "MARK", "NONE", "NEWTRUE", "NEWFALSE"),
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"),
+    *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS"),
+    *("EMPTY_DICT", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
+)
+_DISPATCH = {
+    **{code: pickle._Unpickler.dispatch[code] for name in _KNOWN for code in getattr(pickle, name)},
+    pickle.BUILD[0]: _TensorsOnly.load_build,
+    pickle.SETITEM[0]: _TensorsOnly.load_setitem,
+    pickle.SETITEMS[0]: _TensorsOnly.load_setitems,
+}
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
@@ -117,13 +179,13 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
 def _read(data: bytes) -> dict[str, np.ndarray]:
     if data.startswith(b"PK"):
         raise WeightsError("is of PyTorch's zip format; save it with the legacy one")
-    stream = io.BytesIO(data)
-    magic, _protocol, _machine, state, keys = (_TensorsOnly(stream).load() for _ in range(5))
+    stream, steps = io.BytesIO(data), _Steps(_DISPATCH)
+    magic, _protocol, _machine, state, keys = (_TensorsOnly(stream, steps).load() for _ in range(5))
     if magic != MAGIC or not isinstance(state, dict):
         raise WeightsError("is not a PyTorch state-dict file")
     views = {name: value for name, value in state.items() if isinstance(value, _View)}
     storages = {view.storage.key: view.storage for view in views.values()}
-    arrays = {str(key): _read_storage(stream, storages[str(key)]) for key in keys}
+    arrays = {key: _read_storage(stream, storages[key]) for key in keys if type(key) is str}
     tensors: dict[str, np.ndarray] = {}
     taken = 0
     for name, view in views.items():

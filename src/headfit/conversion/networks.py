@@ -23,6 +23,7 @@ class TakeApart(ChildRequest):
     """
 
     function = "headfit.conversion.networks_child:take_apart"
+    opens = "path"
     path: str
     preprocessing: dict[str, Any]
     folder: str
@@ -44,6 +45,7 @@ class PutTogether(ChildRequest):
     """
 
     function = "headfit.conversion.networks_child:put_together"
+    opens = "path"
     path: str
     form: str
     weights: str
@@ -64,6 +66,7 @@ class RunRest(ChildRequest):
     """
 
     function = "headfit.conversion.networks_child:run_rest"
+    opens = "path"
     path: str
     sums: str
     results: str

@@ -53,6 +53,7 @@ class FileInspection(child.Request):
     """
 
     function = "headfit.inspection.describe_child:describe_file"
+    opens = "path"
     path: str
     size: int | None = None
     classes: int | None = None

@@ -35,6 +35,7 @@ class HirescamRequest(child.Request):
     """Write gradient × map of ``maps``, an ``.npy``, for the class ``targets`` of each."""
 
     function = "headfit.model.networks_child:hirescam"
+    opens = "path"
     path: str
     maps: str
     targets: list[int]

@@ -181,6 +181,7 @@ class GraphRequest(child.Request):
     """Write the graph of a saved classifier into ``folder``; it takes raw uint8 pixels."""
 
     function = "headfit.model.networks_child:write_graph"
+    opens = "path"
     path: str
     height: int
     width: int

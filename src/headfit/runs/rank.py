@@ -18,7 +18,14 @@ import numpy as np
 
 from headfit.backbones import catalog
 from headfit.backbones.weights import IMAGENET, RANDOM
-from headfit.errors import DataError, EngineError, HeadfitError, UsageError, WeightsError
+from headfit.errors import (
+    DataError,
+    EngineError,
+    HeadfitError,
+    ModelFileError,
+    UsageError,
+    WeightsError,
+)
 from headfit.features.extract import Extraction
 from headfit.fitting.exact.loo import leave_out
 from headfit.fitting.pooled import PooledFeatures
@@ -247,7 +254,7 @@ class _Run:
             )
         try:
             return self._measure(source, index)
-        except (WeightsError, EngineError) as error:
+        except (WeightsError, EngineError, ModelFileError) as error:
             self.failed.append((source.spec.name, source.weights, error))
             self.callback.on_message(f"{name} is left out: {error}")
             return None

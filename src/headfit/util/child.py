@@ -36,6 +36,7 @@ from types import ModuleType
 from typing import Any, ClassVar, cast
 
 from headfit import errors
+from headfit.util import limits
 
 ANSWER = "headfit-answer:"
 MAX_REASON = 300  # characters of a foreign error that are passed on, on one line
@@ -43,6 +44,7 @@ MAX_REASON = 300  # characters of a foreign error that are passed on, on one lin
 SPARED = ("matplotlib", "pandas", "sklearn")
 KERAS_DEFAULT = "tensorflow"
 COMPILE_QUICKLY = "--xla_backend_optimization_level=0"
+PRESET = "hub:"  # before the name or the folder of one
 FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes
 
 
@@ -53,12 +55,22 @@ class Request:
     Attributes:
         function: ``"package.module_child:function"``, which takes the request and returns a
             dictionary that JSON can hold, or None for an empty one.
+        opens: the field that may hold the path of a model file, a stranger's: the child then has
+            :func:`headfit.util.limits.seconds`.
         runs_once: whether the child runs a network a single time: JAX then compiles in half the
             time for slower code (a DenseNet121 in 5 s instead of 11 s of processor time).
     """
 
     function: ClassVar[str]
+    opens: ClassVar[str] = ""
     runs_once: ClassVar[bool] = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the child may take; None for as long as it likes."""
+        place = str(getattr(self, self.opens, "") or "")
+        path = place.removeprefix(PRESET)
+        return limits.seconds() if path and Path(path).exists() else None
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ class Job:
 
     function: str
     process: subprocess.Popen[str]
+    seconds: float | None = None
 
     def result(self) -> dict[str, Any]:
         """Wait for the child.
@@ -76,12 +89,19 @@ class Job:
 
         Raises:
             HeadfitError: the very error that the function raised.
+            ModelFileError: if it ran out of memory, or of the seconds that it had.
             EngineError: if the child died in any other way; the message ends with its last words.
         """
-        out, err = self.process.communicate()
+        try:
+            out, err = self.process.communicate(timeout=self.seconds)
+        except subprocess.TimeoutExpired:
+            self.cancel()
+            raise limits.too_slow(self.function) from None
         answers = [line for line in out.splitlines() if line.startswith(ANSWER)]
         if not answers:
             last = next((line for line in reversed(err.splitlines()) if line.strip()), "no message")
+            if self.process.returncode < 0 and limits.short_of_memory(err):
+                raise limits.too_large(self.function)
             raise errors.EngineError(
                 f"The helper process for {self.function} ended with code "
                 f"{self.process.returncode}: {last.strip()}"
@@ -132,7 +152,8 @@ def start(request: Request, *, backend: str) -> Job:
         EngineError: if no process can be started.
     """
     function, kind = request.function, f"{type(request).__module__}:{type(request).__name__}"
-    message = {"kind": kind, "fields": dataclasses.asdict(request)}
+    fields = dataclasses.asdict(request)
+    message = {"kind": kind, "fields": fields, "memory": limits.memory()}
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
     if request.runs_once:
         settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_QUICKLY}".strip()
@@ -157,7 +178,7 @@ def start(request: Request, *, backend: str) -> Job:
         raise errors.EngineError(
             f"The helper process for {function} cannot be started: {error}"
         ) from error
-    return Job(function, process)
+    return Job(function, process, request.seconds)
 
 
 def call(request: Request, *, backend: str, fallback: str = "") -> dict[str, Any]:
@@ -275,6 +296,7 @@ def _run(function: str, message: dict[str, Any]) -> dict[str, Any]:
 def _main() -> None:
     switch_off_telemetry()
     message = json.loads(sys.stdin.read())
+    limits.hold_memory(message["memory"])
     try:
         # what libraries print must not get between the lines of the answer
         with contextlib.redirect_stdout(sys.stderr):
@@ -285,6 +307,8 @@ def _main() -> None:
     except Exception as error:  # reported to the parent, which decides whether to fall back
         reason = " ".join(str(error).split())[:MAX_REASON]
         answer = {"error": "EngineError", "message": f"{type(error).__name__}: {reason}"}
+        if limits.short_of_memory(error):
+            answer = {"error": "ModelFileError", "message": str(limits.too_large(sys.argv[1]))}
     print("\n" + ANSWER + json.dumps(answer))
 
 

@@ -129,7 +129,7 @@ def read_regular(path: Path, most: int, *, follow_links: bool = True) -> bytes:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size > most:
             raise DataError(f"'{path}' must be a regular file of at most {most >> 20} MB.")
-        return stream.read(most)
+        return stream.read(status.st_size)
 
 
 def check_writable(folder: Path) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import stat
 import zipfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +30,8 @@ MAX_OBJECTS = 500_000
 MAX_EXPANSION = 200
 """How many times as large as on disk anything above :data:`SMALL` may be in memory."""
 SMALL = 16 * MB
+MAX_OUTPUT = 2**28
+"""Numbers that a layer may make of one image: 1 GB. VGG16 makes 3 million."""
 
 EXPECTED = "Expected a whole model saved by Keras, .keras or .h5."
 SUSPECT = "the file may be damaged or hostile"
@@ -172,3 +176,24 @@ def shapes_of(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
                     shapes[inner] = item.shape
     _check_size("All", path, taken, file.id.get_filesize())
     return shapes
+
+
+def check_outputs(model: Any, path: Path) -> None:
+    """Refuse a Keras model one of whose layers makes gigabytes of one image.
+
+    Raises:
+        ModelFileError: if there is one; the message names it.
+    """
+    for layer in model._flatten_layers():  # the only way to find nested layers
+        for each in (layer, *getattr(layer, "operations", ())):
+            for node in each._inbound_nodes:
+                if complaint := too_large(each.name, node.output_tensors):
+                    raise ModelFileError(f"'{path}' cannot be used: {complaint}.")
+
+
+def too_large(name: str, outputs: Iterable[Any]) -> str:
+    """Say what is wrong with the outputs of a layer, Keras tensors; nothing if it is ``""``."""
+    count = max((math.prod(d or 1 for d in each.shape[1:]) for each in outputs), default=0)
+    if count <= MAX_OUTPUT:
+        return ""
+    return f"its layer {name!r} makes {count:,} numbers of one image, over the {MAX_OUTPUT:,} limit"

@@ -19,6 +19,7 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import ModelFileError
-from headfit.util import files, not_a_model
+from headfit.util import files, limits, not_a_model
 from headfit.util.addresses import leads_outside
 from headfit.util.model_parts import (
     CONFIG,
@@ -38,6 +39,7 @@ from headfit.util.model_parts import (
     WEIGHTS,
     attribute,
     check_archive,
+    check_outputs,
     parse,
     shapes_of,
 )
@@ -67,12 +69,14 @@ class Saved:
         config: the model's configuration.
         compiled: the ``optimizer`` and ``loss`` that it was compiled with; None if it was not.
         slots: shapes of the optimizer's arrays, without scalars; empty if it never ran.
+        size: bytes of its arrays, if none has elements of more than 8.
         is_hdf5: whether the file is HDF5, whatever its name.
     """
 
     config: dict[str, Any]
     compiled: dict[str, Any] | None
     slots: tuple[tuple[int, ...], ...]
+    size: int
     is_hdf5: bool = False
 
     @property
@@ -91,8 +95,10 @@ def load(path: Path) -> Any:
     import keras  # noqa: PLC0415  (only where a model is loaded)
 
     saved = read(path)
-    with _as_keras_takes_it(path, saved) as file:
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    with _as_keras_takes_it(path, saved) as file, limits.loading(path, saved.size):
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    check_outputs(model, path)
+    return model
 
 
 @contextlib.contextmanager
@@ -172,7 +178,7 @@ def _read_zip(path: Path) -> Saved:
     # compile=False: what the model was compiled with is never built
     compiled = config.pop("compile_config", None)
     slots = tuple(shape for name, shape in shapes.items() if name.startswith("/optimizer/"))
-    return Saved(config, compiled or None, slots)
+    return Saved(config, compiled or None, slots, _size(shapes))
 
 
 def _read_hdf5(path: Path) -> Saved:
@@ -189,7 +195,11 @@ def _read_hdf5(path: Path) -> Saved:
     if compiled and "optimizer" not in compiled:
         compiled["optimizer"] = compiled.get("optimizer_config")
     slots = tuple(shape for name, shape in shapes.items() if name.startswith("/optimizer_weights/"))
-    return Saved(config, compiled, slots, is_hdf5=True)
+    return Saved(config, compiled, slots, _size(shapes), is_hdf5=True)
+
+
+def _size(shapes: dict[str, tuple[int, ...]]) -> int:
+    return 8 * sum(map(math.prod, shapes.values()))
 
 
 def complaints(config: Any) -> Iterator[str]:

@@ -22,7 +22,7 @@ from headfit.util import child, digests, not_a_model
 from headfit.util.cache import BACKBONES
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
-HUB = "hub:"
+HUB = child.PRESET
 LEAST_SIZE = 8
 _FUNCTION = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*)(?:@([0-9a-f]{32}))?")
 
@@ -32,6 +32,7 @@ class PlaceRequest(child.Request):
     """Describe the model of a file or a preset, ``place``."""
 
     function = "headfit.backbones.custom.describe_child:describe_place"
+    opens = "place"
     place: str
 
 

@@ -52,6 +52,7 @@ class BackboneGraphRequest(child.Request):
     """
 
     function = "headfit.backbones.graphs.graph_child:write_backbone"
+    opens = "name"
     name: str
     contract: dict[str, Any]
     weights: str

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from headfit.errors import ModelFileError
+from headfit.util.model_parts import too_large
 
 Tensor = Any
 """A Keras tensor; Keras carries no types."""
@@ -184,6 +185,8 @@ def _call(
 ) -> Any:
     outputs = layer(*args, **kwargs)
     flat = keras.tree.flatten(outputs)
+    if complaint := too_large(layer.name, flat):
+        raise ModelFileError(complaint)
     argument = kwargs.get("training")
     mode = training if argument is None else bool(argument)
     inputs = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]

@@ -43,6 +43,7 @@ class CompileRequest(child.Request):
     """
 
     function = "headfit.heads.custom.build_child:compile_head"
+    opens = "file"
 
     name: str
     place: str | None

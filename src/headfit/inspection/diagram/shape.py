@@ -25,6 +25,7 @@ class MapShapeRequest(child.Request):
     """
 
     function = "headfit.inspection.diagram.map_shape_child:map_shape"
+    opens = "backbone"
     backbone: str
     size: int
 
