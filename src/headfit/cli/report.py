@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,7 @@ from headfit.images.sources.dataset import PREFIX
 from headfit.images.sources.source import ImageSource, links_remedy, quote
 from headfit.runs.study import READABLE
 from headfit.runs.written import was_written_here
-from headfit.util import files
-from headfit.util.csv_cells import unguard
+from headfit.util import files, records
 
 EXAMPLES = """\b
 Examples:
@@ -30,7 +25,6 @@ Examples:
   headfit report headfit-run --images moved/photos
   headfit report headfit-run --images photos.zip
 """
-MOST_BYTES = 256 << 20
 LOOKED_FOR = 20  # images of the run, one of which must be in the source
 
 
@@ -51,29 +45,22 @@ def command(run: Path, images: Path | None, follow_links: bool, debug: bool) -> 
 
     Nothing is computed. Thumbnails come from the images, if they are still there.
     """
-    from jinja2 import UndefinedError  # noqa: PLC0415  (heavy)
+    from jinja2 import TemplateError  # noqa: PLC0415  (heavy)
 
     from headfit.report.page import NAME, write_report  # noqa: PLC0415  (heavy)
 
-    results = _results(run / "results.json")
-    table = run / "predictions.csv"
-    try:
-        content = files.read_regular(table, MOST_BYTES) if table.exists() else b""
-        predictions = content.decode("utf-8")
+    results, table = _results(run / "results.json"), run / "predictions.csv"
+    predictions = _predictions(table)
+    with records.reading(run / "results.json", "lacks values that the page shows"):
         stored = results["settings"].get("source")
-        source = (
-            _open(str(images), predictions, follow_links) if images else _stored(results, stored)
-        )
-        write_report(run / NAME, results, predictions, source, force=True)
-    except OSError as error:
-        raise DataError(f"Cannot read '{table}': {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"'{table}' is not UTF-8 text. Run compare again.") from error
-    except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
-        raise DataError(
-            f"'{run / 'results.json'}' lacks values that the page shows ({error}): another version "
-            f"may have written it. Run compare again."
-        ) from error
+        if images:
+            source = _open(str(images), predictions, follow_links)
+        else:
+            source = _stored(results, stored)
+        try:
+            write_report(run / NAME, results, predictions, source, force=True)
+        except (TemplateError, UsageError) as error:
+            raise LookupError(str(error)) from error
     echo(f"Written: {run / NAME}")
 
 
@@ -93,14 +80,13 @@ def _stored(results: dict[str, Any], stored: Any) -> ImageSource | None:
 def _open(images: str, predictions: str, follow_links: bool) -> ImageSource:
     """Open a source, and see that it has images of the run."""
     from headfit.report.images import is_inside  # noqa: PLC0415  (heavy)
+    from headfit.report.view import paths_in  # noqa: PLC0415
 
     if not images.startswith(PREFIX) and not Path(images).exists():
         expected = "a folder, a table, an archive, or hf: and the name of a data set"
         raise UsageError.invalid("images", images, expected, "There is no such file.")
     source = open_source(images, follow_links=follow_links)
-    rows = csv.DictReader(io.StringIO(predictions, newline=""))
-    paths = [unguard(str(row["path"])) for row in islice(rows, LOOKED_FOR)]
-    names = [path for path in paths if is_inside(path)]
+    names = [path for path in paths_in(predictions, LOOKED_FOR) if is_inside(path)]
     reasons = []
     for name in names:
         try:
@@ -116,17 +102,25 @@ def _open(images: str, predictions: str, follow_links: bool) -> ImageSource:
 
 def _results(path: Path) -> dict[str, Any]:
     try:
-        results = json.loads(files.read_regular(path, MOST_BYTES).decode("utf-8"))
+        results = records.read_json(path)
     except OSError as error:
         raise UsageError(
             f"Cannot read '{path}': {error.strerror}. RUN must be a folder written by compare."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"'{path}' is not valid JSON: {error}. Run compare again.") from error
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema not in READABLE:
         raise DataError(
-            f"'{path}' has schema {schema!r}, and this version reads {' and '.join(READABLE)}. Use "
-            f"the version of headfit that wrote it."
+            f"'{path}' has schema {repr(schema)[:40]}, and this version reads "
+            f"{' and '.join(READABLE)}. Use the version of headfit that wrote it."
         )
     return dict(results)
+
+
+def _predictions(path: Path) -> str:
+    try:
+        content = files.read_regular(path, records.MOST_BYTES) if path.exists() else b""
+        return content.decode("utf-8")
+    except OSError as error:
+        raise DataError(f"Cannot read '{path}': {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not UTF-8 text. Run compare again.") from error

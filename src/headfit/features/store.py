@@ -28,6 +28,7 @@ from headfit.features.half import to_float32
 from headfit.images.contract import Contract
 from headfit.util import digests, files
 from headfit.util.cache import FEATURES
+from headfit.util.records import DAMAGE
 
 DTYPES = ("float16", "float32")
 CHUNK_BYTES = 128 * 1024**2
@@ -162,7 +163,7 @@ def _whole(record: Path) -> dict[str, Any] | None:
         # before numpy reads it: a damaged header must not be trusted
         rows = digests.of_file(record.with_suffix(".npy"))
         return content if _digest(content, rows) == content["digest"] else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -174,7 +175,7 @@ def facts_in(folder: Path) -> EngineFacts | None:
         if digests.of_file(path) != record["probe"]:
             return None
         return record["facts"], np.load(path, allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError):
+    except DAMAGE:
         return None
 
 

@@ -9,8 +9,8 @@ partial file there and goes on. So no row is lost or doubled.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,13 +22,13 @@ from typing import Any, BinaryIO
 
 import xxhash
 
-from headfit.errors import UsageError
+from headfit.errors import DataError, UsageError
 from headfit.images.inputs import name_of
 from headfit.images.read_ahead import ImageLike
 from headfit.model.prediction import Prediction
 from headfit.model.prediction_formats import Format
 from headfit.progress import IMAGES, Callback
-from headfit.util import digests, files
+from headfit.util import digests, files, records
 
 SCHEMA = "headfit.predictions_file/1"
 SECONDS = 1.0  # of work that a kill may cost
@@ -86,6 +86,15 @@ class _Block:
     rows: list[Prediction] = field(default_factory=list)
 
 
+_SHAPE = {
+    "schema": str,
+    "images": int,
+    "bytes": int,
+    "names": str,
+    "unreadable": int,
+    "classes": dict,
+    "complete": bool,
+}
 NOTHING = _Safe(0, 0, xxhash.xxh3_128().hexdigest(), 0, {}, False)
 
 
@@ -249,11 +258,14 @@ class PredictionFile:
 def _read(path: Path) -> dict[str, Any] | None:
     """Read a journal; None if headfit did not write it."""
     try:
-        record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        record = records.read_json(path)
+    except (OSError, DataError):
         return None
-    ours = isinstance(record, dict) and record.get("schema") == SCHEMA
-    return record if ours and set(asdict(NOTHING)) <= set(record) else None
+    if records.lacking(record, _SHAPE) or record["schema"] != SCHEMA:
+        return None
+    counts = (record["images"], record["bytes"], record["unreadable"], *record["classes"].values())
+    whole = all(isinstance(each, int) and 0 <= each <= sys.maxsize for each in counts)
+    return dict(record) if whole else None
 
 
 def _bytes(name: str) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from headfit.errors import UsageError
+from headfit.errors import DataError, UsageError
 from headfit.model.prediction import Prediction
 from headfit.util import files
 from headfit.util.csv_cells import csv_text
@@ -183,20 +183,29 @@ class Parquet:
 
     def finish(self, partial: Path, out: Path) -> None:
         """Write row groups of a fixed size, whatever the batches were."""
-        import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         def write(path: Path) -> None:
-            with (
-                pa.ipc.open_stream(pa.OSFile(str(partial))) as batches,
-                pq.ParquetWriter(path, self._schema) as writer,
-            ):
-                for group in _groups(batches, self._group_rows):
-                    table = pa.Table.from_batches(group, self._schema).combine_chunks()
+            with pq.ParquetWriter(path, self._schema) as writer:
+                for table in self._tables(partial):
                     writer.write_table(table, row_group_size=self._group_rows)
 
         files.write_file(out, write, durable=True)
         partial.unlink()
+
+    def _tables(self, partial: Path) -> Iterator[Any]:
+        """Read the rows that are safe on disk."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        try:
+            with pa.ipc.open_stream(pa.OSFile(str(partial))) as batches:
+                for group in _groups(batches, self._group_rows):
+                    yield pa.Table.from_batches(group, self._schema).combine_chunks()
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DataError(
+                f"'{partial}' is damaged ({reason}). Begin again with `overwrite=True`."
+            ) from error
 
     @property
     def _group_rows(self) -> int:
@@ -244,6 +253,7 @@ def _groups(batches: Iterable[Any], rows: int) -> Iterator[list[Any]]:
     group: list[Any] = []
     room = rows
     for each in batches:
+        each.validate(full=True)  # a damaged one would lead out of its memory
         batch = each
         while batch.num_rows >= room:
             yield [*group, batch.slice(0, room)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import math
 import platform
 import stat
 import time
@@ -13,7 +11,7 @@ from typing import Any
 
 from headfit.errors import DataError, UsageError
 from headfit.monitor.progress import DONE, NAME, RUNNING, SCHEMA, STATES, STOPPED, RunProgress
-from headfit.util import digests, files
+from headfit.util import digests, files, records
 
 REPORT = "report.html"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -95,19 +93,14 @@ class RunFolder:
             if not has_report(self.path):
                 raise DataError(f"'{path}' is gone. Run compare again.")
             return RunProgress("", state=DONE).to_dict()  # of a version that wrote no progress
-        try:
-            document = json.loads(
-                data, parse_constant=_refuse, parse_float=_finite, parse_int=_whole
-            )
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"'{path}' is not valid JSON: {error}. Run compare again.") from error
+        document = records.parse_json(data, path)
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema != SCHEMA:
             raise DataError(
-                f"'{path}' has schema {schema!r}, and this version reads {SCHEMA}. Use the version "
-                f"of headfit that wrote it."
+                f"'{path}' has schema {repr(schema)[:40]}, and this version reads {SCHEMA}. Use "
+                "the version of headfit that wrote it."
             )
-        wrong = [key for key, kind in _SHAPE.items() if not isinstance(document.get(key), kind)]
+        wrong = records.lacking(document, _SHAPE)
         if not wrong and document["state"] not in STATES:
             wrong = ["state"]
         if wrong:
@@ -153,22 +146,6 @@ def has_report(folder: Path) -> bool:
         return stat.S_ISREG((folder / REPORT).lstat().st_mode)
     except OSError:
         return False
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant[:20]} is not a finite number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        _refuse(text)
-    return number
-
-
-def _whole(text: str) -> int:
-    _finite(text)
-    return int(text)
 
 
 def _pid(progress: dict[str, Any]) -> int:

@@ -15,9 +15,10 @@ from headfit import __version__
 from headfit.errors import DataError
 from headfit.monitor.folder import has_report, read_report
 from headfit.monitor.progress import DONE, RUNNING
-from headfit.monitor.words import CANNOT_SHOW, MALFORMED, in_words
+from headfit.monitor.words import CANNOT_SHOW, in_words
 from headfit.report import policy as report_policy
 from headfit.report.templates import environment
+from headfit.util.records import DAMAGE
 
 FAREWELL = 2.0
 """Seconds within which an open page asks at least once."""
@@ -121,7 +122,7 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
             style=style,
             script=script,
         )
-    except (jinja2.UndefinedError, *MALFORMED) as error:
+    except (jinja2.UndefinedError, *DAMAGE) as error:
         raise DataError(CANNOT_SHOW) from error
     return page, policy(style, script)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from headfit.errors import DataError
+from headfit.util.records import DAMAGE
 
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What goes wrong with the progress of a run that another program wrote."""
 CANNOT_SHOW = "progress.json lacks values that the page shows. Run compare again."
 TITLES = {"running": "Comparing heads", "done": "Done", "stopped": "Stopped", "failed": "Failed"}
 _RESUME = "Finished work is kept: run the same command to continue."
@@ -31,7 +30,7 @@ def in_words(progress: dict[str, Any]) -> dict[str, Any]:
             "headline": headline(progress),
             "stages": [stage | {"amount": amount(stage)} for stage in progress["stages"]],
         }
-    except MALFORMED as error:
+    except DAMAGE as error:
         raise DataError(CANNOT_SHOW) from error
 
 

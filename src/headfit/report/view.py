@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from headfit.errors import DataError
 from headfit.report.text.numbers import mean_count
 from headfit.util.csv_cells import unguard
+from headfit.util.records import DAMAGE
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
     Raises:
         DataError: it is not a table of these classes.
     """
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    try:
+    with _table():
+        rows = list(csv.reader(io.StringIO(text, newline="")))
         names = rows[0]
         path, label, predicted = (names.index(name) for name in ("path", "label", "predicted"))
         place = {name: predicted + 1 + number for number, name in enumerate(classes)}
@@ -58,10 +61,29 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
         read = []
         for row in rows[1:]:
             true, likely = (spelt[unguard(row[column])] for column in (label, predicted))
-            chances = (float(row[place[name]]) for name in (true, likely))
+            chances = [float(row[place[name]]) for name in (true, likely)]
+            if not all(0 <= chance <= 1 for chance in chances):
+                raise ValueError(f"{chances} are no probabilities")
             read.append(HeldOutPrediction(unguard(row[path]), true, likely, *chances))
         return read
-    except (IndexError, KeyError, ValueError) as error:
+
+
+def paths_in(text: str, count: int) -> list[str]:
+    """Give the first paths in the content of ``predictions.csv``.
+
+    Raises:
+        DataError: it is no such table.
+    """
+    with _table():
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        return [unguard(str(row["path"])) for row in islice(rows, count)]
+
+
+@contextlib.contextmanager
+def _table() -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
         raise DataError(
             f"predictions.csv does not belong to this run ({type(error).__name__}: {error}). "
             f"Expected columns path, label, predicted and one for each class. Run compare again."

@@ -28,6 +28,7 @@ import platformdirs
 
 from headfit.errors import UsageError
 from headfit.util import digests, files
+from headfit.util.records import DAMAGE
 
 MANIFEST = "manifest.json"
 SHARED = "HEADFIT_SHARED_HOME"
@@ -98,7 +99,7 @@ class Cache:
         try:
             record = json.loads(path.read_text("utf-8"))
             return record["data"] if digests.of_data(record["data"]) == record["digest"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except DAMAGE:
             return None
 
     def write(self, key: str, data: Any) -> None:
@@ -164,7 +165,7 @@ def damage(path: Path) -> list[str]:
         else:
             with zipfile.ZipFile(path) as archive:
                 whole = archive.testzip() is None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except DAMAGE:
         whole = False
     return [] if whole else [path.name]
 
@@ -173,7 +174,7 @@ def _damage_of_folder(path: Path) -> list[str]:
     try:
         manifest = dict(json.loads((path / MANIFEST).read_text("utf-8")))
         there = {each.name for each in path.iterdir()} - {MANIFEST}
-    except (OSError, ValueError, TypeError):
+    except DAMAGE:
         return [MANIFEST]
     damaged = sorted(there ^ manifest.keys())
     for name in sorted(there & manifest.keys()):

@@ -8,7 +8,6 @@ atomically, its bytes are checked by zip, and an entry that cannot be read count
 from __future__ import annotations
 
 import json
-import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from headfit.fitting.fitted import FittedHead
 from headfit.fitting.methods import Method
 from headfit.fitting.problem import CrossValidation, Problem, Settings
 from headfit.util import cache, digests, files
+from headfit.util.records import DAMAGE
 
 PACKAGES = ("headfit", "numpy", "scipy", "jax")
 FACTS = "facts"  # the member that holds JSON
@@ -116,9 +116,9 @@ class Ledger:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as entry:
                 arrays = {name: entry[name] for name in entry.files}
             facts: dict[str, Any] = json.loads(arrays.pop(FACTS).tobytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except DAMAGE:
             return None
-        return arrays, facts
+        return (arrays, facts) if isinstance(facts, dict) else None
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
