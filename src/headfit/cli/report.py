@@ -53,10 +53,9 @@ def command(run: Path, images: Path | None, follow_links: bool, debug: bool) -> 
     predictions = _predictions(table)
     with records.reading(run / "results.json", "lacks values that the page shows"):
         stored = results["settings"].get("source")
-        if images:
+        source = _stored(results, stored) if images is None else None
+        if images is not None:
             source = _open(str(images), predictions, follow_links)
-        else:
-            source = _stored(results, stored)
         try:
             write_report(run / NAME, results, predictions, source, force=True)
         except (TemplateError, UsageError) as error:

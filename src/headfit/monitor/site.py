@@ -122,7 +122,9 @@ def render(progress: dict[str, Any]) -> tuple[str, str]:
             style=style,
             script=script,
         )
-    except (jinja2.UndefinedError, *DAMAGE) as error:
+    except jinja2.UndefinedError as error:
+        raise DataError(CANNOT_SHOW) from error
+    except DAMAGE as error:
         raise DataError(CANNOT_SHOW) from error
     return page, policy(style, script)
 
