@@ -55,6 +55,21 @@ def test_a_new_home_is_its_users_alone(home):
     assert home.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("umask", [0, 0o022])
+def test_nobody_else_enters_a_cache_whatever_the_umask_and_the_folder_above(home, umask):
+    home.mkdir(mode=0o755)
+    (home / "fits").mkdir()
+    before = os.umask(umask)
+    try:
+        home.chmod(0o755)
+        (home / "fits").chmod(0o755)
+        for entries in (cache.TRIALS, cache.FITS):
+            entries.write("key", 1)
+            assert (home / entries.name).stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
 def test_a_home_that_others_can_write_is_refused_unless_that_is_accepted(home, mode, monkeypatch):
     home.mkdir()

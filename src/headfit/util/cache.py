@@ -64,6 +64,21 @@ def _guard(root: Path) -> None:
         )
 
 
+def _make_private(folder: Path) -> None:
+    """Make a folder that only its user can enter, whatever the umask and the folder above it.
+
+    What is below needs no mode of its own: nobody else reaches it.
+    """
+    if not hasattr(os, "getuid") or os.environ.get(SHARED) == "1":
+        return
+    with contextlib.suppress(OSError):  # whoever writes there says why it cannot be
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        open_to_others = stat.S_ISDIR(status.st_mode) and status.st_mode & 0o077
+        if open_to_others and status.st_uid == os.getuid():
+            folder.chmod(0o700)
+
+
 @dataclass(frozen=True)
 class Cache:
     """Entries of one kind, each under a key that depends on all that made it.
@@ -84,6 +99,7 @@ class Cache:
     def folder(self) -> Path:
         """Where the entries of this format lie."""
         _guard(home())
+        _make_private(home() / self.name)
         _sweep_all(home())
         return home() / self.name / f"v{self.format}"
 
