@@ -21,22 +21,21 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.Image import Resampling, Transpose
+from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from headfit.errors import ImageError
+from headfit.images.budget import MEMORY, memory_of
 from headfit.images.contract import check_side
 from headfit.images.depth import PLAIN, Depth
-from headfit.images.readers import open_image, reason
-from headfit.images.wide_colour import is_wide, lower_bits
+from headfit.images.flatten import load, shrink
+from headfit.images.gate import MAX_BYTES, Work, check_size, let_through, safely
+from headfit.images.helper import decode_apart
+from headfit.images.structure import Look, check_exif
 
 EIGHT_BIT_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif"})
 IMAGE_SUFFIXES = EIGHT_BIT_SUFFIXES | {".png", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
-MAX_BYTES = 200_000_000
-MAX_PIXELS = 200_000_000
-# a strip one pixel wide passes MAX_PIXELS, but resizing it would need gigabytes
-MAX_SIDE = 100_000
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -101,7 +100,12 @@ def decode(data: bytes, height: int, width: int, depth: Depth = PLAIN) -> np.nda
     """
     check_side("height", height)
     check_side("width", width)
-    return _convert(open_image(io.BytesIO(data)), height, width, depth, own=True)
+    return _decode(data, height, width, depth, apart=True)
+
+
+def decode_here(data: bytes, height: int, width: int, depth: Depth = PLAIN) -> np.ndarray:
+    """Decode an image file as :func:`decode` does, in this process however long it takes."""
+    return _decode(data, height, width, depth, apart=False)
 
 
 def resize(image: Image.Image, height: int, width: int, depth: Depth = PLAIN) -> np.ndarray:
@@ -121,74 +125,43 @@ def resize(image: Image.Image, height: int, width: int, depth: Depth = PLAIN) ->
     Raises:
         ImageError: the image cannot be decoded; the message is a short reason.
     """
-    return _convert(image, height, width, depth, own=False)
+    check_size(*image.size)
+    memory = safely(image, lambda each: memory_of(each, Look(), 0, max(height, width)))
+    with MEMORY.take(memory):
+        return safely(image, lambda each: _resize(each, height, width, depth))
 
 
-def _convert(image: Image.Image, height: int, width: int, depth: Depth, *, own: bool) -> np.ndarray:
-    try:
-        _check_size(*image.size)
-        if own and isinstance(image, JpegImageFile):
-            stored_width, stored_height = _stored_size(_orientation(image), width, height)
-            image.draft(None, (2 * stored_width, 2 * stored_height))
-        return _resize(image, height, width, depth)
-    except ImageError:
-        raise
-    # on hostile bytes decoders raise anything: struct.error, KeyError, MemoryError, ...
-    except Exception as error:
-        raise ImageError(reason(str(image.format or "image"), error)) from error
+def _decode(data: bytes, height: int, width: int, depth: Depth, *, apart: bool) -> np.ndarray:
+    def prepare(image: ImageFile) -> int:
+        if isinstance(image, JpegImageFile):
+            columns, rows = _stored_size(_orientation(image), width, height)
+            image.draft(None, (2 * columns, 2 * rows))
+        return max(height, width)  # it may have to be turned
 
-
-def deep_values(image: Image.Image) -> np.ndarray | None:
-    """Load an image, and give its values if they have more than 8 bits, int or float; else None.
-
-    Returns:
-        (rows, columns) of grey, (rows, columns, 3) of colour.
-    """
-    _check_size(*image.size)
-    if isinstance(image, ImageFile) and is_wide(image):
-        lower = lower_bits(image)
-        values = np.asarray(image)[..., :3].astype(np.uint16)
-        values <<= 8
-        values |= lower
-        return values
-    return np.asarray(image) if _is_deep_grey(image) else None
-
-
-def is_deep(image: Image.Image) -> bool:
-    """Whether an image that is not loaded yet has more than 8 bits."""
-    return _is_deep_grey(image) or is_wide(image)
-
-
-def _is_deep_grey(image: Image.Image) -> bool:
-    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+    work = Work(
+        prepare,
+        lambda image: _resize(image, height, width, depth),
+        lambda memory: decode_apart(data, height, width, depth, memory),
+    )
+    return let_through(data, work, apart=apart)
 
 
 def _resize(image: Image.Image, height: int, width: int, depth: Depth) -> np.ndarray:
-    values = deep_values(image)
-    image.load()
+    values = load(image)
     # only now, since Pillow itself turns a TIFF upright while it loads, and drops the tag
     orientation = _orientation(image)
-    flat = _flatten(image, values, depth)
     # resized before turned: turning the few pixels of the target costs nothing
-    small = flat.resize(_stored_size(orientation, width, height), Resampling.BILINEAR)
+    small = shrink(image, values, _stored_size(orientation, width, height), depth)
     if orientation in _UPRIGHT:
         small = small.transpose(_UPRIGHT[orientation])
     return np.array(small.convert("RGB") if small.mode != "RGB" else small)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError("no pixels")
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise ImageError(
-            f"too many pixels: {width} × {height}; the limits are {MAX_PIXELS:,} pixels "
-            f"and {MAX_SIDE:,} on a side"
-        )
-
-
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if the metadata are damaged."""
     try:
+        if exif := image.info.get("exif"):
+            check_exif(exif)
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:
         return 1
@@ -198,24 +171,3 @@ def _orientation(image: Image.Image) -> int:
 def _stored_size(orientation: int, width: int, height: int) -> tuple[int, int]:
     """Return (width, height) of the target before the image is turned upright."""
     return (height, width) if orientation >= 5 else (width, height)
-
-
-def _flatten(image: Image.Image, values: np.ndarray | None, depth: Depth) -> Image.Image:
-    """Return the image in mode RGB or L, 8 bits, opaque; ``values`` are those of many bits."""
-    if values is not None:
-        scaled = Image.fromarray(depth.eight_bits(values))
-        if image.has_transparency_data and "A" in image.getbands():
-            scaled.putalpha(image.getchannel("A"))
-            return _over_white(scaled)
-        return scaled
-    if image.has_transparency_data:
-        return _over_white(image.convert("RGBA"))
-    if image.mode in ("RGB", "L"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    page = Image.new("RGB", image.size, "white")
-    page.paste(image, mask=image.getchannel("A"))
-    return page

@@ -8,9 +8,11 @@ not hang on the brightest image of the sample. The scaling travels with the cont
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from numbers import Real
 from typing import Any
 
@@ -20,6 +22,7 @@ from headfit.errors import ImageError, UsageError
 
 Span = tuple[float, float]
 RARE = 1e-4  # the share of values that may lie beyond black or white: hot and dead pixels
+LEVELS = 2**16  # of 16 bits
 HUGE = 1e30  # what larger floats say is that a value is missing
 
 
@@ -66,14 +69,39 @@ class Depth:
         Raises:
             ImageError: the data set had no such images, so that their scaling is not known.
         """
-        floating = values.dtype.kind == "f"
-        span = self.floats if floating else self.integers
-        black, white = _nominal(values) if span is None else span
-        scaled = (values.astype(np.float64) - black) * (255 / (white - black))
-        if floating:
-            scaled = np.where(np.isfinite(scaled) & (np.abs(values) < HUGE), scaled, 0)
-        rounded: np.ndarray = np.rint(scaled).clip(0, 255).astype(np.uint8)
-        return rounded
+        return scaled(values, self.span_in([values]))
+
+    def span_in(self, parts: Iterable[np.ndarray]) -> Span:
+        """Give black and white for the values of one image.
+
+        Raises:
+            ImageError: the data set had no such images, so that their scaling is not known.
+        """
+        rest = iter(parts)
+        first = next(rest)
+        span = self.floats if first.dtype.kind == "f" else self.integers
+        return _nominal(chain([first], rest)) if span is None else span
+
+
+def scaled(values: np.ndarray, span: Span) -> np.ndarray:
+    """Turn values of any shape into uint8, black to white; those that are missing become black."""
+    if values.dtype.kind == "u" and values.itemsize == 2 and values.size > LEVELS:
+        return _table(span)[values]
+    return _scaled(values, span)
+
+
+@functools.lru_cache(4)
+def _table(span: Span) -> np.ndarray:
+    return _scaled(np.arange(LEVELS), span)
+
+
+def _scaled(values: np.ndarray, span: Span) -> np.ndarray:
+    black, white = span
+    levels = (values.astype(np.float64) - black) * (255 / (white - black))
+    if values.dtype.kind == "f":
+        levels = np.where(np.isfinite(levels) & (np.abs(values) < HUGE), levels, 0)
+    rounded: np.ndarray = np.rint(levels).clip(0, 255).astype(np.uint8)
+    return rounded
 
 
 PLAIN = Depth()
@@ -120,11 +148,16 @@ def _power(value: float) -> float:
     return float(2.0 ** math.ceil(math.log2(value))) if value > 0 else 1.0
 
 
-def _nominal(values: np.ndarray) -> Span:
+def _nominal(parts: Iterable[np.ndarray]) -> Span:
     """Give the span that the type of the file suggests, if the values of one image fit it."""
-    present = _present(values)
-    low, high = (float(present.min()), float(present.max())) if present.size else (0.0, 0.0)
-    top = 1.0 if values.dtype.kind == "f" else 65535.0
+    lows, highs, floating = [], [], False
+    for values in parts:
+        present = _present(values)
+        floating = values.dtype.kind == "f"
+        lows += [float(present.min())] if present.size else []
+        highs += [float(present.max())] if present.size else []
+    low, high = min(lows, default=0.0), max(highs, default=0.0)
+    top = 1.0 if floating else 65535.0
     if low == high == 0 or (low >= 0 and top / 4 < high <= top):
         return 0.0, top
     raise ImageError(

@@ -10,8 +10,10 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from headfit.images.decode import EIGHT_BIT_SUFFIXES, deep_values, is_deep
-from headfit.images.depth import PLAIN, Depth, Span, ends_of, span_of
+from headfit.images.decode import EIGHT_BIT_SUFFIXES
+from headfit.images.depth import PLAIN, Depth, Span, span_of
+from headfit.images.ends import ends_of_image
+from headfit.images.flatten import is_deep
 from headfit.images.index import ImageIndex
 from headfit.images.readers import open_image, tiff_layout
 from headfit.images.sources.source import LocalSource
@@ -132,8 +134,7 @@ def _sample(
 def _ends(opened: Callable[[int], BinaryIO], row: int) -> list[Span]:
     try:
         with opened(row) as stream:
-            values = deep_values(open_image(stream))
+            ends = ends_of_image(stream.read())
     except Exception:
         return []
-    ends = None if values is None else ends_of(values)
     return [] if ends is None else [ends]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from headfit.errors import ImageError
+from headfit.images import helper
 from headfit.images.contract import Contract
 from headfit.images.decode import decode, read_bytes, resize
 from headfit.util.machine import usable_cores
@@ -85,7 +87,12 @@ class ReadAhead(Generic[Item, Content, Result]):
 
     def __iter__(self) -> Generator[tuple[Item, Result | ImageError]]:
         waiting: deque[tuple[Item, Future[Result | ImageError]]] = deque()
-        pool = ThreadPoolExecutor(max(2, usable_cores()), "headfit-decode")
+        threads: set[int] = set()
+        pool = ThreadPoolExecutor(
+            max(2, usable_cores()),
+            "headfit-decode",
+            initializer=lambda: threads.add(threading.get_ident()),
+        )
         try:
             while True:
                 while self._seconds > THREAD_SECONDS and len(waiting) < READ_AHEAD:
@@ -100,7 +107,10 @@ class ReadAhead(Generic[Item, Content, Result]):
                 else:
                     return
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            helper.stop(threads)
+            pool.shutdown(wait=True)
+            helper.forget(threads)
 
     def _next(self) -> tuple[Item] | None:
         for item in self._items:

@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from headfit.errors import ImageError
+from headfit.images.structure import Look, look
 
 START = 512  # bytes that say what a file is
 _BITS, _BANDS, _PLANES = 258, 277, 284  # TIFF tags
@@ -57,8 +58,25 @@ def open_image(stream: IO[bytes]) -> ImageFile.ImageFile:
     Raises:
         ImageError: it is not an image that can be decoded; the message is a short reason.
     """
+    reader, _ = examine(stream)
+    return open_as(reader, stream)
+
+
+def examine(stream: IO[bytes]) -> tuple[type[ImageFile.ImageFile], Look]:
+    """Find the reader for a file, and look at the parts of it.
+
+    Args:
+        stream: its content, at the start, to which it returns.
+
+    Raises:
+        ImageError: it is not an image that can be decoded, or has too many parts.
+    """
     reader = find_reader(stream.read(START))
-    stream.seek(0)
+    return reader, look(stream, str(reader.format))
+
+
+def open_as(reader: type[ImageFile.ImageFile], stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Read the header of a file that was examined."""
     try:
         if reader is TiffImageFile:
             _check_tiff(stream)
@@ -141,6 +159,8 @@ def reason(kind: str, error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"too many pixels for one {kind}"
+    if isinstance(error, MemoryError):
+        return f"too large: not enough memory for this {kind}"
     if "truncated" in text.lower() or isinstance(error, EOFError):
         return f"truncated {kind}"
     if any(words in text.lower() for words in _UNSUPPORTED):

@@ -24,11 +24,11 @@ def is_wide(image: Image.Image) -> bool:
     return _layout(image)[:-1] in (*_KINDS, _GREY_AND_ALPHA[:-1])
 
 
-def lower_bits(image: ImageFile.ImageFile) -> np.ndarray:
+def lower_bits(image: ImageFile.ImageFile) -> Image.Image:
     """Decode the lower 8 bits of an image for which :func:`is_wide` holds; it is not loaded by it.
 
     Returns:
-        uint8 (rows, columns, 3).
+        Them as an image: in three bands or more, or in one for all colours.
     """
     assert image.fp is not None
     place = image.fp.tell()
@@ -39,7 +39,7 @@ def lower_bits(image: ImageFile.ImageFile) -> np.ndarray:
     layout = _layout(twin)
     if layout == _GREY_AND_ALPHA:  # as if it were four values of 8 bits, of which this is one
         twin.tile = [each._replace(args="RGBA") for each in twin.tile]
-        return np.repeat(np.asarray(twin)[..., 1:2], 3, axis=2)
+        return twin.getchannel(1)
     swapped = layout[:-1] + _SWAPPED[layout[-1]]
     twin.tile = [
         each._replace(
@@ -47,7 +47,20 @@ def lower_bits(image: ImageFile.ImageFile) -> np.ndarray:
         )
         for each in twin.tile
     ]
-    return np.asarray(twin)[..., :3]
+    twin.load()
+    return twin
+
+
+def join(upper: Image.Image, lower: Image.Image) -> np.ndarray:
+    """Put both halves of an image, or of a part of it, together.
+
+    Returns:
+        uint16 (rows, columns, 3).
+    """
+    values = np.asarray(upper)[..., :3].astype(np.uint16)
+    values <<= 8
+    values |= np.asarray(lower).reshape(*values.shape[:2], -1)[..., :3]
+    return values
 
 
 def _layout(image: Image.Image) -> str:

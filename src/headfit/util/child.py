@@ -157,7 +157,7 @@ def start(request: Request, *, backend: str) -> Job:
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
     if request.runs_once:
         settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_QUICKLY}".strip()
-    settings["PYTHONPATH"] = os.pathsep.join(_importable())
+    settings["PYTHONPATH"] = os.pathsep.join(importable())
     # -P: not the current folder, which -m would put first
     command = [sys.executable, "-P", "-m", "headfit.util.child", function]
     try:
@@ -219,7 +219,7 @@ def importable_here() -> Iterator[None]:
         sys.path.remove(here)
 
 
-def _importable() -> list[str]:
+def importable() -> list[str]:
     """List where a child may import from: where its parent does, but not the current folder.
 
     What lies there may be anybody's, and libraries try to import dozens of modules that are not

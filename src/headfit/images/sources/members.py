@@ -20,7 +20,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO, Protocol
 
 from headfit.errors import DataError, ImageError
-from headfit.images.decode import MAX_BYTES
+from headfit.images.gate import MAX_BYTES
 from headfit.images.sources.links import IN_ARCHIVE
 from headfit.images.sources.source import quote
 from headfit.images.sources.walk import Entry, why_not_image
