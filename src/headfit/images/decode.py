@@ -160,8 +160,7 @@ def _resize(image: Image.Image, height: int, width: int, depth: Depth) -> np.nda
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if the metadata are damaged."""
     try:
-        if exif := image.info.get("exif"):
-            check_exif(exif)
+        check_exif(image.info.get("exif", b""))
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:
         return 1

@@ -86,7 +86,8 @@ class Depth:
 def scaled(values: np.ndarray, span: Span) -> np.ndarray:
     """Turn values of any shape into uint8, black to white; those that are missing become black."""
     if values.dtype.kind == "u" and values.itemsize == 2 and values.size > LEVELS:
-        return _table(span)[values]
+        levels: np.ndarray = _table(span)[values]
+        return levels
     return _scaled(values, span)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections import Counter
 from dataclasses import dataclass
 from typing import IO
 
@@ -39,6 +38,7 @@ MAX_TAGS = 1_000
 MAX_STRIPS = 200_000
 """Strips or tiles of a TIFF."""
 _SLACK = 65_536  # bytes of tags that may lie on one another
+_SMALL_EXIF = 16_384  # of which all tags there is room for stand for 20 MB
 _EASY_BOXES = 65_536  # bytes of tables in an AVIF, whose reader takes the square of their number
 _EASY_RUNS = 1_000_000  # bytes of a run-length encoded BMP, which Pillow reads in Python
 _EASY_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)  # none, fax, LZW, JPEG, Deflate, PackBits
@@ -78,7 +78,8 @@ def look(stream: IO[bytes], kind: str) -> Look:
 
 def check_exif(exif: bytes) -> None:
     """Raise an ``ImageError`` if the tags of EXIF metadata stand for more bytes than there are."""
-    _tags(io.BytesIO(exif.removeprefix(b"Exif\0\0")), 65_535)
+    if len(exif) > _SMALL_EXIF:
+        _tags(io.BytesIO(exif.removeprefix(b"Exif\0\0")), 65_535)
 
 
 def _check(count: int, limit: int, what: str) -> None:
@@ -87,74 +88,66 @@ def _check(count: int, limit: int, what: str) -> None:
 
 
 def _jpeg(stream: IO[bytes]) -> Look:
-    stream.seek(2)
-    kinds: Counter[str] = Counter()
+    data = stream.read()
+    place, padding, segments, photoshop = 2, 0, 0, 0
     exif: list[bytes] = []
-    frame, progressive, padding = b"", False, 0
-    while len(pair := stream.read(2)) == 2:
-        marker = pair[1]
-        if pair[0] != 0xFF or marker in (0, 0xFF):
-            stream.seek(-1, io.SEEK_CUR)
+    frame, progressive = b"", False
+    while place + 3 < len(data):
+        marker = data[place + 1]
+        if data[place] != 0xFF or marker in (0, 0xFF):
+            place += 1
             padding += 1
             _check(padding, MAX_PADDING, "bytes between segments")
             continue
-        kinds["segments"] += 1
-        size = 0 if _is_alone(marker) else max(0, int.from_bytes(stream.read(2)) - 2)
-        body = stream.read(size) if marker in (0xDA, 0xE1, 0xED) or _is_frame(marker) else b""
-        if not body:
-            stream.seek(size, io.SEEK_CUR)
-        if marker == 0xDB:  # each table of a segment counts
-            kinds["segments"] += size // 65
-        elif marker == 0xE1 and body.startswith(b"Exif\0\0"):
-            kinds["segments of EXIF"] += 1
-            exif.append(body[6:])
+        start = place + 4
+        place += 2
+        if marker not in _ALONE:
+            place += max(2, data[place] << 8 | data[place + 1])
+        segments += max(1, (place - start) // 65) if marker == 0xDB else 1  # each of its tables
+        _check(segments, MAX_SEGMENTS, "segments")
+        if marker == 0xE1 and data.startswith(b"Exif\0\0", start):
+            exif.append(data[start + 6 : place])
+            _check(len(exif), MAX_LONG_SEGMENTS, "segments of EXIF")
         elif marker == 0xED:
-            kinds["segments of Photoshop"] += 1
-        elif _is_frame(marker):
-            frame, progressive = body, marker in (0xC2, 0xC6, 0xCA, 0xCE)
-        for what, count in kinds.items():
-            _check(count, MAX_SEGMENTS if what == "segments" else MAX_LONG_SEGMENTS, what)
-        if marker == 0xDA:
-            if exif:
-                check_exif(b"".join(exif))
-            if not progressive and frame[5:6] == body[:1]:  # one scan of all colours
+            photoshop += 1
+            _check(photoshop, MAX_LONG_SEGMENTS, "segments of Photoshop")
+        elif marker in _FRAMES:
+            frame, progressive = data[start:place], marker in (0xC2, 0xC6, 0xCA, 0xCE)
+        elif marker == 0xDA:
+            check_exif(b"".join(exif))
+            if not progressive and frame[5:6] == data[start : start + 1]:  # one of all colours
                 return Look()
-            return Look(passes=_scans(stream.read()), buffer=_coefficients(frame))
+            return Look(passes=_scans(data, place), buffer=_coefficients(frame))
     return Look()
+
+
+_ALONE = frozenset({0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)})  # without a length
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def _coefficients(frame: bytes) -> int:
     """Count the bytes that decoding a JPEG of several scans holds: two for each of all samples."""
     if len(frame) < 9:
         return 0
-    height, width = struct.unpack_from(">HH", frame, 1)
+    height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
     factors = [(each >> 4, each & 15) for each in frame[7::3]]
     most = max(across * down for across, down in factors) or 1
     return 2 * width * height * sum(across * down for across, down in factors) // most
 
 
-def _is_alone(marker: int) -> bool:
-    """Whether a segment is a marker without a length."""
-    return 0xD0 <= marker <= 0xD9 or 0xF0 <= marker <= 0xFD or marker in (0x01, 0xC8)
-
-
-def _is_frame(marker: int) -> bool:
-    return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
-
-
-def _scans(data: bytes) -> int:
-    """Count the scans of a JPEG from its first on; those of pictures within it may count."""
-    most = 1 + data.count(b"\xff\xda")
+def _scans(data: bytes, place: int) -> int:
+    """Count the scans of a JPEG; ``place`` is after the header of the first."""
+    most = 1 + data.count(b"\xff\xda", place)
     if most <= MAX_SCANS:
         return most
-    scans, segments, place = 1, 0, 0
+    scans, segments = 1, 0
     while (found := _MARKER.search(data, place)) and found[0] != b"\xff\xd9":
         scans += found[0] == b"\xff\xda"
         segments += 1
         _check(scans, MAX_SCANS, "scans")
         _check(segments, MAX_SEGMENTS, "segments")
         size = int.from_bytes(data[found.end() : found.end() + 2])
-        place = found.end() + (0 if _is_alone(found[0][1]) else size)
+        place = found.end() + (0 if found[0][1] in _ALONE else size)
     return scans
 
 
