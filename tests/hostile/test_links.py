@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.index import ImageIndex
 from headfit.images.inputs import Inputs
 from headfit.images.sources import find_source, open_source
+from headfit.images.sources.dataset import ELSEWHERE
 from headfit.images.sources.links import LEADS_OUT, is_remote
 from headfit.images.sources.once import CONTRADICTS, SAME
 from photos import touch
@@ -135,6 +137,18 @@ def test_patterns_end_and_lead_to_what_the_folder_holds(foreign: Path, pattern: 
     assert len(names) == len(set(map(os.path.realpath, names))) == count
 
 
+def test_links_that_lead_to_no_image_are_not_counted(foreign: Path, tmp_path: Path):
+    for name in ("README", "lib.so"):
+        (foreign / "a" / name).symlink_to(touch(tmp_path, name) / name)
+    (foreign / "a/above").symlink_to("../..")
+    for argument in (foreign, f"{foreign}/**/*.jpg"):
+        (note,) = inputs_of(argument)[1]
+        assert note.startswith("3 links lead out of")
+    assert (
+        ImageIndex.from_directory(foreign, skip_empty_classes=True).notes[0].startswith("3 links")
+    )
+
+
 def test_patterns_match_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     touch(tmp_path, "a1.jpg", "a[1].jpg", "b/c/d.jpg", "b/.hidden.jpg", ".h/e.jpg", "b/x.jpeg")
     (tmp_path / "l").symlink_to("b")
@@ -187,6 +201,39 @@ def test_a_list_of_paths_from_elsewhere_opens_nothing_through_a_link(foreign: Pa
     followed = find_source(open_source(foreign, follow_links=True).to_dict())
     assert followed is not None
     assert followed.read_bytes("u/passport.jpg") == b""
+
+
+@pytest.mark.slow
+def test_a_data_set_reads_no_file_elsewhere(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (foreign / "u").unlink()
+    index = ImageIndex.from_source(open_source(f"hf:{foreign}"))
+    reasons = []
+    for row in range(len(index)):
+        try:
+            index.read_bytes(row)
+        except ImageError as error:
+            reasons.append((index.paths[row], str(error)))
+    assert ("a/p.jpg", ELSEWHERE) in reasons
+    assert {path for path, _ in reasons}.isdisjoint({"a/1.jpg", "b/2.jpg"})
+    followed = open_source(f"hf:{foreign}", follow_links=True)
+    assert ImageIndex.from_source(followed).source.read_bytes("a/p.jpg") == b""
+
+
+def test_an_archive_says_which_links_it_leaves_out(tmp_path: Path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("a/1.jpg", "b/2.jpg"):
+            archive.addfile(tarfile.TarInfo(name))
+        link = tarfile.TarInfo("a/3.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "private.jpg")
+        archive.addfile(link)
+    assert ImageIndex.from_archive(tmp_path / "a.tar").notes == (
+        f"1 link in '{tmp_path / 'a.tar'}' is left out: 'a/3.jpg'. To use what they lead to, "
+        "unpack the archive and give the folder.",
+    )
 
 
 def test_a_user_names_any_file(foreign: Path):

@@ -154,7 +154,8 @@ def _once(folder: Path, links: Links, places: set[str]) -> Iterator[str]:
     whole = folder == Path(links.top)
     for entry in walk(folder, inner):
         if entry.reason == LEADS_OUT:
-            links.left_out[entry.path if whole else str(folder / entry.path)] = None
+            path = entry.path.rstrip("/")
+            links.left_out[path if whole else str(folder / path)] = None
         if entry.reason is not None:
             continue
         if real := inner.real.get(entry.path):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from headfit.images.sources.links import Links, is_link, real_path
+from headfit.images.sources.links import Links, is_link, is_remote, real_path
 from headfit.images.sources.walk import is_clutter, is_own_folder, read_elsewhere, why_not_image
 
 ANY_FOLDERS = "**"
@@ -93,14 +93,20 @@ class Pattern:
             real, link = os.path.join(place, entry.name), is_link(entry)  # noqa: PTH118
             if link:
                 real = real_path(entry.path)
+                if part == ANY_FOLDERS and read_elsewhere(real, self.links.root):
+                    continue
                 if self.links.is_outside(real) and not self.links.follow:
-                    self.links.left_out[f"{folder}{entry.name}"] = None
+                    if is_remote(real) or part != ANY_FOLDERS or _is_wanted(entry):
+                        self.links.left_out[f"{folder}{entry.name}"] = None
                     continue
             is_folder = os.path.isdir(entry.path)  # noqa: PTH112
-            if is_folder and link and part == ANY_FOLDERS and read_elsewhere(real, self.links.root):
-                continue
             if not is_folder or not self._own(Path(entry.path)):
                 yield entry.name, real, is_folder
+
+
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder or an image would be found if a link was followed."""
+    return os.path.isdir(entry.path) or why_not_image(entry.name) is None  # noqa: PTH112
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
