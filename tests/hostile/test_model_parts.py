@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -131,6 +132,33 @@ def test_json_that_is_nested_for_ever_is_not_parsed(tmp_path: Path) -> None:
         read(keras_file(tmp_path / "model.keras", config=deep))
     with pytest.raises(ModelFileError, match=r"headfit\.json is nested too deeply"):
         ModelRecord.read(keras_file(tmp_path / "model.keras", headfit=deep))
+
+
+def sequence(count: int, layer: object = None, kind: str = "Sequential") -> dict[str, Any]:
+    return {"class_name": kind, "config": {"layers": [layer or {}] * count}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    {
+        "sequence": sequence(300),
+        "nested": sequence(30, sequence(20, sequence(20))),
+        "flat": sequence(20_001, kind="Functional"),
+        "calls": sequence(1, {"inbound_nodes": [[]] * 20_001}, "Functional"),
+        "wrapped": sequence(100, {"config": {"layer": sequence(100)}}),
+    }.items(),
+    ids=lambda pair: pair[0],
+)
+def test_a_model_that_takes_minutes_to_build_is_refused(
+    config: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.keras"
+    with pytest.raises(ModelFileError, match=r"makes [0-9,]+ calls to build it"):
+        model_parts.check_calls(config[1], path)
+    for honest in (sequence(100), sequence(5_000, kind="Functional"), sequence(20, sequence(20))):
+        model_parts.check_calls(honest, path)
+    for odd in (None, [], {"config": None}, {"config": [1]}, {"config": {"layers": 3}}):
+        model_parts.check_calls(odd, path)
 
 
 def _shape_bomb(file: h5py.File) -> None:  # CVE-2026-0897 and CVE-2026-12570

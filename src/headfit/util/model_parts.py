@@ -27,6 +27,9 @@ LIMITS = {CONFIG: 16 * MB, HDF5_CONFIG: 16 * MB, METADATA: MB, RECORD: 16 * MB, 
 MAX_MEMBERS = 10_000
 MAX_OBJECTS = 500_000
 """Objects and lists in JSON; each takes some 200 bytes of memory. EfficientNetV2L has 20,000."""
+MAX_CALLS = 20_000
+"""Calls of layers while Keras builds a model, some 2,000 in a second. A sequence of n layers needs
+n²/2, since it is built anew with each: 250 for VGG16."""
 MAX_EXPANSION = 200
 """How many times as large as on disk anything above :data:`SMALL` may be in memory."""
 SMALL = 16 * MB
@@ -176,6 +179,32 @@ def shapes_of(file: Any, path: Path) -> dict[str, tuple[int, ...]]:
                     shapes[inner] = item.shape
     _check_size("All", path, taken, file.id.get_filesize())
     return shapes
+
+
+def check_calls(config: Any, path: Path) -> None:
+    """Refuse a configuration that Keras would build for minutes; raise ModelFileError."""
+    if (count := _calls(config)[1]) > MAX_CALLS:
+        raise ModelFileError(
+            f"'{path}' has so many layers that Keras makes {count:,} calls to build it, more than "
+            f"the limit of {MAX_CALLS:,}: {SUSPECT}."
+        )
+
+
+def _calls(entry: Any) -> tuple[int, int]:
+    """Count the calls of layers to run an entry of a configuration once, and to build it."""
+    config = entry.get("config") if isinstance(entry, dict) else None
+    inside = config.get("layers", [config.get("layer")]) if isinstance(config, dict) else config
+    if not isinstance(inside, list) or inside == [None]:
+        return 1, 1
+    run = build = 0
+    for each in inside:
+        nodes = each.get("inbound_nodes") if isinstance(each, dict) else None
+        once, made = _calls(each)
+        run += once * (len(nodes) if isinstance(nodes, list) and nodes else 1)
+        build += made
+    return run, build + (
+        run * (len(inside) // 2) if entry.get("class_name") == "Sequential" else run
+    )
 
 
 def check_outputs(model: Any, path: Path) -> None:

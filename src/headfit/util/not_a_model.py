@@ -96,7 +96,7 @@ def _archive(path: Path) -> str:
         return (
             f"is a zip archive that was cut off or damaged ({path.stat().st_size:,} bytes). {AGAIN}"
         )
-    except (OSError, ValueError, NotImplementedError):
+    except Exception:  # a damaged one can raise anything: whoever reads it says what it is
         return ""
     if any(name.endswith("data.pkl") for name in names):
         return f"is a file of PyTorch. {KERAS_ONLY}"

@@ -39,6 +39,7 @@ from headfit.util.model_parts import (
     WEIGHTS,
     attribute,
     check_archive,
+    check_calls,
     check_outputs,
     parse,
     shapes_of,
@@ -158,6 +159,7 @@ def read(path: Path) -> Saved:
         raise ModelFileError(f"'{path}' cannot be read ({reason}). {EXPECTED}") from None
     for complaint in complaints(saved.config):
         raise ModelFileError(f"'{path}' {complaint}")
+    check_calls(saved.config, path)
     return saved
 
 
