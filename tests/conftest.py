@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 # before anything imports Keras
 os.environ.setdefault("KERAS_BACKEND", "jax")
-# graphs of backbones are kept for the whole session and shared by the workers, who inherit the
-# folder; nothing of the user's is read or written
+# graphs of backbones and a trained model are kept for the whole session and shared by the workers,
+# who inherit the folder; nothing of the user's is read or written
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if not IS_WORKER:
-    os.environ["HEADFIT_TESTS_GRAPHS"] = tempfile.mkdtemp(prefix="headfit-graphs-")
+    os.environ["HEADFIT_TESTS_SHARED"] = tempfile.mkdtemp(prefix="headfit-shared-")
+SHARED = Path(os.environ["HEADFIT_TESTS_SHARED"])
 HOME = Path(tempfile.mkdtemp(prefix="headfit-tests-"))
-(HOME / "graphs").symlink_to(os.environ["HEADFIT_TESTS_GRAPHS"])
+(SHARED / "graphs").mkdir(mode=0o700, exist_ok=True)
+(HOME / "graphs").symlink_to(SHARED / "graphs")
 os.environ["HEADFIT_HOME"] = str(HOME)
 # what JAX compiles is found by child processes; each worker has its own, for JAX does not write
 # these files whole or not at all
@@ -44,6 +46,14 @@ LONGEST = (
     *("test_quality.py", "test_feature_dtype.py", "test_outliers.py", "test_golden.py"),
     *("test_papers.py",),
 )
+# they compile a program for each of many shapes or for a whole network, and run it once or twice on
+# a few small arrays: optimising takes longer than it saves. What is trained, measured, or must be
+# equal in every bit is compiled as for users.
+RUN_ONCE = {
+    *("test_layers.py", "test_trained.py", "test_trained_saved.py", "test_lse.py"),
+    *("test_conversion.py", "test_engine.py", "test_cut.py", "test_custom_models.py"),
+    *("test_efficientnet_lite.py", "test_findings.py", "test_classifier.py"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,18 +64,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure() -> None:
     """Leave nothing behind: a session writes gigabytes."""
-    graphs = [] if IS_WORKER else [os.environ["HEADFIT_TESTS_GRAPHS"]]
-    for folder in (HOME, COMPILED, *graphs):
+    for folder in (HOME, COMPILED, *([] if IS_WORKER else [SHARED])):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def compiled_programs_end_with_their_file() -> Iterator[None]:
+def compiled_programs_end_with_their_file(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let go of what JAX has compiled, which no other file uses: gigabytes by the end."""
+    quickly = request.path.name in RUN_ONCE
+    if quickly:
+        import jax  # noqa: PLC0415  (seconds, not paid by the files that need none)
+
+        jax.config.update("jax_disable_most_optimizations", True)
     yield
     if jax := sys.modules.get("jax"):
         jax.clear_caches()
         gc.collect()
+        if quickly:
+            jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture
@@ -89,13 +105,13 @@ def fresh_home(tmp_path: Path) -> Path:
     """A home that holds nothing but the graphs of backbones that have been built already."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    (home / "graphs").symlink_to(os.environ["HEADFIT_TESTS_GRAPHS"])
+    (home / "graphs").symlink_to(SHARED / "graphs")
     return home
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A small model with thresholds, really trained: half a minute, once."""
+    """A small model with thresholds, really trained: half a minute, once for all workers."""
     from trained_model import train  # noqa: PLC0415  (imports headfit)
 
-    return train(tmp_path_factory.mktemp("trained"))
+    return train(tmp_path_factory.mktemp("trained") / "copy", SHARED / "trained")

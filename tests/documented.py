@@ -19,7 +19,9 @@ from photos import write_photo
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CLASSES = ("five", "three", "two")
-SIDES = {False: ("128", "160"), True: ("64", "96")}  # of several sizes two
+SIDES = ("64", "96")  # of several sizes two
+PYRAMID = ("128",)  # spp needs a map of 4×4
+WIDE = re.compile(r"(?<=-)\d{3,}\b")
 # they take the place of networks with more layers, whose graphs take longer to build
 LIGHT = ("MobileNet", "MobileNetV3Small")
 QUICK = ["--protocol", "quick", "--no-curve"]
@@ -70,8 +72,9 @@ def commands() -> list[Snippet]:
 def small(command: str) -> list[str]:
     """Give the words of a command, changed so that it takes seconds and no download.
 
-    The options that people see stay; smaller inputs, the quick protocol, random weights in place of
-    downloaded ones and, where the command leaves it open, two heads take the place of the rest.
+    The options that people see stay; smaller inputs, layers of 16 units, the quick protocol, random
+    weights in place of downloaded ones and, where the command leaves it open, two heads take the
+    place of the rest.
     """
     words = shlex.split(command, comments=True)[1:]
     if ">" in words:
@@ -83,7 +86,8 @@ def small(command: str) -> list[str]:
         words = _without(words, "--protocol", "--repeats", "--folds") + QUICK
         # the first of each page's commands measure position, those with options need not
         words += [] if len(words) < 6 or "--no-where" in words else ["--no-where"]
-        words += [] if "--heads" in words else ["--heads", "gap,flatten"]
+        heads = WIDE.sub("16", _value(words, "--heads") or "gap,flatten")
+        words = [*_without(words, "--heads"), "--heads", heads]
         words = [word.removesuffix(",vgg") for word in words]  # 200 million weights
         words += [] if "--out" in words else ["--out", "another-run"]  # others read headfit-run
     if name == "explain":
@@ -96,7 +100,8 @@ def small(command: str) -> list[str]:
             names = [next(spare) if _is_downloaded(name) else name for name in names]
             words = [*_without(words, "--backbone"), "--backbone", ",".join(names)]
         sizes = len(_value(words, "--size").split(","))
-        words = [*_without(words, "--size"), "--size", ",".join(SIDES[downloaded][:sizes])]
+        sides = PYRAMID if "spp" in _value(words, "--heads").split(",") else SIDES[:sizes]
+        words = [*_without(words, "--size"), "--size", ",".join(sides)]
         if downloaded:
             # a model of one's own brings its weights, also beside others
             weights = ["random" if _is_downloaded(name) else "imagenet" for name in names]
@@ -149,7 +154,7 @@ def write_world(folder: Path) -> None:
         _model(keras.layers.GlobalAveragePooling2D()).save(folder / name)
     for name in ("flatten-model.keras", "flatten-model.h5"):
         _model(keras.layers.Flatten()).save(folder / name)
-    maps = keras.Input((4, 4, 1280))  # of the default backbone at 128 pixels
+    maps = keras.Input((2, 2, 1280))  # of the default backbone at 64 pixels
     keras.Model(maps, keras.layers.GlobalAveragePooling2D()(maps)).save(folder / "my_head.keras")
 
 
@@ -190,7 +195,7 @@ def _model(pooling: keras.Layer) -> keras.Model:
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
-            keras.Input((128, 128, 3)),
+            keras.Input((64, 64, 3)),
             keras.layers.Rescaling(1 / 127.5, -1),
             keras.layers.Conv2D(16, 3, strides=4, activation="relu", name="conv_pw_11_relu"),
             keras.layers.Conv2D(16, 3, strides=2, activation="relu"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import warnings
@@ -12,6 +13,7 @@ import pytest
 
 from documented import Snippet, blocks, commands, small, write_world
 from headfit.cli.main import main
+from headfit.heads.chain import parse_head
 from headfit.samples import shapes
 
 # they serve until they are interrupted: tests/monitor starts and stops them
@@ -46,11 +48,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def distinct() -> list[Snippet]:
-    """List the commands, of those that come to the same the first."""
+    """List the commands, of those that come to the same the first.
+
+    First those with cuts: the graph that they build serves the whole backbone as well.
+    """
     first: dict[tuple[str, ...], Snippet] = {}
     for command in commands():
         first.setdefault(tuple(small(command.text)), command)
-    return list(first.values())
+    return sorted(first.values(), key=lambda command: "--cut" not in command.text)
+
+
+def test_the_heads_of_the_commands_exist() -> None:
+    """With their own numbers, smaller ones of which the commands below are run with."""
+    values = [re.findall(r"--heads (\S+)", command.text) for command in commands()]
+    names = {name for value in values for name in ",".join(value).split(",")}
+    names = {name for name in names if name and ":" not in name and not name.endswith(".keras")}
+    assert len(names) > 5
+    for name in names:
+        assert parse_head(name).name == name
 
 
 def needed(command: str) -> None:

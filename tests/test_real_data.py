@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import headfit as hf
 from headfit.explain import faithfulness, gallery
 from headfit.images.decode import decode
 from headfit.samples.catalog import write_sample
+from plain_keras import run_plain
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 HANDS = SHARED / "data" / "sign-language-digits"
@@ -58,12 +57,12 @@ def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path)
     paths = sorted((folder / "test" / "defective").glob("*.png"))[:4]
     side = classifier.contract.height
     np.save(tmp_path / "x.npy", [decode(path.read_bytes(), side, side) for path in paths])
-    code = (
+    run_plain(
         "import keras, numpy as np;"
         "model = keras.models.load_model('run/model.keras');"
-        "np.save('p.npy', model.predict(np.load('x.npy').astype('float32'), verbose=0))"
+        "np.save('p.npy', model.predict(np.load('x.npy').astype('float32'), verbose=0))",
+        tmp_path,
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     mine = classifier.predict_proba(paths)
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), mine, atol=1e-3)
     found = faithfulness_of(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,13 +63,31 @@ class Trained:
     strangers: list[Path]
 
 
-def train(root: Path) -> Trained:
+def train(root: Path, shared: Path) -> Trained:
+    """Give a copy of what the first worker trained.
+
+    Args:
+        root: the copy, a folder that is not there yet.
+        shared: where all workers look for it.
+    """
+    if not shared.is_dir():
+        own = root.with_name("own")
+        _train(own)
+        with contextlib.suppress(OSError):  # another worker was as quick
+            own.rename(shared)
+    shutil.copytree(shared, root)
+    reliability = json.loads((root / "reliability.json").read_text("utf-8"))
+    fresh, strangers = (sorted((root / name).rglob("*.png")) for name in ("fresh", "strangers"))
+    return Trained(root, root / "model.keras", reliability, fresh, strangers)
+
+
+def _train(root: Path) -> None:
     """Compare heads on pictures of discs, and write the best with its thresholds."""
-    folder, model = write_discs(root / "discs", 40, seed=0), root / "model.keras"
-    fresh = sorted(write_discs(root / "fresh", 20, seed=1).rglob("*.png"))
-    strangers = sorted(write_strangers(root / "strangers").iterdir())
+    write_discs(root / "fresh", 20, seed=1)
+    write_strangers(root / "strangers")
+    folder = write_discs(root / "discs", 40, seed=0)
     study = hf.compare(
         folder, heads="gap,flatten", size=SIZE, protocol="quick", where=False, curve=False
     )
-    study.blueprint.write(model)
-    return Trained(root, model, study.results["reliability"], fresh, strangers)
+    study.blueprint.write(root / "model.keras")
+    (root / "reliability.json").write_text(json.dumps(study.results["reliability"]), "utf-8")

@@ -31,11 +31,12 @@ FAMILIES = {
     "InceptionV3": 96,
     "ConvNeXtTiny": 64,
 }
-# the layouts and preprocessings there are, with real weights where these are at hand
+# the layouts and preprocessings there are, with real weights where these are at hand, at sizes at
+# which other files use them
 EXACT = [
-    ("efficientnet_lite0", 224, "imagenet"),
-    ("MobileNet", 224, str(MOBILENET)),
-    ("MobileNetV2", 96, "random"),
+    ("efficientnet_lite0", 64, "imagenet"),
+    ("MobileNet", 128, str(MOBILENET)),
+    ("MobileNetV2", 64, "random"),
     ("EfficientNetB0", 64, "random"),
     ("ResNet50", 64, "random"),
     ("VGG16", 64, "random"),

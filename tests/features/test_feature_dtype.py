@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import headfit as hf
 from headfit.samples.catalog import write_sample
 
 DTYPES = ("float16", "float32")
+BARE: dict[str, Any] = {"size": 64, "where": False, "curve": False}  # no part of the verdict
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,7 @@ def test_float16_gives_the_verdict_and_the_probabilities_of_float32(
     digits: hf.ImageIndex,
 ) -> None:
     half, single = (
-        hf.compare(
-            digits, heads="gap,flatten,gem", size=64, folds=3, repeats=2, feature_dtype=dtype
-        )
+        hf.compare(digits, heads="gap,flatten,gem", folds=3, repeats=2, feature_dtype=dtype, **BARE)
         for dtype in DTYPES
     )
     assert half.recommended == single.recommended

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,6 +18,7 @@ from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.outliers import fit_detector
 from headfit.util.model_parts import ARRAYS
 from headfit.util.model_parts import RECORD as NAME
+from plain_keras import run_plain
 from trained_model import SIZE, Trained
 
 pytestmark = pytest.mark.slow
@@ -114,14 +113,14 @@ def test_plain_keras_sees_a_model_with_one_output(
     classifier: hf.Classifier, fresh: list[Path], root: Path
 ) -> None:
     np.save(root / "pixels.npy", pixels(fresh[:4]).astype(np.float32))
-    code = (
+    run_plain(
         "import keras, numpy as np, sys;"
         "m = keras.models.load_model('model.keras');"
         "assert len(m.outputs) == 1 and m.output_shape == (None, 4);"
         "np.save('plain.npy', m.predict(np.load('pixels.npy'), verbose=0));"
-        "assert 'headfit' not in sys.modules"
+        "assert 'headfit' not in sys.modules",
+        root,
     )
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True)
     expected = classifier.predict_proba(pixels(fresh[:4]))
     np.testing.assert_allclose(np.load(root / "plain.npy"), expected, atol=1e-3)
 

@@ -6,8 +6,6 @@ import copy
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from headfit.model.metadata import kept_path
 from headfit.util.cache import FITS
 from listener import Listener
 from photos import CLASSES, write_folder
+from plain_keras import run_plain
 
 SIZE = 64
 QUICK: dict[str, Any] = {
@@ -253,31 +252,32 @@ def test_a_study_shows_itself(study: hf.Study) -> None:
 
 @pytest.fixture(scope="module")
 def plain(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of each head, and what plain Keras predicts by it, in one process for all."""
+    """A model of each head, of one run, and what plain Keras predicts by it, in one process."""
     root = tmp_path_factory.mktemp("plain")
     np.save(root / "pixels.npy", np.stack([_stretched(path) for path in _one_of_each(folder)]))
-    for head in PLAIN:
-        hf.compare(folder, heads=head, **QUICK).save(root / head)
-    code = (
+    study = hf.compare(folder, heads=",".join(PLAIN), keep=PLAIN, **QUICK)
+    study.save(root)
+    (root / "model.keras").rename(root / "heads" / f"{study.recommended}.keras")
+    run_plain(
         "import keras, numpy as np, sys\n"
         "pixels = np.load('pixels.npy').astype('float32')\n"
         "for head in sys.argv[1:]:\n"
-        "    m = keras.models.load_model(f'{head}/model.keras', safe_mode=True)\n"
-        "    np.save(f'{head}/plain.npy', m.predict(pixels, verbose=0))\n"
-        "assert 'headfit' not in sys.modules\n"
+        "    m = keras.models.load_model(f'heads/{head}.keras', safe_mode=True)\n"
+        "    np.save(f'{head}.npy', m.predict(pixels, verbose=0))\n"
+        "assert 'headfit' not in sys.modules\n",
+        root,
+        *PLAIN,
     )
-    call = [sys.executable, "-c", code, *PLAIN]
-    subprocess.run(call, cwd=root, check=True, capture_output=True)
     return root
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", PLAIN)
 def test_plain_keras_gives_what_headfit_predicts(head: str, folder: Path, plain: Path) -> None:
-    classifier = hf.Classifier.load(plain / head / "model.keras")
+    classifier = hf.Classifier.load(plain / "heads" / f"{head}.keras")
     paths = _one_of_each(folder)
     mine = classifier.predict_proba(paths)
-    np.testing.assert_allclose(np.load(plain / head / "plain.npy"), mine, atol=1e-3)
+    np.testing.assert_allclose(np.load(plain / f"{head}.npy"), mine, atol=1e-3)
     pixels = np.load(plain / "pixels.npy")
     np.testing.assert_allclose(classifier.predict_proba(pixels), mine, atol=1e-3)
     assert classifier.predict(paths).tolist() == [CLASSES[i] for i in mine.argmax(axis=1)]
