@@ -28,7 +28,7 @@ BARE: dict[str, Any] = {"where": False, "curve": False}  # no part of the verdic
 def test_flatten_is_clearly_ahead_where_position_tells_the_class() -> None:
     index = hf.ImageIndex.from_directory(HANDS)
     index = index.subset(np.arange(0, len(index), 3))
-    network = {"backbone": "MobileNet", "weights": str(MOBILENET), "size": 160}
+    network = {"backbone": "MobileNet", "weights": str(MOBILENET), "size": 128}
     study = hf.compare(index, heads="gap,flatten", repeats=3, **network, **BARE)
     print(study.verdict)
     difference = study.verdict.difference
@@ -45,7 +45,7 @@ def test_solar_cells_heads_come_out_alike_and_plain_keras_agrees(tmp_path: Path)
     folder = write_sample("solar-cells", tmp_path / "cells")
     index = hf.ImageIndex.from_directory(folder)
     index = index.subset(np.arange(0, len(index), 3))
-    study = hf.compare(index, heads="gap,flatten", size=160, protocol="quick", **BARE)
+    study = hf.compare(index, heads="gap,flatten", size=128, protocol="quick", **BARE)
     print(study.verdict)
     difference, test = study.verdict.difference, study.results["test"]
     assert difference is not None

@@ -22,6 +22,7 @@ from headfit.util.subspace import leading_directions
 SHARED = Path(__file__).parent.parent.parent.parent / "shared"
 HANDS = SHARED / "data" / "sign-language-digits"
 MOBILENET = SHARED / "weights" / "mobilenet_1_0_224_no_top.weights.h5"
+SIDE = 128  # of the images
 
 
 def features(seed: int, n: int, channels: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -181,18 +182,18 @@ def test_photographs_of_another_kind_are_told_apart(tmp_path: Path) -> None:
     """Hands against solar cells and the reverse, both against noise and plain colours."""
     pytest.importorskip("elpv_dataset")
     spec = find("MobileNet")
-    engine = open_engine(spec, spec.contract(224), str(MOBILENET), engine="openvino")
+    engine = open_engine(spec, spec.contract(SIDE), str(MOBILENET), engine="openvino")
     rng = np.random.default_rng(0)
     x, labels = {}, {}
     for name, folder in (("hands", HANDS), ("cells", write_sample("solar-cells", tmp_path / "c"))):
         index = ImageIndex.from_directory(folder)
         index = index.subset(np.sort(rng.permutation(len(index))[:600]))
         files = (index.read_bytes(i) for i in range(len(index)))
-        x[name] = channel_means(engine, (decode(data, 224, 224) for data in files))
+        x[name] = channel_means(engine, (decode(data, SIDE, SIDE) for data in files))
         labels[name] = index.labels
-    x["noise"] = channel_means(engine, rng.integers(0, 256, (20, 224, 224, 3), np.uint8))
+    x["noise"] = channel_means(engine, rng.integers(0, 256, (20, SIDE, SIDE, 3), np.uint8))
     colours = rng.integers(0, 256, (20, 1, 1, 3), np.uint8)
-    x["plain"] = channel_means(engine, colours.repeat(224, 1).repeat(224, 2))
+    x["plain"] = channel_means(engine, colours.repeat(SIDE, 1).repeat(SIDE, 2))
     for name in ("hands", "cells"):
         known, fresh = x[name][:400], x[name][400:]
         detector = fit_detector(known, labels[name][:400], np.arange(400) % 10)
