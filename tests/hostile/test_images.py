@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gzip
 import io
 import os
 import signal
 import struct
 import sys
+import tarfile
 import threading
 import time
 import zlib
@@ -21,7 +23,7 @@ import pytest
 from PIL import Image
 
 import image_bombs as bombs
-from headfit.errors import ImageError
+from headfit.errors import DataError, ImageError
 from headfit.images import budget, flatten, helper, structure
 from headfit.images.budget import Budget
 from headfit.images.contract import Contract
@@ -29,6 +31,7 @@ from headfit.images.decode import decode, decode_here
 from headfit.images.depth import Depth
 from headfit.images.ends import ends_of_image
 from headfit.images.read_ahead import decode_images
+from headfit.images.sources.members import open_members
 from image_bombs import box, chunk, encoded, segment
 
 pillow_heif.register_heif_opener()  # of the files here
@@ -261,3 +264,17 @@ def test_boxes_of_an_avif_are_left_to_a_helper_if_there_are_many() -> None:
 
 def test_the_limit_of_memory_is_one_for_all_threads() -> None:
     assert budget.MEMORY._total == budget.MAX_MEMORY == 10**9
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_a_header_of_a_tar_that_would_fill_the_memory_is_refused(
+    kind: bytes, suffix: str, tmp_path: Path
+) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 4 * 10**9
+    data = header.tobuf(tarfile.USTAR_FORMAT) + bytes(10_000)
+    path = tmp_path / f"photos{suffix}"
+    path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+    with pytest.raises(DataError, match=r"a header of 4,000,000,000 bytes; the limit is 1,000,000"):
+        open_members(path)

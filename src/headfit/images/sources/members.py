@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 from headfit.errors import DataError, ImageError
 from headfit.images.gate import MAX_BYTES
@@ -29,6 +29,12 @@ MAX_MEMBERS = 5_000_000
 MAX_EXPANSION = 200
 """How many times its size an archive may hold, where that is more than a gigabyte."""
 LARGE = 1_000_000_000
+MAX_HEADER = 1_000_000
+"""Bytes of a header that holds the name or the attributes of a file in a .tar."""
+_LONG_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 _ENCRYPTED = 0x1
 _IS_UTF8 = 0x800
 OUTSIDE = "its name leads out of the archive"
@@ -200,7 +206,7 @@ class _Tar:
     @classmethod
     def open(cls, path: Path) -> _Tar:
         places, names = {}, _Names(path)
-        with tarfile.open(path, "r:") as file:
+        with tarfile.open(path, "r:", tarinfo=_TarInfo) as file:
             for name, member in _tar_members(file, names):
                 places[name] = (member.offset_data, member.size)
         return cls(path.open("rb"), places, names.others)
@@ -244,7 +250,7 @@ class _CompressedTar:
         limit, held = psutil.virtual_memory().available // 2, 0
         contents: dict[str, bytes] = {}
         names = _Names(path)
-        with tarfile.open(path, "r|*") as file:
+        with tarfile.open(path, "r|*", tarinfo=_TarInfo) as file:
             for name, member in _tar_members(file, names):
                 wanted = member.isreg() and (why_not_image(name) is None or name.endswith(".json"))
                 contents[name] = b""
@@ -272,6 +278,17 @@ class _CompressedTar:
         if name not in self.contents:
             raise ImageError("not in the archive")
         return self.contents[name]
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A header, of which those that hold names and attributes are short: they go into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _LONG_HEADERS and info.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {info.size:,} bytes; the limit is {MAX_HEADER:,}")
+        return info
 
 
 def _tar_members(file: tarfile.TarFile, names: _Names) -> Iterator[tuple[str, tarfile.TarInfo]]:
