@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+import headfit.heads.layers  # noqa: F401  (registers the poolings)
 from headfit.backbones.catalog import find
 from headfit.backbones.engines.engine import ENGINES, Joint, open_engine
 from headfit.backbones.weights import IMAGENET, check_weights
