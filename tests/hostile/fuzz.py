@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import atheris
+import h5py
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-fuzz-home-")
@@ -150,11 +151,13 @@ def read_archive(path: Path) -> None:
 
 
 def bare_model(target: Path, config: bytes = b"") -> None:
-    """Copy all of a model but its weights, which no reader here looks at."""
-    with zipfile.ZipFile(RUN / "model.keras") as archive, zipfile.ZipFile(target, "w") as copy:
-        for name in archive.namelist():
-            if not name.endswith(".h5"):
-                copy.writestr(name, (name == "config.json" and config) or archive.read(name))
+    """Copy a model with a file of weights that holds none."""
+    with h5py.File(weights := io.BytesIO(), "w"):
+        pass
+    with zipfile.ZipFile(RUN / "model.keras") as archive, zipfile.ZipFile(target, "w") as copied:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+        for name, content in (parts | {"model.weights.h5": weights.getvalue()}).items():
+            copied.writestr(name, (name == "config.json" and config) or content)
 
 
 def model(folder: Path) -> None:
