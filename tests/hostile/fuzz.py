@@ -28,6 +28,7 @@ from typing import Any
 
 import atheris
 import h5py
+import keras
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["HEADFIT_HOME"] = tempfile.mkdtemp(prefix="headfit-fuzz-home-")
@@ -175,6 +176,7 @@ def model_config(folder: Path) -> None:
 
 def read_config(path: Path) -> None:
     """Check a model with this configuration."""
+    assert keras  # which takes seconds to import
     bare_model(changed := path.with_suffix(".keras"), path.read_bytes())
     list(saved_model.complaints(saved_model.read(changed).config))
 

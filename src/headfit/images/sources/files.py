@@ -83,7 +83,7 @@ def _absolute(path: PathLike) -> str:
     except TypeError:
         raise UsageError.invalid("paths", path, "a list of paths of image files") from None
     # as text, a/../b is b; through a link it may be another file
-    if ".." in text and ".." in Path(text).parts:
+    if ".." in text and ".." in Path(text).parts and "\0" not in text:
         text = os.path.realpath(text)
     return os.path.abspath(text)  # noqa: PTH100  (a million Paths take 300 MB)
 

@@ -49,6 +49,8 @@ class Links:
         if self.follow:
             return True
         folder, name = os.path.split(path)
+        if "\0" in os.fspath(path):  # which no file has in its name
+            return False
         if folder not in self._folders:
             self._folders[folder] = not self.is_outside(real_path(folder))
         if not self._folders[folder] or name in ("", os.curdir, os.pardir):
