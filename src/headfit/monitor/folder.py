@@ -17,7 +17,7 @@ REPORT = "report.html"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 SILENCE = 15.0
 """Seconds without a sign of life, three times the longest pause of a run that is well."""
-_MOST_BYTES = {NAME: 4 << 20, REPORT: 64 << 20}
+MOST_BYTES = {NAME: 4 << 20, REPORT: 64 << 20}
 _SHAPE: dict[str, type | tuple[type, ...]] = {
     "state": str,
     "error": str,
@@ -156,7 +156,7 @@ def _pid(progress: dict[str, Any]) -> int:
 def _read_regular(path: Path) -> bytes | None:
     """Read a file of a run, no link; None if it does not exist."""
     try:
-        return files.read_regular(path, _MOST_BYTES[path.name], follow_links=False)
+        return files.read_regular(path, MOST_BYTES[path.name], follow_links=False)
     except FileNotFoundError:
         return None
     except OSError as error:

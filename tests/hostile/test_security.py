@@ -1,0 +1,81 @@
+"""SECURITY.md states the limits that the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from headfit.backbones import torch_file
+from headfit.images import budget, gate, groups, helper, structure
+from headfit.images.sources import members
+from headfit.monitor import folder, server
+from headfit.util import limits, model_parts, records, tables
+
+TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8").split("## Limits")[1]
+ROWS = dict(re.findall(r"(?m)^\| ([^|*]+?) \| ([^|]+?) \| [^|]*\|$", TEXT))
+MB, GB = 2**20, 2**30
+LIMITS = {
+    "bytes of a file": f"{gate.MAX_BYTES:,}",
+    "pixels; pixels of a side": f"{gate.MAX_PIXELS:,}; {gate.MAX_SIDE:,}",
+    "memory for decoding, all threads together": f"{budget.MAX_MEMORY / 1e9:g} GB",
+    "JPEG: segments; scans": f"{structure.MAX_SEGMENTS:,}; {structure.MAX_SCANS}",
+    "PNG: chunks beside the pixels; compressed texts": (
+        f"{structure.MAX_CHUNKS:,}; {structure.MAX_COMPRESSED}"
+    ),
+    "frames of an animation, pages of a TIFF": f"{structure.MAX_FRAMES:,}",
+    "TIFF and EXIF: tags; strips or tiles": f"{structure.MAX_TAGS:,}; {structure.MAX_STRIPS:,}",
+    "seconds to decode what no count bounds": (
+        f"{helper.LEAST_SECONDS}, and 1 for each {helper.BYTES_A_SECOND // 10**6} MB of its pixels"
+    ),
+    "bytes of a table; rows": f"{tables.MAX_BYTES:,}; {tables.MAX_ROWS:,}",
+    "members of an archive; unpacked size": (
+        f"{members.MAX_MEMBERS:,}; {members.MAX_EXPANSION} times the archive"
+    ),
+    "a `--groups` expression": (
+        f"{groups.SECONDS:g} s, and {groups.SECONDS_PER_IMAGE * 1e3:g} ms for each image"
+    ),
+    "members of a `.keras` file; compression": f"{model_parts.MAX_MEMBERS:,}; stored or deflated",
+    "its configuration; objects in it": (
+        f"{model_parts.LIMITS['config.json'] // 10**6} MB; {model_parts.MAX_OBJECTS:,}"
+    ),
+    f"size in memory, of each part and all, above {model_parts.SMALL // 10**6} MB": (
+        f"{model_parts.MAX_EXPANSION} times that on disk"
+    ),
+    "calls of layers to build it": f"{model_parts.MAX_CALLS:,}",
+    "numbers that a layer makes of one image": {2**28: "2²⁸"}[model_parts.MAX_OUTPUT],
+    "`.pth` file; its tensors together": (
+        f"{torch_file.MAX_BYTES // GB} GB; {torch_file.MAX_EXPANSION} times the file"
+    ),
+    "steps of the pickle in it": f"{torch_file.MAX_STEPS:,}",
+    "memory while Keras loads the file (Linux)": (
+        f"{limits.ROOM // GB} GB, {limits.ROOM_OF_CORE // MB} MB a core, and {limits.COPIES} times "
+        f"the weights"
+    ),
+    "memory of a process that runs models (Linux)": (
+        f"{ {0.75: '¾'}[limits.SHARE] } of the machine's"
+    ),
+    "time to open a model file": f"{limits.DEFAULT_SECONDS:g} s",
+    "`results.json`, `predictions.csv`": f"{records.MOST_BYTES // MB} MB, regular files",
+    "`progress.json`; `report.html` on the live page": (
+        "; ".join(f"{most // MB} MB" for most in folder.MOST_BYTES.values()) + ", regular files"
+    ),
+    "connections; seconds for a request, for an answer": (
+        f"{server.MOST_CONNECTIONS}; {server.REQUEST_SECONDS:g}; {server.ANSWER_SECONDS:g}"
+    ),
+}
+WITHOUT_NUMBER = {
+    "where a link may lead",
+    "times that one folder or file is read",
+    "owner and mode of its folders",
+}
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_a_stated_limit_is_that_of_the_code(what: str) -> None:
+    assert ROWS[what] == LIMITS[what]
+
+
+def test_no_row_is_left_out() -> None:
+    assert ROWS.keys() - {"what", "---"} == LIMITS.keys() | WITHOUT_NUMBER
