@@ -26,13 +26,15 @@ LIMITS = {
     ),
     "frames of an animation, pages of a TIFF": f"{structure.MAX_FRAMES:,}",
     "TIFF and EXIF: tags; strips or tiles": f"{structure.MAX_TAGS:,}; {structure.MAX_STRIPS:,}",
-    "seconds to decode what no count bounds": (
-        f"{helper.LEAST_SECONDS}, and 1 for each {helper.BYTES_A_SECOND // 10**6} MB of its pixels"
+    "seconds of processor time for what no count bounds": (
+        f"{helper.LEAST_SECONDS}, and 1 for each {helper.BYTES_A_SECOND // 10**6} MB of memory it "
+        f"takes"
     ),
     "bytes of a table; rows": f"{tables.MAX_BYTES:,}; {tables.MAX_ROWS:,}",
     "members of an archive; unpacked size": (
         f"{members.MAX_MEMBERS:,}; {members.MAX_EXPANSION} times the archive"
     ),
+    "a header in a `.tar`": f"{members.MAX_HEADER // 10**6} MB",
     "a `--groups` expression": (
         f"{groups.SECONDS:g} s, and {groups.SECONDS_PER_IMAGE * 1e3:g} ms for each image"
     ),
