@@ -17,10 +17,10 @@ from photos import touch
 def test_an_expression_that_backtracks_is_refused_in_time(tmp_path: Path, expression: str) -> None:
     names = [f"{folder}/{'a' * 40}{number}.jpg" for folder in "ab" for number in "xyz"]
     index = ImageIndex.from_directory(touch(tmp_path, *names))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(UsageError, match=r"`groups` must be .* at most 1 s .* too long on 'a/aaa"):
         read_groups(expression, index)
-    assert time.monotonic() - start < 9  # the deadline counts processor time
+    assert time.process_time() - start < 4  # twice the deadline, for two looks
 
 
 def test_names_of_any_length_are_searched_at_once(tmp_path: Path) -> None:
