@@ -72,8 +72,9 @@ def test_a_state_dict_of_countless_views(photos: Path, tmp_path: Path) -> None:
     one_line("compare", photos, *arguments, "--out", "out", words="lite0.pth", cwd=tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["device", "pipe", "not JSON", "too deep", "not finite"])
-@pytest.mark.parametrize("command", ["report", "ui"])
+@pytest.mark.parametrize(
+    ("command", "kind"), [("report", "device"), ("report", "too deep"), ("ui", "pipe")]
+)
 def test_a_run_whose_files_are_none(command: str, kind: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -83,8 +84,7 @@ def test_a_run_whose_files_are_none(command: str, kind: str, tmp_path: Path) -> 
         elif kind == "pipe":
             os.mkfifo(run / name)
         else:
-            text = {"not JSON": "{", "too deep": "[" * 10**6, "not finite": '{"schema": 1e999}'}
-            (run / name).write_text(text[kind])
+            (run / name).write_text("[" * 10**6)
     one_line(command, run, words=".json", cwd=tmp_path)
 
 
