@@ -225,10 +225,14 @@ def test_random_weights_are_said_loudly(tmp_path: Path) -> None:
     assert any("RANDOM" in line for line in listener.lines)
 
 
-def test_heads_that_do_not_suit_the_map_are_refused_when_asked_for(tmp_path: Path) -> None:
-    write_folder(tmp_path, 4)
+def test_heads_that_do_not_suit_the_map_are_refused_before_the_pass(
+    tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADFIT_HOME", str(fresh_home))
+    write_folder(tmp_path / "photos", 4)
     with pytest.raises(hf.UsageError, match="spp"):
-        hf.compare(tmp_path, heads="gap,spp", **QUICK)
+        hf.compare(tmp_path / "photos", heads="gap,spp", **QUICK)
+    assert not list(fresh_home.rglob("block-*"))
 
 
 def test_default_heads_that_do_not_suit_the_map_are_left_out_aloud(folder: Path) -> None:

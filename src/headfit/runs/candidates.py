@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from headfit.backbones.engines.interface import is_joined
+from headfit.backbones.engines.interface import Joint, is_joined
 from headfit.errors import UsageError
 from headfit.features.extract import Extraction
 from headfit.fitting.fitted import FittedHead
@@ -26,6 +26,19 @@ from headfit.util import cache
 
 Scored = Callable[[CrossValidation, dict[str, np.ndarray], dict[str, Range]], HeadScore]
 """Takes a cross-validation, its scores on each held-out fold, and its floors."""
+
+
+def check_heads(sources: Sequence[MapSource], joint: Joint, heads: Sequence[Head]) -> None:
+    """Raise a ``UsageError`` if a head does not suit the maps that an engine gives for a source."""
+    for source, part in zip(sources, joint.parts, strict=True):
+        for head in _of_cut(source, heads):
+            head.pooling.check(part.map_shape)
+
+
+def _of_cut(source: MapSource, heads: Sequence[Head]) -> list[Head]:
+    """Leave out heads of several layers where the maps are of one, and the other way round."""
+    joined, only = is_joined(source.cut), source.extra
+    return [head for head in heads if (joined if head.pooling.several_layers else not only)]
 
 
 @dataclass
@@ -64,8 +77,7 @@ class CandidateBackbone:
         Raises:
             UsageError: if ``strict``, and a head does not suit the maps.
         """
-        joined, only = is_joined(self.source.cut), self.source.extra
-        heads = [h for h in heads if (joined if h.pooling.several_layers else not only)]
+        heads = _of_cut(self.source, heads)
         _, height, width, channels = self.pooled.maps.shape
         signed = any(head.pooling.nonnegative for head in heads) and self.pooled.lowest() < 0
         suitable = []

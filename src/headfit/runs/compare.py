@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from functools import partial
 
 from headfit.backbones import catalog
-from headfit.backbones.engines.engine import FLOAT32
+from headfit.backbones.engines.engine import FLOAT32, Joint
 from headfit.backbones.weights import IMAGENET, RANDOM
 from headfit.features.extract import Extraction
+from headfit.features.store import FeatureStore
 from headfit.fitting.problem import Problem
-from headfit.heads.chain import Head
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
 from headfit.runs.balance import Balance, fewest_of_class
-from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.candidates import CandidateBackbone, check_heads
 from headfit.runs.clock import Clock
 from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.int8_check import Int8Effect, int8_effect
+from headfit.runs.int8_check import int8_effect
 from headfit.runs.map_source import (
     Images,
     MapSource,
@@ -40,7 +40,6 @@ from headfit.runs.refit import blueprint, keep_models, reliability_of
 from headfit.runs.results import Comparison, head_score, score_test
 from headfit.runs.study import Study
 from headfit.runs.unlabelled import predict_unlabelled
-from headfit.study.comparison.int8 import choose_head
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.protocol.splits import make_splits
 from headfit.util.nouns import counted
@@ -225,7 +224,13 @@ class _Run:
         several = count > 1
         name = mates[0].pass_name if several else "the backbone"
         self.callback.on_stage_begin(f"Images through {name}", len(index), IMAGES)
-        extractions = maps_of(mates, index, partial(self.estimate.opened, mates[0], index, count))
+
+        def opened(joint: Joint, store: FeatureStore) -> None:
+            if self.options.heads is not None:  # the user named them: no pass for nothing
+                check_heads(mates, joint, self.heads)
+            self.estimate.opened(mates[0], index, count, joint, store)
+
+        extractions = maps_of(mates, index, opened)
         first = extractions[0]
         if first.computed == 0:
             of = f" of {name}" if several else ""
@@ -288,7 +293,7 @@ class _Run:
         groups = comparison.groups.numbers
         curve = learning(one_layer, problem, groups, callback) if options.curve else None
         self.clock.lap("learning_curve")
-        int8 = self._int8(comparison, backbone, chosen.head)
+        int8 = int8_effect(backbone, comparison, chosen.head, callback)
         self.clock.lap("precision")
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
         fitted = backbone.refit(chosen, problem)
@@ -321,16 +326,4 @@ class _Run:
             blueprint=blueprint(backbone, fitted, int8.probe, reliability),
             other_models=models,
             test_predictions=predicted.csv() if predicted else "",
-        )
-
-    def _int8(
-        self, comparison: Comparison, backbone: CandidateBackbone, chosen: Head
-    ) -> Int8Effect:
-        """Measure what int8 changes, if it is in use."""
-        if backbone.source.calibration is None:
-            return Int8Effect(None, backbone.extraction.probe)
-        self.callback.on_stage_begin("int8 against float32", 1)
-        head = choose_head(chosen.name, backbone.fits, backbone.metrics)
-        return int8_effect(
-            backbone, comparison.problem, comparison.groups, head, head.name == chosen.name
         )

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from headfit.fitting.problem import Problem
 from headfit.heads.chain import Head
+from headfit.progress import Callback
 from headfit.report.text.reliability import sentence
 from headfit.runs.candidates import CandidateBackbone
-from headfit.runs.grouping import Grouping
-from headfit.study.comparison.int8 import choose_sample, measure
+from headfit.runs.results import Comparison
+from headfit.study.comparison.int8 import choose_head, choose_sample, measure
 from headfit.study.protocol.splits import make_splits
 
 
@@ -30,19 +30,24 @@ class Int8Effect:
 
 
 def int8_effect(
-    backbone: CandidateBackbone, problem: Problem, groups: Grouping, head: Head, recommended: bool
+    backbone: CandidateBackbone, comparison: Comparison, chosen: Head, callback: Callback
 ) -> Int8Effect:
-    """Compare int8 with float32 on a sample of the training images.
+    """Compare int8 with float32 on a sample of the training images, if it is in use.
 
     Args:
-        backbone: that of the recommended head, with its maps in int8.
-        problem: labels and folds of the n training images.
-        groups: images that belong together, and near-duplicates, of which one is taken.
-        head: a linear one.
-        recommended: whether it is the recommended one.
+        backbone: that of the recommended head.
+        comparison: its problem, and the images that belong together: of near-duplicates one is
+            taken.
+        chosen: the recommended head; another takes its place if it is not linear.
+        callback: is told that this begins.
     """
     source, extraction, rows = backbone.source, backbone.extraction, backbone.rows
-    calibrated = source.calibration.digests if source.calibration else ()
+    if source.calibration is None:
+        return Int8Effect(None, extraction.probe)
+    callback.on_stage_begin("int8 against float32", 1)
+    problem, groups = comparison.problem, comparison.groups
+    head = choose_head(chosen.name, backbone.fits, backbone.metrics)
+    calibrated = source.calibration.digests
     digests = np.array(extraction.digests)[rows]
     fresh = ~np.isin(digests, calibrated)
     folds, seed = problem.splits.folds, problem.seed
@@ -61,7 +66,7 @@ def int8_effect(
         exact.maps,
         replace(problem, targets=targets, splits=splits),
         head,
-        recommended=recommended,
+        recommended=head.name == chosen.name,
         calibrated=int((~fresh[some]).sum()),
     )
     info = extraction.info
