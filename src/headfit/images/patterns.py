@@ -111,12 +111,12 @@ def _is_wanted(entry: os.DirEntry[str]) -> bool:
 
 def _outermost(paths: Iterable[str]) -> list[str]:
     """Sort paths, and leave out what lies in one of them that is a folder."""
-    kept: list[str] = []
+    outermost: list[str] = []
     folders: set[Path] = set()
     for text in sorted(paths):
         path = Path(text)
         if not folders.intersection(path.parents):
-            kept.append(text)
+            outermost.append(text)
             if path.is_dir():
                 folders.add(path)
-    return kept
+    return outermost

@@ -208,8 +208,8 @@ class PredictionFile:
         finally:
             self._save(stream, complete)
             if not complete:
-                kept = f"{self._block.safe.images:,} rows are kept in '{self._partial}'."
-                callback.on_message(f"{kept} Without `overwrite`, the next run continues there.")
+                rows = f"{self._block.safe.images:,} rows are kept in '{self._partial}'."
+                callback.on_message(f"{rows} Without `overwrite`, the next run continues there.")
 
     def _save(self, stream: BinaryIO, complete: bool = False) -> None:
         """Make the rows safe; done again from the start if it was interrupted."""

@@ -215,9 +215,8 @@ def _delimiter(lines: list[str]) -> str:
     widths: dict[str, int] = {}
     for each in _DELIMITERS:
         rows = [row for row in itertools.islice(csv.reader(lines, delimiter=each), 50) if row]
-        found = {len(row) for row in rows}
-        if rows and len(rows[0]) > 1:
-            widths[each] = len(rows[0]) * (2 if len(found) == 1 else 1)
+        if rows and (width := len(rows[0])) > 1:
+            widths[each] = width * (2 if all(len(row) == width for row in rows) else 1)
     return max(widths, key=lambda each: widths[each]) if widths else ","
 
 

@@ -148,21 +148,21 @@ def _by_name(role: str, names: Sequence[str]) -> str | None:
     plain = {name: re.sub(r"[\W_]", "", name.casefold()) for name in names}
     exact = [name for name in names if plain[name] == role]
     also = [name for name in names if re.fullmatch(_ALSO[role], plain[name])]
-    for found in (exact, also):
-        if found:
-            return found[0] if len(found) == 1 and names.count(found[0]) == 1 else None
+    for alike in (exact, also):
+        if alike:
+            return alike[0] if len(alike) == 1 and names.count(alike[0]) == 1 else None
     return None
 
 
 def _of_image_names(table: Table) -> str | None:
     """Find the one column whose cells end like names of image files."""
-    found = []
+    columns = []
     for name in dict.fromkeys(table.names):
         rows = islice(table.rows([name]), _SAMPLE)
         cells = [str(row[0]) for row in rows if row and row[0]]
         if cells and all(map(_is_image_name, cells)):
-            found.append(name)
-    return found[0] if len(found) == 1 else None
+            columns.append(name)
+    return columns[0] if len(columns) == 1 else None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -254,8 +254,8 @@ def links_note(reason: str, paths: Collection[str], where: str | Path) -> str:
 
 def links_remedy(reasons: Iterable[str | None]) -> str:
     """Say what to do where an error may be due to links that are left out; empty if it is not."""
-    given = set(reasons)
-    return next((f" {remedy}" for reason, remedy in REMEDIES.items() if reason in given), "")
+    some = set(reasons)
+    return next((f" {remedy}" for reason, remedy in REMEDIES.items() if reason in some), "")
 
 
 def quote(name: str | Path) -> str:

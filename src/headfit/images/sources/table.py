@@ -165,8 +165,8 @@ class TableSource(LocalSource):
         faults = rows.in_words()
         remedy = links_remedy(each.reason for each in rows.faults).strip()
         if not rows.used:
-            found = faults[0] if faults else f"{quote(table.name)} has no rows"
-            raise DataError(f"{found}. {remedy or self._hint(rows)}".rstrip())
+            fault = faults[0] if faults else f"{quote(table.name)} has no rows"
+            raise DataError(f"{fault}. {remedy or self._hint(rows)}".rstrip())
         if faults and self.strict:
             raise DataError(f"{'. '.join(faults)}. Correct this or leave out `strict`.")
         form = [f"{quote(table.name)} is {table.form}."] if table.form else []

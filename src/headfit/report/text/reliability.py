@@ -63,11 +63,11 @@ def suspects(reliability: Mapping[str, Any]) -> str:
     count, expected = reliability["suspects_found"], reliability.get("suspects_expected")
     if not count:
         return "no label looks wrong"
-    found = f"{'1 label looks' if count == 1 else f'{count:,} labels look'} wrong"
+    labels = f"{'1 label looks' if count == 1 else f'{count:,} labels look'} wrong"
     if expected is None:  # before version 2
-        return f"{found} (suspects.csv)"
+        return f"{labels} (suspects.csv)"
     than = "more than the " if expected["p_value"] <= ALPHA else ""
-    return f"{found}, {than}{_about(expected)} expected by chance (suspects.csv)"
+    return f"{labels}, {than}{_about(expected)} expected by chance (suspects.csv)"
 
 
 def expected_suspects(reliability: Mapping[str, Any]) -> str:

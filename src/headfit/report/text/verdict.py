@@ -96,11 +96,13 @@ def after_holm(backbones: Sequence[Mapping[str, Any]]) -> str:
     order = [list(asked)[place] for place in np.argsort(alone)]
     holds = dict(zip(asked, together < ALPHA, strict=True))
     lost = dict(zip(asked, (alone < ALPHA) & ~(together < ALPHA), strict=True))
-    kept = [f"{n} ({points(asked[n]['mean'], signed=True)})" for n in order if holds[n]]
-    count = f"{len(kept)} of {len(asked)}: {_first(kept)}" if kept else f"none of {len(asked)}"
+    differ = [f"{n} ({points(asked[n]['mean'], signed=True)})" for n in order if holds[n]]
+    count = (
+        f"{len(differ)} of {len(asked)}: {_first(differ)}" if differ else f"none of {len(asked)}"
+    )
     text = f"After Holm's correction flatten differs from gap on {count}."
     if only := [name for name in order if lost[name]]:
-        text += f" Without it {'also ' if kept else ''}on {_first(only)}."
+        text += f" Without it {'also ' if differ else ''}on {_first(only)}."
     return text
 
 

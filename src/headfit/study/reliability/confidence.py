@@ -88,8 +88,8 @@ def calibration_error(
         for confidence, member in rows:
             gaps = shares * (confidence - (drawn < confidence))
             by_chance.append(np.abs(np.bincount(member, gaps)).sum())
-    found = [ece(each, labels, weights) for each in probabilities]
-    return CalibrationError(float(np.mean(found)), float(np.mean(by_chance)))
+    errors = [ece(each, labels, weights) for each in probabilities]
+    return CalibrationError(float(np.mean(errors)), float(np.mean(by_chance)))
 
 
 def confidence_of(

@@ -125,8 +125,8 @@ def _recall(
     """Give the recall of a class, its interval, and how many independent images it rests on."""
     if not mine.any():
         return None, None, None, 0.0
-    kept = (None if each is None else each[mine] for each in (groups, weights))
-    share = share_of(right[mine], *kept)
+    own = (None if each is None else each[mine] for each in (groups, weights))
+    share = share_of(right[mine], *own)
     return share.mean, share.low, share.high, share.independent
 
 
