@@ -6,13 +6,12 @@ say, from the figures of :class:`Outcome`.
 
 from __future__ import annotations
 
+import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,15 @@ import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_DATA, ({most}, {most}))
 sys.argv[0] = "headfit"
 runpy.run_module("headfit", run_name="__main__")
+"""
+# between this process and the command: a process begins with the peak of the one that starts it
+LAUNCH = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+pid, status, usage = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as file:
+    code = os.waitstatus_to_exitcode(status)
+    json.dump([code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
 """
 
 
@@ -61,34 +69,24 @@ def headfit(*arguments: str | Path, cwd: Path | None = None, seconds: float = 12
         cwd: its current folder.
         seconds: after which it is killed and the test fails: plenty, for a busy machine.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    limited = [sys.executable, "-P", "-c", LIMITED.format(most=MOST_DATA), *map(str, arguments)]
+    with tempfile.NamedTemporaryFile() as usage:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", LIMITED.format(most=MOST_DATA), *map(str, arguments)],
+            [sys.executable, "-P", "-c", LAUNCH, usage.name, *limited],
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
             env=os.environ | {"COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
             cwd=cwd,
             start_new_session=True,
         )
-        usage = _usage_when_done(process, time.monotonic() + seconds)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    processor = usage.ru_utime + usage.ru_stime
-    return Outcome(process.returncode, *texts, processor, usage.ru_maxrss * MAXRSS_UNIT)
-
-
-def _usage_when_done(process: subprocess.Popen[bytes], deadline: float) -> resource.struct_rusage:
-    """Wait for a process, and say what it and its children used."""
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return usage
-        if time.monotonic() > deadline:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise AssertionError("The command did not end.")
-        time.sleep(0.02)
+            process.communicate()
+            raise
+        code, processor, peak = json.load(usage)
+    return Outcome(code, out, err, processor, peak * MAXRSS_UNIT)
