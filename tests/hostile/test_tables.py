@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headfit.errors import UsageError
+from headfit.errors import DataError, UsageError
 from headfit.images.index import ImageIndex
 from photos import write_folder
 
@@ -28,6 +28,12 @@ def test_a_row_with_such_a_path_is_left_out(name: str, follow: bool, photos: Pat
     table = {"path": [path for path, _ in rows], "label": [label for _, label in rows]}
     index = ImageIndex.from_table(table, root=photos, follow_links=follow)
     assert index.paths == ("blue/00.jpg", "red/00.jpg")
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_a_table_of_nothing_else_is_one_error(name: str, photos: Path) -> None:
+    with pytest.raises(DataError, match=r"no such file|leads out|of 1 row"):
+        ImageIndex.from_table({"path": [name], "label": ["a"]}, root=photos)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))

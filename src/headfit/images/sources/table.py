@@ -197,12 +197,20 @@ class TableSource(LocalSource):
         if not missing:
             return ""
         first = _pattern(missing[0])
-        if found := min(self.root.glob(f"*/{first}"), default=None):
-            folder = Path(str(found).removesuffix(missing[0].replace("/", os.sep)))
+        if inside := self._first(f"*/{first}"):
+            folder = Path(str(inside).removesuffix(missing[0].replace("/", os.sep)))
             return f"{quote(missing[0])} is in {quote(folder)}: give that folder as `root`."
-        if found := min(self.root.glob(f"{first}.*"), default=None):
-            return f"There is {quote(found)}: write paths with the suffix of the files."
+        if longer := self._first(f"{first}.*"):
+            return f"There is {quote(longer)}: write paths with the suffix of the files."
         return f"Paths are relative to {quote(self.root)}: choose another folder with `root`."
+
+    def _first(self, pattern: str) -> Path | None:
+        if ".." in Path(pattern).parts:
+            return None
+        try:
+            return min(self.root.glob(pattern), default=None)
+        except (OSError, ValueError):  # no file can have such a name
+            return None
 
 
 def _pattern(path: str) -> str:
