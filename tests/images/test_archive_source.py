@@ -148,7 +148,10 @@ def test_an_encrypted_zip_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
-@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x1f\x8b" + bytes(90), os.urandom(2000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\3\4", b"\x1f\x8b" + bytes(90), b"\x1f\x8b\x08\x04" + bytes(6), os.urandom(2000)],
+)
 def test_what_is_no_archive_is_said_in_one_line(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as caught:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import lzma
 import posixpath
 import stat
-import struct
 import tarfile
 import threading
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
@@ -24,6 +22,7 @@ from headfit.images.gate import MAX_BYTES
 from headfit.images.sources.links import IN_ARCHIVE
 from headfit.images.sources.source import quote
 from headfit.images.sources.walk import Entry, why_not_image
+from headfit.util.records import DAMAGE
 
 MAX_MEMBERS = 5_000_000
 MAX_EXPANSION = 200
@@ -40,10 +39,7 @@ _IS_UTF8 = 0x800
 OUTSIDE = "its name leads out of the archive"
 _SPECIAL = "not a regular file"
 _TOO_LARGE = f"too large; the limit is {MAX_BYTES:,} bytes"
-_DAMAGED = (
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
-    *(OSError, EOFError, ValueError, ArithmeticError, RuntimeError, LookupError),
-)
+_DAMAGED = (*DAMAGE, tarfile.TarError, lzma.LZMAError)
 
 
 class Members(Protocol):
