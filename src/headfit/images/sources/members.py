@@ -39,7 +39,7 @@ _IS_UTF8 = 0x800
 OUTSIDE = "its name leads out of the archive"
 _SPECIAL = "not a regular file"
 _TOO_LARGE = f"too large; the limit is {MAX_BYTES:,} bytes"
-_DAMAGED = (*DAMAGE, tarfile.TarError, lzma.LZMAError)
+_DAMAGED: tuple[type[Exception], ...] = (*DAMAGE, tarfile.TarError, lzma.LZMAError)
 
 
 class Members(Protocol):
