@@ -4,7 +4,7 @@
     python tests/hostile/fuzz.py TARGET --seconds 600
 
 Fails on whatever is not a plain error of headfit's, takes over two seconds, or over one gigabyte.
-The input that did it is left in the current folder. ``--list`` names the targets. Figures of the
+The input that did it is left in the current folder. ``--help`` names the targets. Figures of the
 last run are in SECURITY.md.
 """
 
