@@ -47,7 +47,7 @@ def backbone_option(
         "default": default,
         "metavar": "NAMES",
         "help": "Name of a backbone (see headfit backbones), or your own model: FILE.keras, "
-        "FILE.h5, module:function (code that is run, from the current folder first) or hub:PRESET. "
+        "FILE.h5, module:function (runs that code; the current folder comes first) or hub:PRESET. "
         "Several, separated by commas, are compared.",
     }
     return option(group, "--backbone", name, **(words | attributes))
@@ -125,7 +125,7 @@ LINKS = option(
     DATA,
     "--follow-links/--no-follow-links",
     default=False,
-    help="Follow links that lead out of the folder; those within it are followed in any case.",
+    help="Follow links that point outside the folder. Links within it are always followed.",
 )
 SPLITS = option(
     DATA,
@@ -239,8 +239,8 @@ STUDY = stack(
         metavar="HEADS",
         show_default=",".join(DEFAULT_HEADS),
         help="Heads to compare, separated by commas: chains such as gap, gem-512 or "
-        "gap-dropout0.4-1024 (see headfit heads), module:function (code that is run, from the "
-        "current folder first), or a saved model FILE.keras.",
+        "gap-dropout0.4-1024 (see headfit heads), module:function (runs that code; the current "
+        "folder comes first), or a saved model FILE.keras.",
     ),
     option(
         HEADS,

@@ -66,7 +66,7 @@ def convert(
         seed: random seed of the folds.
         splits: whether the folders of ``data`` are ``train``/``val``/``test`` folders of class
             folders (True) or classes (False). If None, their names decide.
-        follow_links: whether links are followed that lead out of ``data``.
+        follow_links: whether links are followed that point outside ``data``.
         path_column: of a table; this and the next four as for
             :meth:`headfit.ImageIndex.from_table`.
         label_column: of a table.

@@ -53,7 +53,7 @@ def check_memory(count: int) -> int:
     """
     if count > MAX_MEMORY:
         limit = in_words(MAX_MEMORY)
-        raise ImageError(f"too large: decoding takes {in_words(count)}; the limit is {limit}")
+        raise ImageError(f"too large: decoding needs {in_words(count)}; the limit is {limit}")
     return count
 
 

@@ -76,8 +76,8 @@ class ImageIndex:
             min_per_class: the fewest training and validation images that a class may have.
             splits: whether its folders are splits (True) or classes (False). If None, their names
                 decide, and names that can be read in two ways are refused.
-            follow_links: whether links are followed that lead out of the folder. A file is one
-                image however many links lead to it, and none if they put it into two classes.
+            follow_links: whether links are followed that point outside the folder. A file is one
+                image however many links point to it, and none if it is linked into two classes.
             skip_empty_classes: whether classes without images are left out rather than refused.
 
         Raises:
@@ -203,7 +203,7 @@ class ImageIndex:
             weight_column: column of the weights, positive numbers.
             strict: whether to raise an error where a row cannot be used, or an image that lies
                 beside the others has no row.
-            follow_links: whether a path may lead out of the root through a link.
+            follow_links: whether links are followed that point outside the root.
 
         Raises:
             UsageError: there is no such table, column or root.

@@ -39,8 +39,8 @@ class Inputs:
             ``LIST.txt`` and ``@LIST`` for the files that they name; ``"-"`` for those named on
             standard input; a zip or tar file for the images in it; a table (``.csv``, ``.tsv``,
             ``.jsonl``, ``.parquet``) for the files that its rows name, even if they do not exist.
-        follow_links: whether links are followed that lead out of the folder, of what stands before
-            the first ``*`` of a pattern, or of the root of a table.
+        follow_links: whether links are followed that point outside the folder, what stands before
+            the first ``*`` of a pattern, or the root of a table.
         path_column: column of tables that holds the paths; found out if None.
         root: the folder that the paths in tables are relative to; that of the table if None.
 
@@ -148,7 +148,7 @@ def _images_below(folder: Path, links: Links, beside: Collection[Path] = ()) -> 
 
 
 def _once(folder: Path, links: Links, places: set[str]) -> Iterator[str]:
-    """Give each image file once, however many links lead to it: where it lies, if that is read."""
+    """Give each image file once, however many links point to it: where it lies, if that is read."""
     seen: set[str] = set()
     inner = replace(links, real={}, left_out={})  # of this folder: a pattern may match several
     whole = folder == Path(links.top)

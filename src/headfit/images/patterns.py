@@ -1,6 +1,6 @@
 """Patterns such as ``photos/**/*.jpg``: what they match, as a walk over the folders finds it.
 
-Not ``glob``: it follows every link, so that ``**`` does not end where two lead round in circles.
+Not ``glob``: it follows every link, so that ``**`` does not end where links form circles.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Pattern:
     Args:
         pattern: ``*`` and ``?`` stand for any characters and one, ``[ab]`` for one of these, and
             ``**`` for any folders.
-        follow_links: whether links are followed that lead out of ``folder``.
+        follow_links: whether links are followed that point outside ``folder``.
 
     Attributes:
         folder: what stands before the first part that is a pattern.

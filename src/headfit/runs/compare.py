@@ -123,7 +123,7 @@ def compare(
         feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
         splits: whether the folders are ``train``/``val``/``test`` folders of class folders (True)
             or classes (False). If None, their names decide.
-        follow_links: whether links are followed that lead out of the folder, or of the root of a
+        follow_links: whether links are followed that point outside the folder, or the root of a
             table.
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.

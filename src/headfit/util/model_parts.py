@@ -29,7 +29,7 @@ MAX_OBJECTS = 500_000
 """Objects and lists in JSON; each takes some 200 bytes of memory. EfficientNetV2L has 20,000."""
 MAX_CALLS = 20_000
 """Calls of layers while Keras builds a model, some 2,000 in a second. A sequence of n layers needs
-n²/2, since it is built anew with each: 250 for VGG16."""
+n²/2, since it is built again with each: 250 for VGG16."""
 MAX_EXPANSION = 200
 """How many times as large as on disk anything above :data:`SMALL` may be in memory."""
 SMALL = 16 * MB

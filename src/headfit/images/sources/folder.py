@@ -78,8 +78,8 @@ class FolderSource(LocalSource):
         if (lost := classes.difference(layout.labels)) and not self.skip_empty_classes:
             raise DataError(
                 f"Classes without images of their own in {quote(self.root)}: "
-                f"{listed(map(quote, sorted(lost)))}. Links put their images into other classes "
-                "or splits too: remove those, or leave these classes out with "
+                f"{listed(map(quote, sorted(lost)))}. Their images are linked into other "
+                "classes or splits too: remove those links, or leave these classes out with "
                 "`skip_empty_classes=True`."
             )
         note = links_note(LEADS_OUT, links.left_out, self.root)

@@ -1,6 +1,6 @@
-"""Links in a source: where they lead, and which of them are followed.
+"""Links in a source: where they point, and which of them are followed.
 
-Folders come from anybody, and a link in one may lead to any file of whoever reads it. So what is
+Folders come from anybody, and a link in one may point to any file of whoever reads it. So what is
 read really lies below the source's root, unless the user follows links. The root itself may be a
 link, and so may all that is above it.
 """
@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
 
-LEADS_OUT = "a link that leads out of the folder"
+LEADS_OUT = "a link that points outside the folder"
 IN_ARCHIVE = "a link, which is not followed"
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT
 
@@ -22,7 +22,7 @@ class Links:
 
     Args:
         top: the root.
-        follow: whether those that lead out of it are followed.
+        follow: whether those that point outside it are followed.
 
     Attributes:
         root: where it really lies.

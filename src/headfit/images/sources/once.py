@@ -1,4 +1,4 @@
-"""One image for each file, however many links lead to it."""
+"""One image for each file, however many links point to it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from headfit.images.sources.layout import Layout
 from headfit.images.sources.links import Links
 from headfit.images.sources.source import TEST, Skipped
 
-SAME = "a link to an image that is read already"
-CONTRADICTS = "an image that links put into several classes or splits"
+SAME = "a link to an image that is already included"
+CONTRADICTS = "an image that is linked into several classes or splits"
 
 
 def read_once(layout: Layout, links: Links) -> Layout:
     """Leave out all but one of the images that are one file.
 
-    The file itself stays rather than a link to it. If links put a file into several classes, or
+    The file itself stays rather than a link to it. If a file is linked into several classes, or
     into the test images and others, none of them stays, as with rows of a table: either may be
     wrong, and an image that heads are trained on must not test them.
 

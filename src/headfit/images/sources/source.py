@@ -23,8 +23,8 @@ SPLITS: Mapping[str, str] = {
 }
 """Accepted name of a split → its name."""
 REMEDIES = {
-    LEADS_OUT: "If you trust what they lead to, set `follow_links=True`.",
-    IN_ARCHIVE: "To use what they lead to, unpack the archive and give the folder.",
+    LEADS_OUT: "If you trust what they point to, set `follow_links=True`.",
+    IN_ARCHIVE: "To use what they point to, unpack the archive and give the folder.",
 }
 """What to do about links that are left out; a note of the source says it."""
 _SHOWN = 3
@@ -125,7 +125,7 @@ class LocalSource:
 
     Attributes:
         root: the folder, absolute.
-        follow_links: whether links that lead out of the folder are followed.
+        follow_links: whether links that point outside the folder are followed.
     """
 
     root: Path
@@ -185,7 +185,7 @@ class LocalSource:
         return cls(path, follow_links=follow) if path is not None and path.is_dir() else None
 
     def _place(self, path: str) -> Path:
-        """Say where a file lies; a list of images from elsewhere may name what a link leads to."""
+        """Say where a file lies; a list of images from elsewhere may name what a link points to."""
         place = self.root / path
         if not self.links.holds(place):
             raise ImageError(LEADS_OUT)
@@ -247,7 +247,7 @@ def links_note(reason: str, paths: Collection[str], where: str | Path) -> str:
     one = len(names) == 1
     place = f"in {quote(where)}"
     if reason == LEADS_OUT:
-        place = f"lead{'s' * one} out of {quote(where)} and"
+        place = f"point{'s' * one} outside {quote(where)} and"
     verb = "is" if one else "are"
     return f"{counted(len(names), 'link')} {place} {verb} left out: {shown}. {REMEDIES[reason]}"
 

@@ -20,7 +20,7 @@ from headfit.images.sources.source import quote
 
 EMPTY = "an empty folder"
 OWN = "written by headfit itself"
-_READ = "leads to a folder that is read elsewhere"
+_READ = "points to a folder that is read elsewhere"
 _CLUTTER = frozenset(
     {
         *("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
@@ -50,13 +50,13 @@ class Entry(NamedTuple):
 def walk(root: str | os.PathLike[str], links: Links | None = None) -> Iterator[Entry]:
     """Find images below a folder, by name and in the same order everywhere.
 
-    A folder is read once however many links lead to it: where it lies, if that is below ``root``.
+    A folder is read once however many links point to it: where it lies, if that is below ``root``.
     Links never lead round in a circle.
 
     Args:
         root: the folder.
-        links: says which links are followed, and collects them; if None, those that lead to what
-            lies below ``root``.
+        links: says which links are followed, and collects them; if None, those that point to
+            what lies below ``root``.
 
     Yields:
         Every file but clutter, one folder after the other, and the folders that are not entered or
