@@ -71,9 +71,18 @@ class UsageError(HeadfitError):
         >>> print(UsageError.invalid("folds", 2, "an integer of at least 3"))
         `folds` must be an integer of at least 3. Received: folds=2.
         """
-        text = repr(received)
-        message = f"`{argument}` must be {expected}. Received: {argument}={text}. {remedy}".rstrip()
-        return cls(message, argument=argument, received=text, expected=expected, remedy=remedy)
+        shown, text = _as_typed(received), repr(received)
+        message = f"`{argument}` must be {expected}. Received: {argument}={shown}. {remedy}"
+        return cls(
+            message.rstrip(), argument=argument, received=text, expected=expected, remedy=remedy
+        )
+
+
+def _as_typed(value: object) -> str:
+    """Write a value as ``repr`` does, but texts without doubled backslashes."""
+    if isinstance(value, str) and value.isprintable():
+        return repr(value).replace("\\\\", "\\")
+    return repr(value)
 
 
 class UnknownNameError(UsageError):

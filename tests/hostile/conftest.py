@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from contained import MOST_DATA
+from headfit.util.limits import allocated
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -19,9 +19,7 @@ def within_the_memory_of_one_honest_command() -> Iterator[None]:
         return
     import resource  # noqa: PLC0415  (not on Windows)
 
-    status = Path("/proc/self/status").read_text("utf-8")
-    taken = 1024 * int(status.partition("VmData:")[2].split()[0])
     former = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + MOST_DATA, former[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (allocated() + MOST_DATA, former[1]))
     yield
     resource.setrlimit(resource.RLIMIT_DATA, former)

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import struct
+import subprocess
 import sys
 import tarfile
 import threading
@@ -16,6 +17,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
@@ -152,7 +154,7 @@ def test_what_takes_more_memory_than_all_may_is_refused_by_its_header() -> None:
     frame = progressive.index(b"\xff\xc2") + 5
     progressive[frame : frame + 4] = struct.pack(">HH", 14_000, 14_000)
     for data in (wide, bytes(progressive)):  # of the latter, all samples are held
-        with pytest.raises(ImageError, match=r"^too large: decoding takes 1\.\d+ GB; the limit"):
+        with pytest.raises(ImageError, match=r"^too large: decoding needs 1\.\d+ GB; the limit"):
             decode(data, 32, 32)
 
 
@@ -221,6 +223,43 @@ def test_a_decoder_that_crashes_costs_one_image() -> None:
     with pytest.raises(ImageError, match=r"^its decoder crashed"):
         decode(heic, 8, 8)
     assert decode(heic, 8, 8).shape == (8, 8, 3)
+
+
+def test_a_helper_that_was_stopped_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if it had answered before."""
+    heic = encoded(image("RGB"), "HEIF")
+    thread, ask = threading.get_ident(), helper._Helper.ask
+
+    def stopped_after(*arguments: Any) -> dict[str, Any]:
+        answer = ask(*arguments)
+        helper.stop([thread])
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(helper._Helper, "ask", stopped_after)
+        assert decode(heic, 8, 8).shape == (8, 8, 3)
+    helper.forget([thread])
+    assert all(each.is_alive() for each in helper._idle)
+    assert decode(heic, 8, 8).shape == (8, 8, 3)
+
+
+HARD = """
+import resource
+from headfit.images.helper_child import _limit
+resource.setrlimit(resource.RLIMIT_CPU, (50, 100))
+resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**34))
+for seconds in (3, 600):
+    _limit(10**9, seconds)
+print(resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_DATA)[1] == 2**34)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_helper_stays_within_the_limits_of_its_user() -> None:
+    """A login node ends what takes minutes; to raise a hard limit would be an error."""
+    command = [sys.executable, "-c", HARD]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout == "(100, 100) True\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -48,13 +48,15 @@ def test_what_lies_elsewhere_is_left_out_and_counted_unless_links_are_followed(f
     index = ImageIndex.from_directory(foreign, skip_empty_classes=True)
     assert index.paths == ("a/1.jpg", "b/2.jpg")
     assert index.notes == (
-        f"3 links lead out of '{foreign}' and are left out: 'a/p.jpg', 'b/deep', 'u'. If you trust "
-        "what they lead to, set `follow_links=True`.",
+        f"3 links point outside '{foreign}' and are left out: 'a/p.jpg', 'b/deep', 'u'. If you "
+        "trust what they point to, set `follow_links=True`.",
     )
     assert [each.path for each in index.skipped if each.reason == LEADS_OUT and each.is_told] == [
         *("a/p.jpg", "b/deep"),
     ]
-    with pytest.raises(DataError, match=r"without images in .*'u' \(1 × a link that leads out"):
+    with pytest.raises(
+        DataError, match=r"without images in .*'u' \(1 × a link that points"
+    ):
         ImageIndex.from_directory(foreign)
     follow = index_of(foreign, follow_links=True)
     assert follow == ["a/1.jpg", "b/2.jpg", "b/deep/letter.jpg"]  # the passport has two classes
@@ -66,12 +68,16 @@ def test_where_everything_is_a_link_the_error_names_the_option(tmp_path: Path):
     root.mkdir()
     for name in ("cat", "dog"):
         (root / name).symlink_to(store / name)
-    with pytest.raises(DataError, match=r"No images in .*2 × a link that leads out.*follow_links"):
+    with pytest.raises(
+        DataError, match=r"No images in .*2 × a link that points out.*follow_links"
+    ):
         ImageIndex.from_directory(root)
     assert index_of(root, follow_links=True) == ["cat/1.jpg", "dog/2.jpg"]
-    with pytest.raises(UsageError, match=r"No images in .*2 links lead out.*`follow_links=True`"):
+    with pytest.raises(
+        UsageError, match=r"No images in .*2 links point out.*`follow_links=True`"
+    ):
         inputs_of(root)
-    with pytest.raises(UsageError, match=r"matches no file\. 2 links lead out.*follow_links"):
+    with pytest.raises(UsageError, match=r"matches no file\. 2 links point outside.*follow_links"):
         inputs_of(f"{root}/*")
     assert len(inputs_of(f"{root}/*", follow=True)[0]) == 2
     (root / "cat").unlink()
@@ -131,7 +137,7 @@ def test_patterns_end_and_lead_to_what_the_folder_holds(foreign: Path, pattern: 
         (foreign / f"a/side{number}").symlink_to("../b")
     names, left_out = inputs_of(f"{foreign}/{pattern}")
     assert [Path(name).relative_to(foreign).as_posix() for name in names] == ["a/1.jpg", "b/2.jpg"]
-    assert any("lead out of" in note or "leads out of" in note for note in left_out)
+    assert any("point outside" in note or "points outside" in note for note in left_out)
     names, _ = inputs_of(f"{foreign}/{pattern}", follow=True)
     count = 3 if pattern == "*/*.jpg" else 4
     assert len(names) == len(set(map(os.path.realpath, names))) == count
@@ -143,10 +149,21 @@ def test_links_that_lead_to_no_image_are_not_counted(foreign: Path, tmp_path: Pa
     (foreign / "a/above").symlink_to("../..")
     for argument in (foreign, f"{foreign}/**/*.jpg"):
         (note,) = inputs_of(argument)[1]
-        assert note.startswith("3 links lead out of")
+        assert note.startswith("3 links point outside")
     assert (
         ImageIndex.from_directory(foreign, skip_empty_classes=True).notes[0].startswith("3 links")
     )
+
+
+def test_links_that_a_pattern_would_not_match_are_not_counted(foreign: Path, tmp_path: Path):
+    (foreign / "top.txt").symlink_to(touch(tmp_path, "top.txt") / "top.txt")
+    touch(foreign, "b/2.png", "b/c/3.png")
+    for pattern, count in {"**/*.png": 2, "*/*.png": 1, "*/*.jpg": 2, "*/": 1, "*.txt": 1}.items():
+        try:
+            (note,) = inputs_of(f"{foreign}/{pattern}")[1]
+        except UsageError as error:  # nothing else matches
+            note = str(error).partition("matches no file. ")[2]
+        assert note.startswith(f"{count} link"), pattern
 
 
 def test_patterns_match_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -178,17 +195,17 @@ def test_rows_of_a_table_do_not_leave_through_a_link(foreign: Path, tmp_path: Pa
     table.write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
     index = ImageIndex.from_table(table)
     assert index.paths == ("a/1.jpg", "b/2.jpg")
-    assert "2 × a link that leads out of the folder (row 4 'u/pass" in index.notes[0]
+    assert "2 × a link that points outside the folder (row 4 'u/pass" in index.notes[0]
     assert "2 × a path outside the root" in index.notes[0]
     assert "`follow_links=True`" in index.notes[-1]
     (foreign / "a/p.jpg").unlink()
     assert "u/passport.jpg" in ImageIndex.from_table(table, follow_links=True).paths
     table.write_text("path,label\nu/passport.jpg,a\nu/deep/letter.jpg,b\n")
-    with pytest.raises(DataError, match=r"2 × a link that leads out.*set `follow_links=True`"):
+    with pytest.raises(DataError, match=r"2 × a link that points outside.*set `follow_links=True`"):
         ImageIndex.from_table(table)
     inputs = Inputs([str(table)])
     assert len(list(inputs)) == 2
-    assert "2 links lead out" in inputs.left_out()[0]
+    assert "2 links point outside" in inputs.left_out()[0]
 
 
 def test_a_list_of_paths_from_elsewhere_opens_nothing_through_a_link(foreign: Path):
@@ -231,7 +248,7 @@ def test_an_archive_says_which_links_it_leaves_out(tmp_path: Path):
         link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "private.jpg")
         archive.addfile(link)
     assert ImageIndex.from_archive(tmp_path / "a.tar").notes == (
-        f"1 link in '{tmp_path / 'a.tar'}' is left out: 'a/3.jpg'. To use what they lead to, "
+        f"1 link in '{tmp_path / 'a.tar'}' is left out: 'a/3.jpg'. To use what they point to, "
         "unpack the archive and give the folder.",
     )
 
@@ -254,13 +271,13 @@ def test_commands_say_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFix
     root = photos.write_folder(tmp_path / "photos", 1)
     (root / "red/out.jpg").symlink_to(photos.write_folder(tmp_path / "store", 1) / "red/00.jpg")
     model = str(classifiers.random_classifier("gap", tmp_path / "model.keras"))
-    said = f"1 link leads out of '{root}' and is left out: 'red/out.jpg'."
+    said = f"1 link points outside '{root}' and is left out: 'red/out.jpg'."
     for out in ([], ["--out", str(tmp_path / "predicted.csv")]):
         assert main(["predict", model, str(root), *out]) == 0
         error = capsys.readouterr().err
-        assert f"{said} If you trust what they lead to, set --follow-links." in error
+        assert f"{said} If you trust what they point to, set --follow-links." in error
     with (tmp_path / "predicted.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 3
     (root / "usr").symlink_to("/usr")
     assert main(["compare", str(root)]) == 1
-    assert "'usr' (1 × a link that leads out of the folder)" in capsys.readouterr().err
+    assert "'usr' (1 × a link that points outside the folder)" in capsys.readouterr().err

@@ -116,10 +116,10 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path):
     assert index.paths == ("a/1.png", "a/linked.png", "b/1.png", "c/x/2.png")
     assert reasons(index) == {
         "a/lost.png": "broken link",
-        "a/root": "leads to a folder that is read elsewhere",
+        "a/root": "points to a folder that is read elsewhere",
         "a/self.png": "broken link",
         "b/pipe.png": "not a regular file",
-        "c/x/up": "leads to a folder that is read elsewhere",
+        "c/x/up": "points to a folder that is read elsewhere",
     }
 
 

@@ -57,7 +57,7 @@ def test_a_folder_is_read_once_and_links_never_lead_round_in_a_circle(tmp_path):
     (root / "e").symlink_to(".hidden")
     (root / "f.jpg").symlink_to("a/1.jpg")
     (root / "g.jpg").symlink_to("nowhere.jpg")
-    elsewhere = "leads to a folder that is read elsewhere"
+    elsewhere = "points to a folder that is read elsewhere"
     assert found(root) == {
         "a/1.jpg": None,
         "a/above/": elsewhere,

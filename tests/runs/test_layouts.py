@@ -135,7 +135,7 @@ def test_links_that_lead_out_are_followed_on_demand(photos: Path, tmp_path: Path
     (root / "linked").symlink_to(photos / "red")
     assert "linked" in hf.ImageIndex.from_directory(root, follow_links=True).classes
     with pytest.raises(
-        hf.DataError, match=r"'linked' \(1 × a link that leads out of .*`follow_links=True`"
+        hf.DataError, match=r"'linked' \(1 × a link that points outside .*`follow_links=True`"
     ):
         hf.ImageIndex.from_directory(root)
     index = hf.ImageIndex.from_directory(root, skip_empty_classes=True)

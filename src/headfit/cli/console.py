@@ -50,9 +50,10 @@ def output() -> Console:
     return SafeConsole(width=width, highlight=False, emoji=False)
 
 
-def tell(line: str) -> None:
-    """Print a message on stderr, with options instead of Python's arguments."""
-    _stderr().print(in_command_line_words(line), markup=False, soft_wrap=True)
+def tell(*lines: str) -> None:
+    """Print messages on stderr, with options instead of Python's arguments."""
+    for line in lines:
+        _stderr().print(in_command_line_words(line), markup=False, soft_wrap=True)
 
 
 def tracked(steps: Iterable[T], title: str, total: int) -> Iterable[T]:

@@ -79,11 +79,9 @@ def command(
     from headfit.model.classifier import Classifier  # noqa: PLC0415
 
     sources = Inputs(images, **finding)
-    for note in sources.notes:
-        tell(note)
+    tell(*sources.notes)
     inputs = list(sources)
-    for note in sources.left_out():
-        tell(note)
+    tell(*sources.left_out())
     files.check_writable(out)
     models = [Classifier(path, tell).explainer for path in _compared(model, second)]
     explained = gallery.explain_files(models, inputs, class_)

@@ -79,21 +79,18 @@ def command(
     if out is not None and csv_path is not None:
         raise UsageError("`csv_path` and `out` both write a file. Give one of them.")
     classifier, names = Classifier(model, tell), Inputs(paths, **finding)
-    for note in names.notes:
-        tell(note)
+    tell(*names.notes)
     if out is not None:
         with ConsoleCallback() as console:
             words = CommandLineWords([console])
             written = classifier.write_predictions(
                 names, out, overwrite=overwrite, top=top, callbacks=words
             )
-        for note in names.left_out():
-            tell(note)
+        tell(*names.left_out())
         _show_written(written, as_json)
         return 0 if written.images > written.unreadable else 1
     images = list(names)
-    for note in names.left_out():
-        tell(note)
+    tell(*names.left_out())
     steps = tracked(classifier.iter_predictions(images), "Classifying", len(images))
     predictions = list(steps)
     records = list(map(JsonLines(classifier.classes, top).record, predictions))

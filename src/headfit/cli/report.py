@@ -49,22 +49,21 @@ def command(run: Path, images: Path | None, follow_links: bool, debug: bool) -> 
 
     from headfit.report.page import NAME, write_report  # noqa: PLC0415  (heavy)
 
-    results, table = _results(run / "results.json"), run / "predictions.csv"
-    predictions = _predictions(table)
-    with records.reading(run / "results.json", "lacks values that the page shows"):
-        stored = results["settings"].get("source")
-        source = _stored(results, stored) if images is None else None
-        if images is not None:
+    file, fault = run / "results.json", "lacks values that the page shows"
+    results, predictions = _results(file), _predictions(run / "predictions.csv")
+    with records.reading(file, fault):
+        if images is None:
+            source = _stored(results)
+        else:
             source = _open(str(images), predictions, follow_links)
-        try:
-            write_report(run / NAME, results, predictions, source, force=True)
-        except (TemplateError, UsageError) as error:
-            raise LookupError(str(error)) from error
+    with records.reading(file, fault, TemplateError, UsageError):
+        write_report(run / NAME, results, predictions, source, force=True)
     echo(f"Written: {run / NAME}")
 
 
-def _stored(results: dict[str, Any], stored: Any) -> ImageSource | None:
+def _stored(results: dict[str, Any]) -> ImageSource | None:
     """Find the source that the run itself names, if nobody else can have written its name."""
+    stored = results["settings"].get("source")
     if was_written_here(results):
         return find_source(stored)
     if isinstance(stored, dict):

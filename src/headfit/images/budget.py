@@ -18,7 +18,7 @@ MAX_MEMORY = 1_000_000_000
 # bytes a pixel takes besides the image, since libraries first decode into forms of their own
 _BESIDES = {"WEBP": 12, "AVIF": 12, "HEIF": 12, "GIF": 1}
 COPIES = 3  # of the file: with the caller, its reader and a helper
-_ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
 
 
 def memory_of(image: Image.Image, seen: Look, stored: int, target_width: int = 1) -> int:
@@ -37,7 +37,7 @@ def memory_of(image: Image.Image, seen: Look, stored: int, target_width: int = 1
     each += _BESIDES.get(str(image.format), 0)
     if is_wide(image):  # decoded twice
         each *= 2
-    if getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG, 1) != 1:  # Pillow turns a copy upright
+    if getattr(image, "tag_v2", {}).get(ORIENTATION_TAG, 1) != 1:  # Pillow turns a copy upright
         each *= 2
     # it is resized in width first, all rows of it
     resized = 4 * target_width * max(image.size)

@@ -26,7 +26,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from headfit.errors import ImageError
-from headfit.images.budget import MEMORY, memory_of
+from headfit.images.budget import MEMORY, ORIENTATION_TAG, memory_of
 from headfit.images.contract import check_side
 from headfit.images.depth import PLAIN, Depth
 from headfit.images.flatten import load, shrink
@@ -37,7 +37,6 @@ from headfit.images.structure import Look, check_exif
 EIGHT_BIT_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif"})
 IMAGE_SUFFIXES = EIGHT_BIT_SUFFIXES | {".png", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
 
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -161,7 +160,7 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if the metadata are damaged."""
     try:
         check_exif(image.info.get("exif", b""))
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
+        value = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:
         return 1
     return value if value in _UPRIGHT else 1

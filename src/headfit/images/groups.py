@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from headfit.errors import DataError, UsageError
 from headfit.images.index import ImageIndex
 from headfit.images.sources.source import quote
 from headfit.util.tables import Table, open_table, western
+
+if TYPE_CHECKING:
+    import regex
 
 COLUMNS = ("path", "group")
 MAX_BYTES = 200_000_000
@@ -70,16 +74,19 @@ def read_groups(text: str, index: ImageIndex) -> ImageGroups:
     """
     if os.path.isfile(text):  # noqa: PTH113  (an expression may hold what no path can)
         return _numbered(index, _from_file(Path(text), index))
+    import regex  # noqa: PLC0415  (few runs need it)
+
     try:
         re.compile(text)  # the syntax is that of Python, as documented
-    except (re.error, RecursionError, OverflowError) as error:
+        expression = regex.compile(text, regex.VERSION0)
+    except (re.error, regex.error, RecursionError, OverflowError) as error:
         raise UsageError.invalid(
             "groups",
             text,
             "a CSV file with the columns path,group or a regular expression",
             f"There is no such file, and as an expression it is not valid: {error}.",
         ) from error
-    groups = _by_expression(text, index)
+    groups = _by_expression(expression, index)
     if not groups:
         raise UsageError.invalid(
             "groups",
@@ -101,11 +108,8 @@ def _numbered(index: ImageIndex, groups: Labels) -> ImageGroups:
     return ImageGroups(np.array(assigned, np.intp), names, len(index) - len(groups))
 
 
-def _by_expression(text: str, index: ImageIndex) -> Labels:
+def _by_expression(expression: regex.Pattern[str], index: ImageIndex) -> Labels:
     """Search an expression in all paths, whose names come from others, under a deadline."""
-    import regex  # noqa: PLC0415  (few runs need it)
-
-    expression = regex.compile(text, regex.VERSION0)
     allowed = SECONDS + SECONDS_PER_IMAGE * len(index)
     end, groups = time.monotonic() + allowed, {}
     for path in index.paths:
@@ -114,10 +118,10 @@ def _by_expression(text: str, index: ImageIndex) -> Labels:
         except TimeoutError:
             raise UsageError.invalid(
                 "groups",
-                text,
+                expression.pattern,
                 f"a regular expression that takes at most {allowed:.3g} s for these images",
-                f"It ran too long on {quote(path)}. Repeat nothing that repeats itself, as (a+)+ "
-                "does, or give a CSV file.",
+                f"It ran out of time on {quote(path)}. Avoid nested repeats such as (a+)+, or give "
+                "a CSV file.",
             ) from None
         if match:
             groups[path] = tuple(part or "" for part in match.groups()) or (match[0],)

@@ -72,9 +72,8 @@ def stop(threads: Collection[int]) -> None:
     """End the helpers that threads wait for; these start no other."""
     with _lock:
         _stopped.update(threads)
-        ended = [_busy[thread] for thread in threads if thread in _busy]
-    for helper in ended:
-        helper.kill()
+        for helper in [_busy[thread] for thread in threads if thread in _busy]:
+            helper.kill()
 
 
 def forget(threads: Collection[int]) -> None:
@@ -95,8 +94,8 @@ def _ask(request: dict[str, Any], data: bytes) -> np.ndarray:
     finally:
         with _lock:
             del _busy[thread]
-    with _lock:
-        _idle.append(helper)
+            if helper.is_alive():  # nobody has stopped it since it answered
+                _idle.append(helper)
     if "error" in answer:
         raise ImageError(answer["error"])
     array: np.ndarray = answer["array"]
@@ -123,11 +122,13 @@ class _Helper:
             raise ImageError(f"no process to decode it can be started: {error}") from error
 
     def ask(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
-        late = threading.Event()
+        late, done = threading.Event(), threading.Event()
 
         def end() -> None:
-            late.set()
-            self.kill()
+            with _lock:
+                if not done.is_set():
+                    late.set()
+                    self.kill()
 
         seconds = LEAST_SECONDS + request["memory"] // BYTES_A_SECOND
         timer = threading.Timer(BUSY * seconds, end)
@@ -143,6 +144,7 @@ class _Helper:
                 ) from error
             raise ImageError("its decoder crashed: damaged or hostile") from error
         finally:
+            done.set()
             timer.cancel()
 
     def _exchange(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
@@ -159,6 +161,9 @@ class _Helper:
                 raise ValueError("cut off")
             answer["array"] = array
         return answer
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
 
     def kill(self) -> None:
         self._process.kill()

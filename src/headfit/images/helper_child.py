@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from headfit.errors import ImageError
 from headfit.images.decode import decode_here
 from headfit.images.depth import Depth
 from headfit.images.ends import ends_of_image
+from headfit.util.limits import allocated
 
 _ROOM = 200_000_000  # bytes for threads and what libraries keep
 
@@ -47,18 +47,24 @@ def _do(request: dict[str, Any], data: bytes) -> np.ndarray:
 
 
 def _limit(memory: int, seconds: int) -> None:
-    """Let this process take so much more, where the system can hold it to that."""
+    """Let this process take so much more, where the system can hold it to that.
+
+    The user's own hard limits stay: only an administrator may raise them again.
+    """
     try:
         import resource  # noqa: PLC0415  (not on Windows)
     except ImportError:
         return
-    # the system ends it at the limit; a limit that may be raised for the next image
-    spent = int(time.process_time()) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
+
+    def hold(kind: int, most: int) -> None:
+        hard = resource.getrlimit(kind)[1]
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (soft, hard))
+
+    # the system ends it at the soft limit, which is raised for the next image
+    hold(resource.RLIMIT_CPU, int(time.process_time()) + 1 + seconds)
     with contextlib.suppress(OSError):  # not on macOS
-        status = Path("/proc/self/status").read_text()
-        now = 1024 * int(status.partition("VmData:")[2].split()[0])
-        resource.setrlimit(resource.RLIMIT_DATA, (now + memory, resource.RLIM_INFINITY))
+        hold(resource.RLIMIT_DATA, allocated() + memory)
 
 
 if __name__ == "__main__":

@@ -64,9 +64,9 @@ class Pattern:
                 continue
             else:
                 steps = []
-            for name, real, is_folder in self._entries(folder, place, parts[at]):
+            for name, real, is_folder in self._entries(folder, place, at):
                 path = f"{folder}{name}"
-                if last and (is_folder or not (self._any_name and why_not_image(name))):
+                if last and self._is_wanted(name, is_folder):
                     found.setdefault(real, path)
                 elif is_folder and not last:
                     deeper = at if parts[at] == ANY_FOLDERS else at + 1
@@ -77,9 +77,13 @@ class Pattern:
                     waiting.append(step)
         return _outermost(found.values())
 
-    def _entries(self, folder: str, place: str, part: str) -> Iterator[tuple[str, str, bool]]:
+    def _is_wanted(self, name: str, is_folder: bool) -> bool:
+        """Whether what matches the last part of the pattern is a match of all of it."""
+        return is_folder or not self._any_name or why_not_image(name) is None
+
+    def _entries(self, folder: str, place: str, at: int) -> Iterator[tuple[str, str, bool]]:
         """Yield what matches a part of the pattern: its name, where it lies, if it is a folder."""
-        matched = re.compile(fnmatch.translate(os.path.normcase(part))).match
+        part, last = self._parts[at], at == len(self._parts) - 1
         try:
             with os.scandir(folder or ".") as listed:
                 entries = sorted(listed, key=lambda each: (is_link(each), each.name))
@@ -88,25 +92,23 @@ class Pattern:
         for entry in entries:
             if is_clutter(entry.name):
                 continue
-            if part != ANY_FOLDERS and not matched(os.path.normcase(entry.name)):
+            if part != ANY_FOLDERS and not fnmatch.fnmatch(entry.name, part):
                 continue
             real, link = os.path.join(place, entry.name), is_link(entry)  # noqa: PTH118
+            out = False
             if link:
                 real = real_path(entry.path)
                 if part == ANY_FOLDERS and read_elsewhere(real, self.links.root):
                     continue
-                if self.links.is_outside(real) and not self.links.follow:
-                    if is_remote(real) or part != ANY_FOLDERS or _is_wanted(entry):
-                        self.links.left_out[f"{folder}{entry.name}"] = None
-                    continue
-            is_folder = os.path.isdir(entry.path)  # noqa: PTH112
+                out = self.links.is_outside(real) and not self.links.follow
+            far = out and is_remote(real)  # not even looked at
+            is_folder = not far and os.path.isdir(entry.path)  # noqa: PTH112
+            if out:
+                if far or (self._is_wanted(entry.name, is_folder) if last else is_folder):
+                    self.links.left_out[f"{folder}{entry.name}"] = None
+                continue
             if not is_folder or not self._own(Path(entry.path)):
                 yield entry.name, real, is_folder
-
-
-def _is_wanted(entry: os.DirEntry[str]) -> bool:
-    """Whether a folder or an image would be found if a link was followed."""
-    return os.path.isdir(entry.path) or why_not_image(entry.name) is None  # noqa: PTH112
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:

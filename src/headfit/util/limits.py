@@ -45,6 +45,16 @@ def memory() -> int:
     return int(chosen * 1e9) if chosen else int(SHARE * psutil.virtual_memory().total)
 
 
+def allocated() -> int:
+    """Count the bytes that this process has allocated now; only Linux can.
+
+    Raises:
+        OSError: on other systems.
+    """
+    status = Path("/proc/self/status").read_text("utf-8")
+    return 1024 * int(status.partition("VmData:")[2].split()[0])
+
+
 def hold_memory(most: int) -> None:
     """Limit what this process allocates from now on; only Linux can."""
     if sys.platform == "linux":
@@ -85,8 +95,7 @@ def loading(path: Path, weights: int) -> Iterator[None]:
 def _held(more: int) -> Iterator[None]:
     import resource  # noqa: PLC0415  (not on Windows)
 
-    status = Path("/proc/self/status").read_text("utf-8")
-    taken = int(status.partition("VmData:")[2].split()[0]) * 1024
+    taken = allocated()
     former, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if former == resource.RLIM_INFINITY or taken + more < former:
         resource.setrlimit(resource.RLIMIT_DATA, (taken + more, hard))

@@ -73,19 +73,20 @@ def lacking(record: Any, shape: Mapping[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def reading(path: Path, what: str) -> Iterator[None]:
+def reading(path: Path, what: str, *also: type[Exception]) -> Iterator[None]:
     """Turn whatever a damaged record leads to into one error that names its file.
 
     Args:
         path: the file.
         what: is wrong with it, after its name, as in "lacks values that the page shows".
+        *also: further types of errors that its content may lead to.
 
     Raises:
-        DataError: in place of any error in ``DAMAGE``.
+        DataError: in place of any error in ``DAMAGE`` or of these types.
     """
     try:
         yield
-    except DAMAGE as error:
+    except (*DAMAGE, *also) as error:
         reason = " ".join(str(error).split())[:200]
         kind = type(error).__name__
         raise DataError(

@@ -23,6 +23,7 @@ from headfit.images.sources.source import (
     Listing,
     Skipped,
     check_classes,
+    links_followed,
     local_path,
     quote,
 )
@@ -80,7 +81,7 @@ class DatasetSource:
     def options(self) -> Mapping[str, Any]:
         """The columns that the user chose, and whether links are followed."""
         columns = {f"{role}_column": name for role, name in self.columns.named().items()}
-        return {**columns, **({"follow_links": True} if self.follow_links else {})}
+        return {**columns, **links_followed(self.follow_links)}
 
     def listing(self) -> Listing:
         """List the images, sorted by class and then path.
@@ -130,7 +131,7 @@ class DatasetSource:
     def to_dict(self) -> dict[str, Any]:
         """Return the kind, the path, the columns, and whether links are followed."""
         record = {"kind": self.kind, "path": self.path, "columns": self.columns.named()}
-        return {**record, **({"follow_links": True} if self.follow_links else {})}
+        return {**record, **links_followed(self.follow_links)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:

@@ -19,6 +19,7 @@ from headfit.images.sources.source import (
     LocalSource,
     as_path,
     check_classes,
+    links_followed,
     links_note,
     links_remedy,
     quote,
@@ -61,7 +62,7 @@ class FolderSource(LocalSource):
     def options(self) -> Mapping[str, Any]:
         """Arguments that read it alike, by their names in Python; the defaults are left out."""
         splits = {} if self.splits is None else {"splits": self.splits}
-        return {**self.links_followed, **splits}
+        return {**links_followed(self.follow_links), **splits}
 
     def listing(self) -> Listing:
         """List the images, sorted by class and then path."""

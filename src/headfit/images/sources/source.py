@@ -150,7 +150,7 @@ class LocalSource:
     @property
     def options(self) -> Mapping[str, Any]:
         """Whether links are followed, if they are."""
-        return self.links_followed
+        return links_followed(self.follow_links)
 
     @cached_property
     def links(self) -> Links:
@@ -171,12 +171,7 @@ class LocalSource:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the kind, the path, and whether links are followed."""
-        return {"kind": self.kind, "path": str(self.root), **self.links_followed}
-
-    @property
-    def links_followed(self) -> dict[str, bool]:
-        """What a record of the source says of links: nothing unless they are followed."""
-        return {"follow_links": True} if self.follow_links else {}
+        return {"kind": self.kind, "path": str(self.root), **links_followed(self.follow_links)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
@@ -190,6 +185,11 @@ class LocalSource:
         if not self.links.holds(place):
             raise ImageError(LEADS_OUT)
         return place
+
+
+def links_followed(follow_links: bool) -> dict[str, bool]:
+    """Say whether links are followed, for options and records: nothing unless they are."""
+    return {"follow_links": True} if follow_links else {}
 
 
 def as_path(argument: str, value: Any) -> Path:

@@ -17,6 +17,7 @@ from headfit.images.sources.source import (
     Listing,
     LocalSource,
     check_classes,
+    links_followed,
     links_remedy,
     local_path,
     quote,
@@ -147,7 +148,7 @@ class TableSource(LocalSource):
         columns = {f"{role}_column": name for role, name in self.columns.named().items()}
         return {
             **columns,
-            **self.links_followed,
+            **links_followed(self.follow_links),
             "root": str(self.root) if self.chosen_root else None,
             "strict": self.strict or None,
         }
@@ -181,7 +182,7 @@ class TableSource(LocalSource):
         path = str(self.path) if self.path else None
         columns = self.columns.named()
         record = {"kind": self.kind, "path": path, "root": str(self.root), "columns": columns}
-        return {**record, **self.links_followed}
+        return {**record, **links_followed(self.follow_links)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
