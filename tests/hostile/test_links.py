@@ -54,9 +54,7 @@ def test_what_lies_elsewhere_is_left_out_and_counted_unless_links_are_followed(f
     assert [each.path for each in index.skipped if each.reason == LEADS_OUT and each.is_told] == [
         *("a/p.jpg", "b/deep"),
     ]
-    with pytest.raises(
-        DataError, match=r"without images in .*'u' \(1 × a link that points"
-    ):
+    with pytest.raises(DataError, match=r"without images in .*'u' \(1 × a link that points"):
         ImageIndex.from_directory(foreign)
     follow = index_of(foreign, follow_links=True)
     assert follow == ["a/1.jpg", "b/2.jpg", "b/deep/letter.jpg"]  # the passport has two classes
@@ -68,14 +66,10 @@ def test_where_everything_is_a_link_the_error_names_the_option(tmp_path: Path):
     root.mkdir()
     for name in ("cat", "dog"):
         (root / name).symlink_to(store / name)
-    with pytest.raises(
-        DataError, match=r"No images in .*2 × a link that points out.*follow_links"
-    ):
+    with pytest.raises(DataError, match=r"No images in .*2 × a link that points out.*follow_links"):
         ImageIndex.from_directory(root)
     assert index_of(root, follow_links=True) == ["cat/1.jpg", "dog/2.jpg"]
-    with pytest.raises(
-        UsageError, match=r"No images in .*2 links point out.*`follow_links=True`"
-    ):
+    with pytest.raises(UsageError, match=r"No images in .*2 links point out.*`follow_links=True`"):
         inputs_of(root)
     with pytest.raises(UsageError, match=r"matches no file\. 2 links point outside.*follow_links"):
         inputs_of(f"{root}/*")
@@ -158,7 +152,7 @@ def test_links_that_lead_to_no_image_are_not_counted(foreign: Path, tmp_path: Pa
 def test_links_that_a_pattern_would_not_match_are_not_counted(foreign: Path, tmp_path: Path):
     (foreign / "top.txt").symlink_to(touch(tmp_path, "top.txt") / "top.txt")
     touch(foreign, "b/2.png", "b/c/3.png")
-    for pattern, count in {"**/*.png": 2, "*/*.png": 1, "*/*.jpg": 2, "*/": 1, "*.txt": 1}.items():
+    for pattern, count in {"**/*.png": 2, "*/*.png": 1, "*/*.jpg": 2, "*.txt": 1}.items():
         try:
             (note,) = inputs_of(f"{foreign}/{pattern}")[1]
         except UsageError as error:  # nothing else matches

@@ -18,9 +18,7 @@ def test_an_expression_that_backtracks_is_refused_in_time(tmp_path: Path, expres
     names = [f"{folder}/{'a' * 40}{number}.jpg" for folder in "ab" for number in "xyz"]
     index = ImageIndex.from_directory(touch(tmp_path, *names))
     start = time.process_time()
-    with pytest.raises(
-        UsageError, match=r"`groups` must be .* at most 1 s .* of time on 'a/aaa"
-    ):
+    with pytest.raises(UsageError, match=r"`groups` must be .* at most 1 s .* of time on 'a/aaa"):
         read_groups(expression, index)
     assert time.process_time() - start < 4  # twice the deadline, for two looks
 

@@ -16,25 +16,34 @@ from headfit.util import limits, model_parts, records, tables
 TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8").split("## Limits")[1]
 ROWS = dict(re.findall(r"(?m)^\| ([^|*]+?) \| ([^|]+?) \| [^|]*\|$", TEXT))
 MB, GB = 2**20, 2**30
+LONG = f"{structure.MAX_LONG_SEGMENTS}"
 LIMITS = {
     "bytes of a file": f"{gate.MAX_BYTES:,}",
     "pixels; pixels of a side": f"{gate.MAX_PIXELS:,}; {gate.MAX_SIDE:,}",
     "memory for decoding, all threads together": f"{budget.MAX_MEMORY / 1e9:g} GB",
     "JPEG: segments; scans": f"{structure.MAX_SEGMENTS:,}; {structure.MAX_SCANS}",
-    "PNG: chunks beside the pixels; compressed texts": (
-        f"{structure.MAX_CHUNKS:,}; {structure.MAX_COMPRESSED}"
+    "JPEG: segments of EXIF; segments of Photoshop": "; ".join(2 * [LONG]),
+    "JPEG: bytes between segments": f"{structure.MAX_PADDING:,}",
+    "PNG: chunks of pixels; other chunks; compressed chunks": (
+        f"{structure.MAX_PIXEL_CHUNKS:,}; {structure.MAX_CHUNKS:,}; {structure.MAX_COMPRESSED}"
     ),
-    "frames of an animation, pages of a TIFF": f"{structure.MAX_FRAMES:,}",
-    "TIFF and EXIF: tags; strips or tiles": f"{structure.MAX_TAGS:,}; {structure.MAX_STRIPS:,}",
-    "seconds of processor time for what no count bounds": (
-        f"{helper.LEAST_SECONDS}, and 1 for each {helper.BYTES_A_SECOND // 10**6} MB of memory it "
-        f"takes"
+    "GIF: blocks before the first frame": f"{structure.MAX_BLOCKS:,}",
+    "WebP: chunks": f"{structure.MAX_FRAMES:,}",
+    "TIFF: tags of a directory; strips or tiles": (
+        f"{structure.MAX_TAGS:,}; {structure.MAX_STRIPS:,}"
     ),
+    "processor time of an image in the helper process": (
+        f"{helper.LEAST_SECONDS} s, plus 1 s for each {helper.BYTES_A_SECOND // 10**6} MB that it "
+        f"needs"
+    ),
+    "elapsed time of it": f"{helper.BUSY} times that",
     "bytes of a table; rows": f"{tables.MAX_BYTES:,}; {tables.MAX_ROWS:,}",
     "members of an archive; unpacked size": (
-        f"{members.MAX_MEMBERS:,}; {members.MAX_EXPANSION} times the archive"
+        f"{members.MAX_MEMBERS:,}; {members.MAX_EXPANSION} times the archive, if over "
+        f"{members.LARGE // 10**9} GB"
     ),
     "a header in a `.tar`": f"{members.MAX_HEADER // 10**6} MB",
+    "bytes of a `--groups` file": f"{groups.MAX_BYTES:,}",
     "a `--groups` expression": (
         f"{groups.SECONDS:g} s, and {groups.SECONDS_PER_IMAGE * 1e3:g} ms for each image"
     ),
@@ -68,7 +77,8 @@ LIMITS = {
     ),
 }
 WITHOUT_NUMBER = {
-    "where a link may lead",
+    "where a link may point",
+    "images in a compressed `.tar`, together",
     "times that one folder or file is read",
     "owner and mode of its folders",
 }

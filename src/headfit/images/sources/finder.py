@@ -37,7 +37,7 @@ class Finder:
         if is_missing(cell):
             raise UnusableError("no path", "")
         text = str(whole(cell))
-        inside = leads_out = False
+        inside = points_outside = False
         for spelling in _spellings(text, self.name):
             # as text, so that `..` stays below the root
             full = os.path.normpath(os.path.join(self.root, spelling))  # noqa: PTH118
@@ -47,9 +47,9 @@ class Finder:
                 if os.path.isfile(full):  # noqa: PTH113
                     if self.links.holds(full):
                         return full[len(prefix) :].replace(os.sep, "/")
-                    leads_out = True
+                    points_outside = True
         shown = western(text)
-        if leads_out:
+        if points_outside:
             self.links.left_out[shown] = None
             raise UnusableError(LEADS_OUT, shown)
         if "://" in text:
