@@ -27,6 +27,7 @@ from headfit.images.index import ImageIndex
 from headfit.images.sources.source import Skipped
 from headfit.progress import Callback
 
+Compute = Callable[[Joint, Iterator[tuple[str, np.ndarray]]], int]
 LATENCY_RUNS = 3  # few, since each takes as long as an image of the pass
 
 
@@ -116,15 +117,7 @@ def extract(
     """
     reader = Reader(index.paths, index.read_bytes, contract, InAll(stores), callback)
     computed, facts = run_pass(reader, contract, stores, open_joint, dtype)
-    if not reader.digests:
-        raise DataError(
-            f"No image in '{index.source.location}' can be read, of {len(index):,}. The first: "
-            f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
-        )
-    return [
-        _collect(index, store, reader, computed, each)
-        for store, each in zip(stores, facts, strict=True)
-    ]
+    return collect(index, stores, reader, computed, facts)
 
 
 def run_pass(
@@ -144,6 +137,33 @@ def run_pass(
         dtype: how new maps are stored.
 
     Returns:
+        As :func:`run_pass_with`.
+    """
+
+    def compute(joint: Joint, images: Iterator[tuple[str, np.ndarray]]) -> int:
+        return _compute(joint, images, stores, dtype, reader.hashes)
+
+    return run_pass_with(compute, reader, contract, stores, open_joint)
+
+
+def run_pass_with(
+    compute: Compute,
+    reader: Reader,
+    contract: Contract,
+    stores: Sequence[FeatureStore],
+    open_joint: Callable[[], Joint],
+) -> tuple[int, list[EngineFacts]]:
+    """Read all images, and compute what is missing.
+
+    Args:
+        compute: sends images through the engine into the stores, and returns their number; called
+            only if the reader finds an image that is not stored.
+        reader: of the images; afterwards it holds their digests.
+        contract: how they are decoded and preprocessed.
+        stores: one for each cut, for the facts about the engine.
+        open_joint: opens the engine; called only if an image or the facts are missing.
+
+    Returns:
         How many images went through the backbone, and of each store the facts about the engine and
         its maps of the probe images. No facts if no image could be read.
     """
@@ -156,7 +176,7 @@ def run_pass(
         if first is not None or len(facts) < len(stores):
             joint = open_joint()
             if first is not None:
-                computed = _compute(joint, chain([first], images), stores, dtype, reader.hashes)
+                computed = compute(joint, chain([first], images))
             facts = [_measure(joint.only(number), contract) for number in range(len(stores))]
             for store, each in zip(stores, facts, strict=True):
                 store.write_facts(*each)
@@ -203,6 +223,36 @@ def _measure(engine: Engine, contract: Contract) -> EngineFacts:
         seconds.append(time.perf_counter() - start)
     facts = {**engine.info.to_dict(), "latency_ms": 1000 * median(seconds)}
     return facts, np.concatenate([maps[number] for number in range(len(images))])
+
+
+def collect(
+    index: ImageIndex,
+    stores: Sequence[FeatureStore],
+    reader: Reader,
+    computed: int,
+    facts: Sequence[EngineFacts],
+) -> list[Extraction]:
+    """Gather what a pass gave for each cut.
+
+    Args:
+        index: the images that the reader was to read.
+        stores: one for each cut; they hold all images that could be read.
+        reader: after the pass.
+        computed: number of images that went through the backbone.
+        facts: of each store.
+
+    Raises:
+        DataError: no image could be read.
+    """
+    if not reader.digests:
+        raise DataError(
+            f"No image in '{index.source.location}' can be read, of {len(index):,}. The first: "
+            f"{reader.skipped[0].path}: {reader.skipped[0].reason}."
+        )
+    return [
+        _collect(index, store, reader, computed, each)
+        for store, each in zip(stores, facts, strict=True)
+    ]
 
 
 def _collect(

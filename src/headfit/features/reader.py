@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container, Generator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from headfit.images.read_ahead import ReadAhead
 from headfit.images.sources.source import Skipped
 from headfit.progress import Callback
 from headfit.util import digests
+
+SAMPLED = 200  # images that are looked up to estimate what all of them lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +85,20 @@ class Reader:
         contract = self._contract
         pixels = decode(data, contract.height, contract.width, contract.depth)
         return _Read(digest, pixels, perceptual_hash(pixels))
+
+
+def sample_digests(count: int, read: Callable[[int], bytes]) -> list[str]:
+    """Digest some images, evenly spread over all, to estimate how many are stored.
+
+    Args:
+        count: number of images.
+        read: returns the content of an image's file, by its row.
+
+    Returns:
+        The digests of those that can be read.
+    """
+    sampled = []
+    for row in range(0, count, max(1, count // SAMPLED)):
+        with contextlib.suppress(ImageError):
+            sampled.append(digests.of_bytes(read(row)))
+    return sampled

@@ -31,10 +31,10 @@ class Writer:
         self._store, self._dtype = store, np.dtype(dtype)
         self._pool = ThreadPoolExecutor(1, "headfit-write")
         self._waiting: deque[Future[None]] = deque()
-        self._batch: list[tuple[str, np.ndarray, int]] = []
+        self._batch: list[tuple[str, np.ndarray, int | None]] = []
         # used by the writing thread only
         self._images: list[str] = []
-        self._hashes: list[int] = []
+        self._hashes: list[int | None] = []
         self._rows = np.empty((0,), self._dtype)
         self._failed = False
 
@@ -50,13 +50,13 @@ class Writer:
         finally:
             self._pool.shutdown(wait=True)
 
-    def add(self, image: str, maps: np.ndarray, perceptual: int) -> None:
+    def add(self, image: str, maps: np.ndarray, perceptual: int | None) -> None:
         """Add the map of one image.
 
         Args:
             image: its digest.
             maps: float32 (1, H, W, C); it must not be changed afterwards.
-            perceptual: its perceptual hash, 64 bits.
+            perceptual: its perceptual hash, 64 bits; None for all images of a store without.
 
         Raises:
             EngineError: a value of this map or an earlier one is not finite.
@@ -72,7 +72,7 @@ class Writer:
         while self._waiting and (len(self._waiting) > WAITING or self._waiting[0].done()):
             self._waiting.popleft().result()
 
-    def _take(self, batch: Sequence[tuple[str, np.ndarray, int]]) -> None:
+    def _take(self, batch: Sequence[tuple[str, np.ndarray, int | None]]) -> None:
         if self._failed:  # reported already, by the result of the batch before
             return
         try:
@@ -82,7 +82,7 @@ class Writer:
             self._failed = True
             raise
 
-    def _put(self, image: str, maps: np.ndarray, perceptual: int) -> None:
+    def _put(self, image: str, maps: np.ndarray, perceptual: int | None) -> None:
         """Add one map, float32 (H, W, C), to the block, and write the block if it is full."""
         top, signed = largest(maps)
         if not np.isfinite(top):
@@ -108,5 +108,5 @@ class Writer:
     def _write(self) -> None:
         if self._images:
             images, self._images = self._images, []
-            hashes, self._hashes = self._hashes, []
-            self._store.append(images, self._rows[: len(images)], hashes)
+            hashes, self._hashes = [each for each in self._hashes if each is not None], []
+            self._store.append(images, self._rows[: len(images)], hashes or None)

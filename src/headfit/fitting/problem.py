@@ -58,12 +58,18 @@ class Splits:
 class Problem:
     """Targets, folds and budget of a comparison: the same for all heads.
 
+    Images may come in several views, each a row of its own: models train on all of them. Settings
+    are chosen and models are scored on the images as they are.
+
     Attributes:
-        targets: of n images, for K outputs.
-        splits: the folds.
+        targets: of n rows, for K outputs.
+        splits: the folds of the rows.
         penalties: λ tried for linear heads, from large to small.
         quick: fewer trials for heads trained by gradient descent.
         seed: of their first weights and batches.
+        views: how many rows an image has. They follow one another, lie in one fold, and the first
+            is the image as it is.
+        average: whether scores are of the mean prediction over the views of an image.
     """
 
     targets: Targets
@@ -71,11 +77,39 @@ class Problem:
     penalties: tuple[float, ...] = PENALTIES
     quick: bool = False
     seed: int = 0
+    views: int = 1
+    average: bool = False
 
     @property
     def kind(self) -> Kind:
         """Loss, link, decision and metrics of the targets."""
         return KINDS[self.targets.kind]
+
+    @property
+    def plain(self) -> npt.NDArray[np.bool_]:
+        """Which rows are images as they are, bool (n,)."""
+        plain: npt.NDArray[np.bool_] = np.arange(len(self.targets)) % self.views == 0
+        return plain
+
+    def of_images(self, predictions: np.ndarray) -> np.ndarray:
+        """Reduce predictions of rows, (…, n, K), to one of each image, (…, n / views, K)."""
+        *some, rows, outputs = predictions.shape
+        each = predictions.reshape(*some, rows // self.views, self.views, outputs)
+        result: np.ndarray = each.mean(axis=-2) if self.average else each[..., 0, :]
+        return result
+
+    def score(self, scores: np.ndarray, rows: np.ndarray) -> float:
+        """Give the primary metric of the images that some rows belong to.
+
+        Args:
+            scores: (n, K), what a model puts out before the link.
+            rows: bool (n,), all views of some images.
+        """
+        predictions = self.kind.link(scores[rows]) if self.average else scores[rows]
+        weights, each = self.targets.weights_of(rows), slice(None, None, self.views)
+        values = self.targets.values[rows][each]
+        weights = None if weights is None else weights[each]
+        return self.kind.score(self.of_images(predictions), values, weights)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import numpy as np
 
 from headfit.backbones.engines.engine import Engine, Joint
 from headfit.backbones.engines.interface import probe_images
-from headfit.errors import ImageError, UsageError
+from headfit.errors import UsageError
+from headfit.features.reader import sample_digests
 from headfit.features.store import FeatureStore
 from headfit.fitting.descent.budget import Schedule, trials_for
 from headfit.fitting.problem import Problem, inner_pairs
@@ -30,7 +31,6 @@ from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.map_source import MapSource
 from headfit.runs.options import PROTOCOLS, Options
 from headfit.study.comparison.contrast import FLATTEN, GAP
-from headfit.util import digests
 from headfit.util.machine import usable_cores
 from headfit.util.nouns import counted
 
@@ -47,7 +47,6 @@ SCREENED, WHERE_IMAGES = 2000, 2000
 CURVE_FITS = 400
 DECODED = 0.8  # of the engine's speed is left with decoding and writing
 BATCHES = 12
-SAMPLED = 200  # images that are looked up to estimate how many need a pass
 SLOW, LONG = 60.0, 30.0  # seconds of one head, and of all, above which a remedy is named
 
 
@@ -215,14 +214,8 @@ def _fits(folds: int, repeats: int) -> int:
 
 def _missing(index: ImageIndex, store: FeatureStore) -> float:
     """Give the share of images that are not in the store, estimated from some if there are many."""
-    step = max(1, len(index) // SAMPLED)
-    missing = []
-    for number in range(0, len(index), step):
-        try:
-            missing.append(digests.of_bytes(index.read_bytes(number)) not in store)
-        except ImageError:
-            continue
-    return sum(missing) / len(missing) if missing else 1.0
+    sampled = sample_digests(len(index), index.read_bytes)
+    return sum(image not in store for image in sampled) / len(sampled) if sampled else 1.0
 
 
 def _suits(head: Head, shape: MapShape) -> bool:

@@ -103,7 +103,8 @@ class _Repeat:
         pairs = [(fold, trial) for fold in folds for trial in self.trials]
         held = np.array([self.assignment == fold for fold, _ in pairs])
         inner = np.array([self.assignment == self._inner(fold) for fold, _ in pairs])
-        attempts = _attempts(~held & ~inner, [trial for _, trial in pairs], watch=inner)
+        watch = inner & self.problem.plain
+        attempts = _attempts(~held & ~inner, [trial for _, trial in pairs], watch=watch)
         networks = self._train(inputs, attempts, progress)
         # nan where a network diverged: never the best
         losses = np.nan_to_num(networks.watch_loss, nan=np.inf).T
@@ -122,14 +123,10 @@ class _Repeat:
         attempts = _attempts(~held, [trial for trial, _ in chosen], stop_epochs=stops)
         networks = self._train(inputs, attempts, progress)
         scores = descent.scores(networks.weights, self.head.body, inputs.x, self.head.trained)
-        kind, targets = self.problem.kind, self.problem.targets
-        predictions = kind.link(scores)
+        predictions = self.problem.kind.link(scores)
         for row, fold in enumerate(folds):
             self.probabilities[held[row]] = predictions[row, held[row]]
-            seen = ~held[row]
-            self.train_scores[fold] = kind.score(
-                predictions[row, seen], targets.values[seen], targets.weights_of(seen)
-            )
+            self.train_scores[fold] = self.problem.score(scores[row], ~held[row])
 
     def _train(
         self, inputs: Inputs, attempts: descent.Attempts, progress: Progress

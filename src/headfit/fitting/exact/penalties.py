@@ -129,9 +129,8 @@ class _Search:
         start = self.best.spread(self.rows.values.shape[1])
         final = minimise(self.rows, self.outer.masks, penalties, [start])
         self.stopped += int((~final.converged).sum())
-        targets, score = self.problem.targets, self.problem.kind.score
         train = [
-            score(logits[:, mask].T, targets.values[mask], targets.weights_of(mask))
+            self.problem.score(logits.T, mask)
             for logits, mask in zip(final.logits, self.outer.masks, strict=True)
         ]
         progress(1.0)
@@ -165,14 +164,14 @@ class _Search:
     def _judge(self, level: int, pairs: list[int], point: Point) -> None:
         """Store each unit's inner loss: the mean over the images of its inner folds, by weight."""
         total, images = np.zeros((2, len(self.units)))
-        weights = self.rows.weights
+        weights, plain = self.rows.weights, self.problem.plain
         for place, number in enumerate(pairs):
             (repeat, i, j), units = self.pairs[number]
             assignment = self.problem.splits.assignment[repeat]
             # judged on j the model helps to choose for i, and the other way round
             for unit, fold in zip(units, (j, i), strict=True):
                 if unit is not None:
-                    held = assignment == fold
+                    held = (assignment == fold) & plain
                     values = self.problem.targets.values[held]
                     losses = self.problem.kind.losses(point.logits[place][:, held], values)
                     if weights is not None:

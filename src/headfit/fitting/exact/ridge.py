@@ -114,14 +114,15 @@ def best_shapes(pooling: Pooling, pooled: PooledFeatures, problem: Problem) -> l
     """Choose the pooling's shape for each repeat and outer fold on its training part.
 
     By the squared error of ridge regression on the inner folds, at the best of a few penalties, on
-    2,000 of the images if there are more.
+    2,000 of the images if there are more. Of an image's views only the first takes part.
     """
     shapes = [shape for _, shape in keys_of([pooling])]
     folds, repeats = problem.splits.folds, problem.splits.repeats
     if len(shapes) == 1 or folds < 3:  # of two folds nothing would be left to train on
         return [shapes[len(shapes) // 2]] * (repeats * folds)
-    n = len(problem.targets)
-    some = np.sort(np.random.default_rng(problem.seed).permutation(n)[:SCREENED])
+    images = np.flatnonzero(problem.plain)
+    order = np.random.default_rng(problem.seed).permutation(len(images))
+    some = images[np.sort(order[:SCREENED])]
     targets = problem.targets.subset(some)
     encoded, weights = problem.kind.encode(targets), targets.loss_weights
     grams = pooled.grams(pooling, shapes, some)

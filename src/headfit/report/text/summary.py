@@ -166,9 +166,13 @@ def fit_warnings(head: str, notes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _projected(note: Mapping[str, Any]) -> str:
+    images = counted(note["images"], "image")
+    each, rows = "", "of them"
+    if "views" in note:
+        each, rows = f" in {note['views']} views", "of these views"
     return (
-        f"for {note['images']:,} images its features are approximated by those of "
-        f"{note['spanned_by']:,} of them, which keeps {percent(note['variance_share'])} % of their "
+        f"for {images}{each} its features are approximated by those of "
+        f"{note['spanned_by']:,} {rows}, which keeps {percent(note['variance_share'])} % of their "
         f"variance; its scores are approximate."
     )
 
