@@ -148,11 +148,18 @@ def test_views_of_an_image_differ():
     assert Augmentation.parse("none").most_views == 1
 
 
+def test_the_steps_that_can_change_the_label_are_known():
+    augmentation = Augmentation.parse("light,rot90")
+    assert augmentation.flips == ("hflip", "rot90")
+    assert augmentation.without("hflip").flips == ("rot90",)
+    assert Augmentation.parse("strong").without("hflip").flips == ()
+
+
 @pytest.mark.parametrize(
     ("text", "canonical"),
     [
         ("none", "none"),
-        ("rotate, hflip", "hflip,rotate10"),
+        ("Rotate, hflip", "hflip,rotate10"),
         ("colour0.3", "brightness0.3,contrast0.3,saturation0.3"),
         ("color", "brightness0.2,contrast0.2,saturation0.2"),
         ("light,rotate.5", "hflip,rotate0.5,shift0.05,zoom0.1,brightness0.1,contrast0.1"),
@@ -180,6 +187,7 @@ def test_everything_that_changes_views_is_in_the_identity():
         ("hflip,lite", "Unknown augmentation 'lite'"),
         ("rotate400", r"`augment` must be rotate with a number from 0.1 to 180, such as rotate10"),
         ("crop1", r"crop with a number from 0.05 to 0.95, .*Received: augment='crop1'"),
+        ("erase0.6", r"erase with a number from 0.01 to 0.5"),
         ("hflip0.5", r"hflip without a number.*Received: augment='hflip0.5'"),
         ("hflip,hflip", "a list that names each step once"),
         ("colour,contrast", "names each step once"),

@@ -61,7 +61,9 @@ STEPS = {
     "brightness": Step("make lighter or darker by up to this share", 0.2, most=0.9),
     "contrast": Step("strengthen or weaken contrast by up to this share", 0.2, most=0.9),
     "saturation": Step("strengthen or weaken colours by up to this share", 0.2),
-    "erase": Step("fill a rectangle of up to this share of the area, in every other view", 0.2),
+    "erase": Step(
+        "fill a rectangle of up to this share of the area, in half of the views", 0.2, most=0.5
+    ),
 }
 PRESETS = {
     "none": "",
@@ -128,11 +130,12 @@ class Augmentation:
         Raises:
             UsageError: a step is unknown or there twice, or a strength is out of its range.
         """
-        first, _, rest = text.replace(" ", "").partition(",")
+        words = text.lower().replace(" ", "")
+        if not words:
+            raise UsageError.invalid("augment", text, EXPECTED)
+        first, _, rest = words.partition(",")
         if first not in PRESETS:
-            first, rest = "none", text.replace(" ", "")
-            if not rest:
-                raise UsageError.invalid("augment", text, EXPECTED)
+            first, rest = "none", words
         named = [pair for word in rest.split(",") for pair in _pairs(word)] if rest else []
         names = {name for name, _ in named}
         preset = [pair for word in PRESETS[first].split(",") for pair in _pairs(word) if word]
@@ -147,6 +150,11 @@ class Augmentation:
         return Augmentation(tuple(pair for pair in self.steps if pair[0] not in names), self.seed)
 
     @property
+    def flips(self) -> tuple[str, ...]:
+        """The steps that flip or turn the image, which can change what it shows."""
+        return tuple(name for name, _ in self.steps if name in SYMMETRIES)
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Plain data that decides every view, for the keys of caches."""
         return {"version": VERSION, "steps": dict(self.steps), "seed": self.seed}
@@ -154,7 +162,7 @@ class Augmentation:
     @property
     def most_views(self) -> int | None:
         """How many different views an image has; None if there is no end of them."""
-        return None if set(self._strengths) - set(SYMMETRIES) else len(self._symmetries)
+        return len(self._symmetries) if len(self.flips) == len(self.steps) else None
 
     def view(self, pixels: np.ndarray, image: str, number: int) -> np.ndarray:
         """Draw a view.
