@@ -37,6 +37,7 @@ LAYERS = (
     ("features",),
     ("inspection",),
     ("fitting",),
+    ("finetuning",),
     ("study",),
     ("explain",),
     ("model",),
