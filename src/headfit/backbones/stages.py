@@ -168,6 +168,21 @@ def tail(model: keras.Model, start: str) -> keras.Model:
     return ending
 
 
+def layers_after(model: keras.Model, start: str) -> set[str]:
+    """Name the layers that depend on a layer, or all if ``start`` is empty.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+    source = model.get_layer(start).output if start else model.inputs[0]
+    reached, names = {id(source)}, set()
+    for node in nodes(model):
+        if any(id(tensor) in reached for tensor in node.input_tensors):
+            reached |= {id(tensor) for tensor in node.outputs}
+            names.add(node.operation.name)
+    return names
+
+
 def nodes(model: keras.Model) -> Iterator[Any]:
     """Yield the calls of a functional graph, each after those that it depends on."""
     for depth in sorted(model._nodes_by_depth, reverse=True):

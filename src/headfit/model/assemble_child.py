@@ -14,6 +14,8 @@ from keras import layers
 
 from headfit.backbones.catalog import find
 from headfit.backbones.cut import build_cut
+from headfit.backbones.stages import layers_after
+from headfit.finetuning.tuned import TunedStages
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.custom.origin import Origin
 from headfit.heads.custom.pooling import read_custom
@@ -31,6 +33,8 @@ def write_model(request: Assembly) -> dict[str, Any]:
     images = keras.Input((contract.height, contract.width, 3), name="images")
     spec = find(request.backbone)
     frozen = build_cut(spec, contract.height, request.weights, [request.cut])
+    if request.tuned:
+        _replace_weights(frozen, TunedStages.load(Path(request.tuned), request.tuned_after))
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
     maps = frozen(_preprocess(images, contract), training=False)
     if custom:
@@ -58,6 +62,25 @@ def _preprocess(images: Any, contract: Contract) -> Any:
     kernel = np.diag(scale)[:, order].reshape(1, 1, 3, 3)
     layer.set_weights([kernel.astype(np.float32), np.array(offset, np.float32)[order]])
     return result
+
+
+def _replace_weights(backbone: keras.Model, tuned: TunedStages) -> None:
+    """Give the layers that were trained their weights."""
+    after = layers_after(backbone, tuned.start)
+    for name, arrays in tuned.weights.items():
+        if name not in after:
+            raise ValueError(
+                f"Layer '{name}' of {backbone.name} cannot have been trained: only layers after "
+                f"'{tuned.start}' are."
+            )
+        layer = backbone.get_layer(name)
+        expected, received = ([tuple(w.shape) for w in each] for each in (layer.weights, arrays))
+        if expected != received:
+            raise ValueError(
+                f"Trained weights do not fit layer '{name}' of {backbone.name}: expected shapes "
+                f"{expected}. Received: {received}."
+            )
+        layer.set_weights(arrays)
 
 
 def _assign(model: keras.Model, head: Head, arrays: dict[str, np.ndarray]) -> None:

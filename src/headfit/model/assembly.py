@@ -24,6 +24,9 @@ class Assembly(Request):
         path: where to write; ends in ``.keras``.
         cut: the layer that the backbone ends at; empty for its own end.
         custom: the folder of a custom head; empty for a chain.
+        tuned: an ``.npz`` of backbone weights that replace those of some layers, by
+            ``layer/number``; empty for none.
+        tuned_after: the layer that all these come after; empty for the beginning.
         place: ``module:function`` of a custom head as the user named it; None for others.
     """
 
@@ -40,3 +43,5 @@ class Assembly(Request):
     cut: str = ""
     custom: str = ""
     place: str | None = None
+    tuned: str = ""
+    tuned_after: str = ""

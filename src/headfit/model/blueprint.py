@@ -14,6 +14,7 @@ import numpy as np
 
 from headfit.backbones.catalog import find
 from headfit.backbones.weights import weights_identity
+from headfit.finetuning.tuned import TunedStages
 from headfit.fitting.fitted import FittedHead
 from headfit.heads.chain import Head
 from headfit.heads.custom.pooling import CustomPooling
@@ -41,6 +42,7 @@ class Blueprint:
         reliability: temperature and thresholds for the model file; None leaves them out.
         cut: the layer that the backbone ends at; empty for its own end.
         reference: the text that finds the backbone again; its name if empty.
+        tuned: the weights of the layers that were trained; None if the backbone is frozen.
     """
 
     backbone: str
@@ -53,6 +55,7 @@ class Blueprint:
     reliability: ModelReliability | None = None
     cut: str = ""
     reference: str = ""
+    tuned: TunedStages | None = None
 
     def write(self, path: Path) -> None:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
@@ -83,6 +86,7 @@ class Blueprint:
             {
                 "format": MODELS.format,
                 **({"cut": self.cut} if self.cut else {}),
+                **({"tuned": self.tuned.identity()} if self.tuned else {}),
                 "backbone": [self.backbone, source],
                 "contract": self.contract.to_dict(),
                 "head": [self.fitted.head.identity, self.fitted.shape, self.fitted.scale, weights],
@@ -116,6 +120,7 @@ class Blueprint:
                 path=str(path),
                 cut=self.cut,
                 **_custom(self.fitted.head),
+                **_tuned(self.tuned, Path(folder) / "tuned.npz"),
             )
             # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
             child.call(request, backend=child.FAST_BACKEND, fallback=child.default_backend())
@@ -125,6 +130,14 @@ class Blueprint:
             self.classes, self.contract, *names, probe, self.version, self.reliability
         )
         record.append_to(path)
+
+
+def _tuned(tuned: TunedStages | None, path: Path) -> dict[str, Any]:
+    """Write the weights of the layers that were trained, and say where they are."""
+    if tuned is None:
+        return {}
+    tuned.save(path)
+    return {"tuned": str(path), "tuned_after": tuned.start}
 
 
 def _custom(head: Head) -> dict[str, Any]:
