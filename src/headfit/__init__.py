@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from headfit.model.classifier import Classifier
     from headfit.progress import Callback
     from headfit.runs.compare import compare
+    from headfit.runs.finetune import finetune
     from headfit.runs.rank import rank
     from headfit.runs.ranking import Ranking
     from headfit.runs.study import Study
@@ -67,6 +68,7 @@ __all__ = [
     "compare",
     "convert",
     "diagram",
+    "finetune",
     "inspect",
     "layers",
     "plot_explanation",
@@ -92,6 +94,7 @@ _HOME = {
     "compare": "headfit.runs.compare",
     "convert": "headfit.conversion.convert",
     "diagram": "headfit.inspection.diagram.diagram",
+    "finetune": "headfit.runs.finetune",
     "inspect": "headfit.inspection.inspect",
     "layers": "headfit.layers",
     "plot_explanation": "headfit.explain.drawing",

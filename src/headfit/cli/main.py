@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "Compare heads on your images, and train the best one.",
     "demo": "Run a comparison on data that comes with headfit.",
     "rank": "Rank backbones by a quick test on your images.",
+    "finetune": "Train parts of the backbone too, and see whether that pays.",
     "ui": "Serve the live page of a run.",
     "report": "Write the report of a run again, from its results.",
     "predict": "Classify images with a model written by compare.",

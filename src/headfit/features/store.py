@@ -243,6 +243,10 @@ class FeatureMaps:
             rows = slice(start, min(start + size, n))
             yield rows, self._read(rows, ())
 
+    def read(self, images: np.ndarray) -> np.ndarray:
+        """Return some maps, float32 (m, H, W, C), in the order of ``images``, int (m,)."""
+        return self.subset(images)._read(slice(None), ())
+
     def equal(self) -> bool:
         """Whether all maps are the same; one that differs is soon found."""
         start, size = 1, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -27,6 +28,9 @@ class FittedHead:
             normalisation; the softmax layer last.
         scale: what the maps are multiplied by first.
         kind: of the targets that it predicts.
+        layers: weights of the layers of the backbone that were trained with it, by name, in the
+            order of Keras' ``get_weights``; None for a frozen backbone. The head's maps are then
+            those of the trained backbone.
     """
 
     head: Head
@@ -34,6 +38,7 @@ class FittedHead:
     weights: tuple[np.ndarray, ...]
     scale: float = 1.0
     kind: str = CLASS
+    layers: Mapping[str, Sequence[np.ndarray]] | None = None
 
     def probabilities(self, maps: np.ndarray) -> np.ndarray:
         """Class probabilities, float64 (n, K), of float32 feature maps (n, H, W, C)."""

@@ -125,6 +125,9 @@ class CrossValidation:
         notes: what makes the scores approximate or could improve them, plain data: a ``code``
             (``projected``, ``edge``, ``unfinished``) and its numbers.
         seconds: wall time of all fits, when they were made.
+        variant: what differs from the head alone, such as the part of the backbone that was trained
+            with it; empty for a head on frozen maps.
+        trained: number of weights of the backbone that were trained with it.
     """
 
     head: Head
@@ -134,6 +137,13 @@ class CrossValidation:
     final: Settings
     notes: list[Settings]
     seconds: float = 0.0
+    variant: str = ""
+    trained: int = 0
+
+    @property
+    def name(self) -> str:
+        """The head and its variant, ``gap+last``."""
+        return f"{self.head.name}+{self.variant}" if self.variant else self.head.name
 
 
 def inner_pairs(folds: int) -> list[tuple[int, int]]:

@@ -105,7 +105,11 @@ def expand(problem: Problem, views: int) -> Problem:
 
 
 def held_out_predictions(
-    method: Exact, problem: Problem, choices: Sequence[Settings], others: Sequence[FeatureMaps]
+    method: Exact,
+    problem: Problem,
+    choices: Sequence[Settings],
+    others: Sequence[FeatureMaps],
+    images: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Predict images, or other views of them, by models that did not see the image.
 
@@ -113,18 +117,21 @@ def held_out_predictions(
         method: of a linear head whose pooling has no shape parameter.
         problem: labels and folds of the n images that the method fits.
         choices: of its cross-validation.
-        others: maps to predict, each of n images in the order of the problem.
+        others: maps to predict, each of m images.
+        images: int (m,), which images of the problem these are; all n in their order if None.
 
     Returns:
-        For each of ``others`` float64 (n, K), of the models of the first repeat.
+        For each of ``others`` float64 (m, K), of the models of the first repeat.
     """
     kernels, biases = method.fold_models(problem, list(choices))
     pooling, link = method.head.pooling, problem.kind.link
+    folds = problem.splits.assignment[0]
+    folds = folds if images is None else folds[images]
     results = []
     for maps in others:
         predictions = np.empty((len(maps), problem.targets.count))
         for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
-            held = np.flatnonzero(problem.splits.held_out(0, fold))
+            held = np.flatnonzero(folds == fold)
             for rows, piece in maps.subset(held).chunks():
                 scores = pooling.pool(piece, None) @ kernel + bias
                 predictions[held[rows]] = link(scores.astype(np.float64))

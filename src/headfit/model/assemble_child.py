@@ -19,6 +19,7 @@ from headfit.finetuning.tuned import TunedStages
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.custom.origin import Origin
 from headfit.heads.custom.pooling import read_custom
+from headfit.heads.keras_layers.weights import assign_head
 from headfit.images.contract import Contract
 from headfit.model.assembly import Assembly
 
@@ -44,7 +45,7 @@ def write_model(request: Assembly) -> dict[str, Any]:
     outputs = head.build(maps, request.classes, request.shape, "channels_last", request.scale)
     model = keras.Model(images, outputs, name="headfit_classifier")
     with np.load(request.head_weights, allow_pickle=False) as arrays:
-        _assign(model, head, dict(arrays))
+        assign_head(model, head, dict(arrays))
     model.save(request.path)
     return {"parameters": int(model.count_params())}
 
@@ -82,10 +83,3 @@ def _replace_weights(backbone: keras.Model, tuned: TunedStages) -> None:
             )
         layer.set_weights(arrays)
 
-
-def _assign(model: keras.Model, head: Head, arrays: dict[str, np.ndarray]) -> None:
-    """Give each layer of the head its arrays; a shape parameter was set when it was built."""
-    for layer, names in head.variables.items():
-        model.get_layer(layer).set_weights([arrays.pop(f"{layer}/{name}") for name in names])
-    if arrays:
-        raise ValueError(f"Head '{head.name}' has no variables {', '.join(arrays)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.fitting.kinds import KINDS
 from headfit.fitting.problem import CrossValidation, Problem
+from headfit.images.targets import Targets
 from headfit.progress import HeadScore
 from headfit.report.text.summary import fit_warnings
 from headfit.report.text.verdict import in_words
@@ -22,7 +24,13 @@ from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
 from headfit.study.comparison.contrast import HeadScores, p_values_beside
 from headfit.study.comparison.proportions import Hits, Range, exact_interval
-from headfit.study.comparison.results import candidate, mark_front, score
+from headfit.study.comparison.results import (
+    candidate,
+    floors,
+    fold_metrics,
+    mark_front,
+    score,
+)
 from headfit.study.comparison.verdict import Verdict, conclude
 from headfit.study.reliability.confidence import calibration_error
 
@@ -73,7 +81,7 @@ class Comparison:
 
     def name(self, backbone: CandidateBackbone, fit: CrossValidation) -> str:
         """Name a candidate: the head, with its backbone where there are several."""
-        return f"{backbone.name}/{fit.head.name}" if self.several else fit.head.name
+        return f"{backbone.name}/{fit.name}" if self.several else fit.name
 
     def recommended(self, verdict: Verdict) -> tuple[CandidateBackbone, CrossValidation]:
         """Find the recommended candidate."""
@@ -88,7 +96,10 @@ class Comparison:
         """Gather what a verdict rests on."""
         rows, targets, kind = self.rows(), self.problem.targets, self.problem.kind
         right = [kind.decide(fit.probabilities) == targets.values for _, fit, _ in rows]
-        sizes = [f.head.parameters(b.extraction.info.map_shape, targets.count) for b, f, _ in rows]
+        sizes = [
+            f.head.parameters(b.extraction.info.map_shape, targets.count) + f.trained
+            for b, f, _ in rows
+        ]
         whole = [b.extraction.info.parameters + s for (b, *_), s in zip(rows, sizes, strict=True)]
         groups = self.groups.numbers
         return HeadScores(
@@ -135,6 +146,16 @@ class Comparison:
             "settings": provenance.settings(self.options, self.backbones, chosen, self.problem),
             "fingerprint": provenance.fingerprint(extraction, chosen.source.contract),
         }
+
+    def more_candidates(self, fits: Sequence[CrossValidation]) -> list[dict[str, Any]]:
+        """Describe rows on the first backbone that take no part in the verdict."""
+        backbone, groups = self.backbones[0], self.groups.numbers
+        rows = []
+        for fit in fits:
+            metrics, least = fold_metrics(fit, self.problem), floors(fit, self.problem, groups)
+            rows.append(self._candidate(backbone, fit, metrics, least))
+            rows[-1]["pareto"] = {"parameters": False, "latency": False}
+        return rows
 
     def _candidate(
         self,
@@ -212,7 +233,7 @@ def head_score(
         for name in (problem.kind.primary, problem.kind.secondary[0])
     )
     size = fit.head.parameters(backbone.extraction.info.map_shape, problem.targets.count)
-    return HeadScore(f"{place}{fit.head.name}", main, loss, size, fit.seconds)
+    return HeadScore(f"{place}{fit.name}", main, loss, size + fit.trained, fit.seconds)
 
 
 def cut_of(backbone: CandidateBackbone) -> str | None:
@@ -226,23 +247,32 @@ def score_test(backbone: CandidateBackbone, fitted: FittedHead) -> dict[str, Any
     rows = index.test
     if not len(rows):
         return None
-    targets = index.targets.subset(rows)
-    maps = backbone.extraction.maps.subset(rows)
-    predictions = fitted.probabilities_of(maps)
+    predictions = fitted.probabilities_of(backbone.extraction.maps.subset(rows))
+    return score_predictions(fitted.head.name, predictions, index.targets.subset(rows))
+
+
+def score_predictions(head: str, predictions: np.ndarray, targets: Targets) -> dict[str, Any]:
+    """Score predictions of the test split.
+
+    Args:
+        head: name of what made them.
+        predictions: probabilities, float64 (m, K).
+        targets: of the m images.
+    """
     scored = KINDS[targets.kind]
     scores = scored.evaluate(predictions, targets.values, targets.weights)
     right = scored.decide(predictions) == targets.values
     hits = Hits.of(right[None, None], targets.values, weights=targets.weights)
     intervals = {
         "balanced_accuracy": hits.score(0),
-        "accuracy": exact_interval(scores["accuracy"], len(rows)),
+        "accuracy": exact_interval(scores["accuracy"], len(targets)),
     }
     return {
-        "head": fitted.head.name,
-        "images": len(rows),
+        "head": head,
+        "images": len(targets),
         "intervals": {
             name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in intervals.items()
         },
-        "majority_accuracy": max(targets.counts().values()) / len(rows),
+        "majority_accuracy": max(targets.counts().values()) / len(targets),
         **{name: value if np.isfinite(value) else None for name, value in scores.items()},
     }

@@ -148,6 +148,7 @@ class Cache:
 
 FEATURES = Cache("features", 4, "feature maps of images")
 FITS = Cache("fits", 4, "cross-validated and fitted heads")
+TUNING = Cache("tuning", 1, "folds of fine-tuning, and the state of those in progress")
 GRAPHS = Cache("graphs", 1, "networks as OpenVINO graphs")
 TRIALS = Cache("trials", 1, "fastest setting of each graph on this machine")
 MODELS = Cache("models", 3, "notes on model files that were written")
@@ -156,7 +157,7 @@ RUNS = Cache("runs", 1, "notes on runs that were written")
 BACKBONES = Cache("backbones", 2, "your own backbones: properties and weights", former=("own",))
 HEADS = Cache("heads", 1, "your own heads, compiled")
 SAMPLES = Cache("samples", 1, "images of the demonstration")
-CACHES = (FEATURES, FITS, GRAPHS, TRIALS, MODELS, RUNS, BACKBONES, HEADS, SAMPLES)
+CACHES = (FEATURES, FITS, TUNING, GRAPHS, TRIALS, MODELS, RUNS, BACKBONES, HEADS, SAMPLES)
 
 
 def note_use(path: Path) -> None:

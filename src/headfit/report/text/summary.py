@@ -16,11 +16,13 @@ RARE = 4  # classes named
 
 
 def answer(verdict: Mapping[str, Any]) -> str:
-    """Say in one line whether Flatten is necessary.
+    """Answer in one line whether Flatten is necessary, or whether fine-tuning pays.
 
     Args:
         verdict: the ``verdict`` object of ``results.json``.
     """
+    if gain := verdict.get("finetune"):
+        return f"{gain['headline']} {gain['sentence']}"
     difference = verdict["difference"]
     if difference is None:
         return f"{headline(verdict)} Compare gap and flatten."
@@ -36,7 +38,9 @@ def advice(results: Mapping[str, Any]) -> str:
     """
     name, expected = results["verdict"]["recommended"], results["verdict"]["expected_score"]
     (chosen,) = [each for each in results["candidates"] if each["name"] == name]
-    count = f"{chosen['parameters']['head']:,} parameters"
+    trained = chosen["parameters"].get("trained", chosen["parameters"]["head"])
+    tuned = trained > chosen["parameters"]["head"]
+    count = f"{trained:,} {'trained ' if tuned else ''}parameters"
     if expected["mean"] is None:
         return f"Use {name}: {count}."
     low, high = percent(expected["low"]), percent(expected["high"])
@@ -52,6 +56,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     """
     verdict, test, int8 = results["verdict"], results["test"], results["precision"]
     lines = {
+        "Others": others(results),
         "Correction": after_holm(results["backbones"]),
         "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
@@ -62,6 +67,13 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
         "int8": int8 and _int8(int8),
     }
     return {label: line for label, line in lines.items() if line}
+
+
+def others(results: Mapping[str, Any]) -> str:
+    """Say what the other rows of a fine-tuning bring; empty if there are none."""
+    gains = results.get("finetune", {}).get("gains", [])
+    answered = results["verdict"].get("finetune", {}).get("name")
+    return " ".join(gain["sentence"] for gain in gains if gain["name"] != answered)
 
 
 def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:

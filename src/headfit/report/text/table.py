@@ -65,8 +65,8 @@ def _row(candidate: dict[str, Any]) -> dict[str, Any]:
         "low": score["low"],
         "high": score["high"],
         "log_loss": candidate["log_loss"]["mean"],
-        "parameters": parameters["head"],
-        "share": parameters["head"] / parameters["total"],
+        "parameters": parameters.get("trained", parameters["head"]),
+        "share": parameters.get("trained", parameters["head"]) / parameters["total"],
         "overfit_gap": candidate["overfit_gap"]["mean"],
         "train_seconds": candidate["train_seconds"],
     }

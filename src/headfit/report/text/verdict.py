@@ -41,6 +41,8 @@ def headline(verdict: Mapping[str, Any]) -> str:
     Args:
         verdict: the ``verdict`` object of ``results.json``.
     """
+    if gain := verdict.get("finetune"):
+        return str(gain["headline"])
     if verdict["flatten"] == "undecided" and verdict["difference"] is None:
         return "Whether Flatten is necessary was not tested."
     return _HEADLINES[verdict["flatten"]]
@@ -52,6 +54,8 @@ def evidence(verdict: Mapping[str, Any]) -> str:
     Args:
         verdict: the ``verdict`` object of ``results.json``.
     """
+    if gain := verdict.get("finetune"):
+        return str(gain["sentence"])
     difference = verdict["difference"]
     if not difference or difference["low"] is None:
         return ""

@@ -75,6 +75,7 @@ def candidate(
             "head": head,
             "backbone": backbone_parameters,
             "total": head + backbone_parameters,
+            "trained": head + fit.trained,
         },
         **{
             metric: score(values, folds, *problem.kind.bounds(metric), floor=least.get(metric))

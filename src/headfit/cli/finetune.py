@@ -1,0 +1,144 @@
+"""``headfit finetune``: whether training more than the head pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headfit.cli.command import Command
+from headfit.cli.options import (
+    ENGINE,
+    GROUPING,
+    HEADS,
+    PATH,
+    PREPROCESSING,
+    PROTOCOL,
+    READING,
+    REPORTING,
+    SEED,
+    WEIGHTS,
+    backbone_option,
+    option,
+    out_option,
+    size_option,
+    stack,
+)
+
+TRAINING, VIEWS = "Training", "Views"
+EXAMPLES = """\b
+Examples:
+  headfit finetune photos                        the last stage, 4 views of each image
+  headfit finetune headfit-run                   go on from a comparison, with its head
+  headfit finetune photos --unfreeze last,2,all  a row for each
+  headfit finetune photos --views 8 --augment hflip,vflip,rot90 --tta
+  headfit finetune photos --learning-rate 3e-5,1e-4,3e-4
+  headfit finetune photos --scratch              also from random weights
+  headfit finetune photos --json > results.json
+"""
+SETTINGS = stack(
+    READING,
+    GROUPING,
+    backbone_option(help="Name of a backbone (see headfit backbones), or your own model."),
+    WEIGHTS,
+    PREPROCESSING,
+    size_option(),
+    ENGINE,
+    option(HEADS, "--head", metavar="HEAD", default="gap", help="Head, such as gap or flatten."),
+    option(
+        TRAINING,
+        "--unfreeze",
+        metavar="PARTS",
+        default="last",
+        help="What is trained with the head: last (the last stage), a number of last stages, all, "
+        "or the layer after which training starts. Several, separated by commas, are a row each.",
+    ),
+    option(TRAINING, "--scratch", is_flag=True, help="Also train all of it from random weights."),
+    option(
+        TRAINING,
+        "--learning-rate",
+        metavar="RATES",
+        show_default="1e-4",
+        help="Peak rate of the last trained stage. Of several, up to three, each fold chooses one "
+        "and the number of epochs on an inner split.",
+    ),
+    option(TRAINING, "--epochs", type=int, default=5, metavar="N", help="Passes over the images."),
+    option(TRAINING, "--batch-size", type=int, default=32, metavar="N", help="Images in a step."),
+    option(
+        TRAINING,
+        "--label-smoothing",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="Share of the probability that is spread over all classes.",
+    ),
+    option(
+        TRAINING,
+        "--mixup",
+        type=float,
+        default=0.0,
+        metavar="ALPHA",
+        help="Mix pairs of images, with shares from a Beta(ALPHA, ALPHA) distribution; 0: never.",
+    ),
+    option(
+        VIEWS,
+        "--augment",
+        metavar="STEPS",
+        default="light",
+        help="How views of an image are drawn: none, light, strong, or a list such as "
+        "hflip,rotate10,brightness0.2.",
+    ),
+    option(
+        VIEWS,
+        "--views",
+        type=int,
+        default=4,
+        metavar="K",
+        help="Views of each image; the first is the image as it is.",
+    ),
+    option(
+        VIEWS,
+        "--tta",
+        is_flag=True,
+        help="Also score each row on the mean prediction over the views.",
+    ),
+    option(PROTOCOL, "--folds", type=int, default=5, metavar="N", help="Folds, at least 3."),
+    option(PROTOCOL, "--repeats", type=int, default=1, metavar="N", help="Cross-validations."),
+    option(
+        PROTOCOL,
+        "--rope",
+        type=float,
+        default=0.01,
+        metavar="FRACTION",
+        help="Largest difference in balanced accuracy that does not matter to you.",
+    ),
+    SEED,
+    REPORTING,
+)
+
+
+@click.command(cls=Command, epilog=EXAMPLES)
+@click.argument("images", metavar="SOURCE|RUN", type=PATH)
+@out_option("headfit-tuned")
+@SETTINGS
+@click.pass_context
+def command(
+    context: click.Context, /, images: Path, out: Path, as_json: bool, debug: bool, **options: Any
+) -> None:
+    """Train parts of the backbone with a head, and see whether that pays.
+
+    SOURCE is a folder with a sub-folder per class, or whatever headfit compare takes; RUN is the
+    folder of a comparison, whose images, backbone and recommended head are used. The head is fitted
+    exactly first, and training starts from it. Every row is scored on the same folds: the frozen
+    head, the head on augmented views, and each part that is trained. Stop at any time: finished
+    folds and epochs are kept, and the same command goes on from there.
+    """
+    from headfit.cli.tuning import run_finetune  # noqa: PLC0415  (heavy)
+
+    set_by_user = {
+        name
+        for name in options
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    run_finetune(images, out, as_json, options, set_by_user)

@@ -1,0 +1,299 @@
+"""Train a part of a backbone with its head, again and again from the same weights. Imports Keras.
+
+The part is built and compiled once; every fold starts from the pretrained weights and from a head
+of its own. Maps before the part are given, so a step costs what is trained and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from headfit.backbones.stages import PIXELS, tail
+from headfit.errors import EngineError
+from headfit.finetuning.checkpoint import Checkpoint
+from headfit.finetuning.inputs import Inputs
+from headfit.finetuning.network import trainable_copy, weights_by_layer
+from headfit.finetuning.optimizer import LayerwiseAdamW
+from headfit.finetuning.recipe import Ints, Recipe, deal, draw_views
+from headfit.heads.chain import Head
+from headfit.heads.keras_layers.weights import assign_head, head_weights
+from headfit.images.targets import Targets
+from headfit.progress import SILENT, Progress
+
+PREDICT_TOGETHER = 64
+UNDECAYED = ("bias", "gamma", "beta")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One training.
+
+    Attributes:
+        inputs: views of all n images.
+        targets: of the n images.
+        train: int (m,), the images to train on.
+        head: weights of the fitted head that training starts from.
+        learning_rate: peak rate of the last stage.
+        epochs: to stop after; the rates fall as if all of the recipe's were run.
+        seed: numbers that batches, views and mixing depend on.
+        watch: int (w,), images whose log-loss is measured after each epoch; none if empty.
+    """
+
+    inputs: Inputs
+    targets: Targets
+    train: Ints
+    head: Sequence[np.ndarray]
+    learning_rate: float
+    epochs: int
+    seed: tuple[int, ...] = (0,)
+    watch: Ints = field(default_factory=lambda: np.empty(0, np.intp))
+
+
+@dataclass
+class History:
+    """What a training measured.
+
+    Attributes:
+        losses: mean training loss of each epoch.
+        watched: log-loss of the watched images before training and after each epoch.
+        diverged: whether a loss was not finite; then training was stopped.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    watched: list[float] = field(default_factory=list)
+    diverged: bool = False
+
+
+class Trainer:
+    """A part of a backbone with a head, as one Keras model.
+
+    Args:
+        part: from the map where training starts to the feature map.
+        head: the head.
+        classes: K.
+        recipe: how it is trained.
+        shape: value of the head's shape parameter, if it has one.
+        scale: factor by which the head multiplies its maps.
+        depths: of each layer of the part, by name: how many stages follow its own.
+        scratch: whether the part learns from random weights: then batch normalisations take the
+            statistics of the batches, and move their own.
+    """
+
+    def __init__(
+        self,
+        part: keras.Model,
+        head: Head,
+        classes: int,
+        recipe: Recipe,
+        *,
+        shape: float | None = None,
+        scale: float = 1.0,
+        depths: Mapping[str, int] | None = None,
+        scratch: bool = False,
+    ) -> None:
+        self.head, self.recipe, self.classes = head, recipe, classes
+        self._scratch = scratch
+        self._network = _from_scratch(part) if scratch else trainable_copy(part)
+        maps = keras.Input(part.input_shape[1:], name="start")
+        features = self._network(maps)
+        outputs = head.build(features, classes, shape, "channels_last", scale)
+        self._model = keras.Model(maps, outputs, name="tuned")
+        self._averages = keras.Model(maps, keras.ops.mean(features, axis=(1, 2)), name="averages")
+        self._start = self._network.get_weights()
+        self._optimizer = LayerwiseAdamW(
+            self._factors(depths or {}),
+            learning_rate=recipe.learning_rates[0],
+            weight_decay=recipe.weight_decay,
+            global_clipnorm=recipe.clip,
+        )
+        self._optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+        self._model.compile(self._optimizer, loss)
+        self._optimizer.build(self._model.trainable_variables)
+
+    def train(
+        self, task: Task, progress: Progress = SILENT, checkpoint: Checkpoint | None = None
+    ) -> History:
+        """Train from the pretrained weights and a fitted head.
+
+        Args:
+            task: on which images, and how.
+            progress: reports the fraction done.
+            checkpoint: where the state is kept after each epoch; training goes on from there.
+
+        Returns:
+            What was measured. The model holds the trained weights, or if training diverged those
+            that it started from.
+        """
+        checkpoint = checkpoint or Checkpoint()
+        self.start(task.head)
+        statistics = self._statistics()
+        history = self._resumed(checkpoint)
+        if len(task.watch) and not history.watched:
+            history.watched.append(self._log_loss(task))
+        for epoch in range(len(history.losses), task.epochs):
+            history.losses.append(self._epoch(task, epoch, progress))
+            if not math.isfinite(history.losses[-1]):
+                history.diverged = True
+                self.start(task.head)
+                break
+            if len(task.watch):
+                history.watched.append(self._log_loss(task))
+            facts = {"losses": history.losses, "watched": history.watched}
+            checkpoint.save([np.asarray(each) for each in self._state()], facts)
+        self._check_frozen(statistics)
+        if history.losses and not history.diverged:
+            self._check_reached()
+        progress(1.0)
+        return history
+
+    def start(self, head: Sequence[np.ndarray]) -> None:
+        """Set the pretrained weights and those of a fitted head, and forget all steps."""
+        self._network.set_weights(self._start)
+        assign_head(self._model, self.head, self.head.name_weights(head))
+        for variable in self._optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def load(self, layers: Mapping[str, Sequence[np.ndarray]], head: Sequence[np.ndarray]) -> None:
+        """Set weights that were trained before."""
+        self.start(head)
+        for layer in self._network.layers:
+            if layer.name in layers:
+                layer.set_weights(layers[layer.name])
+
+    def predict(self, inputs: Inputs, images: Ints, view: int = 0) -> np.ndarray:
+        """Predict one view of each of some images: probabilities, float64 (m, K)."""
+        return self._run(self._model, inputs, images, view).astype(np.float64)
+
+    def averages(self, inputs: Inputs, images: Ints) -> np.ndarray:
+        """Give the means of the feature maps of images over positions, float32 (m, C)."""
+        return self._run(self._averages, inputs, images, 0)
+
+    def predict_maps(self, maps: np.ndarray) -> np.ndarray:
+        """Predict maps at the layer where training starts, float64 (m, K)."""
+        return np.asarray(self._model.predict_on_batch(maps), np.float64)
+
+    def layers(self) -> dict[str, list[np.ndarray]]:
+        """Give the weights of the part, by layer, in the order of Keras' ``get_weights``."""
+        return weights_by_layer(self._network)
+
+    def head_weights(self) -> tuple[np.ndarray, ...]:
+        """Give the weights of the head, in the order of a fitted head."""
+        return head_weights(self._model, self.head)
+
+    def _epoch(self, task: Task, epoch: int, progress: Progress) -> float:
+        recipe, images = self.recipe, len(task.train)
+        views = draw_views(len(task.targets), task.inputs.views, epoch, task.seed)
+        weights = task.targets.loss_weights
+        batches = deal(task.train, epoch, recipe.batch(images), task.seed)
+        losses = []
+        for number, batch in enumerate(batches):
+            step = epoch * len(batches) + number
+            self._optimizer.learning_rate = task.learning_rate * recipe.factor(step, images)
+            maps = task.inputs.take(batch, views[batch])
+            wanted = np.eye(self.classes, dtype=np.float32)[task.targets.values[batch]]
+            if recipe.mixup:
+                rng = np.random.default_rng((*task.seed, epoch, 2, number))
+                maps, wanted = _mixed(maps, wanted, recipe.mixup, rng)
+            weight = None if weights is None else weights[batch].astype(np.float32)
+            self._model.reset_metrics()  # what is returned is a mean since then
+            losses.append(float(self._model.train_on_batch(maps, wanted, sample_weight=weight)))
+            if not math.isfinite(losses[-1]):
+                break
+            progress((step + 1) / (task.epochs * len(batches)))
+        return float(np.mean(losses))
+
+    def _log_loss(self, task: Task) -> float:
+        predicted = self.predict(task.inputs, task.watch)
+        values = task.targets.values[task.watch]
+        chances = np.maximum(predicted[np.arange(len(values)), values], 1e-12)
+        weights = task.targets.loss_weights
+        counted = None if weights is None else weights[task.watch]
+        return float(np.average(-np.log(chances), weights=counted))
+
+    def _run(self, model: keras.Model, inputs: Inputs, images: Ints, view: int) -> np.ndarray:
+        results = []
+        for start in range(0, len(images), PREDICT_TOGETHER):
+            rows = images[start : start + PREDICT_TOGETHER]
+            # always as many, so that nothing is compiled again
+            filled = np.resize(rows, PREDICT_TOGETHER)
+            maps = inputs.take(filled, np.full(len(filled), view))
+            results.append(np.asarray(model.predict_on_batch(maps))[: len(rows)])
+        return np.concatenate(results)
+
+    def _factors(self, depths: Mapping[str, int]) -> dict[str, float]:
+        """Give the factor of the learning rate of each variable, by its path."""
+        factors = {
+            variable.path: self.recipe.decay ** depths.get(layer.name, 0)
+            for layer in self._network.layers
+            for variable in layer.trainable_variables
+        }
+        for variable in self._model.trainable_variables:
+            factors.setdefault(variable.path, self.recipe.head_factor)
+        return factors
+
+    def _state(self) -> list[Any]:
+        """List all variables that a training changes, in a fixed order."""
+        metrics = {id(variable) for variable in self._model.metrics_variables}
+        own = [each for each in self._model.variables if id(each) not in metrics]
+        return [*own, *self._optimizer.variables]
+
+    def _resumed(self, checkpoint: Checkpoint) -> History:
+        stored = checkpoint.load()
+        if stored is None:
+            return History()
+        arrays, facts = stored
+        state = self._state()
+        if [tuple(each.shape) for each in state] != [array.shape for array in arrays]:
+            return History()
+        for variable, array in zip(state, arrays, strict=True):
+            variable.assign(array)
+        return History(facts["losses"], facts["watched"])
+
+    def _statistics(self) -> list[np.ndarray]:
+        return [np.asarray(each) for each in self._network.non_trainable_variables]
+
+    def _check_frozen(self, before: list[np.ndarray]) -> None:
+        """See that no frozen weight moved, batch statistics above all."""
+        if self._scratch:
+            return
+        for former, now in zip(before, self._statistics(), strict=True):
+            if not np.array_equal(former, now):
+                raise EngineError(
+                    "A frozen weight or a statistic of a batch normalisation changed in training, "
+                    "which a layer of this backbone does by itself. It cannot be fine-tuned."
+                )
+
+    def _check_reached(self) -> None:
+        """See that the optimiser moved each weight that is trained."""
+        moments = {each.path: each for each in self._optimizer.variables}
+        for variable in self._model.trainable_variables:
+            own = [m for path, m in moments.items() if variable.path.replace("/", "_") in path]
+            if own and not any(np.asarray(moment).any() for moment in own):
+                raise EngineError(
+                    f"No gradient reached {variable.path}, so it was not trained. Leave it out: "
+                    f"set `unfreeze` to a layer after it."
+                )
+
+
+def _from_scratch(part: keras.Model) -> keras.Model:
+    """Copy a part with all that it has trainable."""
+    network = tail(part, PIXELS)
+    network.trainable = True
+    return network
+
+
+def _mixed(
+    maps: np.ndarray, wanted: np.ndarray, alpha: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mix each image and its target with those of another one of the batch."""
+    share = np.float32(rng.beta(alpha, alpha))
+    other = rng.permutation(len(maps))
+    rest = np.float32(1) - share
+    return share * maps + rest * maps[other], share * wanted + rest * wanted[other]

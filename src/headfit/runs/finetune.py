@@ -1,0 +1,372 @@
+"""Whether training more than the head pays: frozen, on views, and with parts of the backbone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from headfit.backbones import catalog
+from headfit.backbones.engines.engine import Joint, open_joint
+from headfit.backbones.weights import IMAGENET
+from headfit.features.extract_views import extract_views
+from headfit.features.views import ViewMaps, ViewStores
+from headfit.finetuning.method import AVERAGED
+from headfit.fitting.problem import CrossValidation, Problem
+from headfit.images.index import ImageIndex
+from headfit.images.per_class import require_per_class
+from headfit.progress import IMAGES, Callback, CallbackList, Progress
+from headfit.report.text.finetune import headline, sentence
+from headfit.report.text.summary import balance_lines, fit_warnings
+from headfit.runs.balance import Balance, fewest_of_class
+from headfit.runs.candidates import CandidateBackbone
+from headfit.runs.clock import Clock
+from headfit.runs.finetune_options import FinetuneOptions
+from headfit.runs.flips import flip_warnings
+from headfit.runs.grouping import UserGroups, find_groups
+from headfit.runs.map_source import Images, MapSource, find_depth, open_index, require_classes
+from headfit.runs.options import MIN_FOLDS
+from headfit.runs.results import Comparison, head_score
+from headfit.runs.study import Study
+from headfit.runs.tuned_model import TunedModel
+from headfit.runs.tuning import Part, Tuning, parts_of
+from headfit.study.comparison.gains import gains
+from headfit.study.comparison.results import floors, fold_metrics
+from headfit.study.protocol.crossval import cross_validate
+from headfit.study.protocol.splits import make_splits
+
+VIEWS = "views"
+
+
+def finetune(
+    images: ImageIndex | str | os.PathLike[str],
+    *,
+    backbone: str | os.PathLike[str] = catalog.DEFAULT,
+    head: str = "gap",
+    unfreeze: str | int | Iterable[str | int] = "last",
+    scratch: bool = False,
+    augment: str = "light",
+    views: int = 4,
+    tta: bool = False,
+    learning_rate: float | Iterable[float] | None = None,
+    epochs: int = 5,
+    batch_size: int = 32,
+    label_smoothing: float = 0.0,
+    mixup: float = 0.0,
+    weights: str | os.PathLike[str] = IMAGENET,
+    preprocessing: str | None = None,
+    size: int | None = None,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    rope: float = 0.01,
+    class_weight: str = "auto",
+    groups: str | os.PathLike[str] | None = None,
+    near_duplicates: bool = True,
+    engine: str = "auto",
+    feature_dtype: str = "float16",
+    splits: bool | None = None,
+    follow_links: bool = False,
+    skip_empty_classes: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    weight_column: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    strict: bool = False,
+    callbacks: Callback | Iterable[Callback] | None = None,
+) -> Study:
+    """Find out whether training more than the head pays on these images.
+
+    The head is fitted exactly first, and training starts from it: linear probing, then fine-tuning
+    (Kumar et al. 2022). Maps before the first trained layer are computed once for every view of an
+    image and stored. All rows are cross-validated on the same folds; all views of an image lie in
+    its fold, and scores are of images as they are.
+
+    Args:
+        images: a folder with a sub-folder for each class, a table of image files, an archive of
+            class folders, or an index; as for :func:`headfit.compare`.
+        backbone: any spelling of a name, or a model of your own.
+        head: a chain such as ``"gap"`` or ``"gap-dropout0.5"``.
+        unfreeze: what is trained with the head: ``"last"`` for the last stage (the layers behind
+            the last change of resolution), a number of last stages, ``"all"``, or the name of a
+            layer, after which training starts. Several, as a list or separated by commas, are a
+            row each.
+        scratch: whether the whole backbone is also trained from random weights.
+        augment: how views of images are drawn: ``"none"``, ``"light"``, ``"strong"``, or a
+            comma-separated list of steps such as ``"hflip,rotate10,brightness0.2"``.
+        views: number of views of each image; the first is the image as it is.
+        tta: whether each row is also scored on the mean prediction over the views of an image
+            (test-time augmentation).
+        learning_rate: peak rate of the last trained stage. Of several, up to three, each fold
+            chooses one and the number of epochs on an inner split. If None, 1e-4.
+        epochs: passes over the training images; each shows one view of every image.
+        batch_size: images in a step.
+        label_smoothing: share of the probability that is spread over all classes.
+        mixup: α of the Beta distribution by which two images are mixed; 0 for none.
+        weights: ``"imagenet"``, ``"random"`` or the path of a file.
+        preprocessing: of pixels for a model of your own.
+        size: side of the input in pixels. If None, the backbone's own.
+        folds: number of cross-validation folds, at least 3.
+        repeats: how often the folds are drawn.
+        seed: random seed of folds, views, weights and batches.
+        rope: a difference in balanced accuracy that does not matter to you, as a fraction.
+        class_weight: ``"balanced"``, ``"none"`` or ``"auto"``, as for :func:`headfit.compare`.
+        groups: images that must stay in one fold: a CSV file with the columns path and group, or a
+            regular expression on the path.
+        near_duplicates: whether near-duplicates are detected and kept in one fold.
+        engine: what runs the frozen part: ``"openvino"``, ``"keras"`` or ``"auto"``.
+        feature_dtype: how feature maps are stored, ``"float16"`` or ``"float32"``.
+        splits: as for :func:`headfit.compare`, like all that follow.
+        follow_links: whether links are followed that point outside the folder.
+        skip_empty_classes: whether classes without images that can be read are left out.
+        path_column: of a table.
+        label_column: of a table.
+        split_column: of a table.
+        group_column: of a table.
+        weight_column: of a table.
+        root: the folder that the paths in a table are relative to.
+        strict: whether rows of a table that cannot be used stop the run.
+        callbacks: one or several that follow the run.
+
+    Returns:
+        The study. Its ``results["verdict"]["finetune"]`` says whether fine-tuning pays.
+
+    Raises:
+        UsageError: an argument is wrong.
+        DataError: the images cannot answer: none, one class, too few of a class.
+        WeightsError: the weights of the backbone are absent or damaged.
+        EngineError: the backbone cannot run here.
+        WriteError: maps cannot be stored, or do not fit on the disk.
+
+    Example:
+
+    ```python
+    study = hf.finetune("photos", unfreeze="last", views=4)
+    print(study.results["verdict"]["finetune"]["sentence"])
+    study.save("tuned")
+    ```
+    """
+    settings = {k: v for k, v in locals().items() if k not in ("images", "callbacks")}
+    return _Run(images, FinetuneOptions(**settings), CallbackList(callbacks)).run()
+
+
+class _Run:
+    """One fine-tuning, stage by stage."""
+
+    def __init__(self, images: Images, options: FinetuneOptions, callback: Callback) -> None:
+        self.images, self.options, self.callback = images, options, callback
+        self.point, self.recipe, self.views = options.check()
+        self.settings = options.comparison()
+        self.clock = Clock()
+
+    def run(self) -> Study:
+        """Go through all stages."""
+        _, (head,) = self.settings.check()
+        index = open_index(self.images, self.settings, self.callback, self._require)
+        user_groups = UserGroups.read(index, self.settings)
+        depth = find_depth(index, self.callback)
+        source = MapSource.of(self.point, self.settings, self.callback, None, depth)
+        self.clock.lap("audit")
+        self.callback.on_stage_begin("Building the backbone", 1)
+        parts = parts_of(source, self.options.parts, scratch=self.options.scratch)
+        self.callback.on_progress(1, "; ".join(map(_described, parts)))
+        starts = list(dict.fromkeys(part.start for part in parts if part.start))
+        backbone, maps, probes = self._extract(source, index, starts)
+        self.clock.lap("decode_and_extract")
+        (head,) = backbone.suitable([head], self.callback, strict=True)
+        rows = backbone.rows
+        balance = Balance.of(backbone.extraction.index, rows, self.settings)
+        groups = find_groups(backbone.extraction, rows, user_groups, self.settings, self.callback)
+        targets = balance.targets
+        split = make_splits(
+            targets.strata,
+            folds=balance.folds(groups, self.settings, self.callback),
+            repeats=self.settings.rounds,
+            seed=self.settings.seed,
+            groups=groups.numbers,
+            fewest=MIN_FOLDS if balance.facts["rare"] else None,
+            names=targets.names,
+        )
+        for label, line in balance_lines(balance.facts, split.folds).items():
+            self.callback.on_message(f"{label}: {line}.")
+        problem = Problem(targets, split, seed=self.settings.seed)
+        tuning = Tuning(
+            *(source, head, self.recipe, self.views, backbone.extraction, rows, maps[0]),
+            starts=dict(zip(starts, maps[1:], strict=True)),
+            probes=dict(zip(starts, probes[1:], strict=True)),
+            problem=problem,
+        )
+        comparison = Comparison([backbone], problem, self.settings, groups, balance.facts)
+        averaged = self._fit(comparison, tuning, parts)
+        self.clock.lap("heads")
+        return self._finish(comparison, tuning, parts, averaged)
+
+    def _require(self, index: ImageIndex) -> None:
+        targets = index.targets.subset(index.training)
+        require_per_class(targets, fewest_of_class(targets, self.settings))
+
+    def _extract(
+        self, source: MapSource, index: ImageIndex, starts: list[str]
+    ) -> tuple[CandidateBackbone, list[ViewMaps], list[np.ndarray]]:
+        """Get the maps of all views, and of the probe images: at the end, then at each start."""
+        sources = [source, *(replace(source, cut=start) for start in starts)]
+        stores = [ViewStores.open(each.key, self.views.augmentation) for each in sources]
+        self.callback.on_stage_begin("Images through the backbone", len(index), IMAGES)
+
+        def opening() -> Joint:
+            if len(sources) == 1:
+                return Joint.of(source.open())
+            return open_joint(
+                source.spec,
+                source.contract,
+                source.weights,
+                [each.cut for each in sources],
+                engine=self.settings.engine,
+                tell=self.callback.on_message,
+            )
+
+        found = extract_views(
+            *(index, source.contract, stores, self.views, opening, self.callback),
+            dtype=self.settings.feature_dtype,
+        )
+        extraction, _ = found[0]
+        skip = self.settings.skip_empty_classes
+        (kept,) = require_classes([extraction], skip, self.callback, index)
+        self._require(kept.index)
+        maps = [each for _, each in found]
+        if kept is not extraction:
+            paths = set(kept.index.paths)
+            where = np.flatnonzero([path in paths for path in extraction.index.paths])
+            maps = [each.of(where) for each in maps]
+        backbone = CandidateBackbone(source.spec.name, source, kept, kept.index.training)
+        return backbone, maps, [each.probe for each, _ in found]
+
+    def _fit(
+        self, comparison: Comparison, tuning: Tuning, parts: list[Part]
+    ) -> list[CrossValidation]:
+        """Cross-validate all rows; return those whose scores are averaged over views."""
+        (backbone,), problem = comparison.backbones, comparison.problem
+        names = [*([VIEWS] if self.views.count > 1 else []), *(part.name for part in parts)]
+        self.callback.on_stage_begin("Training", 1 + len(names))
+        ledger, averaged = backbone.ledger(problem), []
+        frozen = cross_validate(
+            backbone.method(tuning.head, problem), problem, self._progress(0, ""), ledger
+        )
+        self._note(comparison, frozen)
+        for line in flip_warnings(tuning, frozen):
+            self.callback.on_message(line)
+        started = frozen
+        if self.views.count > 1:
+            progress = self._progress(1, VIEWS)
+            views = cross_validate(tuning.on_views(), problem, progress, ledger)
+            started = views
+            self._note(comparison, replace(views, variant=VIEWS))
+            if self.options.tta:
+                method = tuning.on_views(average=True)
+                views = cross_validate(method, problem, progress, ledger)
+                averaged.append(replace(views, variant=f"{VIEWS}+{AVERAGED}"))
+        for number, part in enumerate(parts, 1 + len(names) - len(parts)):
+            progress = self._progress(number, part.name)
+            method = tuning.method(part, started)
+            fit = method.cross_validate(problem, progress)
+            for line in fit_warnings(fit.name, fit.notes):
+                self.callback.on_message(line)
+            self._note(comparison, fit)
+            if self.options.tta:
+                averaged.append(replace(method, average=True).cross_validate(problem))
+        return averaged
+
+    def _progress(self, number: int, name: str) -> Progress:
+        label = f"{self.options.head}+{name}" if name else self.options.head
+        progress = Progress(lambda done: self.callback.on_progress(done, label), number, number + 1)
+        progress(0.0)
+        return progress
+
+    def _note(self, comparison: Comparison, fit: CrossValidation) -> None:
+        (backbone,), problem = comparison.backbones, comparison.problem
+        backbone.fits.append(fit)
+        backbone.metrics.append(fold_metrics(fit, problem))
+        backbone.floors.append(floors(fit, problem, comparison.groups.numbers))
+        self.callback.on_head_end(
+            head_score(backbone, problem, "", fit, backbone.metrics[-1], backbone.floors[-1])
+        )
+
+    def _finish(
+        self,
+        comparison: Comparison,
+        tuning: Tuning,
+        parts: list[Part],
+        averaged: list[CrossValidation],
+    ) -> Study:
+        """Reach the verdict, train the recommended row on all images, gather everything."""
+        problem, callback = comparison.problem, self.callback
+        callback.on_stage_begin("Statistics", 1)
+        verdict = comparison.verdict()
+        (backbone, chosen) = comparison.recommended(verdict)
+        scores = comparison.scores
+        seconds = [fit.seconds for fit in backbone.fits]
+        rows = list(range(1, len(backbone.fits)))
+        found = gains(scores, 0, rows, seconds)
+        variants = [fit.variant for fit in backbone.fits[1:]]
+        told = [
+            {
+                **gain.to_dict(),
+                "headline": headline(gain.to_dict()),
+                "sentence": sentence(gain.to_dict(), variant),
+            }
+            for gain, variant in zip(found, variants, strict=True)
+        ]
+        tuned = [each for each, variant in zip(told, variants, strict=True) if variant != VIEWS]
+        answer = max(tuned, key=lambda each: each["difference"]["mean"])
+        self.clock.lap("statistics")
+        callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
+        model = TunedModel.of(comparison, tuning, chosen, parts)
+        self.clock.lap("refit")
+        results: dict[str, Any] = comparison.results(verdict)
+        results["verdict"] |= {"finetune": answer}
+        results["candidates"] += comparison.more_candidates(averaged)
+        results["settings"] |= self._settings(parts)
+        results |= {
+            "finetune": {"gains": told, "parts": [_plain(part) for part in parts]},
+            "where": None,
+            "learning_curve": None,
+            "reliability": model.reliability.to_dict(),
+            "test": model.test,
+            "unlabelled": None,
+            "precision": None,
+            "timings": self.clock.total(),
+        }
+        kind, labels = problem.kind, problem.targets.values
+        return Study(
+            replace(verdict, sentence=answer["sentence"]),
+            results,
+            index=backbone.extraction.index.subset(backbone.rows),
+            out_of_fold=chosen.probabilities.mean(axis=0),
+            folds=problem.splits.assignment,
+            right=(kind.decide(chosen.probabilities) == labels).mean(axis=0),
+            suspects=model.reliability.suspects_csv(),
+            blueprint=model.blueprint,
+        )
+
+    def _settings(self, parts: list[Part]) -> dict[str, Any]:
+        return {
+            "unfreeze": [part.name for part in parts],
+            "augment": str(self.views.augmentation),
+            "views": self.views.count,
+            "tta": self.options.tta,
+            "recipe": self.recipe.identity,
+        }
+
+
+def _described(part: Part) -> str:
+    start = f"after {part.start}" if part.start else "from the first layer"
+    return f"{part.name}: {start}, {part.parameters:,} weights"
+
+
+def _plain(part: Part) -> dict[str, Any]:
+    return {"name": part.name, "start": part.start or None, "parameters": part.parameters}

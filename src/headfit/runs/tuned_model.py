@@ -1,0 +1,113 @@
+"""The model of a fine-tuning: its recommended row, trained on all training images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from headfit.fitting.fitted import FittedHead
+from headfit.fitting.problem import CrossValidation
+from headfit.model.blueprint import Blueprint
+from headfit.runs.results import Comparison, score_predictions, score_test
+from headfit.runs.tuning import Part, Tuning
+from headfit.study.reliability.assessment import Reliability, assess
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """What a classifier is made of, and how far it can be trusted.
+
+    Attributes:
+        blueprint: what it is made of.
+        reliability: of its held-out predictions.
+        test: its scores on the test split; None if there is none.
+    """
+
+    blueprint: Blueprint
+    reliability: Reliability
+    test: dict[str, Any] | None
+
+    @classmethod
+    def of(
+        cls,
+        comparison: Comparison,
+        tuning: Tuning,
+        chosen: CrossValidation,
+        parts: Sequence[Part],
+    ) -> TunedModel:
+        """Train a row on all training images.
+
+        Args:
+            comparison: all rows.
+            tuning: the images as the row takes them.
+            chosen: the row.
+            parts: all that were trained.
+        """
+        (backbone,) = comparison.backbones
+        problem, extraction = comparison.problem, backbone.extraction
+        trained = [part for part in parts if part.name == chosen.variant]
+        if not trained:
+            method = tuning.on_views() if chosen.variant else backbone.method(chosen.head, problem)
+            fitted = method.refit(problem, chosen.final)
+            test = score_test(backbone, fitted)
+            return cls._made(
+                comparison,
+                *(chosen, fitted, backbone.averages(), fitted.probabilities(extraction.probe)),
+                test=test,
+            )
+        (part,) = trained
+        frozen = next(fit for fit in reversed(backbone.fits) if not fit.trained)
+        method = tuning.method(part, frozen)
+        fitted = method.refit(problem, chosen.final)
+        trainer = method.loaded(fitted)
+        averages = trainer.averages(method.inputs, np.arange(len(backbone.rows)))
+        test = None
+        if len(rows := extraction.index.test):
+            predicted = trainer.predict(tuning.inputs(part, rows), np.arange(len(rows)))
+            targets = extraction.index.targets.subset(rows)
+            test = score_predictions(chosen.name, predicted, targets)
+        probe = trainer.predict_maps(tuning.probe_inputs(part))
+        return cls._made(comparison, chosen, fitted, averages, probe, test=test)
+
+    @classmethod
+    def _made(
+        cls,
+        comparison: Comparison,
+        chosen: CrossValidation,
+        fitted: FittedHead,
+        averages: np.ndarray,
+        probe: np.ndarray,
+        *,
+        test: dict[str, Any] | None,
+    ) -> TunedModel:
+        (backbone,), problem = comparison.backbones, comparison.problem
+        index = backbone.extraction.index.subset(backbone.rows)
+        reliability = assess(
+            probabilities=chosen.probabilities,
+            labels=problem.targets.values,
+            splits=problem.splits.assignment,
+            classes=index.classes,
+            paths=index.paths,
+            features=averages,
+            seed=problem.seed,
+            groups=comparison.groups.numbers,
+            weights=problem.targets.weights,
+        )
+        source = backbone.source
+        blueprint = Blueprint(
+            source.spec.name,
+            source.weights,
+            source.contract,
+            fitted,
+            classes=index.classes,
+            probe=probe,
+            version=version("headfit"),
+            reliability=reliability.for_model(),
+            cut=source.cut,
+            reference=source.spec.reference,
+        )
+        return cls(blueprint, reliability, test)
