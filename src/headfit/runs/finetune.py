@@ -7,27 +7,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from headfit.backbones import catalog
-from headfit.backbones.engines.engine import Joint, open_joint
 from headfit.backbones.weights import IMAGENET
-from headfit.features.extract_views import extract_views
-from headfit.features.views import ViewMaps, ViewStores
 from headfit.finetuning.method import AVERAGED
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
-from headfit.progress import IMAGES, Callback, CallbackList, Progress
+from headfit.progress import Callback, CallbackList, Progress
 from headfit.report.text.finetune import headline, sentence
 from headfit.report.text.summary import balance_lines, fit_warnings
 from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.clock import Clock
+from headfit.runs.extracted_views import extract_all
 from headfit.runs.finetune_options import FinetuneOptions
 from headfit.runs.flips import flip_warnings
 from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.map_source import Images, MapSource, find_depth, open_index, require_classes
+from headfit.runs.map_source import Images, MapSource, find_depth, open_index
 from headfit.runs.options import MIN_FOLDS
 from headfit.runs.results import Comparison, head_score
 from headfit.runs.study import Study
@@ -176,7 +172,10 @@ class _Run:
         parts = parts_of(source, self.options.parts, scratch=self.options.scratch)
         self.callback.on_progress(1, "; ".join(map(_described, parts)))
         starts = list(dict.fromkeys(part.start for part in parts if part.start))
-        backbone, maps, probes = self._extract(source, index, starts)
+        found = extract_all(source, index, starts, self.views, self._require)
+        backbone = CandidateBackbone(
+            source.spec.name, source, found.extraction, found.extraction.index.training
+        )
         self.clock.lap("decode_and_extract")
         (head,) = backbone.suitable([head], self.callback, strict=True)
         rows = backbone.rows
@@ -195,12 +194,7 @@ class _Run:
         for label, line in balance_lines(balance.facts, split.folds).items():
             self.callback.on_message(f"{label}: {line}.")
         problem = Problem(targets, split, seed=self.settings.seed)
-        tuning = Tuning(
-            *(source, head, self.recipe, self.views, backbone.extraction, rows, maps[0]),
-            starts=dict(zip(starts, maps[1:], strict=True)),
-            probes=dict(zip(starts, probes[1:], strict=True)),
-            problem=problem,
-        )
+        tuning = Tuning(source, head, self.recipe, self.views, found, rows, problem)
         comparison = Comparison([backbone], problem, self.settings, groups, balance.facts)
         averaged = self._fit(comparison, tuning, parts)
         self.clock.lap("heads")
@@ -209,42 +203,6 @@ class _Run:
     def _require(self, index: ImageIndex) -> None:
         targets = index.targets.subset(index.training)
         require_per_class(targets, fewest_of_class(targets, self.settings))
-
-    def _extract(
-        self, source: MapSource, index: ImageIndex, starts: list[str]
-    ) -> tuple[CandidateBackbone, list[ViewMaps], list[np.ndarray]]:
-        """Get the maps of all views, and of the probe images: at the end, then at each start."""
-        sources = [source, *(replace(source, cut=start) for start in starts)]
-        stores = [ViewStores.open(each.key, self.views.augmentation) for each in sources]
-        self.callback.on_stage_begin("Images through the backbone", len(index), IMAGES)
-
-        def opening() -> Joint:
-            if len(sources) == 1:
-                return Joint.of(source.open())
-            return open_joint(
-                source.spec,
-                source.contract,
-                source.weights,
-                [each.cut for each in sources],
-                engine=self.settings.engine,
-                tell=self.callback.on_message,
-            )
-
-        found = extract_views(
-            *(index, source.contract, stores, self.views, opening, self.callback),
-            dtype=self.settings.feature_dtype,
-        )
-        extraction, _ = found[0]
-        skip = self.settings.skip_empty_classes
-        (kept,) = require_classes([extraction], skip, self.callback, index)
-        self._require(kept.index)
-        maps = [each for _, each in found]
-        if kept is not extraction:
-            paths = set(kept.index.paths)
-            where = np.flatnonzero([path in paths for path in extraction.index.paths])
-            maps = [each.of(where) for each in maps]
-        backbone = CandidateBackbone(source.spec.name, source, kept, kept.index.training)
-        return backbone, maps, [each.probe for each, _ in found]
 
     def _fit(
         self, comparison: Comparison, tuning: Tuning, parts: list[Part]

@@ -25,6 +25,7 @@ from headfit.fitting.views import OnViews
 from headfit.heads.chain import Head
 from headfit.images.decode import decode
 from headfit.images.read_ahead import ReadAhead
+from headfit.runs.extracted_views import ExtractedViews
 from headfit.runs.map_source import MapSource
 from headfit.util.cache import TUNING
 
@@ -105,11 +106,8 @@ class Tuning:
         head: the head.
         recipe: how parts are trained.
         views: which views of the images.
-        extraction: of all images that could be read.
+        found: maps of all views of all images that could be read.
         rows: int (n,), the images that the study trains on.
-        ends: maps of all views at the backbone's end.
-        starts: the same at each layer where training starts.
-        probes: maps of the probe images there, float32 (2, H, W, C).
         problem: labels and folds of the images trained on.
     """
 
@@ -117,12 +115,19 @@ class Tuning:
     head: Head
     recipe: Recipe
     views: Views
-    extraction: Extraction
+    found: ExtractedViews
     rows: np.ndarray
-    ends: ViewMaps
-    starts: dict[str, ViewMaps]
-    probes: dict[str, np.ndarray]
     problem: Problem
+
+    @property
+    def extraction(self) -> Extraction:
+        """Of all images that could be read, as they are."""
+        return self.found.extraction
+
+    @property
+    def ends(self) -> ViewMaps:
+        """Maps of all views at the backbone's end."""
+        return self.found.ends
 
     def on_views(self, *, average: bool = False) -> Method:
         """Give the method that fits the head on all views, or on the images as they are."""
@@ -160,7 +165,7 @@ class Tuning:
     def inputs(self, part: Part, rows: np.ndarray) -> Inputs:
         """Give some images, int (m,), as a part takes them."""
         if part.start:
-            return StoredMaps(self.starts[part.start].of(rows))
+            return StoredMaps(self.found.starts[part.start].of(rows))
         digests = [self.extraction.digests[row] for row in rows]
         pixels = read_pixels(self.extraction, rows, self.source)
         return Pixels(pixels, digests, self.views, self.source.contract)
@@ -171,7 +176,7 @@ class Tuning:
         pixels = contract.apply(probe_images(contract.height, contract.width))
         if not part.start:
             return pixels
-        return self.probes[part.start]
+        return self.found.probes[part.start]
 
     def _frozen(self, images: Ints, *, average: bool = False) -> Method:
         maps = self.ends.of(self.rows[images]).maps
