@@ -82,4 +82,3 @@ def _replace_weights(backbone: keras.Model, tuned: TunedStages) -> None:
                 f"{expected}. Received: {received}."
             )
         layer.set_weights(arrays)
-

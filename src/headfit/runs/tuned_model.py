@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from headfit.finetuning.tuned import TunedStages
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.problem import CrossValidation
 from headfit.model.blueprint import Blueprint
@@ -71,7 +72,8 @@ class TunedModel:
             targets = extraction.index.targets.subset(rows)
             test = score_predictions(chosen.name, predicted, targets)
         probe = trainer.predict_maps(tuning.probe_inputs(part))
-        return cls._made(comparison, chosen, fitted, averages, probe, test=test)
+        tuned = TunedStages(part.start, fitted.layers or {})
+        return cls._made(comparison, chosen, fitted, averages, probe, test=test, tuned=tuned)
 
     @classmethod
     def _made(
@@ -83,6 +85,7 @@ class TunedModel:
         probe: np.ndarray,
         *,
         test: dict[str, Any] | None,
+        tuned: TunedStages | None = None,
     ) -> TunedModel:
         (backbone,), problem = comparison.backbones, comparison.problem
         index = backbone.extraction.index.subset(backbone.rows)
@@ -109,5 +112,6 @@ class TunedModel:
             reliability=reliability.for_model(),
             cut=source.cut,
             reference=source.spec.reference,
+            tuned=tuned,
         )
         return cls(blueprint, reliability, test)
