@@ -43,6 +43,22 @@ def convolve(x: Array, kernel: Array, stride: int = 1, padding: str = "same") ->
     return flat.reshape(-1, *x.shape[1:])
 
 
+def convolve_back(x: Array, kernel: Array, stride: int = 1) -> Array:
+    """Convolve with a kernel of 1 × 1, and give the map as Keras has it.
+
+    Args:
+        x: float32 (C, height, width, images).
+        kernel: float32 (1, 1, C, D).
+        stride: along both axes.
+
+    Returns:
+        float32 (images, height, width, D).
+    """
+    x = lax.slice(x, (0, 0, 0, 0), x.shape, (1, stride, stride, 1))
+    flat = jnp.einsum("cn,cd->nd", x.reshape(len(x), -1), kernel[0, 0])
+    return flat.reshape(*x.shape[1:], -1).transpose(2, 0, 1, 3)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve(x: Array, kernel: Array, stride: int, padding: str) -> Array:
     windows = _windows(x, kernel.shape[:2], stride, _pads(x, kernel, stride, padding))

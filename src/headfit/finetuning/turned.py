@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from keras import layers
 
-from headfit.finetuning.convolution import MOST_VALUES, convolve, window_values
+from headfit.finetuning.convolution import MOST_VALUES, convolve, convolve_back, window_values
 from headfit.finetuning.depthwise import PADDINGS, depthwise
 
 Array = jax.Array
@@ -51,6 +51,7 @@ class Rules:
 
     def __init__(self, calls: list[Any]) -> None:
         self._norms = _norms_of_convolutions(calls)
+        self._last = _last_convolution(calls)
         self._applied: set[int] = set()
 
     def apply(self, operation: Any, inputs: list[Any]) -> Any:
@@ -71,7 +72,7 @@ class Rules:
         if rule is not _convolution:
             return rule(operation, inputs)
         norm = self._norms.get(id(operation))
-        result = _convolution(operation, inputs, norm)
+        result = _convolution(operation, inputs, norm, back=operation is self._last)
         if norm is not None and result is not None:
             self._applied.add(id(norm))
         return result
@@ -94,6 +95,20 @@ def _norms_of_convolutions(calls: list[Any]) -> dict[int, Any]:
     return found
 
 
+def _last_convolution(calls: list[Any]) -> Any:
+    """Find the convolution of 1 × 1 that only functions of single values follow, if there is one.
+
+    It can give a map as Keras has it, which costs more to turn back than to compute.
+    """
+    for node in reversed(calls):
+        layer = node.operation
+        if type(layer) is layers.Conv2D and set(layer.kernel_size) == {1}:
+            return layer
+        if type(layer) not in (layers.BatchNormalization, layers.ReLU, layers.Activation):
+            break
+    return None
+
+
 def _is_linear(layer: Any) -> bool:
     return bool(getattr(layer.activation, "__name__", "") == "linear")
 
@@ -111,8 +126,10 @@ def _value(variable: Any) -> Array:
     return jnp.asarray(variable.value, jnp.float32)
 
 
-def _convolution(layer: Any, inputs: list[Any], norm: Any = None) -> Turned | None:
-    """Convolve, with the batch normalisation that follows if there is one."""
+def _convolution(
+    layer: Any, inputs: list[Any], norm: Any = None, *, back: bool = False
+) -> Turned | Array | None:
+    """Convolve, with the batch normalisation that follows if there is one; turn ``back`` if asked."""
     stride, more = layer.strides[0], set(layer.strides[1:])
     depth = isinstance(layer, layers.DepthwiseConv2D)
     usual = layer.depth_multiplier == 1 if depth else layer.groups == 1
@@ -129,12 +146,34 @@ def _convolution(layer: Any, inputs: list[Any], norm: Any = None) -> Turned | No
     summand = _value(layer.bias) if layer.use_bias else None
     if norm is not None:
         factor, shift = _affine(norm)
-        kernel = kernel * factor
+        kernel = _scaled(kernel, factor)
         summand = shift if summand is None else summand * factor + shift
+    if back:
+        result = convolve_back(maps, kernel, stride)
+        return layer.activation(result if summand is None else result + summand)
     result = (depthwise if depth else convolve)(maps, kernel, stride, layer.padding)
     if summand is not None:
         result = result + summand[:, None, None, None]
     return Turned(layer.activation(result))
+
+
+@jax.custom_vjp
+def _scaled(kernel: Array, factor: Array) -> Array:
+    """Multiply a kernel (…, D) by a factor (D,), whose gradient XLA would sum up slowly."""
+    return kernel * factor
+
+
+def _scaled_forward(kernel: Array, factor: Array) -> tuple[Array, tuple[Array, Array]]:
+    return kernel * factor, (kernel, factor)
+
+
+def _scaled_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    kernel, factor = saved
+    products = (gradient * kernel).reshape(-1, len(factor))
+    return gradient * factor, jnp.ones(len(products)) @ products
+
+
+_scaled.defvjp(_scaled_forward, _scaled_backward)
 
 
 def _normalisation(layer: Any, inputs: list[Any]) -> Turned | None:
