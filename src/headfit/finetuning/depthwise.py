@@ -23,7 +23,8 @@ import numpy.typing as npt
 from jax import lax
 
 Array = jax.Array
-TILE = 8  # positions along a side of the output
+TILE = 8  # most positions along a side of a tile of the output
+ROWS_OF_STRIDES = 2  # the same for rows with strides, whose matrices hold more zeros
 PADDINGS = ("same", "valid")
 
 
@@ -36,12 +37,14 @@ class _Axis:
         kernel: positions of the kernel.
         stride: between two positions of the output, in positions of the input.
         padding: ``"same"`` or ``"valid"``.
+        most: positions of the output in a tile, at most.
     """
 
     size: int
     kernel: int
     stride: int
     padding: str
+    most: int = TILE
 
     @property
     def outputs(self) -> int:
@@ -58,7 +61,7 @@ class _Axis:
 
     @property
     def tiles(self) -> int:
-        return math.ceil(self.outputs / TILE)
+        return math.ceil(self.outputs / self.most)
 
     @property
     def tile(self) -> int:
@@ -189,8 +192,9 @@ class _Layout:
 
 @functools.lru_cache(maxsize=64)
 def _layout(size: tuple[int, int], kernel: tuple[int, int], stride: int, padding: str) -> _Layout:
-    rows, columns = (_Axis(*each, stride, padding) for each in zip(size, kernel, strict=True))
-    return _Layout(rows, columns)
+    most = TILE if stride == 1 else ROWS_OF_STRIDES
+    rows = _Axis(size[0], kernel[0], stride, padding, most)
+    return _Layout(rows, _Axis(size[1], kernel[1], stride, padding))
 
 
 def _layout_of(x: Array, kernel: Array, stride: int, padding: str) -> _Layout:

@@ -129,7 +129,7 @@ def _value(variable: Any) -> Array:
 def _convolution(
     layer: Any, inputs: list[Any], norm: Any = None, *, back: bool = False
 ) -> Turned | Array | None:
-    """Convolve, with the batch normalisation that follows if there is one; turn ``back`` if asked."""
+    """Convolve, with the batch normalisation that follows if there is one, and turn ``back``."""
     stride, more = layer.strides[0], set(layer.strides[1:])
     depth = isinstance(layer, layers.DepthwiseConv2D)
     usual = layer.depth_multiplier == 1 if depth else layer.groups == 1
@@ -150,7 +150,8 @@ def _convolution(
         summand = shift if summand is None else summand * factor + shift
     if back:
         result = convolve_back(maps, kernel, stride)
-        return layer.activation(result if summand is None else result + summand)
+        shifted: Array = layer.activation(result if summand is None else result + summand)
+        return shifted
     result = (depthwise if depth else convolve)(maps, kernel, stride, layer.padding)
     if summand is not None:
         result = result + summand[:, None, None, None]
