@@ -89,5 +89,11 @@ def test_a_network_of_one_resolution_is_one_stage():
         starting_at(model, 2)
 
 
+def test_two_backbones_of_a_process_have_the_same_names():
+    first, second = (build(find("MobileNetV3Small"), 32, "random") for _ in range(2))
+    assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
+    assert any(layer.name == "activation" for layer in first.layers)  # as Keras numbers them
+
+
 def test_own_models_have_stages():
     assert stages(net())[0].start == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,9 +20,15 @@ _RANDOM = (
 )
 
 
+_NUMBERS = "object_name_uids"
+
+
 @contextlib.contextmanager
 def settings(data_format: str) -> Iterator[None]:
-    """Build in float32 and a given layout, printing nothing on stdout, which belongs to results."""
+    """Build in float32 and a given layout, with the names of layers that a new process gives.
+
+    Nothing is printed on stdout, which belongs to results.
+    """
     config = keras.config
     before = config.image_data_format(), config.floatx(), config.dtype_policy()
     config.set_image_data_format(data_format)
@@ -30,12 +37,26 @@ def settings(data_format: str) -> Iterator[None]:
     try:
         # Keras announces downloads on stdout, and warns of sizes that it has no weights of its own
         # for and of each layer that it leaves as it is
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(action="ignore"):
+        silent = warnings.catch_warnings(action="ignore")
+        with contextlib.redirect_stdout(sys.stderr), silent, _first_names():
             yield
     finally:
         config.set_image_data_format(before[0])
         config.set_floatx(before[1])
         config.set_dtype_policy(before[2])
+
+
+@contextlib.contextmanager
+def _first_names() -> Iterator[None]:
+    """Number the layers without a name from the start: trained weights are found by these names."""
+    from keras.src.backend.common import global_state  # noqa: PLC0415  (private, like its names)
+
+    before = global_state.get_global_attribute(_NUMBERS)
+    global_state.set_global_attribute(_NUMBERS, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_NUMBERS, before)
 
 
 class _NoDraw:
