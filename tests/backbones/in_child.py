@@ -20,7 +20,7 @@ from headfit.errors import WeightsError
 
 def sizes(models: list[list[Any]]) -> dict[str, Any]:
     """Give the parameters and output shape of each (name, input size, with its top?)."""
-    backbones._randomise = lambda _: None  # values are not counted
+    backbones.randomise = lambda _: None  # values are not counted
     return {"sizes": [_size(*model) for model in models]}
 
 

@@ -22,6 +22,10 @@ from headfit.errors import WeightsError
 
 RANDOM_SEED = 0
 MOST_OF_A_TOP = 3  # layers with weights
+_UNTRAINED = {
+    **dict.fromkeys(("bias", "beta", "moving_mean"), 0.0),
+    **dict.fromkeys(("gamma", "moving_variance"), 1.0),
+}
 EXPECTED = (
     "Expected a file saved from that model: Keras weights (.weights.h5, or .h5 of the older "
     "kind), a .keras model, or for EfficientNet-Lite a PyTorch .pth."
@@ -83,7 +87,7 @@ def _with_weights(spec: BackboneSpec, shape: tuple[int, int, int], weights: str)
         return _pretrained(spec, shape)
     model = _untrained(spec, shape)
     if weights == RANDOM:
-        _randomise(model)
+        randomise(model)
     else:
         _load(model, Path(weights), spec)
     return model
@@ -169,11 +173,17 @@ def _reason(error: Exception) -> str:
     return first.rstrip(" .:") or type(error).__name__
 
 
-def _randomise(model: keras.Model) -> None:
-    """Draw He-normal kernels with numpy, so that every Keras backend gets the same ones."""
+def randomise(model: keras.Model) -> None:
+    """Draw He-normal kernels with numpy, so that every Keras backend gets the same ones.
+
+    Biases and normalisations are set as before a training; weights of other names remain.
+    """
     rng = np.random.default_rng(RANDOM_SEED)
     for weight in model.weights:
-        if weight.path.split("/")[-1] in {"kernel", "depthwise_kernel", "pointwise_kernel"}:
+        name = weight.path.split("/")[-1]
+        if name in _UNTRAINED:
+            weight.assign(np.full(weight.shape, _UNTRAINED[name], "float32"))
+        if name in {"kernel", "depthwise_kernel", "pointwise_kernel"}:
             # a depthwise kernel (h, w, C, 1) sums over its window only
             depthwise = len(weight.shape) == 4 and weight.shape[-1] == 1
             fan_in = np.prod(weight.shape[:2] if depthwise else weight.shape[:-1])

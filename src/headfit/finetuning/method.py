@@ -142,6 +142,7 @@ class FineTuning:
         if stored is None:
             arrays, facts = self._trained_fold(problem, number, progress)
             finished.save(arrays, facts)
+            self._forget(problem, number, facts["choice"])
         else:
             arrays, facts = stored
         plain, mean = arrays
@@ -169,7 +170,6 @@ class FineTuning:
         views = [trainer.predict(self.inputs, held, view) for view in range(self.inputs.views)]
         seen, targets = trainer.predict(self.inputs, train), problem.targets
         score = problem.kind.score(seen, targets.values[train], targets.weights_of(train))
-        checkpoint.remove()
         facts = {
             "choice": {**frozen, **choice},
             "train_score": score,
@@ -177,6 +177,13 @@ class FineTuning:
             "seconds": time.perf_counter() - begun,
         }
         return [views[0], np.mean(views, axis=0)], facts
+
+    def _forget(self, problem: Problem, number: int, choice: Settings) -> None:
+        """Remove the states of a fold that is finished."""
+        chosen = {name: choice[name] for name in ("learning_rate", "epochs")}
+        self._checkpoint(problem, "state", number, chosen).remove()
+        for rate in self.recipe.learning_rates:
+            self._checkpoint(problem, "inner", number, rate).remove()
 
     def _choose(self, problem: Problem, number: int, progress: Progress) -> Settings:
         """Choose rate and number of epochs on an inner split; 0 epochs keep the frozen head."""

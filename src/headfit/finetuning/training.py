@@ -27,6 +27,7 @@ from headfit.images.targets import Targets
 from headfit.progress import SILENT, Progress
 
 PREDICT_TOGETHER = 64
+MOST_LOSS = 2.0  # at the end of a training, in multiples of that of guessing
 UNDECAYED = ("bias", "gamma", "beta")
 
 
@@ -62,7 +63,8 @@ class History:
     Attributes:
         losses: mean training loss of each epoch.
         watched: log-loss of the watched images before training and after each epoch.
-        diverged: whether a loss was not finite; then training was stopped.
+        diverged: whether a loss or a weight was not finite, or the last loss above twice that of
+            guessing; then training was stopped, and its result is not used.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -106,6 +108,8 @@ class Trainer:
         self._model = keras.Model(maps, outputs, name="tuned")
         self._averages = keras.Model(maps, keras.ops.mean(features, axis=(1, 2)), name="averages")
         self._start = self._network.get_weights()
+        weights = {id(weight) for weight in self._model.weights}
+        self._random_states = [v for v in self._model.variables if id(v) not in weights]
         self._optimizer = LayerwiseAdamW(
             self._factors(depths or {}),
             learning_rate=recipe.learning_rates[0],
@@ -132,16 +136,16 @@ class Trainer:
             that it started from.
         """
         checkpoint = checkpoint or Checkpoint()
-        self.start(task.head)
+        self.start(task.head, task.seed)
         statistics = self._statistics()
         history = self._resumed(checkpoint)
         if len(task.watch) and not history.watched:
             history.watched.append(self._log_loss(task))
         for epoch in range(len(history.losses), task.epochs):
             history.losses.append(self._epoch(task, epoch, progress))
-            if not math.isfinite(history.losses[-1]):
+            if self._has_diverged(task, history.losses[-1], last=epoch + 1 == task.epochs):
                 history.diverged = True
-                self.start(task.head)
+                self.start(task.head, task.seed)
                 break
             if len(task.watch):
                 history.watched.append(self._log_loss(task))
@@ -153,9 +157,17 @@ class Trainer:
         progress(1.0)
         return history
 
-    def start(self, head: Sequence[np.ndarray]) -> None:
-        """Set the pretrained weights and those of a fitted head, and forget all steps."""
+    def start(self, head: Sequence[np.ndarray], seed: Sequence[int] = (0,)) -> None:
+        """Set the pretrained weights and those of a fitted head, and forget all steps.
+
+        Args:
+            head: weights of the fitted head.
+            seed: numbers that dropout depends on.
+        """
         self._network.set_weights(self._start)
+        rng = np.random.default_rng((*seed, 3))
+        for state in self._random_states:
+            state.assign(rng.integers(0, 2**31, state.shape, np.int64).astype(state.dtype))
         assign_head(self._model, self.head, self.head.name_weights(head))
         for variable in self._optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
@@ -212,7 +224,7 @@ class Trainer:
     def _log_loss(self, task: Task) -> float:
         predicted = self.predict(task.inputs, task.watch)
         values = task.targets.values[task.watch]
-        chances = np.maximum(predicted[np.arange(len(values)), values], 1e-12)
+        chances = np.maximum(np.nan_to_num(predicted[np.arange(len(values)), values]), 1e-12)
         weights = task.targets.loss_weights
         counted = None if weights is None else weights[task.watch]
         return float(np.average(-np.log(chances), weights=counted))
@@ -257,7 +269,19 @@ class Trainer:
         return History(facts["losses"], facts["watched"])
 
     def _statistics(self) -> list[np.ndarray]:
-        return [np.asarray(each) for each in self._network.non_trainable_variables]
+        return [np.asarray(each) for each in self._network.non_trainable_weights]
+
+    def _has_diverged(self, task: Task, loss: float, *, last: bool) -> bool:
+        """Whether something is not finite, or training ends far worse than guessing."""
+        arrays = [np.float64(loss), *self._model.get_weights()]
+        if not all(np.isfinite(array).all() for array in arrays):
+            return True
+        if not last:
+            return False
+        # the last step has changed weights after the last loss was measured
+        finite = np.isfinite(self.predict(task.inputs, task.train[:PREDICT_TOGETHER])).all()
+        lost = loss > MOST_LOSS * math.log(self.classes) and not self._scratch
+        return bool(lost or not finite)
 
     def _check_frozen(self, before: list[np.ndarray]) -> None:
         """See that no frozen weight moved, batch statistics above all."""

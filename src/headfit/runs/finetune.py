@@ -288,7 +288,7 @@ class _Run:
         results: dict[str, Any] = comparison.results(verdict)
         results["verdict"] |= {"finetune": answer}
         results["candidates"] += comparison.more_candidates(averaged)
-        results["settings"] |= self._settings(parts)
+        results["settings"] |= self._settings(backbone, parts, problem.splits.folds)
         results |= {
             "finetune": {"gains": told, "parts": [_plain(part) for part in parts]},
             "where": None,
@@ -311,8 +311,12 @@ class _Run:
             blueprint=model.blueprint,
         )
 
-    def _settings(self, parts: list[Part]) -> dict[str, Any]:
+    def _settings(
+        self, backbone: CandidateBackbone, parts: list[Part], folds: int
+    ) -> dict[str, Any]:
+        source, size = backbone.extraction.index.source, backbone.source.contract.width
         return {
+            "command": self.options.command(source, folds, size),
             "unfreeze": [part.name for part in parts],
             "augment": str(self.views.augmentation),
             "views": self.views.count,

@@ -14,8 +14,10 @@ from headfit.features.views import Views
 from headfit.finetuning.recipe import Recipe
 from headfit.heads.layers.plain import GAP
 from headfit.images.augment import Augmentation
+from headfit.images.sources.source import ImageSource
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
+from headfit.runs.provenance import command_line
 
 FOLDS, REPEATS = 5, 1
 MOST_PARTS = 5  # that are trained in one run
@@ -110,6 +112,28 @@ class FinetuneOptions:
                 "tta", True, "False with one view", "Ask for more `views`, or set `augment`."
             )
         return points[0], recipe, views
+
+    def command(self, source: ImageSource, folds: int, size: int) -> str:
+        """Write the command line that repeats a run, with every setting.
+
+        Args:
+            source: of the images.
+            folds: number of folds.
+            size: side of the input in pixels.
+        """
+        settings = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        settings = {name: value for name, value in settings.items() if name not in READING}
+        switches = {name: settings[name] or None for name in ("scratch", "tta")}
+        settings |= {
+            **switches,
+            "unfreeze": self.parts,
+            "learning_rate": self._rates(),
+            "size": size,
+            "folds": folds,
+            "near_duplicates": None if self.near_duplicates else False,
+            "skip_empty_classes": self.skip_empty_classes or None,
+        }
+        return command_line("finetune", source.argument, {**settings, **source.options})
 
     @property
     def parts(self) -> list[str]:

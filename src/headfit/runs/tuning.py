@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.engines.interface import probe_images
+from headfit.backbones.weights import RANDOM
 from headfit.errors import DataError, EngineError, ImageError
 from headfit.features.extract import Extraction
 from headfit.features.views import ViewMaps, Views
@@ -66,7 +67,7 @@ def parts_of(source: MapSource, names: Sequence[str], *, scratch: bool) -> list[
         UsageError: there is no such part.
         WeightsError: the weights are not available.
     """
-    model = _backbone(source, source.weights)
+    model = _backbone(source)
     from headfit.backbones.stages import ALL, stages, starting_at, tail  # noqa: PLC0415  (Keras)
 
     every = stages(model)
@@ -84,17 +85,23 @@ def parts_of(source: MapSource, names: Sequence[str], *, scratch: bool) -> list[
     return parts
 
 
-def _backbone(source: MapSource, weights: str) -> Any:
+def _backbone(source: MapSource, *, scratch: bool = False) -> Any:
     from headfit.util.child import select_backend  # noqa: PLC0415
 
     select_backend()
-    from headfit.backbones.build import build  # noqa: PLC0415  (imports Keras)
+    from headfit.backbones.build import build, randomise  # noqa: PLC0415  (imports Keras)
     from headfit.backbones.cut import build_cut  # noqa: PLC0415  (imports Keras)
 
-    size = source.contract.height
+    size, weights = source.contract.height, source.weights
+    if scratch and not source.spec.custom:
+        weights = RANDOM  # which need not be there
     if source.cut:
-        return build_cut(source.spec, size, weights, [source.cut])
-    return build(source.spec, size, weights)
+        model = build_cut(source.spec, size, weights, [source.cut])
+    else:
+        model = build(source.spec, size, weights)
+    if scratch:
+        randomise(model)
+    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +206,7 @@ class Tuning:
         source, classes = self.source, self.problem.targets.count
 
         def make(shape: float | None, scale: float) -> Any:
-            model = _backbone(source, "random" if part.scratch else source.weights)
+            model = _backbone(source, scratch=part.scratch)
             from headfit.backbones.stages import tail  # noqa: PLC0415  (imports Keras)
             from headfit.finetuning.training import Trainer  # noqa: PLC0415  (imports Keras)
 

@@ -200,4 +200,16 @@ def _unfinished(note: Mapping[str, Any]) -> str:
     return f"{counted(note['fits'], 'fit')} ran out of steps: the scores are approximate."
 
 
-_SENTENCES = {"projected": _projected, "edge": _edge, "unfinished": _unfinished}
+def _diverged(note: Mapping[str, Any]) -> str:
+    return (
+        f"training diverged in {counted(note['folds'], 'fold')}, where the frozen head was kept; "
+        f"a lower learning rate may do better."
+    )
+
+
+_SENTENCES = {
+    "projected": _projected,
+    "edge": _edge,
+    "unfinished": _unfinished,
+    "diverged": _diverged,
+}
