@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from headfit.progress import Callback
     from headfit.runs.compare import compare
     from headfit.runs.finetune import finetune
+    from headfit.runs.learning_rates import LearningRates
+    from headfit.runs.lr_find import lr_find
     from headfit.runs.rank import rank
     from headfit.runs.ranking import Ranking
     from headfit.runs.study import Study
@@ -56,6 +58,7 @@ __all__ = [
     "ImageError",
     "ImageIndex",
     "Inspection",
+    "LearningRates",
     "ModelFileError",
     "Ranking",
     "Study",
@@ -71,6 +74,7 @@ __all__ = [
     "finetune",
     "inspect",
     "layers",
+    "lr_find",
     "plot_explanation",
     "rank",
 ]
@@ -88,6 +92,7 @@ _HOME = {
     "FeatureExtractor": "headfit.features.extractor",
     "ImageIndex": "headfit.images.index",
     "Inspection": "headfit.inspection.inspection",
+    "LearningRates": "headfit.runs.learning_rates",
     "Ranking": "headfit.runs.ranking",
     "Study": "headfit.runs.study",
     "Verdict": "headfit.study.comparison.verdict",
@@ -97,6 +102,7 @@ _HOME = {
     "finetune": "headfit.runs.finetune",
     "inspect": "headfit.inspection.inspect",
     "layers": "headfit.layers",
+    "lr_find": "headfit.runs.lr_find",
     "plot_explanation": "headfit.explain.drawing",
     "rank": "headfit.runs.rank",
     **dict.fromkeys(_ERRORS, "headfit.errors"),

@@ -82,3 +82,18 @@ def test_what_was_not_measured_has_no_line(results: dict[str, Any]) -> None:
     assert summary.answer(verdict) == (
         "Whether Flatten is necessary was not tested. Compare gap and flatten."
     )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 24)])
+def test_each_row_of_a_fine_tuning_has_a_line(width: int, height: int) -> None:
+    results = stored_run.tuned()
+    lines = shown(results, width)
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("Fine-tuning pays here. Row 0 brings something.")
+    answered, *others = results["finetune"]["gains"]
+    for gain in others:
+        assert any(line.split("  ")[0] == gain["name"] for line in lines[-6:])
+        assert sum(gain["sentence"] in line for line in lines) == 1
+    assert sum(answered["sentence"] in line for line in lines) == 1
+    assert any("trained" in line for line in lines)

@@ -35,6 +35,7 @@ def results() -> dict[str, Any]:
 @pytest.mark.parametrize("name", plots.__all__)
 def test_a_plot_draws_into_the_axes_given_and_into_new_ones(name: str, results: Any) -> None:
     plot = getattr(plots, name)
+    results = stored_run.tuned() if name == "gains" else results
     axes = Figure().add_subplot()
     assert plot(results, axes) is axes
     alone = plot(results)
@@ -52,6 +53,18 @@ def test_scores_lie_where_the_results_say(results: Any) -> None:
     )
     means = sorted(100 * c["balanced_accuracy"]["mean"] for c in results["candidates"])
     assert shown == pytest.approx(means)
+
+
+def test_gains_lie_beside_the_rope_with_their_times() -> None:
+    results = stored_run.tuned()
+    axes = plots.gains(results)
+    names = [label.get_text().split("\n")[1] for label in axes.get_yticklabels()]
+    assert names == ["1,234 × time", "40 × time", "1.2 × time"]  # the first on top
+    shown = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "D"]
+    assert shown == pytest.approx([-2.0, 1.0, 4.0])
+    (band,) = axes.patches
+    assert band.get_extents().width > 0
+    assert title(axes).startswith(results["finetune"]["gains"][0]["name"])
 
 
 def test_the_posterior_is_students_t_with_the_probabilities_of_the_verdict(results: Any) -> None:
@@ -77,6 +90,7 @@ def test_the_posterior_shows_the_whole_rope(results: Any) -> None:
         ("spectrum", ("where",), "where=True"),
         ("learning_curve", ("learning_curve",), "curve=True"),
         ("posterior", ("verdict", "difference"), "in `heads`"),
+        ("gains", ("finetune",), "run finetune"),
         ("calibration", ("reliability", "bins"), "again"),
     ],
 )

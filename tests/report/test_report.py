@@ -63,6 +63,19 @@ def test_the_sections_come_in_order_and_hold_the_numbers(page: Page) -> None:
         assert digest in page.text
 
 
+def test_a_fine_tuning_says_what_it_brings_and_nothing_of_flatten(tmp_path: Path) -> None:
+    results = stored_run.tuned()
+    write_report(tmp_path / "report.html", results, stored_run.predictions_csv(), None)
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    ids = [attrs.get("id") for tag, attrs in page.tags if tag == "h2"]
+    order = ("gains", "evidence", "cost", "reliability", "images", "audit", "settings")
+    assert ids == list(order)
+    for gain in results["finetune"]["gains"]:
+        assert gain["sentence"] in page.text
+    assert "trained parameters" in page.text
+    assert "parameters of the head" not in page.text
+
+
 def test_nothing_is_fetched_from_anywhere(page: Page) -> None:
     addresses = [
         value

@@ -8,25 +8,17 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.options import (
-    ENGINE,
-    GROUPING,
-    HEADS,
-    PATH,
-    PREPROCESSING,
-    PROTOCOL,
-    READING,
-    REPORTING,
-    SEED,
-    WEIGHTS,
-    backbone_option,
-    option,
-    out_option,
-    size_option,
-    stack,
+from headfit.cli.options import PATH, PROTOCOL, REPORTING, SEED, option, out_option, stack
+from headfit.cli.tuning_options import (
+    AUGMENTATION,
+    BATCHES,
+    FOLDS,
+    MODEL,
+    TRAINING,
+    VIEWS,
+    named,
 )
 
-TRAINING, VIEWS = "Training", "Views"
 EXAMPLES = """\b
 Examples:
   headfit finetune photos                        the last stage, 4 views of each image
@@ -38,14 +30,7 @@ Examples:
   headfit finetune photos --json > results.json
 """
 SETTINGS = stack(
-    READING,
-    GROUPING,
-    backbone_option(help="Name of a backbone (see headfit backbones), or your own model."),
-    WEIGHTS,
-    PREPROCESSING,
-    size_option(),
-    ENGINE,
-    option(HEADS, "--head", metavar="HEAD", default="gap", help="Head, such as gap or flatten."),
+    MODEL,
     option(
         TRAINING,
         "--unfreeze",
@@ -64,46 +49,15 @@ SETTINGS = stack(
         "and the number of epochs on an inner split.",
     ),
     option(TRAINING, "--epochs", type=int, default=5, metavar="N", help="Passes over the images."),
-    option(TRAINING, "--batch-size", type=int, default=32, metavar="N", help="Images in a step."),
-    option(
-        TRAINING,
-        "--label-smoothing",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="Share of the probability that is spread over all classes.",
-    ),
-    option(
-        TRAINING,
-        "--mixup",
-        type=float,
-        default=0.0,
-        metavar="ALPHA",
-        help="Mix pairs of images, with shares from a Beta(ALPHA, ALPHA) distribution; 0: never.",
-    ),
-    option(
-        VIEWS,
-        "--augment",
-        metavar="STEPS",
-        default="light",
-        help="How views of an image are drawn: none, light, strong, or a list such as "
-        "hflip,rotate10,brightness0.2.",
-    ),
-    option(
-        VIEWS,
-        "--views",
-        type=int,
-        default=4,
-        metavar="K",
-        help="Views of each image; the first is the image as it is.",
-    ),
+    BATCHES,
+    AUGMENTATION,
     option(
         VIEWS,
         "--tta",
         is_flag=True,
         help="Also score each row on the mean prediction over the views.",
     ),
-    option(PROTOCOL, "--folds", type=int, default=5, metavar="N", help="Folds, at least 3."),
+    FOLDS,
     option(PROTOCOL, "--repeats", type=int, default=1, metavar="N", help="Cross-validations."),
     option(
         PROTOCOL,
@@ -136,9 +90,4 @@ def command(
     """
     from headfit.cli.tuning import run_finetune  # noqa: PLC0415  (heavy)
 
-    set_by_user = {
-        name
-        for name in options
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }
-    run_finetune(images, out, as_json, options, set_by_user)
+    run_finetune(images, out, as_json, options, named(context, options))

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "Run a comparison on data that comes with headfit.",
     "rank": "Rank backbones by a quick test on your images.",
     "finetune": "Train parts of the backbone too, and see whether that pays.",
+    "lr-find": "Find a learning rate for fine-tuning.",
     "ui": "Serve the live page of a run.",
     "report": "Write the report of a run again, from its results.",
     "predict": "Classify images with a model written by compare.",
@@ -47,7 +48,8 @@ class LazyGroup(click.Group):
         """Import the module of one command."""
         if cmd_name not in COMMANDS:
             raise UnknownNameError("command", cmd_name, COMMANDS)
-        command: click.Command = importlib.import_module(f"headfit.cli.{cmd_name}").command
+        module = importlib.import_module(f"headfit.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

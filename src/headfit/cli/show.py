@@ -112,7 +112,9 @@ def study_table(
     if len(rows) < count:
         title += f"; the best {BEST} of {count}"
     columns = _columns(rows, width)
-    table = standings_table(title, COLUMNS[:columns])
+    tuned = bool(results.get("finetune"))
+    names = ["trained\nparameters" if tuned and "param" in name else name for name in COLUMNS]
+    table = standings_table(title, names[:columns])
     if axis:
         add_axis(table, axis)
     for row, drawn in zip(rows, study_ranges(results), strict=True):

@@ -20,6 +20,8 @@ import numpy as np
 from headfit.finetuning.checkpoint import Checkpoint
 from headfit.finetuning.inputs import Inputs
 from headfit.finetuning.recipe import Ints, Recipe
+from headfit.finetuning.sweep import SmoothLoss
+from headfit.finetuning.task import Task
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.problem import CrossValidation, Problem, Settings
 from headfit.heads.chain import Head
@@ -127,6 +129,16 @@ class FineTuning:
         trainer = self._trainer(fitted)
         trainer.load(fitted.layers or {}, fitted.weights)
         return trainer
+
+    def sweep(
+        self, problem: Problem, rates: Sequence[float], progress: Progress = SILENT
+    ) -> SmoothLoss:
+        """Take steps at rising rates on the training images of the first fold; store nothing."""
+        images, _ = problem.splits.indices(*problem.splits.units[0])
+        fitted = self.fit_head(problem, images, self.frozen.choices[0])
+        settings = {"learning_rate": rates[0], "epochs": 1}
+        task = self._task(problem, images, fitted, settings, (problem.seed, 1))
+        return self._trainer(fitted).sweep(task, rates, progress)
 
     def _fold(
         self, problem: Problem, number: int, progress: Progress
@@ -244,19 +256,21 @@ class FineTuning:
         progress: Progress,
         watch: Ints | None = None,
     ) -> Any:
-        from headfit.finetuning.training import Task  # noqa: PLC0415  (imports Keras)
-
-        task = Task(
-            self.inputs,
-            problem.targets,
-            train,
-            fitted.weights,
-            settings["learning_rate"],
-            settings["epochs"],
-            seed,
-            np.empty(0, np.intp) if watch is None else watch,
-        )
+        task = self._task(problem, train, fitted, settings, seed)
+        if watch is not None:
+            task = replace(task, watch=watch)
         return trainer.train(task, progress, checkpoint)
+
+    def _task(
+        self,
+        problem: Problem,
+        train: Ints,
+        fitted: FittedHead,
+        settings: Settings,
+        seed: tuple[int, ...],
+    ) -> Task:
+        rate, epochs = settings["learning_rate"], settings["epochs"]
+        return Task(self.inputs, problem.targets, train, fitted.weights, rate, epochs, seed)
 
     def _trainer(self, fitted: FittedHead) -> Trainer:
         key = (fitted.shape, fitted.scale)

@@ -6,9 +6,9 @@ of its own. Maps before the part are given, so a step costs what is trained and 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,55 +21,17 @@ from headfit.finetuning.inputs import Inputs
 from headfit.finetuning.network import trainable_copy, weights_by_layer
 from headfit.finetuning.optimizer import LayerwiseAdamW
 from headfit.finetuning.recipe import Ints, Recipe, deal, draw_views
+from headfit.finetuning.sweep import SmoothLoss
+from headfit.finetuning.task import History, Task
 from headfit.heads.chain import Head
 from headfit.heads.keras_layers.weights import assign_head, head_weights
-from headfit.images.targets import Targets
 from headfit.progress import SILENT, Progress
 
 PREDICT_TOGETHER = 64
 MOST_LOSS = 2.0  # at the end of a training, in multiples of that of guessing
 UNDECAYED = ("bias", "gamma", "beta")
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One training.
-
-    Attributes:
-        inputs: views of all n images.
-        targets: of the n images.
-        train: int (m,), the images to train on.
-        head: weights of the fitted head that training starts from.
-        learning_rate: peak rate of the last stage.
-        epochs: to stop after; the rates fall as if all of the recipe's were run.
-        seed: numbers that batches, views and mixing depend on.
-        watch: int (w,), images whose log-loss is measured after each epoch; none if empty.
-    """
-
-    inputs: Inputs
-    targets: Targets
-    train: Ints
-    head: Sequence[np.ndarray]
-    learning_rate: float
-    epochs: int
-    seed: tuple[int, ...] = (0,)
-    watch: Ints = field(default_factory=lambda: np.empty(0, np.intp))
-
-
-@dataclass
-class History:
-    """What a training measured.
-
-    Attributes:
-        losses: mean training loss of each epoch.
-        watched: log-loss of the watched images before training and after each epoch.
-        diverged: whether a loss or a weight was not finite, or the last loss above twice that of
-            guessing; then training was stopped, and its result is not used.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    watched: list[float] = field(default_factory=list)
-    diverged: bool = False
+Step = tuple[Ints, Ints, tuple[int, ...]]
+"""The images of a batch, their views, and the numbers that mixing depends on."""
 
 
 class Trainer:
@@ -157,6 +119,28 @@ class Trainer:
         progress(1.0)
         return history
 
+    def sweep(self, task: Task, rates: Sequence[float], progress: Progress = SILENT) -> SmoothLoss:
+        """Take a step at each of some rates, then forget all of them.
+
+        Args:
+            task: on which images; its rate and its epochs do not matter.
+            rates: peak rates of the last stage.
+            progress: reports the fraction done.
+
+        Returns:
+            The losses, fewer than rates if they exploded.
+        """
+        self.start(task.head, task.seed)
+        loss = SmoothLoss()
+        for number, (rate, step) in enumerate(zip(rates, self._endless(task), strict=False)):
+            loss.add(self._take(task, *step, rate))
+            progress((number + 1) / len(rates))
+            if loss.exploded:
+                break
+        self.start(task.head)
+        progress(1.0)
+        return loss
+
     def start(self, head: Sequence[np.ndarray], seed: Sequence[int] = (0,)) -> None:
         """Set the pretrained weights and those of a fitted head, and forget all steps.
 
@@ -201,25 +185,40 @@ class Trainer:
 
     def _epoch(self, task: Task, epoch: int, progress: Progress) -> float:
         recipe, images = self.recipe, len(task.train)
-        views = draw_views(len(task.targets), task.inputs.views, epoch, task.seed)
-        weights = task.targets.loss_weights
-        batches = deal(task.train, epoch, recipe.batch(images), task.seed)
+        steps = list(self._steps(task, epoch))
         losses = []
-        for number, batch in enumerate(batches):
-            step = epoch * len(batches) + number
-            self._optimizer.learning_rate = task.learning_rate * recipe.factor(step, images)
-            maps = task.inputs.take(batch, views[batch])
-            wanted = np.eye(self.classes, dtype=np.float32)[task.targets.values[batch]]
-            if recipe.mixup:
-                rng = np.random.default_rng((*task.seed, epoch, 2, number))
-                maps, wanted = _mixed(maps, wanted, recipe.mixup, rng)
-            weight = None if weights is None else weights[batch].astype(np.float32)
-            self._model.reset_metrics()  # what is returned is a mean since then
-            losses.append(float(self._model.train_on_batch(maps, wanted, sample_weight=weight)))
+        for number, step in enumerate(steps):
+            done = epoch * len(steps) + number
+            rate = task.learning_rate * recipe.factor(done, images)
+            losses.append(self._take(task, *step, rate))
             if not math.isfinite(losses[-1]):
                 break
-            progress((step + 1) / (task.epochs * len(batches)))
+            progress((done + 1) / (task.epochs * len(steps)))
         return float(np.mean(losses))
+
+    def _endless(self, task: Task) -> Iterator[Step]:
+        for epoch in itertools.count():
+            yield from self._steps(task, epoch)
+
+    def _steps(self, task: Task, epoch: int) -> Iterator[Step]:
+        views = draw_views(len(task.targets), task.inputs.views, epoch, task.seed)
+        batches = deal(task.train, epoch, self.recipe.batch(len(task.train)), task.seed)
+        for number, batch in enumerate(batches):
+            yield batch, views[batch], (*task.seed, epoch, 2, number)
+
+    def _take(
+        self, task: Task, batch: Ints, views: Ints, seed: tuple[int, ...], rate: float
+    ) -> float:
+        """Take a step, and give the loss before it."""
+        maps = task.inputs.take(batch, views)
+        wanted = np.eye(self.classes, dtype=np.float32)[task.targets.values[batch]]
+        if self.recipe.mixup:
+            maps, wanted = _mixed(maps, wanted, self.recipe.mixup, np.random.default_rng(seed))
+        weights = task.targets.loss_weights
+        weight = None if weights is None else weights[batch].astype(np.float32)
+        self._optimizer.learning_rate = rate
+        self._model.reset_metrics()  # what is returned is a mean since then
+        return float(self._model.train_on_batch(maps, wanted, sample_weight=weight))
 
     def _log_loss(self, task: Task) -> float:
         predicted = self.predict(task.inputs, task.watch)

@@ -105,6 +105,7 @@ def _height(key: str, results: dict[str, Any]) -> float:
         "scores": min(len(results["candidates"]), 21),
         "overfit": min(len(results["candidates"]), 21),
         "classes": min(len(results["reliability"]["classes"]), 30),
+        "gains": 2 * len((results.get("finetune") or {"gains": ()})["gains"]),
     }
     return max(2.4, 0.9 + 0.26 * rows[key]) if key in rows else 2.9
 

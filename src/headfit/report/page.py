@@ -18,7 +18,7 @@ from headfit.util import digests, files
 
 NAME = "report.html"
 HERE = Path(__file__).parent
-FORMAT = 6
+FORMAT = 7
 # two runs with the same seed differ only in these, and need no new page
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 
@@ -83,10 +83,12 @@ def render(
         script=policy.script(),
         policy=policy.policy(),
         candidates=view.candidates(results),
+        tuned=view.tuned(results),
         pictures=pictures(results),
         depictions=[
             depiction(place["map_shape"], len(classes), place["subject"])
             for place in view.places(results)
+            if not results.get("finetune")
         ],
         classes=classes,
         matrix=view.matrix(results),
@@ -108,6 +110,7 @@ def pictures(results: dict[str, Any]) -> dict[str, Picture]:
     from headfit.report.plots.curves import has_noise  # noqa: PLC0415
 
     wanted: dict[str, tuple[Plot, bool]] = {
+        "gains": (plots.gains, bool(results.get("finetune"))),
         "scores": (plots.scores, True),
         "posterior": (plots.posterior, has_noise(results) is not None),
         "spectrum": (plots.spectrum, bool(results["where"])),

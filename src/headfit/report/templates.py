@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headfit.report.text.numbers import percent
+from headfit.report.text.finetune import times
+from headfit.report.text.numbers import number, percent
 from headfit.util.html import printable
 from headfit.util.nouns import counted
 
@@ -25,6 +26,8 @@ def environment() -> Environment:
     )
     made.filters["percent"] = percent
     made.filters["counted"] = counted
+    made.filters["in_points"] = lambda fraction: number(100 * fraction, signed=True)
+    made.filters["times"] = times
     return made
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from headfit.errors import DataError
 from headfit.report.text.numbers import mean_count
+from headfit.report.text.table import trained_parameters
 from headfit.util.csv_cells import unguard
 from headfit.util.records import DAMAGE
 
@@ -109,9 +110,9 @@ def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
             "log_loss": row["log_loss"]["mean"],
             "ece": row["ece"],
             "auroc": row["auroc"]["mean"],
-            "head": row["parameters"]["head"],
+            "head": (trained := trained_parameters(row)),
             "total": row["parameters"]["total"],
-            "share": row["parameters"]["head"] / row["parameters"]["total"],
+            "share": trained / row["parameters"]["total"],
             "overfit": row["overfit_gap"]["mean"],
             "seconds": row["train_seconds"],
             "latency": row["latency_ms"],
@@ -120,6 +121,22 @@ def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def tuned(results: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the rows of a fine-tuning beside the frozen head; None for other runs."""
+    measured = results.get("finetune")
+    if not measured:
+        return None
+    rows = {row["name"]: row for row in results["candidates"]}
+    return {
+        "frozen": results["candidates"][0]["name"],
+        "parts": measured["parts"],
+        "gains": [
+            {**gain, "trained": trained_parameters(rows[gain["name"]])}
+            for gain in measured["gains"]
+        ],
+    }
 
 
 def wrong(predictions: Sequence[HeldOutPrediction]) -> list[HeldOutPrediction]:

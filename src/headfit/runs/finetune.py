@@ -10,29 +10,23 @@ from typing import Any
 from headfit.backbones import catalog
 from headfit.backbones.weights import IMAGENET
 from headfit.finetuning.method import AVERAGED
-from headfit.fitting.problem import CrossValidation, Problem
+from headfit.fitting.problem import CrossValidation
 from headfit.images.index import ImageIndex
-from headfit.images.per_class import require_per_class
 from headfit.progress import Callback, CallbackList, Progress
 from headfit.report.text.finetune import headline, sentence
-from headfit.report.text.summary import balance_lines, fit_warnings
-from headfit.runs.balance import Balance, fewest_of_class
-from headfit.runs.candidates import CandidateBackbone
+from headfit.report.text.summary import advice, fit_warnings
 from headfit.runs.clock import Clock
-from headfit.runs.extracted_views import extract_all
 from headfit.runs.finetune_options import FinetuneOptions
+from headfit.runs.finetune_setup import set_up
 from headfit.runs.flips import flip_warnings
-from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.map_source import Images, MapSource, find_depth, open_index
-from headfit.runs.options import MIN_FOLDS
+from headfit.runs.map_source import Images
 from headfit.runs.results import Comparison, head_score
 from headfit.runs.study import Study
 from headfit.runs.tuned_model import TunedModel
-from headfit.runs.tuning import Part, Tuning, parts_of
+from headfit.runs.tuning import Part, Tuning
 from headfit.study.comparison.gains import gains
 from headfit.study.comparison.results import floors, fold_metrics
 from headfit.study.protocol.crossval import cross_validate
-from headfit.study.protocol.splits import make_splits
 
 VIEWS = "views"
 
@@ -156,53 +150,16 @@ class _Run:
 
     def __init__(self, images: Images, options: FinetuneOptions, callback: Callback) -> None:
         self.images, self.options, self.callback = images, options, callback
-        self.point, self.recipe, self.views = options.check()
-        self.settings = options.comparison()
+        _, self.recipe, self.views = options.check()
         self.clock = Clock()
 
     def run(self) -> Study:
         """Go through all stages."""
-        _, (head,) = self.settings.check()
-        index = open_index(self.images, self.settings, self.callback, self._require)
-        user_groups = UserGroups.read(index, self.settings)
-        depth = find_depth(index, self.callback)
-        source = MapSource.of(self.point, self.settings, self.callback, None, depth)
-        self.clock.lap("audit")
-        self.callback.on_stage_begin("Building the backbone", 1)
-        parts = parts_of(source, self.options.parts, scratch=self.options.scratch)
-        self.callback.on_progress(1, "; ".join(map(_described, parts)))
-        starts = list(dict.fromkeys(part.start for part in parts if part.start))
-        found = extract_all(source, index, starts, self.views, self._require)
-        backbone = CandidateBackbone(
-            source.spec.name, source, found.extraction, found.extraction.index.training
-        )
-        self.clock.lap("decode_and_extract")
-        (head,) = backbone.suitable([head], self.callback, strict=True)
-        rows = backbone.rows
-        balance = Balance.of(backbone.extraction.index, rows, self.settings)
-        groups = find_groups(backbone.extraction, rows, user_groups, self.settings, self.callback)
-        targets = balance.targets
-        split = make_splits(
-            targets.strata,
-            folds=balance.folds(groups, self.settings, self.callback),
-            repeats=self.settings.rounds,
-            seed=self.settings.seed,
-            groups=groups.numbers,
-            fewest=MIN_FOLDS if balance.facts["rare"] else None,
-            names=targets.names,
-        )
-        for label, line in balance_lines(balance.facts, split.folds).items():
-            self.callback.on_message(f"{label}: {line}.")
-        problem = Problem(targets, split, seed=self.settings.seed)
-        tuning = Tuning(source, head, self.recipe, self.views, found, rows, problem)
-        comparison = Comparison([backbone], problem, self.settings, groups, balance.facts)
+        setup = set_up(self.images, self.options, self.callback, self.clock)
+        comparison, tuning, parts = setup.comparison, setup.tuning, setup.parts
         averaged = self._fit(comparison, tuning, parts)
         self.clock.lap("heads")
         return self._finish(comparison, tuning, parts, averaged)
-
-    def _require(self, index: ImageIndex) -> None:
-        targets = index.targets.subset(index.training)
-        require_per_class(targets, fewest_of_class(targets, self.settings))
 
     def _fit(
         self, comparison: Comparison, tuning: Tuning, parts: list[Part]
@@ -288,9 +245,10 @@ class _Run:
         results: dict[str, Any] = comparison.results(verdict)
         results["verdict"] |= {"finetune": answer}
         results["candidates"] += comparison.more_candidates(averaged)
+        results["verdict"]["sentence"] = f"{answer['sentence']} {advice(results)}"
         results["settings"] |= self._settings(backbone, parts, problem.splits.folds)
         results |= {
-            "finetune": {"gains": told, "parts": [_plain(part) for part in parts]},
+            "finetune": {"gains": told, "parts": [part.to_dict() for part in parts]},
             "where": None,
             "learning_curve": None,
             "reliability": model.reliability.to_dict(),
@@ -301,7 +259,7 @@ class _Run:
         }
         kind, labels = problem.kind, problem.targets.values
         return Study(
-            replace(verdict, sentence=answer["sentence"]),
+            replace(verdict, sentence=results["verdict"]["sentence"]),
             results,
             index=backbone.extraction.index.subset(backbone.rows),
             out_of_fold=chosen.probabilities.mean(axis=0),
@@ -323,12 +281,3 @@ class _Run:
             "tta": self.options.tta,
             "recipe": self.recipe.identity,
         }
-
-
-def _described(part: Part) -> str:
-    start = f"after {part.start}" if part.start else "from the first layer"
-    return f"{part.name}: {start}, {part.parameters:,} weights"
-
-
-def _plain(part: Part) -> dict[str, Any]:
-    return {"name": part.name, "start": part.start or None, "parameters": part.parameters}

@@ -67,11 +67,16 @@ def settings(
         },
         "epochs": Schedule().epochs,
         "batch_size": Schedule().batch_size,
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "command": command(options, backbones, heads, splits.folds),
     }
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of the packages that results depend on."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def command(

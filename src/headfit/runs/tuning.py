@@ -54,6 +54,10 @@ class Part:
     depths: dict[str, int]
     scratch: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that JSON can hold."""
+        return {"name": self.name, "start": self.start or None, "parameters": self.parameters}
+
 
 def parts_of(source: MapSource, names: Sequence[str], *, scratch: bool) -> list[Part]:
     """Find what is trained; imports Keras, on the user's backend or else on JAX.

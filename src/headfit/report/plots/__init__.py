@@ -6,6 +6,7 @@ did not measure raises ``UsageError`` and names the argument that measures them.
 """
 
 from headfit.report.plots.curves import learning_curve, maps, posterior, spectrum
+from headfit.report.plots.gains import gains
 from headfit.report.plots.heads import cost, overfit, scores
 from headfit.report.plots.reliability import calibration, classes, confusion
 
@@ -14,6 +15,7 @@ __all__ = [
     "classes",
     "confusion",
     "cost",
+    "gains",
     "learning_curve",
     "maps",
     "overfit",

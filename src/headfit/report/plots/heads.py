@@ -19,6 +19,7 @@ from headfit.report.plots.style import (
 )
 from headfit.report.text import numbers, titles
 from headfit.report.text.numbers import point_range, points
+from headfit.report.text.table import trained_parameters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,9 +80,12 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax = new_axes(ax)
     several = len(results["backbones"]) > 1
     count = "total" if several else "head"
+    what = "parameters of the whole model" if several else "parameters of the head"
+    if results.get("finetune"):
+        what = "trained parameters"
     rows = results["candidates"]
     front = sorted(
-        (row["parameters"][count], 100 * row["balanced_accuracy"]["mean"], row["name"])
+        (_parameters(row, count), 100 * row["balanced_accuracy"]["mean"], row["name"])
         for row in rows
         if row["pareto"]["parameters"]
     )
@@ -89,7 +93,7 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     for row in rows:
         below, above = errors(row["balanced_accuracy"])
         drawn = ax.errorbar(
-            row["parameters"][count],
+            _parameters(row, count),
             100 * row["balanced_accuracy"]["mean"],
             yerr=[[below], [above]],
             fmt=marker(row["head"]),
@@ -99,8 +103,8 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
             elinewidth=0.7,
         )
         belongs(ax, row["name"], drawn.get_children())
-    for row in sorted(rows, key=lambda row: row["parameters"][count]):
-        _cost_mark(ax, row, count)
+    for row in sorted(rows, key=lambda row: _parameters(row, count)):
+        _cost_mark(ax, row, count, what)
     # names that hold places are too long; the table says which these are
     for number, (parameters, score, name) in enumerate([] if several else front[:NAMED]):
         written = ax.annotate(
@@ -112,25 +116,28 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         )
         belongs(ax, name, [written])
     ax.set_xscale("log")
-    ticks = _ticks([row["parameters"][count] for row in rows])
+    ticks = _ticks([_parameters(row, count) for row in rows])
     ax.set_xticks(ticks, [_short(tick) for tick in ticks])
     ax.minorticks_off()
     ax.margins(x=0.15)
     within_percent(ax, "y")
     title = titles.cost(results, [name for _, _, name in front])
-    what = "whole model" if several else "head"
-    return finish(ax, title, f"parameters of the {what}, log scale", SCORE)
+    return finish(ax, title, f"{what}, log scale", SCORE)
 
 
-def _cost_mark(ax: Axes, row: dict[str, Any], count: str) -> None:
-    score, parameters, name = row["balanced_accuracy"], row["parameters"][count], row["name"]
-    what = "the whole model" if count == "total" else "the head"
-    text = f"{name}: {parameters:,} parameters of {what}, balanced accuracy {numbers.score(score)}"
+def _cost_mark(ax: Axes, row: dict[str, Any], count: str, what: str) -> None:
+    score, parameters, name = row["balanced_accuracy"], _parameters(row, count), row["name"]
+    text = f"{name}: {parameters:,} {what}, balanced accuracy {numbers.score(score)}"
     if row["pareto"]["parameters"]:
         text += "; no other has a better mean with fewer"
     below, above = errors(score)
     at = 100 * score["mean"]
     say(ax, text, (parameters, at), (parameters, at - below), (parameters, at + above), head=name)
+
+
+def _parameters(row: dict[str, Any], count: str) -> int:
+    """Count those of the whole model, or those that are trained."""
+    return int(row["parameters"]["total"]) if count == "total" else trained_parameters(row)
 
 
 def _ticks(counts: list[int]) -> list[float]:

@@ -35,15 +35,13 @@ def sentence(gain: Mapping[str, Any], variant: str) -> str:
         variant: what was trained: ``views``, ``last``, ``all``, ``scratch``, a number of stages,
             or the layer after which training starts.
     """
-    difference = gain["difference"]
-    spread = "" if difference["low"] is None else f" ({point_range(difference)})"
-    verb = "brings" if difference["mean"] >= 0 else "costs"
-    size = (
-        points(difference["mean"], signed=True) if verb == "brings" else points(-difference["mean"])
-    )
-    if verb == "costs" and difference["low"] is not None:
-        spread = f" ({point_range({'low': -difference['high'], 'high': -difference['low']})})"
-    return f"{subject(variant)} {verb} {size}{spread} for {_times(gain['train_seconds_ratio'])}."
+    mean, low, high = (gain["difference"][end] for end in ("mean", "low", "high"))
+    time = _training_time(gain["train_seconds_ratio"])
+    if mean >= 0:
+        spread = "" if low is None else f" ({point_range({'low': low, 'high': high})})"
+        return f"{subject(variant)} brings {points(mean, signed=True)}{spread} for {time}."
+    spread = "" if low is None else f" ({point_range({'low': -high, 'high': -low})})"
+    return f"{subject(variant)} loses {points(-mean)}{spread} and takes {time}."
 
 
 def subject(variant: str) -> str:
@@ -55,7 +53,12 @@ def subject(variant: str) -> str:
     return f"Fine-tuning what follows {variant}"
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
+    """Write how many times the training time of the frozen head: ``1.6 ×``, ``1,200 ×``."""
+    return f"{ratio:,.1f} ×" if ratio < 10 else f"{ratio:,.0f} ×"
+
+
+def _training_time(ratio: float) -> str:
     if ratio < 1.5:
         return "about the same training time"
     return f"{ratio:,.0f} times the training time"

@@ -56,7 +56,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     """
     verdict, test, int8 = results["verdict"], results["test"], results["precision"]
     lines = {
-        "Others": others(results),
+        **others(results),
         "Correction": after_holm(results["backbones"]),
         "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
@@ -69,11 +69,11 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     return {label: line for label, line in lines.items() if line}
 
 
-def others(results: Mapping[str, Any]) -> str:
-    """Say what the other rows of a fine-tuning bring; empty if there are none."""
+def others(results: Mapping[str, Any]) -> dict[str, str]:
+    """Say what the other rows of a fine-tuning bring, by the name of the row."""
     gains = results.get("finetune", {}).get("gains", [])
     answered = results["verdict"].get("finetune", {}).get("name")
-    return " ".join(gain["sentence"] for gain in gains if gain["name"] != answered)
+    return {gain["name"]: gain["sentence"] for gain in gains if gain["name"] != answered}
 
 
 def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:

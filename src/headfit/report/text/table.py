@@ -57,6 +57,12 @@ def shown(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def trained_parameters(candidate: dict[str, Any]) -> int:
+    """Count what is trained: the head, and in a fine-tuning the part of the backbone too."""
+    parameters = candidate["parameters"]
+    return int(parameters.get("trained", parameters["head"]))
+
+
 def _row(candidate: dict[str, Any]) -> dict[str, Any]:
     score, parameters = candidate["balanced_accuracy"], candidate["parameters"]
     return {
@@ -65,8 +71,8 @@ def _row(candidate: dict[str, Any]) -> dict[str, Any]:
         "low": score["low"],
         "high": score["high"],
         "log_loss": candidate["log_loss"]["mean"],
-        "parameters": parameters.get("trained", parameters["head"]),
-        "share": parameters.get("trained", parameters["head"]) / parameters["total"],
+        "parameters": trained_parameters(candidate),
+        "share": trained_parameters(candidate) / parameters["total"],
         "overfit_gap": candidate["overfit_gap"]["mean"],
         "train_seconds": candidate["train_seconds"],
     }

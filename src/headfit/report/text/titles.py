@@ -43,6 +43,17 @@ def cost(results: Results, front: Sequence[str]) -> str:
     )
 
 
+def gains(results: Results) -> str:
+    """Say which rows of a fine-tuning are ahead of the frozen head, beyond noise."""
+    rows = results["finetune"]["gains"]
+    ahead = [row for row in rows if row["word"] in ("pays", "ahead")]
+    if not ahead:
+        return "No row is ahead of the frozen head beyond the noise"
+    best = max(ahead, key=lambda row: float(row["difference"]["mean"]))
+    lead, ends = points(best["difference"]["mean"]), point_range(best["difference"], signed=False)
+    return f"{best['name']} is {lead} above the frozen head ({ends})"
+
+
 def posterior(results: Results) -> str:
     """Give the probabilities of the difference between flatten and gap."""
     difference = results["verdict"]["difference"]

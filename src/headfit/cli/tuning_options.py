@@ -1,0 +1,77 @@
+"""Options that ``headfit finetune`` and ``headfit lr-find`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from headfit.cli.options import (
+    ENGINE,
+    GROUPING,
+    HEADS,
+    PREPROCESSING,
+    PROTOCOL,
+    READING,
+    WEIGHTS,
+    backbone_option,
+    option,
+    size_option,
+    stack,
+)
+
+TRAINING, VIEWS = "Training", "Views"
+MODEL = stack(
+    READING,
+    GROUPING,
+    backbone_option(help="Name of a backbone (see headfit backbones), or your own model."),
+    WEIGHTS,
+    PREPROCESSING,
+    size_option(),
+    ENGINE,
+    option(HEADS, "--head", metavar="HEAD", default="gap", help="Head, such as gap or flatten."),
+)
+BATCHES = stack(
+    option(TRAINING, "--batch-size", type=int, default=32, metavar="N", help="Images in a step."),
+    option(
+        TRAINING,
+        "--label-smoothing",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="Share of the probability that is spread over all classes.",
+    ),
+    option(
+        TRAINING,
+        "--mixup",
+        type=float,
+        default=0.0,
+        metavar="ALPHA",
+        help="Mix pairs of images, with shares from a Beta(ALPHA, ALPHA) distribution; 0: never.",
+    ),
+)
+AUGMENTATION = stack(
+    option(
+        VIEWS,
+        "--augment",
+        metavar="STEPS",
+        default="light",
+        help="How views of an image are drawn: none, light, strong, or a list such as "
+        "hflip,rotate10,brightness0.2.",
+    ),
+    option(
+        VIEWS,
+        "--views",
+        type=int,
+        default=4,
+        metavar="K",
+        help="Views of each image; the first is the image as it is.",
+    ),
+)
+FOLDS = option(PROTOCOL, "--folds", type=int, default=5, metavar="N", help="Folds, at least 3.")
+
+
+def named(context: click.Context, options: Iterable[str]) -> set[str]:
+    """Give the names of the options that stand on the command line; a run decides the others."""
+    line = click.core.ParameterSource.COMMANDLINE
+    return {name for name in options if context.get_parameter_source(name) is line}
