@@ -31,7 +31,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(world: Path, **more: Any) -> dict[str, Any]:
-    tiny = {"backbone": world / "tiny.keras", "preprocessing": "tf", "folds": 3, "views": 2}
+    tiny = {
+        "backbone": world / "tiny.keras",
+        "preprocessing": "tf",
+        "folds": 3,
+        "views": 2,
+        "engine": "keras",
+    }
     return {**tiny, "head": "gap-dropout0.3", "batch_size": 8, **more}
 
 
@@ -111,7 +117,7 @@ def test_the_steps_are_forgotten(world: Path) -> None:
 def test_the_command_prints_a_table_and_draws(world: Path, capsys: Capture) -> None:
     words = ["lr-find", str(world / "photos"), "--backbone", str(world / "tiny.keras")]
     words += ["--preprocessing", "tf", "--folds", "3", "--views", "1", "--unfreeze", "all"]
-    words += ["--steps", str(STEPS), "--out", str(world / "out")]
+    words += ["--engine", "keras", "--steps", str(STEPS), "--out", str(world / "out")]
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert "learning rate" in shown
