@@ -23,7 +23,8 @@ from headfit.finetuning import training
 from headfit.finetuning.checkpoint import Checkpoint
 from headfit.finetuning.inputs import Pixels
 from headfit.finetuning.recipe import Ints, Recipe, deal, draw_views
-from headfit.finetuning.training import Task, Trainer
+from headfit.finetuning.task import Task
+from headfit.finetuning.training import Trainer
 from headfit.heads.chain import parse_head
 from headfit.images.augment import Augmentation
 from headfit.images.contract import Contract

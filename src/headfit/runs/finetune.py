@@ -15,6 +15,7 @@ from headfit.images.index import ImageIndex
 from headfit.progress import Callback, CallbackList, Progress
 from headfit.report.text.finetune import headline, sentence
 from headfit.report.text.summary import advice, fit_warnings
+from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.clock import Clock
 from headfit.runs.finetune_options import FinetuneOptions
 from headfit.runs.finetune_setup import set_up
