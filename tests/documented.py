@@ -90,6 +90,8 @@ def small(command: str) -> list[str]:
         words = [*_without(words, "--heads"), "--heads", heads]
         words = [word.removesuffix(",vgg") for word in words]  # 200 million weights
         words += [] if "--out" in words else ["--out", "another-run"]  # others read headfit-run
+    if name in ("finetune", "lr-find"):
+        words = _small_training(words)
     if name == "explain":
         words = ["few/" if word == "photos/" else word for word in words]
     if name in ("compare", "rank", "demo"):
@@ -107,6 +109,16 @@ def small(command: str) -> list[str]:
             weights = ["random" if _is_downloaded(name) else "imagenet" for name in names]
             words = [*_without(words, "--weights"), "--weights", ",".join(weights)]
     return words
+
+
+def _small_training(words: list[str]) -> list[str]:
+    """A small model of one's own, and few steps; a run decides its backbone itself."""
+    words = [*_without(words, "--views", "--folds"), "--views", "2", "--folds", "3"]
+    if "headfit-run" not in words:
+        own = ["--backbone", "my-model.keras", "--engine", "keras"]
+        words = [*_without(words, "--backbone", "--size"), *own]
+    count = ["--epochs", "1"] if words[0] == "finetune" else ["--steps", "10"]
+    return [*_without(words, count[0]), *count]
 
 
 def _value(words: list[str], option: str) -> str:

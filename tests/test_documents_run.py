@@ -110,6 +110,10 @@ def test_every_block_of_python_runs(
     monkeypatch.setattr(
         hf, "rank", lambda *a, **k: rank(*a, **{"size": 64, "weights": "random", **k})
     )
+    small = {"backbone": "my-model.keras", "engine": "keras", "folds": 3, "views": 2}
+    finetune, lr_find = hf.finetune, hf.lr_find
+    monkeypatch.setattr(hf, "finetune", lambda *a, **k: finetune(*a, **{**small, "epochs": 1, **k}))
+    monkeypatch.setattr(hf, "lr_find", lambda *a, **k: lr_find(*a, **{**small, "steps": 10, **k}))
     classifier = Classifier.load(world / "headfit-run" / "model.keras")
     contract = classifier.contract
     names = {

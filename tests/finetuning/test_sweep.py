@@ -55,6 +55,13 @@ def test_it_ends_at_four_times_the_best_average():
     assert loss.averages[-1] > 4 > loss.averages[-2]
 
 
+def test_a_loss_that_stays_small_does_not_end_it():
+    loss = SmoothLoss(least=0.1)
+    for each in (0.001, 0.09, 0.09):
+        loss.add(each)
+    assert not loss.exploded
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_it_ends_at_a_loss_that_is_not_finite(loss):
     assert smooth([1.0, loss, 1.0])[0] == 2

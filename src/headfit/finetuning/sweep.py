@@ -18,6 +18,7 @@ from headfit.errors import UsageError
 
 MEMORY = 0.9  # of the average; about as many steps as a decade of rates has
 EXPLODED = 4.0  # times the best average
+OF_GUESSING = 0.1  # a loss below this share of that of guessing has not exploded
 LEAST_FALL = 0.02  # of the average; less is noise
 MOST_STEPS = 1000
 
@@ -27,6 +28,7 @@ class SmoothLoss:
     """Losses, and their exponential average.
 
     Attributes:
+        least: an average up to this has not exploded, however small the best is.
         losses: of each step, before it was taken.
         averages: after each of them.
 
@@ -38,6 +40,7 @@ class SmoothLoss:
     ([1.0, 1.0, 3.952], False)
     """
 
+    least: float = 0.0
     losses: list[float] = field(default_factory=list)
     averages: list[float] = field(default_factory=list)
     _sum: float = 0.0
@@ -53,7 +56,7 @@ class SmoothLoss:
         """Whether the sweep ends here: the loss is not finite, or far above its best."""
         if not math.isfinite(self.losses[-1]):
             return True
-        return self.averages[-1] > EXPLODED * min(self.averages)
+        return self.averages[-1] > max(EXPLODED * min(self.averages), self.least)
 
 
 def rising_rates(lowest: float, highest: float, steps: int) -> npt.NDArray[np.float64]:

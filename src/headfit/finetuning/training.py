@@ -21,7 +21,7 @@ from headfit.finetuning.inputs import Inputs
 from headfit.finetuning.network import trainable_copy, weights_by_layer
 from headfit.finetuning.optimizer import LayerwiseAdamW
 from headfit.finetuning.recipe import Ints, Recipe, deal, draw_views
-from headfit.finetuning.sweep import SmoothLoss
+from headfit.finetuning.sweep import OF_GUESSING, SmoothLoss
 from headfit.finetuning.task import History, Task
 from headfit.heads.chain import Head
 from headfit.heads.keras_layers.weights import assign_head, head_weights
@@ -131,7 +131,7 @@ class Trainer:
             The losses, fewer than rates if they exploded.
         """
         self.start(task.head, task.seed)
-        loss = SmoothLoss()
+        loss = SmoothLoss(OF_GUESSING * math.log(self.classes))
         for number, (rate, step) in enumerate(zip(rates, self._endless(task), strict=False)):
             loss.add(self._take(task, *step, rate))
             progress((number + 1) / len(rates))

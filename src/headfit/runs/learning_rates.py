@@ -131,7 +131,7 @@ def rows_shown(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 def row_shown(step: dict[str, Any]) -> tuple[str, ...]:
     """Write a step as a person reads it, a text for each of ``COLUMNS``."""
-    numbers = ("–" if step[name] is None else f"{step[name]:.3f}" for name in COLUMNS[1:])
+    numbers = ("–" if step[name] is None else f"{step[name]:.3g}" for name in COLUMNS[1:])
     return (lr_find.rate(step["learning_rate"]), *numbers)
 
 
