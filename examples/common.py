@@ -9,14 +9,19 @@ from pathlib import Path
 import numpy as np
 
 
-def parse_args(description: str, argv: Sequence[str] | None, size: int = 224) -> argparse.Namespace:
-    """Parse ``folder``, ``weights``, ``size``, ``epochs`` and ``protocol``."""
+def parse_args(
+    description: str, argv: Sequence[str] | None, size: int = 224, *, train_all: bool = False
+) -> argparse.Namespace:
+    """Parse ``folder``, ``weights``, ``size``, ``epochs``, ``protocol``, perhaps ``train_all``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, help="images, one sub-folder for each class")
     parser.add_argument("--weights", default="imagenet", help="imagenet, random or a weights file")
     parser.add_argument("--size", type=int, default=size, help="side of the images in pixels")
-    parser.add_argument("--epochs", type=int, default=10, help="epochs of plain Keras")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of a training")
     parser.add_argument("--protocol", default="quick", help="quick, standard or thorough")
+    if train_all:
+        words = "train all layers too, and see whether that pays"
+        parser.add_argument("--train-all", action="store_true", help=words)
     return parser.parse_args(argv)
 
 

@@ -58,6 +58,23 @@ def test_the_first_model_both_ways(photos: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.slow
+def test_the_first_model_trained_end_to_end(photos: Path, capsys: Capture) -> None:
+    study = mobilenet_question.end_to_end(photos, 32, "random", 1)
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split(":")[0]: line.split(", ")[1] for line in lines[:3]}
+    head = "gap-1024-1024-512"
+    frozen = f"{5_854_403 - 3_228_864:,} trained parameters"
+    trained = 5_854_403 - 21_888  # but the statistics of batch normalisations
+    assert rows == {
+        head: frozen,
+        f"{head}+views": frozen,
+        f"{head}+all": f"{trained:,} trained parameters",
+    }
+    assert study.results["finetune"]["parts"][0]["start"] is None
+    assert lines[3].startswith("Fine-tuning the whole backbone ")
+
+
+@pytest.mark.slow
 def test_the_second_model_both_ways(photos: Path, capsys: Capture) -> None:
     vgg16_question.main([str(photos), *SMALL, "--epochs", "1"])
     lines = capsys.readouterr().out.splitlines()
