@@ -9,6 +9,7 @@ import pytest
 
 from headfit.cli.main import main
 from headfit.features.store import FeatureStore
+from headfit.finetuning.checkpoint import Checkpoint
 from headfit.samples.catalog import write_sample
 from headfit.util import cache
 from headfit.util.machine import in_words
@@ -103,6 +104,22 @@ def test_prune_says_what_it_removes(home, capsys):
     assert record["bytes_left"] == sum(entry.size for entry in cache.entries())
     assert main(["cache", "prune", "--to", "0"]) == 0
     assert "0 B left" in capsys.readouterr().out and cache.entries() == []
+
+
+def test_folds_of_a_fine_tuning_are_listed_checked_and_pruned(home, capsys):
+    path = cache.TUNING.folder / "fold.npz"
+    Checkpoint(path).save([np.ones((40, 3))], {"losses": [0.5]})
+    _, records = run_json(capsys, "list")
+    (tuning,) = (each for each in records if each["cache"] == "tuning")
+    assert tuning["entries"] == 1 and tuning["bytes"] == path.stat().st_size
+    assert "fine-tuning" in tuning["holds"]
+    assert run_json(capsys, "verify")[0] == 0
+    path.write_bytes(path.read_bytes()[:-100])
+    code, record = run_json(capsys, "verify")
+    assert (code, [each["cache"] for each in record["damaged"]]) == (1, ["tuning"])
+    os.utime(path, times=(0, time.time() - 40 * 86400))
+    _, record = run_json(capsys, "prune", "--older-than", "30")
+    assert "tuning" in [each["cache"] for each in record["removed"]] and not path.exists()
 
 
 @pytest.mark.parametrize("arguments", [["--to", "-1"], ["--older-than", "soon"], ["--all"]])

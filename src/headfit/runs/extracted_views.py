@@ -11,6 +11,7 @@ from headfit.backbones.engines.engine import Joint, open_joint
 from headfit.features.extract import Extraction
 from headfit.features.extract_views import extract_views
 from headfit.features.views import ViewMaps, Views, ViewStores
+from headfit.heads.chain import parse_heads
 from headfit.images.index import ImageIndex
 from headfit.progress import IMAGES
 from headfit.runs.map_source import MapSource, require_classes
@@ -50,6 +51,7 @@ def extract_all(
         require: raises if too few images are left.
 
     Raises:
+        UsageError: the head does not suit the maps at the backbone's end.
         DataError: no image can be read, or a class has lost all of its images.
         EngineError, WeightsError: the backbone cannot run.
         WriteError: maps cannot be stored, or do not fit on the disk.
@@ -61,15 +63,19 @@ def extract_all(
 
     def opening() -> Joint:
         if len(sources) == 1:
-            return Joint.of(source.open())
-        return open_joint(
-            source.spec,
-            source.contract,
-            source.weights,
-            [each.cut for each in sources],
-            engine=options.engine,
-            tell=callback.on_message,
-        )
+            joint = Joint.of(source.open())
+        else:
+            joint = open_joint(
+                source.spec,
+                source.contract,
+                source.weights,
+                [each.cut for each in sources],
+                engine=options.engine,
+                tell=callback.on_message,
+            )
+        for head in parse_heads(options.heads or ()):
+            head.pooling.check(joint.parts[0].map_shape)
+        return joint
 
     found = extract_views(
         *(index, source.contract, stores, views, opening, callback), dtype=options.feature_dtype

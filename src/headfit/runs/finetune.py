@@ -9,7 +9,7 @@ from typing import Any
 
 from headfit.backbones import catalog
 from headfit.backbones.weights import IMAGENET
-from headfit.finetuning.method import AVERAGED
+from headfit.finetuning.method import AVERAGED, DIVERGED
 from headfit.fitting.problem import CrossValidation
 from headfit.images.index import ImageIndex
 from headfit.progress import Callback, CallbackList, Progress
@@ -24,8 +24,8 @@ from headfit.runs.map_source import Images
 from headfit.runs.results import Comparison, head_score
 from headfit.runs.study import Study
 from headfit.runs.tuned_model import TunedModel
-from headfit.runs.tuning import Part, Tuning
-from headfit.study.comparison.gains import gains
+from headfit.runs.tuning import SCRATCH, Part, Tuning
+from headfit.study.comparison.gains import UNDECIDED, Gain, gains
 from headfit.study.comparison.results import floors, fold_metrics
 from headfit.study.protocol.crossval import cross_validate
 
@@ -228,17 +228,11 @@ class _Run:
         seconds = [fit.seconds for fit in backbone.fits]
         rows = list(range(1, len(backbone.fits)))
         found = gains(scores, 0, rows, seconds)
-        variants = [fit.variant for fit in backbone.fits[1:]]
-        told = [
-            {
-                **gain.to_dict(),
-                "headline": headline(gain.to_dict()),
-                "sentence": sentence(gain.to_dict(), variant),
-            }
-            for gain, variant in zip(found, variants, strict=True)
-        ]
-        tuned = [each for each, variant in zip(told, variants, strict=True) if variant != VIEWS]
-        answer = max(tuned, key=lambda each: each["difference"]["mean"])
+        told = [_told(gain, fit) for gain, fit in zip(found, backbone.fits[1:], strict=True)]
+        fits = zip(told, backbone.fits[1:], strict=True)
+        tuned = [each for each, fit in fits if fit.trained and fit.variant != SCRATCH]
+        # a part that diverged everywhere says nothing, however its frozen head scores
+        answer = max(tuned, key=lambda each: (not each["diverged"], each["difference"]["mean"]))
         self.clock.lap("statistics")
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
         model = TunedModel.of(comparison, tuning, chosen, parts)
@@ -282,3 +276,12 @@ class _Run:
             "tta": self.options.tta,
             "recipe": self.recipe.identity,
         }
+
+
+def _told(gain: Gain, fit: CrossValidation) -> dict[str, Any]:
+    """Give what a row brings, in numbers and words."""
+    diverged = sum(note["folds"] for note in fit.notes if note["code"] == DIVERGED)
+    plain = gain.to_dict() | {"diverged": diverged == len(fit.choices)}
+    if plain["diverged"]:
+        plain["word"] = UNDECIDED
+    return {**plain, "headline": headline(plain), "sentence": sentence(plain, fit.variant)}

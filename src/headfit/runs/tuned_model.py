@@ -55,6 +55,8 @@ class TunedModel:
             method = tuning.on_views() if chosen.variant else backbone.method(chosen.head, problem)
             fitted = method.refit(problem, chosen.final)
             test = score_test(backbone, fitted)
+            if test is not None:
+                test["head"] = chosen.name
             return cls._made(
                 comparison,
                 *(chosen, fitted, backbone.averages(), fitted.probabilities(extraction.probe)),

@@ -35,6 +35,11 @@ def sentence(gain: Mapping[str, Any], variant: str) -> str:
         variant: what was trained: ``views``, ``last``, ``all``, ``scratch``, a number of stages,
             or the layer after which training starts.
     """
+    if gain.get("diverged"):
+        return (
+            f"{subject(variant)} diverged in every fold, so the frozen head was kept: a lower "
+            f"learning rate may do better."
+        )
     mean, low, high = (gain["difference"][end] for end in ("mean", "low", "high"))
     time = _training_time(gain["train_seconds_ratio"])
     if mean >= 0:
