@@ -85,3 +85,22 @@ def test_training_keeps_the_statistics_of_the_pretraining(quick, monkeypatch):
         part.get_layer(name).set_weights(weights)
     pixels = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
     np.testing.assert_allclose(part(pixels), copy(pixels), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_from_scratch_the_statistics_are_those_of_the_batches(quick, monkeypatch):
+    monkeypatch.setattr(network, "_on_jax_cpu", lambda: quick)
+    rng = np.random.default_rng(0)
+    image = keras.Input((5, 5, 3))
+    x = layers.DepthwiseConv2D(3, padding="same")(layers.Conv2D(4, 1)(image))
+    x = layers.ReLU()(layers.BatchNormalization(name="norm", momentum=0.5)(x))
+    part = keras.Model(image, layers.Conv2D(2, 3, name="last")(x))
+    copy = trainable_copy(part, learns_statistics=True)
+    maps = rng.normal(1, 2, (8, 5, 5, 3)).astype("float32")
+    part.trainable = True
+    for model in (part, copy):
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        model.fit(maps, np.ones((8, 3, 3, 2)), batch_size=8, epochs=3, verbose=0)
+    for name, weights in weights_by_layer(part).items():
+        for expected, got in zip(weights, weights_by_layer(copy)[name], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

@@ -16,20 +16,26 @@ import numpy as np
 
 from headfit.backbones.stages import PIXELS, nodes, tail
 
+MOMENTUM = 0.9  # at most; Keras' 0.99 and more take a thousand steps to forget the start
+
 
 class TrainableNetwork(keras.Model):  # type: ignore[misc]
     """A functional model whose batch normalisations keep their statistics.
 
     γ and β are trained. Mean and variance remain those of the pretraining, which the batches of a
-    small data set would spoil.
+    small data set would spoil, unless ``learns_statistics`` is set.
     """
+
+    learns_statistics = False
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Give the feature map of maps, or of preprocessed images, channels last."""
-        del training, mask  # layers find the first in the context of the call
+        del mask
+        learning = bool(training) and self.learns_statistics
         calls = list(nodes(self))
         values = {id(self.inputs[0]): inputs}
-        apply = _turned(calls) if _on_jax_cpu() else _called
+        called = _called_learning if learning else _called
+        apply = _turned(calls, called, learning=learning) if _on_jax_cpu() else called
         for node in calls:
             args, kwargs = node.arguments.fill_in(values)
             outputs = keras.tree.flatten(apply(node.operation, args, kwargs))
@@ -37,11 +43,13 @@ class TrainableNetwork(keras.Model):  # type: ignore[misc]
         return _plain(values[id(self.outputs[0])])
 
 
-def trainable_copy(part: keras.Model) -> TrainableNetwork:
+def trainable_copy(part: keras.Model, *, learns_statistics: bool = False) -> TrainableNetwork:
     """Copy a part of a backbone for training.
 
     Args:
         part: what :func:`headfit.backbones.stages.tail` returned.
+        learns_statistics: whether batch normalisations take the statistics of the batches in
+            training, and move their own: for weights that have not learnt anything.
 
     Returns:
         A model with layers of the same names and weights, all trainable.
@@ -49,6 +57,11 @@ def trainable_copy(part: keras.Model) -> TrainableNetwork:
     copied = tail(part, PIXELS)
     network = TrainableNetwork(copied.inputs[0], copied.outputs[0], name=part.name)
     network.trainable = True
+    network.learns_statistics = learns_statistics
+    if learns_statistics:
+        for layer in network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = min(layer.momentum, MOMENTUM)
     return network
 
 
@@ -64,11 +77,18 @@ def _called(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     return operation(*args, **kwargs)
 
 
-def _turned(calls: list[Any]) -> Any:
+def _called_learning(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a layer as it is, a batch normalisation on the statistics of the batch."""
+    if isinstance(operation, keras.layers.BatchNormalization):
+        kwargs = {**kwargs, "training": True}
+    return operation(*args, **kwargs)
+
+
+def _turned(calls: list[Any], called: Any, *, learning: bool) -> Any:
     """Make what calls a layer on turned maps where there is a rule for it."""
     from headfit.finetuning.turned import Rules, turn_back  # noqa: PLC0415  (imports JAX)
 
-    rules = Rules(calls)
+    rules = Rules(calls, learning=learning)
 
     def apply(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         inputs = [value for value in keras.tree.flatten(args) if value is not None]
@@ -76,7 +96,7 @@ def _turned(calls: list[Any]) -> Any:
         result = rules.apply(operation, inputs) if plain else None
         if result is None:
             args, kwargs = keras.tree.map_structure(turn_back, (args, kwargs))
-            result = _called(operation, args, kwargs)
+            result = called(operation, args, kwargs)
         return result
 
     return apply

@@ -14,7 +14,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from headfit.backbones.stages import PIXELS, tail
 from headfit.errors import EngineError
 from headfit.finetuning.checkpoint import Checkpoint
 from headfit.finetuning.inputs import Inputs
@@ -63,7 +62,7 @@ class Trainer:
     ) -> None:
         self.head, self.recipe, self.classes = head, recipe, classes
         self._scratch = scratch
-        self._network = _from_scratch(part) if scratch else trainable_copy(part)
+        self._network = trainable_copy(part, learns_statistics=scratch)
         maps = keras.Input(part.input_shape[1:], name="start")
         features = self._network(maps)
         outputs = head.build(features, classes, shape, "channels_last", scale)
@@ -303,13 +302,6 @@ class Trainer:
                     f"No gradient reached {variable.path}, so it was not trained. Leave it out: "
                     f"set `unfreeze` to a layer after it."
                 )
-
-
-def _from_scratch(part: keras.Model) -> keras.Model:
-    """Copy a part with all that it has trainable."""
-    network = tail(part, PIXELS)
-    network.trainable = True
-    return network
 
 
 def _mixed(

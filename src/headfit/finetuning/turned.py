@@ -47,10 +47,12 @@ class Rules:
 
     Args:
         calls: of the graph, in its order.
+        learning: whether batch normalisations take the statistics of the batch, and move theirs.
     """
 
-    def __init__(self, calls: list[Any]) -> None:
-        self._norms = _norms_of_convolutions(calls)
+    def __init__(self, calls: list[Any], *, learning: bool = False) -> None:
+        self._learning = learning
+        self._norms = {} if learning else _norms_of_convolutions(calls)
         self._last = _last_convolution(calls)
         self._applied: set[int] = set()
 
@@ -67,6 +69,8 @@ class Rules:
         if id(operation) in self._applied:
             return inputs[0]
         rule = _RULES.get(type(operation))
+        if self._learning and rule is _normalisation:
+            rule = _learning_normalisation
         if rule is None:
             return None
         if rule is not _convolution:
@@ -182,6 +186,22 @@ def _normalisation(layer: Any, inputs: list[Any]) -> Turned | None:
         return None
     factor, summand = (each[:, None, None, None] for each in _affine(layer))
     return Turned(inputs[0].array * factor + summand)
+
+
+def _learning_normalisation(layer: Any, inputs: list[Any]) -> Turned | None:
+    if not isinstance(inputs[0], Turned) or layer.axis not in (-1, 3):
+        return None
+    maps, rest = inputs[0].array, 1.0 - layer.momentum
+    mean = maps.mean((1, 2, 3))
+    centred = maps - mean[:, None, None, None]
+    variance = jnp.square(centred).mean((1, 2, 3))
+    for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(layer.momentum * _value(moving) + rest * jax.lax.stop_gradient(now))
+    factor = jax.lax.rsqrt(variance + layer.epsilon)
+    if layer.scale:
+        factor = factor * _value(layer.gamma)
+    result = centred * factor[:, None, None, None]
+    return Turned(result + _value(layer.beta)[:, None, None, None] if layer.center else result)
 
 
 def _elementwise(layer: Any, inputs: list[Any]) -> Turned | None:
