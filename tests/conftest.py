@@ -40,6 +40,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"  # writing take
 LONGEST = (
     *("test_documents_run.py", "test_engine.py", "test_grid.py", "test_main.py"),
     *("test_compare.py", "test_examples.py", "test_calibration.py", "test_build.py"),
+    "test_finetune.py",
     *("test_real_data.py", "test_convert.py", "test_notebooks.py", "test_custom_heads.py"),
     *("test_models.py", "test_custom_models.py", "test_hub.py", "test_inspection.py"),
     *("test_rank.py", "test_watch.py", "test_findings.py", "test_int8_check.py"),

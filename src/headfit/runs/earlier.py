@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+from headfit.backbones import catalog
 from headfit.errors import UsageError
 from headfit.images.sources import find_source
 from headfit.images.sources.source import quote
@@ -60,6 +62,15 @@ def _source(results: dict[str, Any], path: Path) -> str:
     return str(source.argument)
 
 
+def _backbone(name: str, command: str) -> str:
+    """Give what names a backbone; a custom one is found as the command that used it wrote it."""
+    if name in catalog.names():
+        return name
+    words = [word.removeprefix("--") for word in shlex.split(command)]
+    written = words[words.index("backbone") + 1].split(",")
+    return next(each for each in written if catalog.find(each).name == name)
+
+
 def _settings(results: dict[str, Any]) -> dict[str, Any]:
     settings, name = results["settings"], results["verdict"]["recommended"]
     (chosen,) = [each for each in results["candidates"] if each["name"] == name]
@@ -72,7 +83,7 @@ def _settings(results: dict[str, Any]) -> dict[str, Any]:
     same = {name: settings[name] for name in _SAME if name in settings}
     return {
         **same,
-        "backbone": chosen["backbone"],
+        "backbone": _backbone(chosen["backbone"], settings["command"]),
         "weights": place["weights"],
         "size": chosen["input_size"],
         "head": chosen["head"],
