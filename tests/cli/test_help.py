@@ -16,7 +16,7 @@ from headfit.features.store import DTYPES
 from headfit.heads.presets import DEFAULT_HEADS
 from headfit.runs.options import PROTOCOLS, Options
 
-ALL = {name: import_module(f"headfit.cli.{name}").command for name in COMMANDS}
+ALL = {name: import_module(f"headfit.cli.{name.replace('-', '_')}").command for name in COMMANDS}
 
 
 def option(command: str, name: str) -> click.Option:

@@ -74,6 +74,6 @@ def test_options_have_the_names_of_the_arguments_in_python(command: str) -> None
 
 def test_every_command_can_be_worded() -> None:
     for name in COMMANDS:
-        command = import_module(f"headfit.cli.{name}").command
+        command = import_module(f"headfit.cli.{name.replace('-', '_')}").command
         for parameter in command.params:
             assert "`" not in in_command_line_words(f"`{parameter.name}`", command)
