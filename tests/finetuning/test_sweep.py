@@ -78,6 +78,6 @@ def test_a_bump_does_not_end_the_descent():
     assert valley(losses.tolist()) in (14, 15)
 
 
-@pytest.mark.parametrize("losses", [[], [1.0], [1.0, 1.1, 1.5], [1.0, 0.999, 0.998]])
+@pytest.mark.parametrize("losses", [[], [1.0], [1.0, 1.1, 1.5], [1.0, 0.999, 0.998], [1e-9, 1e-10]])
 def test_nothing_is_suggested_where_the_loss_does_not_fall(losses):
     assert valley(losses) is None

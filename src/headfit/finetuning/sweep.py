@@ -20,6 +20,7 @@ MEMORY = 0.9  # of the average; about as many steps as a decade of rates has
 EXPLODED = 4.0  # times the best average
 OF_GUESSING = 0.1  # a loss below this share of that of guessing has not exploded
 LEAST_FALL = 0.02  # of the average; less is noise
+LEAST_LOSS = 1e-3  # where the head is sure of all that it was fitted on, nothing can fall
 MOST_STEPS = 1000
 
 
@@ -102,6 +103,6 @@ def valley(averages: Sequence[float]) -> int | None:
     while before[descent[-1]] != descent[-1]:
         descent.append(before[descent[-1]])
     start, end = averages[descent[-1]], averages[descent[0]]
-    if end > (1 - LEAST_FALL) * start:
+    if end > (1 - LEAST_FALL) * start or start < LEAST_LOSS:
         return None
     return (descent[0] + descent[-1]) // 2

@@ -33,7 +33,7 @@ def rates(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         ax.axvline(suggested, color=ORANGE, ls="--", label=f"suggested, {rate(suggested)}")
     ax.set_xscale("log")
     most = float(np.nanmax(averages)) if np.isfinite(averages).any() else 1.0
-    ax.set_ylim(0, 1.1 * most)
+    ax.set_ylim(0, max(1.1 * most, 1e-3))
     ax.grid(axis="y", alpha=0.3)
     ax.legend(fontsize="small", frameon=False, loc="upper left")
     title = (
