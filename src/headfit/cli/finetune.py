@@ -12,7 +12,7 @@ from headfit.cli.options import PATH, PROTOCOL, REPORTING, SEED, option, out_opt
 from headfit.cli.tuning_options import (
     AUGMENTATION,
     BATCHES,
-    FOLDS,
+    FOLDING,
     MODEL,
     TRAINING,
     VIEWS,
@@ -57,7 +57,7 @@ SETTINGS = stack(
         is_flag=True,
         help="Also score each row on the mean prediction over the views.",
     ),
-    FOLDS,
+    FOLDING,
     option(PROTOCOL, "--repeats", type=int, default=1, metavar="N", help="Cross-validations."),
     option(
         PROTOCOL,

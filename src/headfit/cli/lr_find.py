@@ -9,7 +9,7 @@ import click
 
 from headfit.cli.command import Command
 from headfit.cli.options import PATH, REPORTING, SEED, option, out_option, stack
-from headfit.cli.tuning_options import AUGMENTATION, BATCHES, FOLDS, MODEL, TRAINING, named
+from headfit.cli.tuning_options import AUGMENTATION, BATCHES, FOLDING, MODEL, TRAINING, named
 
 EXAMPLES = """\b
 Examples:
@@ -46,7 +46,7 @@ SETTINGS = stack(
     option(TRAINING, "--steps", type=int, default=60, metavar="N", help="Number of steps."),
     BATCHES,
     AUGMENTATION,
-    FOLDS,
+    FOLDING,
     SEED,
     REPORTING,
 )

@@ -193,6 +193,21 @@ CLASSES = option(
     metavar="N",
     help="Number of classes.",
 )
+FEATURE_DTYPE = option(
+    BACKBONE,
+    "--feature-dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    help="How feature maps are stored. float32 takes twice the space.",
+)
+CLASS_WEIGHT = option(
+    PROTOCOL,
+    "--class-weight",
+    type=click.Choice(["auto", "balanced", "none"]),
+    default="auto",
+    help="balanced: every class contributes alike to the loss, however few images it has; "
+    "auto: balanced if the largest class has more than 10 times the images of the smallest.",
+)
 SEED = option(PROTOCOL, "--seed", type=int, default=0, help="Random seed.")
 DEBUG = option(OUTPUT, "--debug", is_flag=True, help="Show a traceback on errors.")
 JSON = option(OUTPUT, "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -226,13 +241,7 @@ STUDY = stack(
         help="Arithmetic of the backbone. int8 is faster on some processors; its effect on the "
         "scores is measured.",
     ),
-    option(
-        BACKBONE,
-        "--feature-dtype",
-        type=click.Choice(["float16", "float32"]),
-        default="float16",
-        help="How feature maps are stored. float32 takes twice the space.",
-    ),
+    FEATURE_DTYPE,
     option(
         HEADS,
         "--heads",
@@ -282,14 +291,7 @@ STUDY = stack(
         metavar="FRACTION",
         help="Largest difference in balanced accuracy that does not matter to you.",
     ),
-    option(
-        PROTOCOL,
-        "--class-weight",
-        type=click.Choice(["auto", "balanced", "none"]),
-        default="auto",
-        help="balanced: every class contributes alike to the loss, however few images it has; "
-        "auto: balanced if the largest class has more than 10 times the images of the smallest.",
-    ),
+    CLASS_WEIGHT,
     option(
         PROTOCOL,
         "--where/--no-where",

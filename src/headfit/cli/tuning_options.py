@@ -7,7 +7,9 @@ from collections.abc import Iterable
 import click
 
 from headfit.cli.options import (
+    CLASS_WEIGHT,
     ENGINE,
+    FEATURE_DTYPE,
     GROUPING,
     HEADS,
     PREPROCESSING,
@@ -29,6 +31,7 @@ MODEL = stack(
     PREPROCESSING,
     size_option(),
     ENGINE,
+    FEATURE_DTYPE,
     option(HEADS, "--head", metavar="HEAD", default="gap", help="Head, such as gap or flatten."),
 )
 BATCHES = stack(
@@ -68,7 +71,10 @@ AUGMENTATION = stack(
         help="Views of each image; the first is the image as it is.",
     ),
 )
-FOLDS = option(PROTOCOL, "--folds", type=int, default=5, metavar="N", help="Folds, at least 3.")
+FOLDING = stack(
+    option(PROTOCOL, "--folds", type=int, default=5, metavar="N", help="Folds, at least 3."),
+    CLASS_WEIGHT,
+)
 
 
 def named(context: click.Context, options: Iterable[str]) -> set[str]:
