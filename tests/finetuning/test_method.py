@@ -149,6 +149,7 @@ def test_a_rate_that_diverges_is_noted_and_the_frozen_head_kept(
     found = method.cross_validate(world.problem)
     assert found.notes == [{"code": "diverged", "folds": FOLDS}]
     np.testing.assert_allclose(found.probabilities, world.untrained(method), atol=1e-5)
+    assert method.refit(world.problem, found.final).layers is None
 
 
 def no_trainer(*_: object) -> Trainer:

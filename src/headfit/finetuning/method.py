@@ -115,12 +115,17 @@ class FineTuning:
         )
 
     def refit(self, problem: Problem, settings: Settings) -> FittedHead:
-        """See :class:`headfit.fitting.methods.Method`; the trained layers come with it."""
+        """See :class:`headfit.fitting.methods.Method`; the trained layers come with it.
+
+        If training diverges, it is the frozen head, without layers.
+        """
         images = np.arange(len(problem.targets))
         fitted = self.fit_head(problem, images, self.frozen.final)
         trainer = self._trainer(fitted)
         checkpoint = self._checkpoint(problem, "refit", settings)
-        self._train(trainer, problem, images, fitted, settings, (problem.seed, 0), checkpoint)
+        seed = (problem.seed, 0)
+        if self._train(trainer, problem, images, fitted, settings, seed, checkpoint):
+            return fitted
         layers = {name: tuple(arrays) for name, arrays in trainer.layers().items()}
         return replace(fitted, weights=trainer.head_weights(), layers=layers)
 

@@ -30,6 +30,8 @@ from headfit.study.comparison.results import floors, fold_metrics
 from headfit.study.protocol.crossval import cross_validate
 
 VIEWS = "views"
+TRAINING = "Training"
+"""The stage in which rows are cross-validated."""
 
 
 def finetune(
@@ -168,7 +170,7 @@ class _Run:
         """Cross-validate all rows; return those whose scores are averaged over views."""
         (backbone,), problem = comparison.backbones, comparison.problem
         names = [*([VIEWS] if self.views.count > 1 else []), *(part.name for part in parts)]
-        self.callback.on_stage_begin("Training", 1 + len(names))
+        self.callback.on_stage_begin(TRAINING, 1 + len(names))
         ledger, averaged = backbone.ledger(problem), []
         frozen = cross_validate(
             backbone.method(tuning.head, problem), problem, self._progress(0, ""), ledger

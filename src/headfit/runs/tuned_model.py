@@ -66,6 +66,12 @@ class TunedModel:
         frozen = next(fit for fit in reversed(backbone.fits) if not fit.trained)
         method = tuning.method(part, frozen)
         fitted = method.refit(problem, chosen.final)
+        if fitted.layers is None:
+            tuning.source.callback.on_message(
+                f"WARNING: training {chosen.name} on all images diverged, so the model is "
+                f"{frozen.name}. Set a lower `learning_rate`."
+            )
+            return cls.of(comparison, tuning, frozen, parts)
         trainer = method.loaded(fitted)
         averages = trainer.averages(method.inputs, np.arange(len(backbone.rows)))
         test = None
@@ -74,7 +80,7 @@ class TunedModel:
             targets = extraction.index.targets.subset(rows)
             test = score_predictions(chosen.name, predicted, targets)
         probe = trainer.predict_maps(tuning.probe_inputs(part))
-        tuned = TunedStages(part.start, fitted.layers or {})
+        tuned = TunedStages(part.start, fitted.layers)
         return cls._made(comparison, chosen, fitted, averages, probe, test=test, tuned=tuned)
 
     @classmethod
