@@ -20,7 +20,7 @@ from headfit.fitting.metrics import balanced_accuracy
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
-from headfit.model.assemble_child import _assign
+from headfit.heads.keras_layers.weights import assign_head
 from headfit.model.metadata import ModelRecord
 from headfit.study.protocol.crossval import cross_validate
 from headfit.study.protocol.ledger import Ledger
@@ -123,7 +123,7 @@ def test_the_model_that_is_saved_predicts_what_the_head_does(
     fitted = Descent(own, PooledFeatures(maps, ())).refit(problem, SETTINGS)
     x = keras.Input((4, 4, 64))
     model = keras.Model(x, own.build(x, K, None, "channels_last", fitted.scale))
-    _assign(model, own, own.name_weights(fitted.weights))
+    assign_head(model, own, own.name_weights(fitted.weights))
     expected = fitted.probabilities_of(maps)
     assert balanced_accuracy(expected, LABELS) > 0.9
     given = np.concatenate([piece for _, piece in maps.chunks()])
