@@ -75,7 +75,7 @@ def candidate(
             "head": head,
             "backbone": backbone_parameters,
             "total": head + backbone_parameters,
-            "trained": head + fit.trained,
+            **({"trained": head + fit.trained} if fit.trained else {}),
         },
         **{
             metric: score(values, folds, *problem.kind.bounds(metric), floor=least.get(metric))
