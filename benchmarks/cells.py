@@ -23,6 +23,7 @@ from scipy.stats import t
 from tables import machine, markdown
 
 from headfit.features.views import Views
+from headfit.finetuning.memory import keep_freed_memory
 from headfit.finetuning.recipe import Recipe
 from headfit.fitting.methods import method_of
 from headfit.fitting.pooled import PooledFeatures
@@ -49,6 +50,7 @@ def main() -> None:
     """Train on every split, and print the table."""
     args = _arguments()
     print(machine())
+    keep_freed_memory()
     begun = time.perf_counter()
     options = FinetuneOptions(
         head=args.head, augment=args.augment, views=args.views, seed=args.seed
@@ -71,6 +73,7 @@ def main() -> None:
     recipe = Recipe(
         (args.learning_rate,),
         epochs=args.epochs,
+        head_factor=args.head_factor,
         label_smoothing=args.label_smoothing,
         mixup=args.mixup,
     )
@@ -111,7 +114,8 @@ def _split(tuning: Tuning, part: Any, groups: Any, repeat: int) -> dict[str, flo
     plain = tuning.found.ends.view(0)
     head = tuning.head
     frozen = method_of(head, PooledFeatures(plain.subset(train), (head.pooling,)))
-    fitted = frozen.refit(some, frozen.cross_validate(some).final)
+    chosen = frozen.cross_validate(some).final
+    fitted = frozen.refit(some, chosen)
     values = problem.targets.values[test]
 
     def right(predicted: np.ndarray) -> float:
@@ -121,7 +125,7 @@ def _split(tuning: Tuning, part: Any, groups: Any, repeat: int) -> dict[str, flo
     every = tuning.found.ends
     maps = PooledFeatures(every.of(train).maps, (head.pooling,))
     on_views = OnViews(method_of(head, maps), tuning.views)
-    fitted = on_views.refit(some, on_views.cross_validate(some).final)
+    fitted = on_views.refit(some, chosen)  # the penalty of the images as they are
     predicted = fitted.probabilities_of(every.of(test).maps).reshape(len(test), views, -1)
     scores |= {"views": right(predicted[:, 0]), "views, averaged": right(predicted.mean(axis=1))}
     from headfit.finetuning.training import Task
@@ -176,13 +180,14 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--head", default="gap")
+    parser.add_argument("--head", default="avgmax")
     parser.add_argument("--unfreeze", default="last")
     parser.add_argument("--augment", default="hflip,vflip,rot90")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
-    parser.add_argument("--label-smoothing", type=float, default=0.0)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--head-factor", type=float, default=1.0)
+    parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--mixup", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="write the figures of every split there")
