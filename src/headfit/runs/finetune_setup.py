@@ -8,6 +8,7 @@ from headfit.fitting.problem import Problem
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
 from headfit.progress import Callback
+from headfit.report.text.images import not_ranked
 from headfit.report.text.summary import balance_lines
 from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone
@@ -59,6 +60,8 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
         require_per_class(targets, fewest_of_class(targets, settings))
 
     index = open_index(images, settings, callback, require)
+    if index.unlabelled:
+        callback.on_message(not_ranked(len(index.unlabelled)))
     user_groups = UserGroups.read(index, settings)
     depth = find_depth(index, callback)
     source = MapSource.of(point, settings, callback, None, depth)

@@ -93,7 +93,7 @@ def unread_line(skipped: Sequence[Skipped]) -> str:
 
 
 def not_ranked(count: int) -> str:
-    """Say the same of a command that predicts nothing."""
+    """Say that they are left out, for a command that predicts nothing."""
     return f"Left out: {counted(count, 'image')} without a label."
 
 
