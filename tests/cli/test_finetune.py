@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,18 +96,24 @@ def test_a_head_that_does_not_suit_is_refused_before_the_pass(
 
 
 def test_views_that_do_not_fit_the_disk_stop_before_the_pass(
-    world: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    world: Path,
+    fresh_home: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from collections import namedtuple  # noqa: PLC0415
 
     from headfit.features import extract_views  # noqa: PLC0415
 
-    usage = namedtuple("usage", "total used free")(10**9, 10**9, 1000)
+    usage = namedtuple("usage", "total used free")(10**9, 10**9, 100_000)
     monkeypatch.setattr(extract_views.shutil, "disk_usage", lambda _: usage)
-    arguments = call(world, "--augment", "shift0.05", "--out", str(tmp_path / "out"))
-    assert main(arguments) == 1
+    monkeypatch.setenv("HEADFIT_HOME", str(fresh_home))
+    more = ("--augment", "shift0.05", "--views", "9", "--out", str(tmp_path / "out"))
+    assert main(call(world, *more)) == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("Error: ") and "--views" in last
+    assert last.startswith("Error: The feature maps of 9 views of 24 images need")
+    assert re.search(r"Set --views \d or fewer, or set the environment variable HEADFIT_HOME", last)
     assert not (tmp_path / "out" / "model.keras").exists()
 
 

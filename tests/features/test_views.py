@@ -290,7 +290,7 @@ def test_what_does_not_fit_on_the_disk_is_refused_before_it_is_computed(
     with pytest.raises(
         WriteError,
         match=r"maps of 5 views of 8 images need 3\.84 kB more, and the disk of '.*' has 2\.3 kB "
-        r"free\. Set `views=3` or fewer, choose a later `cut`, or set .* HEADFIT_HOME",
+        r"free\. Set `views=3` or fewer, or set .* HEADFIT_HOME",
     ):
         views_of(root, open_stores(), 5, engine)
     assert not engine.seen
@@ -300,7 +300,7 @@ def test_what_does_not_fit_on_the_disk_is_refused_before_it_is_computed(
     free = 0
     with pytest.raises(WriteError, match=r"0 B free\. Set `views=3` or fewer"):
         views_of(root, open_stores(), 4)
-    with pytest.raises(WriteError, match=r"0 B free\. Choose a later `cut`"):
+    with pytest.raises(WriteError, match=r"0 B free\. Set the environment variable"):
         views_of(root, open_stores("-new"), 4)
 
 

@@ -202,11 +202,11 @@ def _check_space(missing: _Missing, stores: Sequence[ViewStores], images: int, c
         return
     fitting = (k for k in range(count - 1, 0, -1) if images * missing.bytes_of_image(k) <= free)
     most = next(fitting, 0)
-    fewer = f"Set `views={most}` or fewer, choose" if most else "Choose"
+    fewer = f"Set `views={most}` or fewer, or set" if most else "Set"
     raise WriteError(
         f"The feature maps of {counted(count, 'view')} of {counted(images, 'image')} need "
-        f"{in_words(needed)} more, and the disk of '{folder}' has {in_words(free)} free. {fewer} a "
-        f"later `cut`, or set the environment variable HEADFIT_HOME to a folder on a larger disk."
+        f"{in_words(needed)} more, and the disk of '{folder}' has {in_words(free)} free. {fewer} "
+        f"the environment variable HEADFIT_HOME to a folder on a larger disk."
     )
 
 
