@@ -48,6 +48,6 @@ def test_a_clear_change_lowers_the_accuracy_by_more_than_a_point_and_not_by_chan
 def test_the_warning_says_what_the_step_costs_and_what_to_do():
     plain, changed = (predictions(np.arange(400) < wrong) for wrong in (36, 151))
     assert label_change_warning("hflip", label_change(plain, changed, numbered(LABELS))) == (
-        "WARNING: Flipping left to right changes what the frozen head sees: 91.0 → 62.3 %. Leave "
-        "hflip out of `augment`."
+        "WARNING: Flipping left to right lowers the accuracy of the frozen head from 91.0 to "
+        "62.3 %. Leave hflip out of `augment`."
     )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.options import PATH, PROTOCOL, REPORTING, SEED, option, out_option, stack
+from headfit.cli.options import PATH, PROTOCOL, REPORTING, ROPE, SEED, option, out_option, stack
 from headfit.cli.tuning_options import (
     AUGMENTATION,
     BATCHES,
@@ -59,14 +59,7 @@ SETTINGS = stack(
     ),
     FOLDING,
     option(PROTOCOL, "--repeats", type=int, default=1, metavar="N", help="Cross-validations."),
-    option(
-        PROTOCOL,
-        "--rope",
-        type=float,
-        default=0.01,
-        metavar="FRACTION",
-        help="Largest difference in balanced accuracy that does not matter to you.",
-    ),
+    ROPE,
     SEED,
     REPORTING,
 )

@@ -208,6 +208,14 @@ CLASS_WEIGHT = option(
     help="balanced: every class contributes alike to the loss, however few images it has; "
     "auto: balanced if the largest class has more than 10 times the images of the smallest.",
 )
+ROPE = option(
+    PROTOCOL,
+    "--rope",
+    type=float,
+    default=0.01,
+    metavar="FRACTION",
+    help="Largest difference in balanced accuracy that does not matter to you.",
+)
 SEED = option(PROTOCOL, "--seed", type=int, default=0, help="Random seed.")
 DEBUG = option(OUTPUT, "--debug", is_flag=True, help="Show a traceback on errors.")
 JSON = option(OUTPUT, "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -283,14 +291,7 @@ STUDY = stack(
         show_default="from --protocol",
         help="Number of cross-validations, each with new folds.",
     ),
-    option(
-        PROTOCOL,
-        "--rope",
-        type=float,
-        default=0.01,
-        metavar="FRACTION",
-        help="Largest difference in balanced accuracy that does not matter to you.",
-    ),
+    ROPE,
     CLASS_WEIGHT,
     option(
         PROTOCOL,

@@ -14,6 +14,7 @@ from headfit.features.views import Views
 from headfit.finetuning.recipe import Recipe
 from headfit.heads.layers.plain import GAP
 from headfit.images.augment import Augmentation
+from headfit.images.sources import DEFAULTS
 from headfit.images.sources.source import ImageSource
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
@@ -21,13 +22,9 @@ from headfit.runs.provenance import command_line
 
 FOLDS, REPEATS = 5, 1
 MOST_PARTS = 5  # that are trained in one run
-READING = (
-    *("splits", "follow_links", "skip_empty_classes", "path_column", "label_column"),
-    *("split_column", "group_column", "weight_column", "root", "strict"),
-)
 SHARED = (
     *("weights", "preprocessing", "size", "folds", "repeats", "seed", "rope", "class_weight"),
-    *("groups", "near_duplicates", "engine", "feature_dtype", *READING),
+    *("groups", "near_duplicates", "engine", "feature_dtype", *DEFAULTS),
 )
 """Settings that are those of a comparison."""
 
@@ -122,7 +119,7 @@ class FinetuneOptions:
             size: side of the input in pixels.
         """
         settings = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        settings = {name: value for name, value in settings.items() if name not in READING}
+        settings = {name: value for name, value in settings.items() if name not in DEFAULTS}
         switches = {name: settings[name] or None for name in ("scratch", "tta")}
         settings |= {
             **switches,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -129,6 +129,7 @@ class Tuning:
     found: ExtractedViews
     rows: np.ndarray
     problem: Problem
+    _latest: dict[str, FineTuning] = field(default_factory=dict)
 
     @property
     def extraction(self) -> Extraction:
@@ -157,21 +158,24 @@ class Tuning:
             frozen: the cross-validation of the head alone.
             average: whether scores are of the mean over views.
         """
-        return FineTuning(
-            self.head,
-            part.name,
-            part.start,
-            self.recipe,
-            self.inputs(part, self.rows),
-            self.views.identity,
-            [self.source.key, [self.extraction.digests[row] for row in self.rows], part.scratch],
-            self._blank if part.scratch else self.fit_head,
-            frozen,
-            self._make(part),
-            part.parameters,
-            TUNING.folder,
-            average,
-        )
+        if part.name not in self._latest:
+            self._latest.clear()  # pixels and compiled steps take memory
+            digests = [self.extraction.digests[row] for row in self.rows]
+            self._latest[part.name] = FineTuning(
+                self.head,
+                part.name,
+                part.start,
+                self.recipe,
+                self.inputs(part, self.rows),
+                self.views.identity,
+                [self.source.key, digests, part.scratch],
+                self._blank if part.scratch else self.fit_head,
+                frozen,
+                self._make(part),
+                part.parameters,
+                TUNING.folder,
+            )
+        return replace(self._latest[part.name], average=average)
 
     def inputs(self, part: Part, rows: np.ndarray) -> Inputs:
         """Give some images, int (m,), as a part takes them."""

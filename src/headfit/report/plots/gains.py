@@ -29,7 +29,7 @@ def gains(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         ax: axes to draw into; new ones if None.
 
     Raises:
-        UsageError: the run is none of ``finetune``.
+        UsageError: the results are not those of ``headfit.finetune``.
     """
     measured = needed(results.get("finetune"), "gains of fine-tuning", "run finetune")
     rows = measured["gains"][::-1]

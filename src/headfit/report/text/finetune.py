@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headfit.report.text.numbers import point_range, points
+from headfit.study.comparison.contrast import ALPHA
 
 _HEADLINES = {
     "pays": "Fine-tuning pays here.",
@@ -28,7 +29,7 @@ def headline(gain: Mapping[str, Any]) -> str:
 
 
 def sentence(gain: Mapping[str, Any], variant: str) -> str:
-    """Say what a row brings and what it costs.
+    """Say what a row brings, if that is beyond noise, and what it costs.
 
     Args:
         gain: of the row, as in ``results.json``.
@@ -41,12 +42,16 @@ def sentence(gain: Mapping[str, Any], variant: str) -> str:
             f"learning rate may do better."
         )
     mean, low, high = (gain["difference"][end] for end in ("mean", "low", "high"))
-    time = _training_time(gain["train_seconds_ratio"])
-    if mean >= 0:
+    time, p_value = _training_time(gain["train_seconds_ratio"]), gain["holm_p_value"]
+    if p_value is None or p_value >= ALPHA:
         spread = "" if low is None else f" ({point_range({'low': low, 'high': high})})"
-        return f"{subject(variant)} brings {points(mean, signed=True)}{spread} for {time}."
-    spread = "" if low is None else f" ({point_range({'low': -high, 'high': -low})})"
-    return f"{subject(variant)} loses {points(-mean)}{spread} and takes {time}."
+        change = f"{points(mean, signed=True)}{spread}"
+        return f"{subject(variant)} makes no clear difference: {change}, for {time}."
+    if mean > 0:
+        spread = point_range({"low": low, "high": high})
+        return f"{subject(variant)} brings {points(mean, signed=True)} ({spread}) for {time}."
+    spread = point_range({"low": -high, "high": -low})
+    return f"{subject(variant)} loses {points(-mean)} ({spread}) and takes {time}."
 
 
 def subject(variant: str) -> str:

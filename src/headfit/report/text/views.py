@@ -20,6 +20,6 @@ def label_change_warning(step: str, change: LabelChange) -> str:
         change: what it does to the accuracy of a frozen head.
     """
     return (
-        f"WARNING: {CHANGES[step]} changes what the frozen head sees: {percent(change.plain)} → "
-        f"{percent(change.changed)} %. Leave {step} out of `augment`."
+        f"WARNING: {CHANGES[step]} lowers the accuracy of the frozen head from "
+        f"{percent(change.plain)} to {percent(change.changed)} %. Leave {step} out of `augment`."
     )
