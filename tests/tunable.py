@@ -15,12 +15,12 @@ STARTS = ("", "relu0", "relu1")  # of its stages
 NOISE = 60
 
 
-def network(dropout: float = 0.0) -> keras.Model:
+def network(dropout: float = 0.0, channels: tuple[int, int, int] = (6, 8, 12)) -> keras.Model:
     """32×32×3 to 4×4×12 in three stages of random kernels; preprocessing is ``tf``."""
     image = keras.Input((SIDE, SIDE, 3))
     x = image
-    for number, channels in enumerate((6, 8, 12)):
-        x = layers.Conv2D(channels, 3, 2, "same", use_bias=False, name=f"conv{number}")(x)
+    for number, width in enumerate(channels):
+        x = layers.Conv2D(width, 3, 2, "same", use_bias=False, name=f"conv{number}")(x)
         x = layers.BatchNormalization(name=f"norm{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
         if dropout and number == 2:
@@ -31,6 +31,11 @@ def network(dropout: float = 0.0) -> keras.Model:
         kernel = model.get_layer(f"conv{number}").kernel
         kernel.assign(rng.normal(size=kernel.shape) * np.sqrt(3 / np.prod(kernel.shape[:3])))
     return model
+
+
+def small() -> keras.Model:
+    """Half as wide; a builder as users write them."""
+    return network(channels=(3, 4, 6))
 
 
 def save(path: Path, dropout: float = 0.0) -> Path:

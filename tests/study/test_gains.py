@@ -57,8 +57,8 @@ def test_nothing_is_said_of_a_difference_without_noise() -> None:
 def test_rows_are_corrected_for_each_other() -> None:
     study = Drawn({"gap": 0.8, "gmp": 0.83, "avgmax": 0.82}, 400)
     heads = study.draw(np.random.default_rng(0))
-    alone = gains(heads, 0, [1], [1.0, 30.0, 30.0])
-    both = gains(heads, 0, [1, 2], [1.0, 30.0, 0.5])
+    alone = gains(heads, [(1, 0)], [1.0, 30.0, 30.0])
+    both = gains(heads, [(1, 0), (2, 0)], [1.0, 30.0, 0.5])
     assert [each.name for each in both] == ["gmp", "avgmax"]
     assert both[0].difference == alone[0].difference
     assert both[0].p_value >= alone[0].p_value == alone[0].difference.p_value
@@ -82,7 +82,8 @@ def words(frozen: float, tuned: list[float], images: int, own: float) -> Counter
     study = Drawn({"gap": frozen, **dict(zip(names, tuned, strict=True))}, images, own)
     rng, said = np.random.default_rng(0), Counter[str]()
     for _ in range(SETS):
-        found = gains(study.draw(rng), 0, range(1, 1 + len(tuned)), [1.0] * (1 + len(tuned)))
+        pairs = [(row, 0) for row in range(1, 1 + len(tuned))]
+        found = gains(study.draw(rng), pairs, [1.0] * (1 + len(tuned)))
         said[max(found, key=lambda each: each.difference.mean).word] += 1
     return said
 
@@ -160,11 +161,14 @@ def test_a_sentence_says_what_a_row_brings_and_costs(
     variant: str, found: Any, expected: str
 ) -> None:
     assert sentence(found, variant).startswith(expected)
+    of_vgg = sentence(found, variant, "VGG16")
+    assert of_vgg.startswith(f"With VGG16, {expected[0].lower()}{expected[1:]}")
 
 
 def test_every_word_has_a_headline() -> None:
-    lines = {
-        headline({"word": each})
-        for each in ("pays", "ahead", "equivalent", "does_not_pay", "undecided")
-    }
-    assert len(lines) == 5 and all("ine-tuning" in line for line in lines)
+    for variant, words in (("last", "ine-tuning"), ("scratch", "raining from scratch")):
+        lines = {
+            headline({"word": each}, variant)
+            for each in ("pays", "ahead", "equivalent", "does_not_pay", "undecided")
+        }
+        assert len(lines) == 5 and all(words in line for line in lines)

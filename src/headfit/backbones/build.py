@@ -21,6 +21,7 @@ from headfit.backbones.weights import IMAGENET, RANDOM, check_weights, packaged_
 from headfit.errors import WeightsError
 
 RANDOM_SEED = 0
+KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel"})
 MOST_OF_A_TOP = 3  # layers with weights
 _UNTRAINED = {
     **dict.fromkeys(("bias", "beta", "moving_mean"), 0.0),
@@ -183,9 +184,29 @@ def randomise(model: keras.Model) -> None:
         name = weight.path.split("/")[-1]
         if name in _UNTRAINED:
             weight.assign(np.full(weight.shape, _UNTRAINED[name], "float32"))
-        if name in {"kernel", "depthwise_kernel", "pointwise_kernel"}:
+        if name in KERNELS:
             # a depthwise kernel (h, w, C, 1) sums over its window only
             depthwise = len(weight.shape) == 4 and weight.shape[-1] == 1
             fan_in = np.prod(weight.shape[:2] if depthwise else weight.shape[:-1])
             drawn = rng.standard_normal(weight.shape) * np.sqrt(2.0 / fan_in)
             weight.assign(drawn.astype("float32"))
+
+
+def even_out(model: keras.Model, images: np.ndarray) -> None:
+    """Scale random kernels alike, so that the map has values of about 1 and training can start.
+
+    He-normal kernels keep the scale of pixels, which are up to 150 for VGG: then a softmax layer is
+    sure of itself from the start, and no gradient passes. Networks with normalisations have no need
+    of it. After Mishkin & Matas, All you need is a good init, ICLR 2016.
+
+    Args:
+        model: from preprocessed images to the map.
+        images: some of these, float32 (n, height, width, 3).
+    """
+    if any("Normalization" in type(layer).__name__ for layer in model.layers):
+        return
+    kernels = [weight for weight in model.weights if weight.path.split("/")[-1] in KERNELS]
+    size = float(np.sqrt(np.mean(np.square(keras.ops.convert_to_numpy(model(images))))))
+    if kernels and np.isfinite(size) and size > 0:
+        for kernel in kernels:
+            kernel.assign(kernel * size ** (-1 / len(kernels)))

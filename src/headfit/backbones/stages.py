@@ -168,6 +168,12 @@ def tail(model: keras.Model, start: str) -> keras.Model:
     return ending
 
 
+def unfreeze(model: keras.Model) -> None:
+    """Make all layers trainable, whatever they were."""
+    model.trainable = False  # on TensorFlow nothing happens if the model says so already
+    model.trainable = True
+
+
 def layers_after(model: keras.Model, start: str) -> set[str]:
     """Name the layers that depend on a layer, or all if ``start`` is empty.
 

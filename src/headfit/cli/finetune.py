@@ -11,11 +11,12 @@ from headfit.cli.command import Command
 from headfit.cli.options import PATH, PROTOCOL, REPORTING, ROPE, SEED, option, out_option, stack
 from headfit.cli.tuning_options import (
     AUGMENTATION,
+    BACKBONES,
     BATCHES,
     FOLDING,
-    MODEL,
     TRAINING,
     VIEWS,
+    model,
     named,
 )
 
@@ -27,17 +28,19 @@ Examples:
   headfit finetune photos --views 8 --augment hflip,vflip,rot90 --tta
   headfit finetune photos --learning-rate 3e-5,1e-4,3e-4
   headfit finetune photos --scratch              also from random weights
+  headfit finetune photos --backbone MobileNetV2,ResNet50 --unfreeze none --scratch
   headfit finetune photos --json > results.json
 """
 SETTINGS = stack(
-    MODEL,
+    model(BACKBONES),
     option(
         TRAINING,
         "--unfreeze",
         metavar="PARTS",
         default="last",
         help="What is trained with the head: last (the last stage), a number of last stages, all, "
-        "or the layer after which training starts. Several, separated by commas, are a row each.",
+        "or the layer after which training starts. Several, separated by commas, are a row each; "
+        "none, with --scratch, is nothing.",
     ),
     option(TRAINING, "--scratch", is_flag=True, help="Also train all of it from random weights."),
     option(

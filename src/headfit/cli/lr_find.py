@@ -9,7 +9,15 @@ import click
 
 from headfit.cli.command import Command
 from headfit.cli.options import PATH, REPORTING, SEED, option, out_option, stack
-from headfit.cli.tuning_options import AUGMENTATION, BATCHES, FOLDING, MODEL, TRAINING, named
+from headfit.cli.tuning_options import (
+    AUGMENTATION,
+    BATCHES,
+    FOLDING,
+    ONE_BACKBONE,
+    TRAINING,
+    model,
+    named,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -18,7 +26,7 @@ Examples:
   headfit lr-find photos --batch-size 64          as for the fine-tuning that follows
 """
 SETTINGS = stack(
-    MODEL,
+    model(ONE_BACKBONE),
     option(
         TRAINING,
         "--unfreeze",

@@ -75,7 +75,7 @@ def show_study(
         console.print(grid_table(results))
         console.print()
     lines = summary.subjects(results)
-    if len(results["backbones"]) > 1 and _of_backbones(results):
+    if len(results["backbones"]) > 1 and _of_backbones(results) and not results.get("finetune"):
         lines = {"Backbones": _answers_line(results), **lines}
     table = Table.grid(padding=(0, 2))
     for label, line in {**lines, "Files": _files_line(Path(out)), **closing}.items():

@@ -16,7 +16,8 @@ from headfit.finetuning.memory import keep_freed_memory
 from headfit.monitor.record import Recorder
 from headfit.progress import Callback
 from headfit.runs.earlier import is_run, read_run
-from headfit.runs.finetune import TRAINING, finetune
+from headfit.runs.finetune import finetune
+from headfit.runs.finetune_rows import TRAINING
 from headfit.runs.learning_rates import COLUMNS, PICTURES, row_shown, rows_shown
 from headfit.runs.lr_find import lr_find
 from headfit.util import files

@@ -16,6 +16,7 @@ from headfit.cli.options import (
     PROTOCOL,
     READING,
     WEIGHTS,
+    Decorator,
     backbone_option,
     option,
     size_option,
@@ -23,17 +24,18 @@ from headfit.cli.options import (
 )
 
 TRAINING, VIEWS = "Training", "Views"
-MODEL = stack(
-    READING,
-    GROUPING,
-    backbone_option(help="Name of a backbone (see headfit backbones), or your own model."),
-    WEIGHTS,
-    PREPROCESSING,
-    size_option(),
-    ENGINE,
-    FEATURE_DTYPE,
-    option(HEADS, "--head", metavar="HEAD", default="gap", help="Head, such as gap or flatten."),
-)
+_ONE = "Name of a backbone (see headfit backbones), or your own model."
+ONE_BACKBONE = backbone_option(help=_ONE)
+BACKBONES = backbone_option(help=f"{_ONE} Of several, separated by commas, each has all rows.")
+HEAD = option(HEADS, "--head", metavar="HEAD", default="gap", help="Head, such as gap or flatten.")
+
+
+def model(backbone: Decorator) -> Decorator:
+    """Make the options that say what is trained on what; ``backbone`` is one of the above."""
+    own = (WEIGHTS, PREPROCESSING, size_option(), ENGINE, FEATURE_DTYPE, HEAD)
+    return stack(READING, GROUPING, backbone, *own)
+
+
 BATCHES = stack(
     option(TRAINING, "--batch-size", type=int, default=32, metavar="N", help="Images in a step."),
     option(

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from headfit.backbones.stages import PIXELS, nodes, tail
+from headfit.backbones.stages import PIXELS, nodes, tail, unfreeze
 
 MOMENTUM = 0.9  # at most; Keras' 0.99 and more take a thousand steps to forget the start
 
@@ -56,7 +56,7 @@ def trainable_copy(part: keras.Model, *, learns_statistics: bool = False) -> Tra
     """
     copied = tail(part, PIXELS)
     network = TrainableNetwork(copied.inputs[0], copied.outputs[0], name=part.name)
-    network.trainable = True
+    unfreeze(network)
     network.learns_statistics = learns_statistics
     if learns_statistics:
         for layer in network.layers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,9 +18,16 @@ class LayerwiseAdamW(keras.optimizers.AdamW):  # type: ignore[misc]  # Keras car
 
     def __init__(self, factors: Mapping[str, float], **options: Any) -> None:
         super().__init__(**options)
-        self._factors = dict(factors)
+        self._by_path = dict(factors)
+        self._factors: list[float] = []
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Make the moments of the variables."""
+        super().build(variables)
+        self._factors = [self._by_path.get(variable.path, 1.0) for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Take a step of one variable."""
-        factor = self._factors.get(variable.path, 1.0)
+        # by its number: on TensorFlow it is not Keras' variable, and has no path
+        factor = self._factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)

@@ -115,7 +115,7 @@ def pictures(results: dict[str, Any]) -> dict[str, Picture]:
         "posterior": (plots.posterior, has_noise(results) is not None),
         "spectrum": (plots.spectrum, bool(results["where"])),
         "cost": (plots.cost, True),
-        "maps": (plots.maps, len(results["backbones"]) > 1),
+        "maps": (plots.maps, len(results["backbones"]) > 1 and not results.get("finetune")),
         "overfit": (plots.overfit, True),
         "learning_curve": (plots.learning_curve, bool(results["learning_curve"])),
         "calibration": (plots.calibration, bool(results["reliability"].get("bins"))),

@@ -131,6 +131,7 @@ def tuned(results: dict[str, Any]) -> dict[str, Any] | None:
     rows = {row["name"]: row for row in results["candidates"]}
     return {
         "frozen": results["candidates"][0]["name"],
+        "backbones": len(results["backbones"]),
         "parts": measured["parts"],
         "gains": [
             {**gain, "trained": trained_parameters(rows[gain["name"]])}

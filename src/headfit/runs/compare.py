@@ -8,7 +8,7 @@ from functools import partial
 
 from headfit.backbones import catalog
 from headfit.backbones.engines.engine import FLOAT32, Joint
-from headfit.backbones.weights import IMAGENET, RANDOM
+from headfit.backbones.weights import IMAGENET
 from headfit.features.extract import Extraction
 from headfit.features.store import FeatureStore
 from headfit.fitting.problem import Problem
@@ -30,6 +30,7 @@ from headfit.runs.map_source import (
     find_depth,
     group_by_pass,
     maps_of,
+    notes_on,
     open_index,
     require_classes,
     source_names,
@@ -172,13 +173,8 @@ class _Run:
 
     def run(self) -> Study:
         """Go through all stages."""
-        for name in dict.fromkeys(p.spec.name for p in self.points if p.weights == RANDOM):
-            self.callback.on_message(
-                f"WARNING: {name} has RANDOM weights: these scores say nothing about a pretrained "
-                f"backbone."
-            )
-        for note in dict.fromkeys(note for point in self.points for note in point.spec.notes):
-            self.callback.on_message(note)
+        for line in notes_on(self.points):
+            self.callback.on_message(line)
         index = open_index(self.images, self.options, self.callback, self._require)
         if index.unlabelled:
             self.callback.on_message(to_predict(len(index.unlabelled)))

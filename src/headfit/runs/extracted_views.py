@@ -33,6 +33,15 @@ class ExtractedViews:
     starts: dict[str, ViewMaps]
     probes: dict[str, np.ndarray]
 
+    def only(self, extraction: Extraction) -> ExtractedViews:
+        """Return the part with the images of an extraction, which is a part of this one."""
+        if extraction is self.extraction:
+            return self
+        paths = set(extraction.index.paths)
+        where = np.flatnonzero([path in paths for path in self.extraction.index.paths])
+        starts = {start: maps.of(where) for start, maps in self.starts.items()}
+        return ExtractedViews(extraction, self.ends.of(where), starts, self.probes)
+
 
 def extract_all(
     source: MapSource,
@@ -40,6 +49,7 @@ def extract_all(
     starts: Sequence[str],
     views: Views,
     require: Callable[[ImageIndex], None],
+    name: str = "the backbone",
 ) -> ExtractedViews:
     """Get the maps of all views: at the backbone's end, and where training starts.
 
@@ -49,6 +59,7 @@ def extract_all(
         starts: layers where training starts.
         views: which views.
         require: raises if too few images are left.
+        name: of the backbone, as a stage is called.
 
     Raises:
         UsageError: the head does not suit the maps at the backbone's end.
@@ -59,7 +70,7 @@ def extract_all(
     options, callback = source.options, source.callback
     sources = [source, *(replace(source, cut=start) for start in starts)]
     stores = [ViewStores.open(each.key, views.augmentation) for each in sources]
-    callback.on_stage_begin("Images through the backbone", len(index), IMAGES)
+    callback.on_stage_begin(f"Images through {name}", len(index), IMAGES)
 
     def opening() -> Joint:
         if len(sources) == 1:
@@ -80,17 +91,14 @@ def extract_all(
     found = extract_views(
         *(index, source.contract, stores, views, opening, callback), dtype=options.feature_dtype
     )
-    extraction, maps = found[0][0], [each for _, each in found]
+    extraction, ends = found[0]
     (kept,) = require_classes([extraction], options.skip_empty_classes, callback, index)
     require(kept.index)
-    if kept is not extraction:
-        paths = set(kept.index.paths)
-        where = np.flatnonzero([path in paths for path in extraction.index.paths])
-        maps = [each.of(where) for each in maps]
-    probes = [each.probe for each, _ in found[1:]]
-    return ExtractedViews(
-        kept,
-        maps[0],
-        dict(zip(starts, maps[1:], strict=True)),
-        dict(zip(starts, probes, strict=True)),
+    inner = dict(zip(starts, found[1:], strict=True))
+    every = ExtractedViews(
+        extraction,
+        ends,
+        {start: maps for start, (_, maps) in inner.items()},
+        {start: each.probe for start, (each, _) in inner.items()},
     )
+    return every.only(kept)

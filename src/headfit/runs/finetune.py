@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from headfit.backbones import catalog
 from headfit.backbones.weights import IMAGENET
-from headfit.finetuning.method import AVERAGED, DIVERGED
+from headfit.finetuning.method import DIVERGED
 from headfit.fitting.problem import CrossValidation
 from headfit.images.index import ImageIndex
-from headfit.progress import Callback, CallbackList, Progress
+from headfit.progress import Callback, CallbackList
 from headfit.report.text.finetune import headline, sentence
-from headfit.report.text.summary import advice, fit_warnings
-from headfit.runs.candidates import CandidateBackbone
+from headfit.report.text.summary import advice
 from headfit.runs.clock import Clock
 from headfit.runs.finetune_options import FinetuneOptions
-from headfit.runs.finetune_setup import set_up
-from headfit.runs.flips import flip_warnings
+from headfit.runs.finetune_rows import RowOf, fit_rows
+from headfit.runs.finetune_setup import Setup, set_up
 from headfit.runs.map_source import Images
-from headfit.runs.results import Comparison, head_score
+from headfit.runs.results import Comparison
 from headfit.runs.study import Study
 from headfit.runs.tuned_model import TunedModel
-from headfit.runs.tuning import SCRATCH, Part, Tuning
+from headfit.runs.tuning import SCRATCH
 from headfit.study.comparison.gains import UNDECIDED, Gain, gains
-from headfit.study.comparison.results import floors, fold_metrics
-from headfit.study.protocol.crossval import cross_validate
-
-VIEWS = "views"
-TRAINING = "Training"
-"""The stage in which rows are cross-validated."""
 
 
 def finetune(
     images: ImageIndex | str | os.PathLike[str],
     *,
-    backbone: str | os.PathLike[str] = catalog.DEFAULT,
+    backbone: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = catalog.DEFAULT,
     head: str = "gap",
     unfreeze: str | int | Iterable[str | int] = "last",
     scratch: bool = False,
@@ -49,7 +44,7 @@ def finetune(
     batch_size: int = 32,
     label_smoothing: float = 0.0,
     mixup: float = 0.0,
-    weights: str | os.PathLike[str] = IMAGENET,
+    weights: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = IMAGENET,
     preprocessing: str | None = None,
     size: int | None = None,
     folds: int = 5,
@@ -83,12 +78,13 @@ def finetune(
     Args:
         images: a folder with a sub-folder for each class, a table of image files, an archive of
             class folders, or an index; as for :func:`headfit.compare`.
-        backbone: any spelling of a name, or a model of your own.
+        backbone: any spelling of a name, or a model of your own. Of several, as a list or separated
+            by commas, each has all rows, on the same folds.
         head: a chain such as ``"gap"`` or ``"gap-dropout0.5"``.
         unfreeze: what is trained with the head: ``"last"`` for the last stage (the layers behind
             the last change of resolution), a number of last stages, ``"all"``, or the name of a
             layer, after which training starts. Several, as a list or separated by commas, are a
-            row each.
+            row each. ``"none"``, with ``scratch``, for nothing.
         scratch: whether the whole backbone is also trained from random weights.
         augment: how views of images are drawn: ``"none"``, ``"light"``, ``"strong"``, or a
             comma-separated list of steps such as ``"hflip,rotate10,brightness0.2"``.
@@ -101,7 +97,8 @@ def finetune(
         batch_size: images in a step.
         label_smoothing: share of the probability that is spread over all classes.
         mixup: α of the Beta distribution by which two images are mixed; 0 for none.
-        weights: ``"imagenet"``, ``"random"`` or the path of a file.
+        weights: ``"imagenet"``, ``"random"`` or the path of a file: one for all backbones, or one
+            for each.
         preprocessing: of pixels for a model of your own.
         size: side of the input in pixels. If None, the backbone's own.
         folds: number of cross-validation folds, at least 3.
@@ -159,93 +156,31 @@ class _Run:
     def run(self) -> Study:
         """Go through all stages."""
         setup = set_up(self.images, self.options, self.callback, self.clock)
-        comparison, tuning, parts = setup.comparison, setup.tuning, setup.parts
-        averaged = self._fit(comparison, tuning, parts)
+        averaged = fit_rows(setup, self.callback, tta=self.options.tta)
         self.clock.lap("heads")
-        return self._finish(comparison, tuning, parts, averaged)
+        return self._finish(setup, averaged)
 
-    def _fit(
-        self, comparison: Comparison, tuning: Tuning, parts: list[Part]
-    ) -> list[CrossValidation]:
-        """Cross-validate all rows; return those whose scores are averaged over views."""
-        (backbone,), problem = comparison.backbones, comparison.problem
-        names = [*([VIEWS] if self.views.count > 1 else []), *(part.name for part in parts)]
-        self.callback.on_stage_begin(TRAINING, 1 + len(names))
-        ledger, averaged = backbone.ledger(problem), []
-        frozen = cross_validate(
-            backbone.method(tuning.head, problem), problem, self._progress(0, ""), ledger
-        )
-        self._note(comparison, frozen)
-        for line in flip_warnings(tuning, frozen):
-            self.callback.on_message(line)
-        started = frozen
-        if self.views.count > 1:
-            progress = self._progress(1, VIEWS)
-            views = cross_validate(tuning.on_views(), problem, progress, ledger)
-            started = views
-            self._note(comparison, replace(views, variant=VIEWS))
-            if self.options.tta:
-                method = tuning.on_views(average=True)
-                views = cross_validate(method, problem, progress, ledger)
-                averaged.append(replace(views, variant=f"{VIEWS}+{AVERAGED}"))
-        for number, part in enumerate(parts, 1 + len(names) - len(parts)):
-            progress = self._progress(number, part.name)
-            method = tuning.method(part, started)
-            fit = method.cross_validate(problem, progress)
-            for line in fit_warnings(fit.name, fit.notes):
-                self.callback.on_message(line)
-            self._note(comparison, fit)
-            if self.options.tta:
-                averaged.append(replace(method, average=True).cross_validate(problem))
-        return averaged
-
-    def _progress(self, number: int, name: str) -> Progress:
-        label = f"{self.options.head}+{name}" if name else self.options.head
-        progress = Progress(lambda done: self.callback.on_progress(done, label), number, number + 1)
-        progress(0.0)
-        return progress
-
-    def _note(self, comparison: Comparison, fit: CrossValidation) -> None:
-        (backbone,), problem = comparison.backbones, comparison.problem
-        backbone.fits.append(fit)
-        backbone.metrics.append(fold_metrics(fit, problem))
-        backbone.floors.append(floors(fit, problem, comparison.groups.numbers))
-        self.callback.on_head_end(
-            head_score(backbone, problem, "", fit, backbone.metrics[-1], backbone.floors[-1])
-        )
-
-    def _finish(
-        self,
-        comparison: Comparison,
-        tuning: Tuning,
-        parts: list[Part],
-        averaged: list[CrossValidation],
-    ) -> Study:
+    def _finish(self, setup: Setup, averaged: Sequence[RowOf]) -> Study:
         """Reach the verdict, train the recommended row on all images, gather everything."""
-        problem, callback = comparison.problem, self.callback
+        comparison, callback = setup.comparison, self.callback
+        problem = comparison.problem
         callback.on_stage_begin("Statistics", 1)
         verdict = comparison.verdict()
         (backbone, chosen) = comparison.recommended(verdict)
-        scores = comparison.scores
-        seconds = [fit.seconds for fit in backbone.fits]
-        rows = list(range(1, len(backbone.fits)))
-        found = gains(scores, 0, rows, seconds)
-        told = [_told(gain, fit) for gain, fit in zip(found, backbone.fits[1:], strict=True)]
-        fits = zip(told, backbone.fits[1:], strict=True)
-        tuned = [each for each, fit in fits if fit.trained and fit.variant != SCRATCH]
-        # a part that diverged everywhere says nothing, however its frozen head scores
-        answer = max(tuned, key=lambda each: (not each["diverged"], each["difference"]["mean"]))
+        told, answer = _gains(comparison)
         self.clock.lap("statistics")
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
-        model = TunedModel.of(comparison, tuning, chosen, parts)
+        (tuning,) = [each for each in setup.tunings if each.source is backbone.source]
+        model = TunedModel.of(comparison, tuning, chosen)
         self.clock.lap("refit")
         results: dict[str, Any] = comparison.results(verdict)
         results["verdict"] |= {"finetune": answer}
         results["candidates"] += comparison.more_candidates(averaged)
         results["verdict"]["sentence"] = f"{answer['sentence']} {advice(results)}"
-        results["settings"] |= self._settings(backbone, parts, problem.splits.folds)
+        results["settings"] |= self._settings(comparison)
+        parts = [part.to_dict() for each in setup.tunings for part in each.parts]
         results |= {
-            "finetune": {"gains": told, "parts": [part.to_dict() for part in parts]},
+            "finetune": {"gains": told, "parts": parts},
             "where": None,
             "learning_curve": None,
             "reliability": model.reliability.to_dict(),
@@ -266,18 +201,44 @@ class _Run:
             blueprint=model.blueprint,
         )
 
-    def _settings(
-        self, backbone: CandidateBackbone, parts: list[Part], folds: int
-    ) -> dict[str, Any]:
-        source, size = backbone.extraction.index.source, backbone.source.contract.width
+    def _settings(self, comparison: Comparison) -> dict[str, Any]:
+        first, folds = comparison.backbones[0], comparison.problem.splits.folds
+        size = first.source.contract.width
+        if comparison.several:
+            size = self.options.size
+        scratch = [SCRATCH] if self.options.scratch else []
         return {
-            "command": self.options.command(source, folds, size),
-            "unfreeze": [part.name for part in parts],
+            "command": self.options.command(first.extraction.index.source, folds, size),
+            "unfreeze": [*self.options.parts, *scratch],
             "augment": str(self.views.augmentation),
             "views": self.views.count,
             "tta": self.options.tta,
             "recipe": self.recipe.identity,
         }
+
+
+def _gains(comparison: Comparison) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Say what each row brings beyond the frozen head of its backbone, and give the answer.
+
+    It is about the best row with a trained part, if there is one but for those from scratch.
+    """
+    pairs, place = [], 0
+    for backbone in comparison.backbones:
+        pairs += [(place + row, place) for row in range(1, len(backbone.fits))]
+        place += len(backbone.fits)
+    rows, scores = comparison.rows(), comparison.scores
+    found = gains(scores, pairs, [fit.seconds for _, fit, _ in rows])
+    told, answers = [], []
+    for (row, _), gain in zip(pairs, found, strict=True):
+        backbone, fit, metrics = rows[row]
+        told.append(_told(gain, fit))
+        if fit.trained:
+            mean = float(np.mean(metrics[comparison.problem.kind.primary]))
+            of = backbone.name if comparison.several else ""
+            # a part that diverged everywhere says nothing, however its frozen head scores
+            order = (fit.variant != SCRATCH, not told[-1]["diverged"], mean)
+            answers.append((order, {**told[-1], "sentence": sentence(told[-1], fit.variant, of)}))
+    return told, max(answers, key=lambda each: each[0])[1]
 
 
 def _told(gain: Gain, fit: CrossValidation) -> dict[str, Any]:
@@ -286,4 +247,8 @@ def _told(gain: Gain, fit: CrossValidation) -> dict[str, Any]:
     plain = gain.to_dict() | {"diverged": diverged == len(fit.choices)}
     if plain["diverged"]:
         plain["word"] = UNDECIDED
-    return {**plain, "headline": headline(plain), "sentence": sentence(plain, fit.variant)}
+    return {
+        **plain,
+        "headline": headline(plain, fit.variant),
+        "sentence": sentence(plain, fit.variant),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from headfit.runs.provenance import command_line
 
 FOLDS, REPEATS = 5, 1
 MOST_PARTS = 5  # that are trained in one run
+NOTHING = "none"
 SHARED = (
     *("weights", "preprocessing", "size", "folds", "repeats", "seed", "rope", "class_weight"),
     *("groups", "near_duplicates", "engine", "feature_dtype", *DEFAULTS),
@@ -33,7 +34,7 @@ SHARED = (
 class FinetuneOptions:
     """The settings of :func:`headfit.finetune`, which documents each of them."""
 
-    backbone: str | os.PathLike[str] = catalog.DEFAULT
+    backbone: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = catalog.DEFAULT
     head: str = GAP.name
     unfreeze: str | int | Iterable[str | int] = "last"
     scratch: bool = False
@@ -45,7 +46,7 @@ class FinetuneOptions:
     batch_size: int = 32
     label_smoothing: float = 0.0
     mixup: float = 0.0
-    weights: str | os.PathLike[str] = IMAGENET
+    weights: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = IMAGENET
     preprocessing: str | None = None
     size: int | None = None
     folds: int = FOLDS
@@ -68,6 +69,12 @@ class FinetuneOptions:
     root: str | os.PathLike[str] | None = None
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("backbone", "weights", "unfreeze", "learning_rate"):
+            value = getattr(self, name)
+            if isinstance(value, Iterator):  # which could be read only once
+                object.__setattr__(self, name, tuple(value))
+
     def comparison(self) -> Options:
         """Give the settings of the comparison that the frozen head takes part in."""
         shared: dict[str, Any] = {name: getattr(self, name) for name in SHARED}
@@ -75,24 +82,23 @@ class FinetuneOptions:
             backbone=self.backbone, heads=(self.head,), where=False, curve=False, **shared
         )
 
-    def check(self) -> tuple[GridPoint, Recipe, Views]:
+    def check(self) -> tuple[list[GridPoint], Recipe, Views]:
         """Refuse what cannot work, before anything is done.
 
         Returns:
-            The backbone, how it is trained, and which views of the images.
+            The backbones, how they are trained, and which views of the images.
 
         Raises:
             UsageError: names the argument, the value received and what is expected.
         """
         points, heads = self.comparison().check()
-        if len(points) != 1:
-            raise UsageError.invalid("backbone", self.backbone, "one backbone at one size")
         if len(heads) != 1:
             raise UsageError.invalid("head", self.head, "one head")
         for name in ("scratch", "tta"):
             if not isinstance(value := getattr(self, name), bool):
                 raise UsageError.invalid(name, value, "True or False")
-        if not 1 <= len(self.parts) <= MOST_PARTS:
+        alone = self.scratch and self._named == [NOTHING]
+        if not (alone or 1 <= len(self.parts) <= MOST_PARTS):
             raise UsageError.invalid("unfreeze", self.unfreeze, f"one to {MOST_PARTS} parts")
         recipe = Recipe(
             learning_rates=self._rates(),
@@ -108,22 +114,22 @@ class FinetuneOptions:
             raise UsageError.invalid(
                 "tta", True, "False with one view", "Ask for more `views`, or set `augment`."
             )
-        return points[0], recipe, views
+        return points, recipe, views
 
-    def command(self, source: ImageSource, folds: int, size: int) -> str:
+    def command(self, source: ImageSource, folds: int, size: int | None) -> str:
         """Write the command line that repeats a run, with every setting.
 
         Args:
             source: of the images.
             folds: number of folds.
-            size: side of the input in pixels.
+            size: side of the input in pixels; None for the backbones' own.
         """
         settings = {name: getattr(self, name) for name in self.__dataclass_fields__}
         settings = {name: value for name, value in settings.items() if name not in DEFAULTS}
         switches = {name: settings[name] or None for name in ("scratch", "tta")}
         settings |= {
             **switches,
-            "unfreeze": self.parts,
+            "unfreeze": self.parts or NOTHING,
             "learning_rate": self._rates(),
             "size": size,
             "folds": folds,
@@ -134,7 +140,11 @@ class FinetuneOptions:
 
     @property
     def parts(self) -> list[str]:
-        """What is trained: ``last``, ``all``, numbers of stages, or layers."""
+        """What is trained: ``last``, ``all``, numbers of stages, or layers; empty for nothing."""
+        return [] if self._named == [NOTHING] else self._named
+
+    @property
+    def _named(self) -> list[str]:
         given = self.unfreeze
         if isinstance(given, int | str):
             given = str(given).split(",")

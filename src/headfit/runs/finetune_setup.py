@@ -1,9 +1,11 @@
-"""What trainings of a backbone start from: images, folds, maps of all views, and the parts."""
+"""What trainings of backbones start from: images, folds, maps of all views, and the parts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from headfit.features.views import Views
 from headfit.fitting.problem import Problem
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
@@ -13,10 +15,17 @@ from headfit.report.text.summary import balance_lines
 from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.clock import Clock
-from headfit.runs.extracted_views import extract_all
+from headfit.runs.extracted_views import ExtractedViews, extract_all
 from headfit.runs.finetune_options import FinetuneOptions
 from headfit.runs.grouping import UserGroups, find_groups
-from headfit.runs.map_source import Images, MapSource, find_depth, open_index
+from headfit.runs.map_source import (
+    Images,
+    MapSource,
+    find_depth,
+    notes_on,
+    open_index,
+    require_classes,
+)
 from headfit.runs.options import MIN_FOLDS
 from headfit.runs.results import Comparison
 from headfit.runs.tuning import Part, Tuning, parts_of
@@ -28,18 +37,16 @@ class Setup:
     """Images that are ready to train on.
 
     Attributes:
-        comparison: the backbone without any row, labels, folds and groups.
-        tuning: the images as every part takes them.
-        parts: what is trained.
+        comparison: the backbones without any row, labels, folds and groups.
+        tunings: for each of them, the images as every part takes them.
     """
 
     comparison: Comparison
-    tuning: Tuning
-    parts: list[Part]
+    tunings: list[Tuning]
 
 
 def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: Clock) -> Setup:
-    """Read the images, run them through the backbone, deal them to folds.
+    """Read the images, run them through the backbones, deal them to folds.
 
     Args:
         images: as for :func:`headfit.finetune`.
@@ -51,9 +58,11 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
         UsageError, DataError, WeightsError, EngineError, WriteError: as for
             :func:`headfit.finetune`.
     """
-    point, recipe, views = options.check()
+    points, recipe, views = options.check()
     settings = options.comparison()
-    _, (head,) = settings.check()
+    _, heads = settings.check()
+    for line in notes_on(points):
+        callback.on_message(line)
 
     def require(index: ImageIndex) -> None:
         targets = index.targets.subset(index.training)
@@ -64,18 +73,17 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
         callback.on_message(not_ranked(len(index.unlabelled)))
     user_groups = UserGroups.read(index, settings)
     depth = find_depth(index, callback)
-    source = MapSource.of(point, settings, callback, None, depth)
+    sources = [MapSource.of(point, settings, callback, None, depth) for point in points]
     clock.lap("audit")
-    callback.on_stage_begin("Building the backbone", 1)
-    parts = parts_of(source, options.parts, scratch=options.scratch)
-    callback.on_progress(1, "; ".join(map(_described, parts)))
-    starts = list(dict.fromkeys(part.start for part in parts if part.start))
-    found = extract_all(source, index, starts, views, require)
-    extraction = found.extraction
-    backbone = CandidateBackbone(source.spec.name, source, extraction, extraction.index.training)
+    parts = [_parts(source, options, callback, len(sources)) for source in sources]
+    maps = _maps(sources, parts, index, views, require)
     clock.lap("decode_and_extract")
-    (head,) = backbone.suitable([head], callback, strict=True)
-    rows = backbone.rows
+    extraction = maps[0].extraction
+    rows = extraction.index.training
+    backbones = [
+        CandidateBackbone(source.spec.name, source, found.extraction, rows)
+        for source, found in zip(sources, maps, strict=True)
+    ]
     balance = Balance.of(extraction.index, rows, settings)
     groups = find_groups(extraction, rows, user_groups, settings, callback)
     targets = balance.targets
@@ -91,9 +99,43 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
     for label, line in balance_lines(balance.facts, split.folds).items():
         callback.on_message(f"{label}: {line}.")
     problem = Problem(targets, split, seed=settings.seed)
-    tuning = Tuning(source, head, recipe, views, found, rows, problem)
-    comparison = Comparison([backbone], problem, settings, groups, balance.facts)
-    return Setup(comparison, tuning, parts)
+    tunings = []
+    for backbone, found, each in zip(backbones, maps, parts, strict=True):
+        (head,) = backbone.suitable(heads, callback, strict=True)
+        tunings.append(Tuning(backbone.source, head, recipe, views, found, rows, problem, each))
+    comparison = Comparison(backbones, problem, settings, groups, balance.facts)
+    return Setup(comparison, tunings)
+
+
+def _parts(
+    source: MapSource, options: FinetuneOptions, callback: Callback, backbones: int
+) -> list[Part]:
+    name = source.spec.name if backbones > 1 else "the backbone"
+    callback.on_stage_begin(f"Building {name}", 1)
+    parts = parts_of(source, options.parts, scratch=options.scratch)
+    callback.on_progress(1, "; ".join(map(_described, parts)))
+    return parts
+
+
+def _maps(
+    sources: Sequence[MapSource],
+    parts: Sequence[Sequence[Part]],
+    index: ImageIndex,
+    views: Views,
+    require: Callable[[ImageIndex], None],
+) -> list[ExtractedViews]:
+    """Get the maps of all images that every backbone could read."""
+    found = []
+    for source, each in zip(sources, parts, strict=True):
+        starts = list(dict.fromkeys(part.start for part in each if part.start))
+        name = source.pass_name if len(sources) > 1 else "the backbone"
+        found.append(extract_all(source, index, starts, views, require, name))
+    shared = set.intersection(*(set(each.extraction.index.paths) for each in found))
+    kept = [each.extraction.only(shared) for each in found]
+    first = sources[0]
+    kept = require_classes(kept, first.options.skip_empty_classes, first.callback, index)
+    require(kept[0].index)
+    return [each.only(extraction) for each, extraction in zip(found, kept, strict=True)]
 
 
 def _described(part: Part) -> str:

@@ -120,10 +120,13 @@ def lr_find(
     options = FinetuneOptions(**settings)
     if len(options.parts) != 1:
         raise UsageError.invalid("unfreeze", unfreeze, "one part")
+    if len(options.check()[0]) != 1:
+        raise UsageError.invalid("backbone", backbone, "one backbone")
     callback = CallbackList(callbacks)
     clock = Clock()
     setup = set_up(images, options, callback, clock)
-    tuning, part, problem = setup.tuning, setup.parts[0], setup.tuning.problem
+    (tuning,) = setup.tunings
+    (part,), problem = tuning.parts, tuning.problem
     (place,) = setup.comparison.backbones
     callback.on_stage_begin(f"Raising the learning rate of {part.name}", 1)
     progress = Progress(lambda done: callback.on_progress(done))

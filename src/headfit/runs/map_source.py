@@ -10,6 +10,7 @@ from headfit.backbones.catalog import BackboneSpec
 from headfit.backbones.engines.engine import INT8, Engine, Joint, open_engine, open_joint
 from headfit.backbones.engines.interface import OWN_END
 from headfit.backbones.graphs import int8
+from headfit.backbones.weights import RANDOM
 from headfit.errors import DataError, UsageError
 from headfit.features.extract import Extraction, extract
 from headfit.features.store import FeatureStore, feature_key
@@ -111,6 +112,16 @@ def find_depth(index: ImageIndex, callback: Callback) -> Depth:
     for line in depth_lines(seen):
         callback.on_message(line)
     return seen.depth
+
+
+def notes_on(points: Sequence[GridPoint]) -> list[str]:
+    """Say what a user has to know of the backbones."""
+    names = dict.fromkeys(point.spec.name for point in points if point.weights == RANDOM)
+    random = [
+        f"WARNING: {name} has RANDOM weights: these scores say nothing about a pretrained backbone."
+        for name in names
+    ]
+    return [*random, *dict.fromkeys(note for point in points for note in point.spec.notes)]
 
 
 @dataclass(frozen=True)

@@ -147,11 +147,12 @@ class Comparison:
             "fingerprint": provenance.fingerprint(extraction, chosen.source.contract),
         }
 
-    def more_candidates(self, fits: Sequence[CrossValidation]) -> list[dict[str, Any]]:
-        """Describe rows on the first backbone that take no part in the verdict."""
-        backbone, groups = self.backbones[0], self.groups.numbers
-        rows = []
-        for fit in fits:
+    def more_candidates(
+        self, fits: Sequence[tuple[CandidateBackbone, CrossValidation]]
+    ) -> list[dict[str, Any]]:
+        """Describe rows that take no part in the verdict, each with its backbone."""
+        groups, rows = self.groups.numbers, []
+        for backbone, fit in fits:
             metrics, least = fold_metrics(fit, self.problem), floors(fit, self.problem, groups)
             rows.append(self._candidate(backbone, fit, metrics, least))
             rows[-1]["pareto"] = {"parameters": False, "latency": False}

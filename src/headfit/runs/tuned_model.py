@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -13,8 +12,9 @@ from headfit.finetuning.tuned import TunedStages
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.problem import CrossValidation
 from headfit.model.blueprint import Blueprint
+from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.results import Comparison, score_predictions, score_test
-from headfit.runs.tuning import Part, Tuning
+from headfit.runs.tuning import Tuning
 from headfit.study.reliability.assessment import Reliability, assess
 
 
@@ -38,7 +38,6 @@ class TunedModel:
         comparison: Comparison,
         tuning: Tuning,
         chosen: CrossValidation,
-        parts: Sequence[Part],
     ) -> TunedModel:
         """Train a row on all training images.
 
@@ -46,11 +45,10 @@ class TunedModel:
             comparison: all rows.
             tuning: the images as the row takes them.
             chosen: the row.
-            parts: all that were trained.
         """
-        (backbone,) = comparison.backbones
+        backbone = _backbone(comparison, tuning)
         problem, extraction = comparison.problem, backbone.extraction
-        trained = [part for part in parts if part.name == chosen.variant]
+        trained = [part for part in tuning.parts if part.name == chosen.variant]
         if not trained:
             method = tuning.on_views() if chosen.variant else backbone.method(chosen.head, problem)
             fitted = method.refit(problem, chosen.final)
@@ -58,8 +56,8 @@ class TunedModel:
             if test is not None:
                 test["head"] = chosen.name
             return cls._made(
-                comparison,
-                *(chosen, fitted, backbone.averages(), fitted.probabilities(extraction.probe)),
+                *(comparison, backbone, chosen, fitted, backbone.averages()),
+                fitted.probabilities(extraction.probe),
                 test=test,
             )
         (part,) = trained
@@ -71,7 +69,7 @@ class TunedModel:
                 f"WARNING: training {chosen.name} on all images diverged, so the model is "
                 f"{frozen.name}. Set a lower `learning_rate`."
             )
-            return cls.of(comparison, tuning, frozen, parts)
+            return cls.of(comparison, tuning, frozen)
         trainer = method.loaded(fitted)
         averages = trainer.averages(method.inputs, np.arange(len(backbone.rows)))
         test = None
@@ -81,12 +79,15 @@ class TunedModel:
             test = score_predictions(chosen.name, predicted, targets)
         probe = trainer.predict_maps(tuning.probe_inputs(part))
         tuned = TunedStages(part.start, fitted.layers)
-        return cls._made(comparison, chosen, fitted, averages, probe, test=test, tuned=tuned)
+        return cls._made(
+            *(comparison, backbone, chosen, fitted, averages, probe), test=test, tuned=tuned
+        )
 
     @classmethod
     def _made(
         cls,
         comparison: Comparison,
+        backbone: CandidateBackbone,
         chosen: CrossValidation,
         fitted: FittedHead,
         averages: np.ndarray,
@@ -95,7 +96,7 @@ class TunedModel:
         test: dict[str, Any] | None,
         tuned: TunedStages | None = None,
     ) -> TunedModel:
-        (backbone,), problem = comparison.backbones, comparison.problem
+        problem = comparison.problem
         index = backbone.extraction.index.subset(backbone.rows)
         reliability = assess(
             probabilities=chosen.probabilities,
@@ -123,3 +124,7 @@ class TunedModel:
             tuned=tuned,
         )
         return cls(blueprint, reliability, test)
+
+
+def _backbone(comparison: Comparison, tuning: Tuning) -> CandidateBackbone:
+    return next(each for each in comparison.backbones if each.source is tuning.source)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ import numpy as np
 
 from headfit.backbones.engines.interface import probe_images
 from headfit.backbones.weights import RANDOM
-from headfit.errors import DataError, EngineError, ImageError
+from headfit.errors import DataError, EngineError, ImageError, UsageError
 from headfit.features.extract import Extraction
 from headfit.features.views import ViewMaps, Views
 from headfit.finetuning.inputs import Inputs, Pixels, StoredMaps
@@ -29,6 +31,7 @@ from headfit.images.read_ahead import ReadAhead
 from headfit.runs.extracted_views import ExtractedViews
 from headfit.runs.map_source import MapSource
 from headfit.util.cache import TUNING
+from headfit.util.child import default_backend
 
 SCRATCH = "scratch"
 CHECKED = 8  # images whose maps must be those of the frozen backbone
@@ -45,6 +48,7 @@ class Part:
         start: the layer before it; empty for the whole backbone.
         parameters: number of weights that are trained.
         depths: of each of its layers, by name: how many stages follow its own.
+        backbone: whose part it is.
         scratch: whether its weights start at random.
     """
 
@@ -52,11 +56,17 @@ class Part:
     start: str
     parameters: int
     depths: dict[str, int]
+    backbone: str
     scratch: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold."""
-        return {"name": self.name, "start": self.start or None, "parameters": self.parameters}
+        return {
+            "name": self.name,
+            "backbone": self.backbone,
+            "start": self.start or None,
+            "parameters": self.parameters,
+        }
 
 
 def parts_of(source: MapSource, names: Sequence[str], *, scratch: bool) -> list[Part]:
@@ -72,7 +82,13 @@ def parts_of(source: MapSource, names: Sequence[str], *, scratch: bool) -> list[
         WeightsError: the weights are not available.
     """
     model = _backbone(source)
-    from headfit.backbones.stages import ALL, stages, starting_at, tail  # noqa: PLC0415  (Keras)
+    from headfit.backbones.stages import (  # noqa: PLC0415  (imports Keras)
+        ALL,
+        stages,
+        starting_at,
+        tail,
+        unfreeze,
+    )
 
     every = stages(model)
     depths = {
@@ -82,17 +98,18 @@ def parts_of(source: MapSource, names: Sequence[str], *, scratch: bool) -> list[
     for name in [*names, *([SCRATCH] if scratch else [])]:
         start = starting_at(model, ALL if name == SCRATCH else name)
         part = tail(model, start)
-        part.trainable = True
-        count = sum(int(np.prod(each.shape)) for each in part.trainable_weights)
+        unfreeze(part)
+        count = sum(math.prod(each.shape) for each in part.trainable_weights)
+        if not count:
+            expected = "a part with weights to train"
+            raise UsageError.invalid("unfreeze", name, expected, f"None follow {start}.")
         own = {layer.name: depths[layer.name] for layer in part.layers if layer.name in depths}
-        parts.append(Part(name, start, count, own, name == SCRATCH))
+        parts.append(Part(name, start, count, own, source.spec.name, name == SCRATCH))
     return parts
 
 
 def _backbone(source: MapSource, *, scratch: bool = False) -> Any:
-    from headfit.util.child import select_backend  # noqa: PLC0415
-
-    select_backend()
+    os.environ["KERAS_BACKEND"] = default_backend()  # JAX, unless the user chose another
     from headfit.backbones.build import build, randomise  # noqa: PLC0415  (imports Keras)
     from headfit.backbones.cut import build_cut  # noqa: PLC0415  (imports Keras)
 
@@ -120,6 +137,7 @@ class Tuning:
         found: maps of all views of all images that could be read.
         rows: int (n,), the images that the study trains on.
         problem: labels and folds of the images trained on.
+        parts: what is trained.
     """
 
     source: MapSource
@@ -129,6 +147,7 @@ class Tuning:
     found: ExtractedViews
     rows: np.ndarray
     problem: Problem
+    parts: Sequence[Part] = ()
     _latest: dict[str, FineTuning] = field(default_factory=dict)
 
     @property
@@ -177,6 +196,10 @@ class Tuning:
             )
         return replace(self._latest[part.name], average=average)
 
+    def release(self) -> None:
+        """Let go of pixels, weights and compiled steps; they are made again when needed."""
+        self._latest.clear()
+
     def inputs(self, part: Part, rows: np.ndarray) -> Inputs:
         """Give some images, int (m,), as a part takes them."""
         if part.start:
@@ -215,9 +238,12 @@ class Tuning:
 
         def make(shape: float | None, scale: float) -> Any:
             model = _backbone(source, scratch=part.scratch)
+            from headfit.backbones.build import even_out  # noqa: PLC0415  (imports Keras)
             from headfit.backbones.stages import tail  # noqa: PLC0415  (imports Keras)
             from headfit.finetuning.training import Trainer  # noqa: PLC0415  (imports Keras)
 
+            if part.scratch:
+                even_out(model, self.probe_inputs(part))
             trainer = Trainer(
                 tail(model, part.start),
                 self.head,

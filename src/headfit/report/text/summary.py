@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headfit.report.text.finetune import sizes
 from headfit.report.text.numbers import about, enumerated, percent, point_range, points
 from headfit.report.text.position import blind_heads
 from headfit.report.text.reliability import calibration, suspects, tested
@@ -57,6 +58,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
     verdict, test, int8 = results["verdict"], results["test"], results["precision"]
     lines = {
         **others(results),
+        "Backbones": sizes(results["backbones"]) if results.get("finetune") else "",
         "Correction": after_holm(results["backbones"]),
         "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),

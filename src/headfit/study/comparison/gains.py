@@ -52,17 +52,16 @@ class Gain:
 
 
 def gains(
-    heads: HeadScores, frozen: int, rows: Sequence[int], seconds: Sequence[float]
+    heads: HeadScores, pairs: Sequence[tuple[int, int]], seconds: Sequence[float]
 ) -> list[Gain]:
-    """Compare rows with the frozen head.
+    """Compare rows with the frozen head on the same backbone.
 
     Args:
         heads: scores of all rows.
-        frozen: the frozen head's place among them.
-        rows: places of those that are compared with it.
+        pairs: places of each row that is compared, and of its frozen head.
         seconds: training time of every row.
     """
-    differences = [heads.difference(row, frozen) for row in rows]
+    differences = [heads.difference(row, frozen) for row, frozen in pairs]
     adjusted = holm(np.array([each.p_value for each in differences]))
     return [
         Gain(
@@ -72,7 +71,7 @@ def gains(
             float(p),
             seconds[row] / max(seconds[frozen], 1e-3),
         )
-        for row, difference, p in zip(rows, differences, adjusted, strict=True)
+        for (row, frozen), difference, p in zip(pairs, differences, adjusted, strict=True)
     ]
 
 
