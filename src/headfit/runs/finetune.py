@@ -203,9 +203,8 @@ class _Run:
 
     def _settings(self, comparison: Comparison) -> dict[str, Any]:
         first, folds = comparison.backbones[0], comparison.problem.splits.folds
-        size = first.source.contract.width
-        if comparison.several:
-            size = self.options.size
+        own = first.source.contract.width
+        size = self.options.size if comparison.several else own
         scratch = [SCRATCH] if self.options.scratch else []
         return {
             "command": self.options.command(first.extraction.index.source, folds, size),

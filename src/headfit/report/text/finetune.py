@@ -55,7 +55,7 @@ def sentence(gain: Mapping[str, Any], variant: str, backbone: str = "") -> str:
     if mean > 0:
         spread = point_range({"low": low, "high": high})
         return f"{who} brings {points(mean, signed=True)} ({spread}) for {time}."
-    spread = point_range({"low": -high, "high": -low})
+    spread = point_range({"low": -high, "high": -low}, signed=False)
     return f"{who} loses {points(-mean)} ({spread}) and takes {time}."
 
 
