@@ -44,6 +44,7 @@ LAYERS = (
     ("report",),
     ("runs",),
     ("conversion",),
+    ("exports",),
     ("monitor",),
     ("cli",),
     ("__main__",),

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         WriteError,
     )
     from headfit.explain.drawing import plot_explanation
+    from headfit.exports.export import export
+    from headfit.exports.exported import Export
     from headfit.features.extractor import FeatureExtractor
     from headfit.images.index import ImageIndex
     from headfit.inspection.diagram.diagram import Diagram, diagram
@@ -53,6 +55,7 @@ __all__ = [
     "DataError",
     "Diagram",
     "EngineError",
+    "Export",
     "FeatureExtractor",
     "HeadfitError",
     "ImageError",
@@ -71,6 +74,7 @@ __all__ = [
     "compare",
     "convert",
     "diagram",
+    "export",
     "finetune",
     "inspect",
     "layers",
@@ -88,6 +92,7 @@ _HOME = {
     "Callback": "headfit.progress",
     "Classifier": "headfit.model.classifier",
     "Conversion": "headfit.conversion.conversion",
+    "Export": "headfit.exports.exported",
     "Diagram": "headfit.inspection.diagram.diagram",
     "FeatureExtractor": "headfit.features.extractor",
     "ImageIndex": "headfit.images.index",
@@ -99,6 +104,7 @@ _HOME = {
     "compare": "headfit.runs.compare",
     "convert": "headfit.conversion.convert",
     "diagram": "headfit.inspection.diagram.diagram",
+    "export": "headfit.exports.export",
     "finetune": "headfit.runs.finetune",
     "inspect": "headfit.inspection.inspect",
     "layers": "headfit.layers",

@@ -50,7 +50,14 @@ def new_record(
     rows = tuple(tuple(map(float, row)) for row in probe)
     head = _chain(old.head, form.kind)
     return ModelRecord(
-        old.classes, old.contract, head, old.backbone, rows, version("headfit"), reliability
+        old.classes,
+        old.contract,
+        head,
+        old.backbone,
+        rows,
+        version("headfit"),
+        reliability,
+        old.provenance,
     )
 
 

@@ -37,7 +37,7 @@ def write_model(request: Assembly) -> dict[str, Any]:
     if request.tuned:
         _replace_weights(frozen, TunedStages.load(Path(request.tuned), request.tuned_after))
     # inference mode for good: batch statistics of a small data set would spoil a frozen backbone
-    maps = frozen(_preprocess(images, contract), training=False)
+    maps = frozen(preprocess(images, contract), training=False)
     if custom:
         head = Head(read_custom(Origin(request.head, place=request.place), Path(custom)))
     else:
@@ -50,7 +50,8 @@ def write_model(request: Assembly) -> dict[str, Any]:
     return {"parameters": int(model.count_params())}
 
 
-def _preprocess(images: Any, contract: Contract) -> Any:
+def preprocess(images: Any, contract: Contract) -> Any:
+    """Turn a Keras tensor of RGB pixels, 0 to 255, into a network's input."""
     scale, offset = contract.scale, contract.offset
     if scale == (1.0, 1.0, 1.0) and offset == (0.0, 0.0, 0.0) and not contract.bgr:
         return images

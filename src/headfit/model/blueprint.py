@@ -22,6 +22,7 @@ from headfit.images.contract import Contract
 from headfit.model.assembly import Assembly
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
+from headfit.model.provenance import Provenance
 from headfit.study.reliability.model_reliability import ModelReliability
 from headfit.util import child, digests, files
 from headfit.util.cache import MODELS
@@ -43,6 +44,7 @@ class Blueprint:
         cut: the layer that the backbone ends at; empty for its own end.
         reference: the text that finds the backbone again; its name if empty.
         tuned: the weights of the layers that were trained; None if the backbone is frozen.
+        provenance: verdict, origin of the weights and digest of the data, for the model file.
     """
 
     backbone: str
@@ -56,6 +58,7 @@ class Blueprint:
     cut: str = ""
     reference: str = ""
     tuned: TunedStages | None = None
+    provenance: Provenance | None = None
 
     def write(self, path: Path) -> None:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
@@ -87,6 +90,7 @@ class Blueprint:
                 "format": MODELS.format,
                 **({"cut": self.cut} if self.cut else {}),
                 **({"tuned": self.tuned.identity()} if self.tuned else {}),
+                **({"provenance": self.provenance.to_dict()} if self.provenance else {}),
                 "backbone": [self.backbone, source],
                 "contract": self.contract.to_dict(),
                 "head": [self.fitted.head.identity, self.fitted.shape, self.fitted.scale, weights],
@@ -125,9 +129,15 @@ class Blueprint:
             # Keras' OpenVINO backend builds a model in half a second; JAX compiles for ten
             child.call(request, backend=child.FAST_BACKEND, fallback=child.default_backend())
         probe = tuple(tuple(map(float, row)) for row in self.probe)
-        names = (self.fitted.head.name, self.backbone)
         record = ModelRecord(
-            self.classes, self.contract, *names, probe, self.version, self.reliability
+            self.classes,
+            self.contract,
+            self.fitted.head.name,
+            self.backbone,
+            probe,
+            self.version,
+            self.reliability,
+            self.provenance,
         )
         record.append_to(path)
 

@@ -22,6 +22,7 @@ from headfit.model.prediction import Prediction, class_sets, describe
 from headfit.model.prediction_file import PredictionFile, Written
 from headfit.model.prediction_formats import format_of
 from headfit.model.runner import (
+    PROBABILITIES,
     WITH_MEANS,
     Runner,
     Tell,
@@ -317,10 +318,15 @@ class Classifier:
             yield np.stack([pixels for _, (_, pixels) in chunk if isinstance(pixels, np.ndarray)])
 
     def _graph(self) -> Path:
-        return saved_graph(self.path, self.contract, WITH_MEANS, self._tell).path
+        return saved_graph(self.path, self.contract, self._outputs, self._tell).path
 
     def _keras(self) -> Any:
-        return keras_network(self.path, WITH_MEANS).model
+        return keras_network(self.path, self._outputs).model
+
+    @property
+    def _outputs(self) -> str:
+        """What the network has to give: channel means only for the outlier score."""
+        return WITH_MEANS if self.record.reliability else PROBABILITIES
 
     def _check(self, outputs: np.ndarray) -> None:
         classes, reliability = len(self.classes), self.record.reliability

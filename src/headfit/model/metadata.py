@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ import numpy as np
 
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
+from headfit.model.provenance import Provenance
 from headfit.study.reliability.model_reliability import Arrays, ModelReliability
 from headfit.util import html, not_a_model, saved_model
 from headfit.util.model_parts import ARRAYS, RECORD, check_archive, parse
 
 SCHEMA = "headfit.model/1"
+EXPORT = "export"  # in an exported file: headfit.exports.record as plain data
 KEPT = "heads"
 SHOWN = 20  # names of classes in a notebook
 _FLOAT = np.dtype("<f4")
@@ -44,6 +47,7 @@ class ModelRecord:
             that loads the file is checked against them.
         version: the headfit that wrote it.
         reliability: temperature and thresholds; None in files that were written without.
+        provenance: verdict, origin of the weights, digest of the data; None likewise.
     """
 
     classes: tuple[str, ...]
@@ -53,9 +57,15 @@ class ModelRecord:
     probe: tuple[tuple[float, ...], ...]
     version: str
     reliability: ModelReliability | None = None
+    provenance: Provenance | None = None
 
-    def append_to(self, path: Path) -> None:
-        """Add the record to a ``.keras`` file."""
+    def append_to(self, path: Path, more: Mapping[str, Any] | None = None) -> None:
+        """Add the record to a ``.keras`` file.
+
+        Args:
+            path: the file.
+            more: entries beside its own, plain data.
+        """
         data = {
             "classes": self.classes,
             "contract": self.contract.to_dict(),
@@ -64,7 +74,10 @@ class ModelRecord:
             "probe": self.probe,
             "version": self.version,
             "schema": SCHEMA,
+            **(more or {}),
         }
+        if self.provenance is not None:
+            data["provenance"] = self.provenance.to_dict()
         arrays: Arrays = {}
         if self.reliability is not None:
             data["reliability"], arrays = self.reliability.to_data()
@@ -126,6 +139,7 @@ class ModelRecord:
             tuple(tuple(map(float, row)) for row in probe),
             str(data["version"]),
             reliability,
+            _provenance(data),
         )
 
 
@@ -168,6 +182,11 @@ def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None
     if reliability is None:
         return None
     return ModelReliability.from_data(reliability, _read_arrays(data["arrays"], archive))
+
+
+def _provenance(data: dict[str, Any]) -> Provenance | None:
+    stored = data.get("provenance")
+    return None if stored is None else Provenance.from_dict(stored)
 
 
 def _bytes(array: np.ndarray) -> bytes:

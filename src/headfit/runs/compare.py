@@ -37,7 +37,7 @@ from headfit.runs.map_source import (
 )
 from headfit.runs.options import MIN_FOLDS, HeadLike, Options
 from headfit.runs.position import learning, where_matters
-from headfit.runs.refit import blueprint, keep_models, reliability_of
+from headfit.runs.refit import blueprint, keep_models, reliability_of, with_provenance
 from headfit.runs.results import Comparison, head_score, score_test
 from headfit.runs.study import Study
 from headfit.runs.unlabelled import predict_unlabelled
@@ -319,7 +319,9 @@ class _Run:
                 axis=0
             ),
             suspects=reliability.suspects_csv(),
-            blueprint=blueprint(backbone, fitted, int8.probe, reliability),
-            other_models=models,
+            blueprint=with_provenance(
+                blueprint(backbone, fitted, int8.probe, reliability), results
+            ),
+            other_models={name: with_provenance(each, results) for name, each in models.items()},
             test_predictions=predicted.csv() if predicted else "",
         )

@@ -22,6 +22,7 @@ from headfit.runs.finetune_options import FinetuneOptions
 from headfit.runs.finetune_rows import RowOf, fit_rows
 from headfit.runs.finetune_setup import Setup, set_up
 from headfit.runs.map_source import Images
+from headfit.runs.refit import with_provenance
 from headfit.runs.results import Comparison
 from headfit.runs.study import Study
 from headfit.runs.tuned_model import TunedModel
@@ -198,7 +199,7 @@ class _Run:
             folds=problem.splits.assignment,
             right=(kind.decide(chosen.probabilities) == labels).mean(axis=0),
             suspects=model.reliability.suspects_csv(),
-            blueprint=model.blueprint,
+            blueprint=with_provenance(model.blueprint, results),
         )
 
     def _settings(self, comparison: Comparison) -> dict[str, Any]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
+from headfit.backbones.catalog import find
+from headfit.backbones.licences import weights_origin
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.model.blueprint import Blueprint
+from headfit.model.provenance import Provenance
 from headfit.progress import Callback
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.results import Comparison
@@ -32,6 +37,13 @@ def reliability_of(
         groups=groups,
         weights=problem.targets.weights,
     )
+
+
+def with_provenance(made: Blueprint, results: dict[str, Any]) -> Blueprint:
+    """Let a model file say where it comes from, as the results of its run do."""
+    weights = weights_origin(find(made.reference or made.backbone), made.weights)
+    sentence, data = results["verdict"]["sentence"], results["fingerprint"]["data"]
+    return replace(made, provenance=Provenance(sentence, weights, data))
 
 
 def blueprint(

@@ -111,6 +111,27 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path``, on the same disk, that vanishes in the end.
+
+    Raises:
+        WriteError: if it could not be made, or what is written in the block cannot be.
+    """
+    made = [each for each in path.parents if not each.exists()]
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = _sibling(path)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            for each in made:  # if nothing came of it
+                with contextlib.suppress(OSError):
+                    each.rmdir()
+
+
 def read_regular(path: Path, most: int, *, follow_links: bool = True) -> bytes:
     """Read a file from elsewhere: a regular one of limited size, no pipe and no device.
 

@@ -1,0 +1,82 @@
+"""The arguments of an export, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headfit.errors import UsageError
+from headfit.exports.formats import find_format
+from headfit.exports.formats.format import PRECISIONS, Format
+from headfit.util import files
+
+DEFAULT_MAX_DROP = 0.01
+FOLDER = "export"
+
+
+@dataclass(frozen=True)
+class ExportArguments:
+    """What an export is asked for; see :func:`headfit.exports.export.export`."""
+
+    model: Path
+    formats: Sequence[Format]
+    out: Path
+    precision: str
+    fuse: bool
+    outlier_score: bool
+    max_drop: float
+    images: Any
+    classes: Sequence[str] | None
+    preprocessing: str | None
+
+    def check(self) -> None:
+        """Refuse what cannot be done.
+
+        Raises:
+            UsageError: names the argument.
+            WriteError: if the folder cannot be written to.
+        """
+        if not self.model.is_file():
+            raise UsageError(
+                f"'{self.model}' is not a file. Expected a saved model, .keras or .h5."
+            )
+        if self.precision not in PRECISIONS:
+            one_of = f"one of {', '.join(PRECISIONS)}"
+            raise UsageError.invalid("precision", self.precision, one_of)
+        if not 0 <= self.max_drop <= 1:
+            raise UsageError.invalid("max_drop", self.max_drop, "a share of images from 0 to 1")
+        for each in self.formats:
+            if self.precision not in each.precisions:
+                listed = ", ".join(each.precisions)
+                raise UsageError(
+                    f"{each.name} is written in {listed} only. Received: "
+                    f"precision='{self.precision}'. Leave {each.name} out of `to`."
+                )
+            if self.outlier_score and not each.outlier_score:
+                raise UsageError(
+                    f"{each.name} has no `outlier_score`. Leave it out, or {each.name} out of `to`."
+                )
+            each.check()
+        files.check_writable(self.out)
+        for each in self.formats:
+            target = self.out / each.file
+            if target.exists() and target.samefile(self.model):
+                raise UsageError(
+                    f"'{target}' is the model itself, which an export does not replace. Set `out` "
+                    f"to another folder."
+                )
+
+
+def formats_of(to: str | Iterable[str]) -> list[Format]:
+    """Read ``"onnx,openvino"`` or a list of names.
+
+    Raises:
+        UsageError: if there is none, or one is unknown.
+    """
+    names = to.split(",") if isinstance(to, str) else list(to)
+    names = list(dict.fromkeys(name.strip().lower() for name in names if name.strip()))
+    if not names:
+        raise UsageError.invalid("to", to, "one format or more, such as 'onnx,openvino'")
+    return [find_format(name) for name in names]

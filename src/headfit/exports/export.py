@@ -1,0 +1,254 @@
+"""Export a model: write each format, prove it, and keep it only if it agrees with headfit."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from headfit.errors import EngineError, WriteError
+from headfit.exports.arguments import DEFAULT_MAX_DROP, FOLDER, ExportArguments, formats_of
+from headfit.exports.evidence import Evidence
+from headfit.exports.exported import Export, ExportedFile
+from headfit.exports.foreign import opened
+from headfit.exports.formats.format import FLOAT32, INT8, Format, Subject
+from headfit.exports.proof import (
+    Agreement,
+    Reference,
+    images_per_second,
+    prove,
+    serve,
+)
+from headfit.exports.record import ExportRecord
+from headfit.exports.speed import quicker
+from headfit.model.classifier import Classifier
+from headfit.model.metadata import ModelRecord
+from headfit.progress import Callback, CallbackList
+from headfit.util import files
+
+PathLike = str | os.PathLike[str]
+NO_SPACE = "No space left"
+
+
+def export(
+    model: PathLike,
+    to: str | Iterable[str] = "onnx",
+    *,
+    out: PathLike | None = None,
+    precision: str = FLOAT32,
+    fuse: bool = False,
+    outlier_score: bool = False,
+    max_drop: float = DEFAULT_MAX_DROP,
+    images: PathLike | None = None,
+    classes: Iterable[str] | None = None,
+    preprocessing: str | None = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
+) -> Export:
+    """Write a model in other formats, and prove each file from the bytes of images.
+
+    Decoding and resizing stay with whoever runs the file; everything after them is inside: input
+    ``images`` uint8 (batch, height, width, 3), output ``probabilities`` float32 (batch, K). The
+    record in the file's metadata says how to decode and resize.
+
+    Args:
+        model: a ``model.keras`` that headfit wrote, or any ``.keras`` or ``.h5`` classifier.
+        to: formats: ``"onnx"``, ``"openvino"``, ``"keras"``; several in a list or by commas.
+        out: the folder to write into; the folder ``export`` beside the model if None.
+        precision: ``"float32"``; ``"float16"`` stores weights in half the bytes; ``"int8"``
+            computes in 8-bit integers, calibrated on training images of the run.
+        fuse: fold pooling, scaling and a linear head into one matrix product where that is faster.
+        outlier_score: add a second output, float32 (batch, 1): above 1 an image is unlike the
+            training images.
+        max_drop: the share of images that 8-bit integers may cost in accuracy.
+        images: the images of the run, if they are elsewhere now, as ``compare`` takes them.
+        classes: names of the classes, in the order of the outputs, of a model that headfit did not
+            write.
+        preprocessing: of such a model: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``.
+        callbacks: told about the progress.
+
+    Returns:
+        What was written. A file that disagrees with headfit is not left under its name; its
+        ``problem`` says why.
+
+    Raises:
+        UsageError: if an argument cannot be used, a package is missing, or the model holds a layer
+            without a counterpart.
+        ModelFileError: if the model cannot be opened.
+        EngineError: if it cannot be converted.
+        WriteError: if a file cannot be written.
+
+    Example:
+
+    ```python
+    export = hf.export("headfit-run/model.keras", "onnx,openvino")
+    for each in export.exports:
+        print(each.path, each.max_abs_difference)
+    ```
+    """
+    path = Path(model)
+    arguments = ExportArguments(
+        model=path,
+        formats=formats_of(to),
+        out=path.parent / FOLDER if out is None else Path(out),
+        precision=precision,
+        fuse=fuse,
+        outlier_score=outlier_score,
+        max_drop=max_drop,
+        images=images,
+        classes=None if classes is None else tuple(classes),
+        preprocessing=preprocessing,
+    )
+    arguments.check()
+    with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as place:
+        return _Run(arguments, Path(place), CallbackList(callbacks)).run()
+
+
+class _Run:
+    def __init__(self, arguments: ExportArguments, folder: Path, callback: Callback) -> None:
+        self.arguments, self.folder, self.callback = arguments, folder, callback
+
+    def run(self) -> Export:
+        arguments, callback = self.arguments, self.callback
+        callback.on_stage_begin("Reading the model", 1)
+        path = opened(
+            arguments.model,
+            arguments.classes,
+            arguments.preprocessing,
+            self.folder,
+            callback.on_message,
+        )
+        evidence = self.evidence
+        if evidence.index is None:
+            callback.on_message(
+                f"Proved with golden images only: {evidence.reason}. Set `images` to the folder or "
+                f"table of the images."
+            )
+        subject = self._subject(path, evidence)
+        callback.on_stage_begin("Classifying with headfit", 1)
+        classifier = Classifier(path, callback.on_message)
+        reference = Reference.of(classifier, evidence, outlier_score=arguments.outlier_score)
+        made = [self._export(each, subject, reference) for each in arguments.formats]
+        return Export(arguments.model, arguments.out, tuple(made))
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The images of the run."""
+        images = self.arguments.images
+        return (
+            Evidence.of_run(self.arguments.model) if images is None else Evidence.of_source(images)
+        )
+
+    def _subject(self, path: Path, evidence: Evidence) -> Subject:
+        arguments = self.arguments
+        record = ExportRecord.of(ModelRecord.read(path), outlier_score=arguments.outlier_score)
+        subject = Subject(
+            path=path,
+            record=record,
+            outlier_score=arguments.outlier_score,
+            precision=arguments.precision,
+            fuse=False,
+            calibration=partial(evidence.calibration, record.contract),
+            tell=self.callback.on_message,
+        )
+        if arguments.precision == INT8:
+            subject.calibration()  # before any work: there may be no images
+        return subject
+
+    def _export(self, format_: Format, subject: Subject, reference: Reference) -> ExportedFile:
+        """Write one format beside its place, and move it there if it agrees."""
+        self.callback.on_stage_begin(f"Writing {format_.name}", 1)
+        target = self.arguments.out / format_.file
+        results: list[ExportedFile] = []
+        try:
+            with files.scratch_folder(target) as place:
+                made = place / format_.file
+                fused = self._write(format_, subject, made)
+                results.append(self._proved(format_, subject, made, reference, fused))
+                if not results[0].problem:
+                    _move(made, target)
+        except EngineError as error:
+            if NO_SPACE in str(error):  # said by a child process
+                raise WriteError(f"Cannot write '{target}': {NO_SPACE} on device.") from None
+            raise
+        return results[0]
+
+    def _write(self, format_: Format, subject: Subject, path: Path) -> bool:
+        """Write it, in the quicker of two ways if it may be fused; say whether it is."""
+        format_.write(subject, path)
+        if not self.arguments.fuse:
+            return False
+        other = path.with_name(f"fused-{path.name}")
+        format_.write(replace(subject, fuse=True), other)
+        contract = subject.record.contract
+        ratio = quicker(format_.open(path), format_.open(other), contract)
+        self.callback.on_message(
+            f"{format_.name}: {ratio:.2f} times as fast with the head fused"
+            f"{'' if ratio > 1 else ', so it is left as it is'}."
+        )
+        if ratio > 1:
+            files.remove(path)
+            other.rename(path)
+            return True
+        files.remove(other)
+        return False
+
+    def _proved(
+        self, format_: Format, subject: Subject, path: Path, reference: Reference, fused: bool
+    ) -> ExportedFile:
+        self.callback.on_stage_begin(f"Checking {format_.name}", 1)
+        record = format_.read_record(path)
+        agreement, outputs = prove(
+            serve(format_, path), record, subject.record, reference, subject.precision
+        )
+        accuracy, agreement = self._accuracy(reference, outputs, agreement)
+        ran = math.isfinite(agreement.max_abs_difference)
+        speed = images_per_second(format_.open(path), record.contract) if ran else None
+        return ExportedFile(
+            format=format_.name,
+            path=None if agreement.problem else self.arguments.out / format_.file,
+            bytes=_size(path),
+            precision=subject.precision,
+            images=agreement.images,
+            max_abs_difference=agreement.max_abs_difference if ran else None,
+            top1_agreement=agreement.top1_agreement,
+            images_per_second=speed,
+            fused=fused,
+            accuracy=accuracy,
+            problem=agreement.problem,
+        )
+
+    def _accuracy(
+        self, reference: Reference, outputs: np.ndarray, agreement: Agreement
+    ) -> tuple[dict[str, float] | None, Agreement]:
+        """Score labelled images before and after, and refuse 8-bit integers that cost too much."""
+        arguments = self.arguments
+        if arguments.precision != INT8 or agreement.problem or not len(reference.labelled):
+            return None, agreement
+        before, after = map(reference.accuracy, (reference.outputs, outputs))
+        if before - after > arguments.max_drop:
+            problem = (
+                f"accuracy on {len(reference.labelled):,} images falls from {before:.1%} to "
+                f"{after:.1%}, more than `max_drop`, {arguments.max_drop:.1%}"
+            )
+            agreement = replace(agreement, problem=problem)
+        return {"before": before, "after": after}, agreement
+
+
+def _move(made: Path, target: Path) -> None:
+    """Give a proved file its name; one of an earlier export goes."""
+    with files.writing(target):
+        if target.is_dir():
+            # a folder cannot be replaced in one step; aside, it goes with the scratch folder
+            target.replace(made.with_name("former"))
+        made.replace(target)
+
+
+def _size(path: Path) -> int:
+    parts = path.rglob("*") if path.is_dir() else [path]
+    return sum(part.stat().st_size for part in parts if part.is_file())
