@@ -21,9 +21,9 @@ from headfit.exports.formats.format import FLOAT32, INT8, Format, Subject
 from headfit.exports.proof import (
     Agreement,
     Reference,
+    by_contract,
     images_per_second,
     prove,
-    serve,
 )
 from headfit.exports.record import ExportRecord
 from headfit.exports.speed import quicker
@@ -202,13 +202,12 @@ class _Run:
         self, format_: Format, subject: Subject, path: Path, reference: Reference, fused: bool
     ) -> ExportedFile:
         self.callback.on_stage_begin(f"Checking {format_.name}", 1)
-        record = format_.read_record(path)
-        agreement, outputs = prove(
-            serve(format_, path), record, subject.record, reference, subject.precision
-        )
+        record, predict = format_.read_record(path), format_.open(path)
+        run = by_contract(predict, record.contract)
+        agreement, outputs = prove(run, record, subject.record, reference, subject.precision)
         accuracy, agreement = self._accuracy(reference, outputs, agreement)
         ran = math.isfinite(agreement.max_abs_difference)
-        speed = images_per_second(format_.open(path), record.contract) if ran else None
+        speed = images_per_second(predict, record.contract) if ran else None
         return ExportedFile(
             format=format_.name,
             path=None if agreement.problem else self.arguments.out / format_.file,

@@ -36,9 +36,9 @@ def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.M
             the same: faster in some runtimes.
 
     Returns:
-        A functional model from ``images``, float32 (n, H, W, 3) of 0 to 255, to a list: the
-        ``probabilities`` (n, K) and, if asked for, the ``outlier_score`` (n, 1). What reads raw
-        pixels only has to cast them. Preprocessing is within.
+        A functional model from ``images``, float32 (n, H, W, 3) of 0 to 255, to the
+        ``probabilities`` (n, K) or, if asked for, a list of them and the ``outlier_score``
+        (n, 1). What reads raw pixels only has to cast them. Preprocessing is within.
 
     Raises:
         ModelFileError, EngineError: if it cannot be opened.
@@ -68,7 +68,7 @@ def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.M
         if not maps:
             raise EngineError("it has no backbone as headfit writes it, and so no outlier score")
         outputs.append(_outlier_score(Path(request.path))(maps[0]))
-    return keras.Model(images, outputs, name="headfit")
+    return keras.Model(images, outputs if len(outputs) > 1 else outputs[0], name="headfit")
 
 
 def weights_of(model: keras.Model) -> tuple[list[Any], list[Any]]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from headfit.errors import HeadfitError, ImageError
 from headfit.exports.evidence import Evidence, ProofImage
-from headfit.exports.formats.format import FLOAT16, FLOAT32, INT8, Format, Predict
+from headfit.exports.formats.format import FLOAT16, FLOAT32, INT8, Predict
 from headfit.exports.record import ExportRecord
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
@@ -100,18 +100,8 @@ class Agreement:
     problem: str = ""
 
 
-def serve(format_: Format, path: Path, *, threads: int | None = None) -> Serve:
-    """Give what a program makes of a file by its record: decode, resize, run.
-
-    Raises:
-        ModelFileError: if the file's record cannot be read.
-        EngineError: if its runtime refuses it.
-    """
-    return by_contract(format_.open(path, threads), format_.read_record(path).contract)
-
-
 def by_contract(predict: Predict, contract: Contract) -> Serve:
-    """Decode as a contract says, then predict."""
+    """Decode and resize as the contract in a file's record says, then run the file."""
 
     def run(contents: Sequence[bytes]) -> np.ndarray:
         pixels = [decode(c, contract.height, contract.width, contract.depth) for c in contents]

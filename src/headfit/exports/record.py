@@ -77,14 +77,17 @@ class ExportRecord:
             outlier_score: whether the export has the second output.
         """
         reliability, origin = model.reliability, model.provenance or Provenance()
-        sets = reliability and {"level": reliability.level, "quantile": reliability.quantile}
         return cls(
             classes=model.classes,
             contract=model.contract,
             head=model.head,
             backbone=model.backbone,
-            temperature=reliability and reliability.temperature,
-            prediction_set=sets,
+            temperature=reliability.temperature if reliability else None,
+            prediction_set=(
+                {"level": reliability.level, "quantile": reliability.quantile}
+                if reliability
+                else None
+            ),
             # the score is relative to its threshold
             outlier_threshold=1.0 if outlier_score else None,
             outputs=(PROBABILITIES, OUTLIER_SCORE) if outlier_score else (PROBABILITIES,),

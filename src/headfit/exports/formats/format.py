@@ -54,7 +54,7 @@ class Subject:
 
 
 class Format(Protocol):
-    """One format.
+    """One format; the properties are plain attributes of its class.
 
     Attributes:
         name: what ``to`` calls it, for instance ``"onnx"``.
@@ -63,10 +63,21 @@ class Format(Protocol):
         outlier_score: whether it can have the second output.
     """
 
-    name: str
-    file: str
-    precisions: tuple[str, ...]
-    outlier_score: bool
+    @property
+    def name(self) -> str:
+        """What ``to`` calls it."""
+
+    @property
+    def file(self) -> str:
+        """What the export is called."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that it can be written in."""
+
+    @property
+    def outlier_score(self) -> bool:
+        """Whether it can have the second output."""
 
     def check(self) -> None:
         """Raise :class:`UsageError` where a package is missing; one sentence that names it."""

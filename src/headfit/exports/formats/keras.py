@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+import weakref
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -26,11 +29,14 @@ import sys
 import numpy as np
 import keras
 model = keras.saving.load_model(sys.argv[1], compile=False, safe_mode=True)
-images = np.load(sys.argv[2])
-parts = [images[start : start + 32] for start in range(0, len(images), 32)]
-np.save(sys.argv[3], np.concatenate([np.asarray(model.predict_on_batch(p)) for p in parts]))
 assert not any(name.partition(".")[0] == "headfit" for name in sys.modules)
+for line in sys.stdin:
+    images = np.load(line.strip())
+    parts = [images[start : start + 32] for start in range(0, len(images), 32)]
+    np.save(sys.argv[2], np.concatenate([np.asarray(model.predict_on_batch(p)) for p in parts]))
+    print("ready", flush=True)
 """
+READY = "ready"
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,7 @@ class PlainKeras:
 
     def open(self, path: Path, threads: int | None = None) -> Predict:
         """Run it in a process of its own, in which nothing of headfit is."""
-
-        def predict(images: np.ndarray) -> np.ndarray:
-            with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
-                pixels, result = Path(folder) / "pixels.npy", Path(folder) / "result.npy"
-                np.save(pixels, images)
-                _run(path, pixels, result, threads)
-                rows: np.ndarray = np.load(result, allow_pickle=False)
-                return rows
-
-        return predict
+        return _Apart(path, threads).predict
 
     def read_record(self, path: Path) -> ExportRecord:
         """Read the record from ``headfit.json``."""
@@ -85,14 +82,46 @@ class PlainKeras:
         return ExportRecord.from_dict(data[EXPORT])
 
 
-def _run(path: Path, pixels: Path, result: Path, threads: int | None) -> None:
-    settings = {"KERAS_BACKEND": child.default_backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if threads == 1:
-        settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    command = [sys.executable, "-P", "-c", PROGRAM, str(path), str(pixels), str(result)]
-    done = subprocess.run(
-        command, env=os.environ | settings, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise EngineError(f"Keras without headfit cannot run '{path}': {last}")
+class _Apart:
+    """A process that runs a model; it ends with this object."""
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        self._path = path
+        self._folder = tempfile.TemporaryDirectory(prefix=files.scratch_prefix())
+        settings = {"KERAS_BACKEND": child.default_backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if threads == 1:
+            settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+        self._pixels, self._result = (Path(self._folder.name) / f"{n}.npy" for n in ("in", "out"))
+        self._errors = (Path(self._folder.name) / "errors.txt").open("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", PROGRAM, str(path.absolute()), str(self._result)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=os.environ | settings,
+            encoding="utf-8",
+        )
+        self._end = weakref.finalize(self, _end, self._process, self._errors)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Run images; see :data:`Predict`."""
+        np.save(self._pixels, images)
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(f"{self._pixels}\n")
+            stdin.flush()
+        for line in stdout:
+            if line.strip() == READY:
+                rows: np.ndarray = np.load(self._result, allow_pickle=False)
+                return rows
+        self._process.wait()
+        self._errors.seek(0)
+        last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+        raise EngineError(f"Keras without headfit cannot run '{self._path}': {last}")
+
+
+def _end(process: subprocess.Popen[str], errors: TextIO) -> None:
+    process.kill()
+    process.communicate()
+    errors.close()

@@ -36,12 +36,13 @@ def write_onnx(request: OnnxRequest) -> None:
     def run(images: Any) -> Any:
         pixels = images.astype(jnp.float32)
         outputs, _ = model.stateless_call(trained, fixed, pixels, training=False)
-        return tuple(outputs) if several else outputs[0]
+        return outputs  # one, or a list of two
 
     height, width = model.input_shape[1:3]
     shape = jax.export.symbolic_shape(f"batch,{height},{width},3")
+    images = jax.ShapeDtypeStruct(shape, np.uint8)  # type: ignore[no-untyped-call]
     try:
-        made = _converted(run, jax.ShapeDtypeStruct(shape, np.uint8), several)
+        made = _converted(run, images, several)
     except Exception as error:
         raise no_counterpart("ONNX", error) from None
     raw = Path(request.target).with_suffix(".raw.onnx")
@@ -111,9 +112,10 @@ def _converted(run: Any, images: Any, several: bool) -> onnx.ModelProto:
     logging.getLogger().setLevel(logging.ERROR)
     names = [PROBABILITIES, OUTLIER_SCORE] if several else [PROBABILITIES]
     with warnings.catch_warnings(action="ignore"):
-        return to_onnx(
+        made: onnx.ModelProto = to_onnx(
             run, [images], model_name=KEY, opset=OPSET, input_names=[IMAGES], output_names=names
         )
+        return made
 
 
 def _simplified(path: Path) -> onnx.ModelProto:
