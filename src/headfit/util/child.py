@@ -51,6 +51,7 @@ STAND_INS = {
 }
 KERAS_DEFAULT = "tensorflow"
 COMPILE_QUICKLY = "--xla_backend_optimization_level=0"
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 PRESET = "hub:"  # before the name or the folder of one
 FAST_BACKEND = "openvino"  # builds a network in a third of the time that JAX takes
 

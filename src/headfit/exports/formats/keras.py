@@ -90,7 +90,7 @@ class _Apart:
         self._folder = tempfile.TemporaryDirectory(prefix=files.scratch_prefix())
         settings = {"KERAS_BACKEND": child.default_backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
         if threads == 1:
-            settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+            settings["XLA_FLAGS"] = child.ONE_THREAD
         self._pixels, self._result = (Path(self._folder.name) / f"{n}.npy" for n in ("in", "out"))
         self._errors = (Path(self._folder.name) / "errors.txt").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
