@@ -29,6 +29,8 @@ HOME = Path(tempfile.mkdtemp(prefix="headfit-tests-"))
 (SHARED / "graphs").mkdir(mode=0o700, exist_ok=True)
 (HOME / "graphs").symlink_to(SHARED / "graphs")
 os.environ["HEADFIT_HOME"] = str(HOME)
+for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+    os.environ[name] = str(HOME / "wandb")
 # what JAX compiles is found by child processes; each worker has its own, for JAX does not write
 # these files whole or not at all
 COMPILED = tempfile.mkdtemp(prefix="headfit-compiled-")

@@ -74,6 +74,9 @@ def needed(command: str) -> None:
         pytest.importorskip("keras_hub")
     if "hf:" in command:
         pytest.importorskip("datasets")
+    if "--track" in command:
+        for package in ("alembic", "mlflow", "sqlalchemy", "tensorboardX", "wandb"):
+            pytest.importorskip(package)
     if "int8" in command:
         pytest.importorskip("nncf")
 

@@ -46,6 +46,7 @@ LAYERS = (
     ("conversion",),
     ("exports",),
     ("monitor",),
+    ("tracking",),
     ("cli",),
     ("__main__",),
 )

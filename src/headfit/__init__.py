@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from headfit.runs.ranking import Ranking
     from headfit.runs.study import Study
     from headfit.study.comparison.verdict import Verdict
+    from headfit.tracking.tracker import Tracker
 
 __all__ = [
     "Callback",
@@ -65,6 +66,7 @@ __all__ = [
     "ModelFileError",
     "Ranking",
     "Study",
+    "Tracker",
     "UnknownNameError",
     "UsageError",
     "Verdict",
@@ -100,6 +102,7 @@ _HOME = {
     "LearningRates": "headfit.runs.learning_rates",
     "Ranking": "headfit.runs.ranking",
     "Study": "headfit.runs.study",
+    "Tracker": "headfit.tracking.tracker",
     "Verdict": "headfit.study.comparison.verdict",
     "compare": "headfit.runs.compare",
     "convert": "headfit.conversion.convert",

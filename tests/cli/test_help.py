@@ -46,8 +46,8 @@ def test_help_is_in_groups_and_output_is_the_last(capsys: pytest.CaptureFixture[
     groups = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert groups == ["Data:", "Backbone:", "Heads:", "Protocol:", f"{OUTPUT}:"]
     output = lines[lines.index(f"{OUTPUT}:") :]
-    assert [line.split()[0] for line in output[1:6]] == [
-        *("--out", "--watch", "--json", "--debug", "-h,"),
+    assert [line.split()[0] for line in output[1:7]] == [
+        *("--out", "--watch", "--track", "--json", "--debug", "-h,"),
     ]
     assert max(map(len, lines)) <= 100
 

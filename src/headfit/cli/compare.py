@@ -21,6 +21,7 @@ Examples:
   headfit compare photos --groups 'patient(\\d+)'    all images of a patient in one fold
   headfit compare photos --heads gap,flatten,gap-dropout0.4-512 --folds 10
   headfit compare photos --watch                    follow the run in a browser
+  headfit compare photos --track mlflow             record the run with MLflow too
   headfit compare photos --json > results.json      for scripts
 """
 

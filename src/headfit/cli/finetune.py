@@ -8,7 +8,17 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.options import PATH, PROTOCOL, REPORTING, ROPE, SEED, option, out_option, stack
+from headfit.cli.options import (
+    PATH,
+    PROTOCOL,
+    REPORTING,
+    ROPE,
+    SEED,
+    TRACK,
+    option,
+    out_option,
+    stack,
+)
 from headfit.cli.tuning_options import (
     AUGMENTATION,
     BACKBONES,
@@ -29,6 +39,7 @@ Examples:
   headfit finetune photos --learning-rate 3e-5,1e-4,3e-4
   headfit finetune photos --scratch              also from random weights
   headfit finetune photos --backbone MobileNetV2,ResNet50 --unfreeze none --scratch
+  headfit finetune photos --track mlflow         record the run with MLflow too
   headfit finetune photos --json > results.json
 """
 SETTINGS = stack(
@@ -64,6 +75,7 @@ SETTINGS = stack(
     option(PROTOCOL, "--repeats", type=int, default=1, metavar="N", help="Cross-validations."),
     ROPE,
     SEED,
+    TRACK,
     REPORTING,
 )
 

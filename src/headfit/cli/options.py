@@ -219,6 +219,12 @@ ROPE = option(
 SEED = option(PROTOCOL, "--seed", type=int, default=0, help="Random seed.")
 DEBUG = option(OUTPUT, "--debug", is_flag=True, help="Show a traceback on errors.")
 JSON = option(OUTPUT, "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+TRACK = option(
+    OUTPUT,
+    "--track",
+    metavar="NAMES",
+    help="Also record it with mlflow, tensorboard, wandb, or several.",
+)
 REPORTING = stack(JSON, DEBUG)
 """The last options of a command that prints a table."""
 
@@ -307,6 +313,7 @@ STUDY = stack(
     ),
     SEED,
     option(OUTPUT, "--watch", is_flag=True, help="Serve a live page of the run on this machine."),
+    TRACK,
     REPORTING,
 )
 """The options of a comparison of heads."""

@@ -14,6 +14,7 @@ from typing import Any
 from headfit.cli.console import ConsoleCallback, output, tell, until_interrupted
 from headfit.cli.show import show_study
 from headfit.cli.tables import print_json
+from headfit.cli.tracking import record, tracker_for
 from headfit.cli.wording import CommandLineWords, command_line_errors
 from headfit.monitor.record import Recorder
 from headfit.runs.compare import compare
@@ -33,12 +34,12 @@ def run_study(
         images: where they are.
         out: folder for the results.
         as_json: whether to print ``results.json`` instead of the summary.
-        options: of the comparison, and ``quick`` and ``watch``.
+        options: of the comparison, and ``quick``, ``watch`` and ``track``.
         closing: lines that end the summary, by their labels.
     """
     if options.pop("quick"):
         options["protocol"] = "quick"
-    watch = options.pop("watch")
+    watch, tracker = options.pop("watch"), tracker_for(options.pop("track"))
     files.check_writable(out)
     console = ConsoleCallback()
     recorder = Recorder(out, images.name, console.on_message)
@@ -53,6 +54,7 @@ def run_study(
             print_json(study.results)
         else:
             show_study(output(), study.results, str(out), closing)
+        record(tracker, out)
         if watch:
             until_interrupted()
 

@@ -10,6 +10,7 @@ from typing import Any
 from headfit.cli.console import ConsoleCallback, output
 from headfit.cli.show import show_study
 from headfit.cli.tables import literal, plain_table, print_json
+from headfit.cli.tracking import record, tracker_for
 from headfit.cli.wording import CommandLineWords, command_line_errors
 from headfit.errors import UsageError
 from headfit.finetuning.memory import keep_freed_memory
@@ -32,9 +33,10 @@ def run_finetune(
         images: a source, or the folder of a run.
         out: folder for the results.
         as_json: whether to print ``results.json`` instead of the summary.
-        options: of :func:`headfit.finetune`.
+        options: of :func:`headfit.finetune`, and ``track``.
         set_by_user: names of the options that the user gave; a run decides the others.
     """
+    tracker = tracker_for(options.pop("track"))
     files.check_writable(out)
     with command_line_errors():
         rates = options.pop("learning_rate")
@@ -51,6 +53,7 @@ def run_finetune(
         print_json(study.results)
     else:
         show_study(output(), study.results, str(out))
+    record(tracker, out)
 
 
 def run_lr_find(

@@ -65,7 +65,7 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        figure = Figure(figsize=(4.6, _height(key, results)), layout="constrained")
+        figure = Figure(figsize=(4.6, height(key, results)), layout="constrained")
         FigureCanvasSVG(figure)
         axes = plot(results, figure.add_subplot())
         title = " ".join(axes.get_title(loc="left").split()).replace(r"\$", "$")
@@ -100,7 +100,8 @@ def depiction_colours(dark: bool) -> str:
     return "; ".join(f"--d-{f.name}: {getattr(palette, f.name)}" for f in fields(palette))
 
 
-def _height(key: str, results: dict[str, Any]) -> float:
+def height(key: str, results: dict[str, Any]) -> float:
+    """Give the height of a plot in inches, by its name and number of rows."""
     rows = {
         "scores": min(len(results["candidates"]), 21),
         "overfit": min(len(results["candidates"]), 21),

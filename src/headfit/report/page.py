@@ -8,8 +8,9 @@ from typing import Any
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
 from headfit.report import policy, view
+from headfit.report.figures import drawable
 from headfit.report.images import depth_of, heat_maps, thumbnails
-from headfit.report.inline import Picture, Plot, depiction, depiction_colours, picture
+from headfit.report.inline import Picture, depiction, depiction_colours, picture
 from headfit.report.templates import environment
 from headfit.report.text import position, reliability
 from headfit.report.text.verdict import after_holm, evidence, headline
@@ -106,22 +107,7 @@ def render(
 
 def pictures(results: dict[str, Any]) -> dict[str, Picture]:
     """Draw all plots that these results have numbers for, by name."""
-    from headfit.report import plots  # noqa: PLC0415  (scipy)
-    from headfit.report.plots.curves import has_noise  # noqa: PLC0415
-
-    wanted: dict[str, tuple[Plot, bool]] = {
-        "gains": (plots.gains, bool(results.get("finetune"))),
-        "scores": (plots.scores, True),
-        "posterior": (plots.posterior, has_noise(results) is not None),
-        "spectrum": (plots.spectrum, bool(results["where"])),
-        "cost": (plots.cost, True),
-        "maps": (plots.maps, len(results["backbones"]) > 1 and not results.get("finetune")),
-        "overfit": (plots.overfit, True),
-        "learning_curve": (plots.learning_curve, bool(results["learning_curve"])),
-        "calibration": (plots.calibration, bool(results["reliability"].get("bins"))),
-        "classes": (plots.classes, True),
-    }
-    return {key: picture(key, plot, results) for key, (plot, able) in wanted.items() if able}
+    return {key: picture(key, plot, results) for key, plot in drawable(results).items()}
 
 
 def _logit_variance(where: dict[str, Any] | None) -> str:
