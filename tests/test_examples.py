@@ -18,6 +18,8 @@ from headfit.samples import shapes
 from photos import CLASSES, write_folder
 
 EXAMPLES = Path(mobilenet_question.__file__).parent
+WEIGHTS = EXAMPLES.parent.parent / "shared" / "weights"
+MOBILENET = WEIGHTS / "mobilenet_1_0_224_no_top.weights.h5"
 SMALL = ["--weights", "random", "--size", "64"]
 Capture = pytest.CaptureFixture[str]
 
@@ -58,6 +60,7 @@ def test_the_first_model_both_ways(photos: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(MOBILENET.is_file(), reason="the notebook of this example trains it")
 def test_the_first_model_trained_end_to_end(photos: Path, capsys: Capture) -> None:
     study = mobilenet_question.end_to_end(photos, 32, "random", 1)
     lines = capsys.readouterr().out.splitlines()
