@@ -12,6 +12,7 @@ from headfit.backbones.engines.interface import probe_images
 from headfit.heads.chain import parse_head
 from headfit.images.contract import Contract
 from headfit.model.metadata import ModelRecord
+from headfit.study.reliability.model_reliability import ModelReliability
 
 SIDE = 32
 CORNERS = ("bottom left", "bottom right", "top left", "top right")
@@ -28,17 +29,23 @@ def build(chain: str, classes: int, scale: float = 1.0) -> keras.Model:
     return keras.Model(images, outputs, name="headfit_classifier")
 
 
-def write(model: keras.Model, chain: str, path: Path, classes: tuple[str, ...]) -> Path:
+def write(
+    model: keras.Model,
+    chain: str,
+    path: Path,
+    classes: tuple[str, ...],
+    reliability: ModelReliability | None = None,
+) -> Path:
     """Save a classifier with its record."""
     model.save(path)
     contract = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
     p = np.asarray(model.predict(probe_images(SIDE, SIDE).astype(np.float32), verbose=0))
     probe = tuple(tuple(map(float, row)) for row in p)
-    ModelRecord(classes, contract, chain, "small", probe, "0").append_to(path)
+    ModelRecord(classes, contract, chain, "small", probe, "0", reliability).append_to(path)
     return path
 
 
-def random_classifier(chain: str, path: Path) -> Path:
+def random_classifier(chain: str, path: Path, reliability: ModelReliability | None = None) -> Path:
     """Give all of the head random weights, so that nothing in it is at its start."""
     model = build(chain, 3, scale=0.5)
     rng = np.random.default_rng(0)
@@ -47,7 +54,7 @@ def random_classifier(chain: str, path: Path) -> Path:
             found = [rng.normal(size=weight.shape) for weight in layer.weights]
             pairs = zip(found, layer.weights, strict=True)
             layer.set_weights([abs(f) if "variance" in w.path else f for f, w in pairs])
-    return write(model, chain, path, ("a", "b", "c"))
+    return write(model, chain, path, ("a", "b", "c"), reliability)
 
 
 def corner_images(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from headfit.util import child
+
 if TYPE_CHECKING:
     from trained_model import Trained
 
 # before anything imports Keras
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# where TensorFlow is installed, Keras imports it to save a model: 7 s for each worker, and warnings
+child.hide_tensorflow()
 # graphs of backbones and a trained model are kept for the whole session and shared by the workers,
 # who inherit the folder; nothing of the user's is read or written
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
@@ -57,6 +61,7 @@ RUN_ONCE = {
     *("test_conversion.py", "test_engine.py", "test_cut.py", "test_custom_models.py"),
     *("test_efficientnet_lite.py", "test_classifier.py", "test_stages.py"),
     *("test_depthwise.py", "test_network.py", "test_training.py", "test_method.py"),
+    *("test_snippets.py", "test_tensorflow_formats.py"),
 }
 
 

@@ -30,8 +30,8 @@ FORMAT = "Format"
     "--to",
     default="onnx",
     metavar="FORMATS",
-    help="onnx, openvino or keras (a .keras file that opens without headfit); several, separated "
-    "by commas.",
+    help="onnx, openvino, litert, saved_model or keras (a .keras file that opens without headfit); "
+    "several, separated by commas.",
 )
 @option(
     FORMAT,

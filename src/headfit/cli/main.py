@@ -15,6 +15,7 @@ from headfit import __version__
 from headfit.cli.command import describe_click_error
 from headfit.cli.echo import echo
 from headfit.errors import HeadfitError, UnknownNameError
+from headfit.util.child import hide_tensorflow
 
 # module and help line, so that `headfit --help` imports none of them
 COMMANDS = {
@@ -74,6 +75,7 @@ def group() -> None:
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    hide_tensorflow()
     sys.exit(main(arguments))
 
 

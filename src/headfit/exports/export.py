@@ -58,7 +58,8 @@ def export(
 
     Args:
         model: a ``model.keras`` that headfit wrote, or any ``.keras`` or ``.h5`` classifier.
-        to: formats: ``"onnx"``, ``"openvino"``, ``"keras"``; several in a list or by commas.
+        to: formats: ``"onnx"``, ``"openvino"``, ``"litert"``, ``"saved_model"``, ``"keras"``;
+            several in a list or by commas.
         out: the folder to write into; the folder ``export`` beside the model if None.
         precision: ``"float32"``; ``"float16"`` stores weights in half the bytes; ``"int8"``
             computes in 8-bit integers, calibrated on training images of the run.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from headfit.errors import UnknownNameError
 from headfit.exports.formats.format import Format
 from headfit.exports.formats.keras import PlainKeras
+from headfit.exports.formats.litert import LiteRT
 from headfit.exports.formats.onnx import Onnx
 from headfit.exports.formats.openvino import OpenVINO
+from headfit.exports.formats.saved_model import SavedModel
 
-FORMATS: dict[str, Format] = {each.name: each for each in (Onnx(), OpenVINO(), PlainKeras())}
+_ALL: tuple[Format, ...] = (Onnx(), OpenVINO(), LiteRT(), SavedModel(), PlainKeras())
+FORMATS = {each.name: each for each in _ALL}
 """Name → format."""
 
 

@@ -1,0 +1,50 @@
+"""What tests export, and what the programs beside an export should print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import classifiers
+from headfit.exports.formats.format import FLOAT32, Format, Subject
+from headfit.exports.record import ExportRecord
+from headfit.model.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class OnTensorFlow:
+    """What one process on TensorFlow did.
+
+    Attributes:
+        folder: with ``float16.tflite``, ``int8.tflite``, and ``outputs.npy`` of the SavedModel.
+        printed: class and probability that the program for the SavedModel printed.
+    """
+
+    folder: Path
+    printed: tuple[str, float]
+
+
+def write(
+    format_: Format, model: Path, record: ExportRecord, folder: Path, precision: str = FLOAT32
+) -> Path:
+    """Write a model in one format."""
+    calibration, _ = classifiers.corner_images(5, seed=1)
+    score = "outlier_score" in record.outputs
+    subject = Subject(model, record, score, precision, False, lambda: calibration, print)
+    format_.check()
+    format_.write(subject, folder / format_.file)
+    return folder / format_.file
+
+
+def parsed(output: str) -> tuple[str, float]:
+    """Read what a program printed."""
+    name, _, probability = output.strip().splitlines()[-1].rpartition(" ")
+    return name, float(probability)
+
+
+def agrees(printed: tuple[str, float], model: Path, image: Path) -> bool:
+    """Whether a program prints what headfit says of an image, to a thousandth."""
+    classifier = Classifier(model)
+    (row,) = classifier.predict_proba([image])
+    name, probability = printed
+    return name == classifier.classes[row.argmax()] and abs(probability - row.max()) < 1e-3
