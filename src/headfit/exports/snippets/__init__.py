@@ -1,0 +1,1 @@
+"""Short programs that run an exported model without headfit, one for each format."""

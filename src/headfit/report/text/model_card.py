@@ -1,0 +1,124 @@
+"""What a model card says of a run: how it was measured, and what its numbers do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headfit.report.text.numbers import enumerated, percent, score
+from headfit.report.text.reliability import calibration, prediction_sets, temperature
+from headfit.util.nouns import counted
+
+Results = Mapping[str, Any]
+NAMED = 10  # classes
+WEAK = 0.5  # recall
+METRICS = {
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "log_loss": "log-loss",
+    "brier": "Brier score",
+}
+SHARES = ("balanced_accuracy", "accuracy", "macro_f1")
+"""Metrics that are written in per cent."""
+
+
+def data(results: Results, trained: int) -> str:
+    """Say how many images a model was trained on, and how many belong together.
+
+    Args:
+        results: content of ``results.json``.
+        trained: number of training images.
+    """
+    classes = counted(len(results["images"]["classes"]), "class", "classes")
+    text = f"{counted(trained, 'image')} in {classes}."
+    test = results.get("test")
+    if test:
+        text += f" Another {counted(test['images'], 'image')} were kept for the test split."
+    near = results["groups"].get("near_duplicates")
+    if near and near["images"]:
+        text += (
+            f" {counted(near['images'], 'image')} are near-duplicates of others; they stay in one "
+            f"fold."
+        )
+    return text
+
+
+def measured(results: Results) -> str:
+    """Say how the scores were measured."""
+    settings = results["settings"]
+    folds = f"{settings['folds']} folds"
+    if settings["repeats"] > 1:
+        folds = f"{settings['repeats']} times {folds}"
+    return (
+        f"Cross-validated in {folds}: every image is predicted by a model that was not trained on "
+        f"it. The intervals are 95 % intervals. The finished model is trained on all training "
+        f"images."
+    )
+
+
+def metric(name: str, entry: Mapping[str, Any]) -> str:
+    """Write a cross-validated score with its interval, where it is known."""
+    if entry.get("mean") is None:
+        return ""
+    ends = {end: entry.get(end) for end in ("low", "high")}
+    if name in SHARES:
+        return score({"mean": entry["mean"], **ends})
+    spread = "" if None in ends.values() else f" ({ends['low']:.3f} to {ends['high']:.3f})"
+    return f"{entry['mean']:.3f}{spread}"
+
+
+def int8(accuracy: Mapping[str, float]) -> str:
+    """Say what 8-bit integers change in the accuracy.
+
+    Args:
+        accuracy: ``before`` and ``after``, on labelled images.
+    """
+    return (
+        f"8-bit integers change the accuracy on labelled images from "
+        f"{percent(accuracy['before'])} % to {percent(accuracy['after'])} %."
+    )
+
+
+def trust(reliability: Mapping[str, Any]) -> list[str]:
+    """Say how far probabilities can be trusted, a sentence each."""
+    scaling = reliability["temperature"]
+    first = calibration(reliability)
+    applied = temperature(scaling)
+    lines = [f"{first[0].upper()}{first[1:]}; {applied}."]
+    if scaling["value"] != 1:
+        lines.append(
+            f"The exported probabilities are not calibrated. Divide their logarithms by the "
+            f"temperature {scaling['value']:.2f} and normalise them again."
+        )
+    return [*lines, prediction_sets(reliability)]
+
+
+def limits(results: Results, reliability: Mapping[str, Any] | None) -> list[str]:
+    """Say what the numbers of a run do not show, a sentence each."""
+    lines = []
+    heads = len(results["candidates"])
+    if heads > 1:
+        expected = results["verdict"]["expected_score"]
+        if expected["mean"] is not None:
+            lines.append(
+                f"The head was chosen among {heads} on the same images, which flatters its score: "
+                f"expect {percent(expected['mean'])} % balanced accuracy "
+                f"({percent(expected['low'])} to {percent(expected['high'])})."
+            )
+    weak = [row for row in (reliability or {}).get("classes", []) if row["recall"] < WEAK]
+    if weak:
+        listed = [row["name"] for row in weak[:NAMED]]
+        more = f" and {len(weak) - NAMED} more" if len(weak) > NAMED else ""
+        lines.append(f"Fewer than half of the images of {enumerated(listed)}{more} are recognised.")
+    rare = results["images"].get("rare") or {}
+    if rare:
+        listed = [f"{name} ({count})" for name, count in list(rare.items())[:NAMED]]
+        lines.append(f"Classes with very few images: {enumerated(listed)}.")
+    if results["images"].get("class_balanced_loss"):
+        lines.append(
+            "The probabilities assume classes that are equally common: correct them where they "
+            "are not."
+        )
+    return lines

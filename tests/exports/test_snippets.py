@@ -1,0 +1,160 @@
+"""The programs beside an export print what ``headfit predict`` says, without headfit."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from exported import agrees, parsed, write
+from headfit.exports.formats import FORMATS
+from headfit.exports.record import ExportRecord
+from headfit.exports.snippets.program import RUNTIMES, WEB, programs, write_programs
+from headfit.images.contract import Contract
+from headfit.images.decode import decode
+from headfit.images.depth import Depth
+
+PACKAGES = {"onnxruntime-web": "1.30.0", "sharp": "0.35.5"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+    """The packages of the program in JavaScript, installed while the other tests run."""
+    folder = tmp_path_factory.mktemp("node")
+    if shutil.which("npm") is None:
+        yield subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+        return
+    (folder / "package.json").write_text(json.dumps({"dependencies": PACKAGES, "type": "module"}))
+    command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+    process.folder = folder
+    yield process
+    process.kill()
+    process.wait()
+
+
+def run(command: list[str], folder: Path) -> tuple[str, float]:
+    """Run a program where nothing of headfit can be imported."""
+    spared = ("PYTHONPATH", "KERAS_BACKEND")
+    environment = {name: value for name, value in os.environ.items() if name not in spared}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return parsed(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def exports(model_path, record, litert, tmp_path_factory) -> Path:
+    """A folder with every file, but the SavedModel, and its programs."""
+    folder = tmp_path_factory.mktemp("exports")
+    plain = replace(record, outputs=record.outputs[:1], outlier_threshold=None)
+    for name in ("onnx", "openvino", "keras"):
+        write(FORMATS[name], model_path, plain, folder)
+    shutil.copy(litert, folder)
+    write_programs(record, {name: FORMATS[name].file for name in RUNTIMES}, folder)
+    return folder
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "keras", "litert"])
+def test_a_program_in_python_agrees_with_headfit(format, exports, model_path, photos):
+    for photo in photos[: 1 if format == "keras" else None]:  # it takes long to import
+        printed = run([sys.executable, f"predict_{format}.py", str(photo)], exports)
+        assert agrees(printed, model_path, photo)
+
+
+def test_a_program_in_javascript_agrees_nearly(exports, model_path, photos, node_modules):
+    """Its JPEG decoder and its resizing differ by a grey level here and there."""
+    if node_modules.wait(300) != 0:
+        pytest.skip("needs Node.js and the npm registry")
+    shutil.copy(exports / WEB, node_modules.folder)
+    for photo in photos:
+        command = ["node", WEB, str(photo), str(exports / "model.onnx")]
+        printed = run(command, node_modules.folder)
+        assert agrees(printed, model_path, photo)
+
+
+def function_of(contract: Contract, record: ExportRecord) -> Callable[[Path], np.ndarray]:
+    """The function ``pixels`` of a program."""
+    text = programs(replace(record, contract=contract), {"litert": "model.tflite"})
+    code = re.search(r"(?ms)^def pixels.*?(?=^model =)", text["predict_litert.py"])
+    names: dict[str, Any] = {"np": np, "sys": sys}
+    exec(f"from PIL import Image, ImageOps\n{code.group()}", names)
+    return names["pixels"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40)])
+def test_the_programs_decode_as_headfit_does(height, width, record, tmp_path):
+    contract = replace(record.contract, height=height, width=width)
+    pixels = function_of(contract, record)
+    for number, data in enumerate(files_of_every_kind()):
+        path = tmp_path / f"{number}"
+        path.write_bytes(data)
+        np.testing.assert_array_equal(pixels(path)[0], decode(data, height, width), str(number))
+
+
+def test_the_programs_scale_deep_images_as_the_training_images_were(record, tmp_path):
+    contract = record.contract.with_depth(Depth(integers=(100.0, 4095.0), floats=(-1.0, 2.0)))
+    pixels = function_of(contract, record)
+    values = np.linspace(0, 5000, 48 * 64).reshape(48, 64)
+    for name, deep in (("a.png", values.astype(np.uint16)), ("b.tif", values.astype("f4") / 2e3)):
+        Image.fromarray(deep).save(tmp_path / name)
+        data = (tmp_path / name).read_bytes()
+        np.testing.assert_array_equal(
+            pixels(tmp_path / name)[0], decode(data, 32, 32, contract.depth)
+        )
+    with pytest.raises(SystemExit, match="more than 8 bits"):
+        function_of(record.contract, record)(tmp_path / "a.png")
+
+
+def files_of_every_kind() -> Iterator[bytes]:
+    y, x = np.mgrid[0:90, 0:150]
+    waves = np.stack([np.sin(x / 17 + y / 29), np.cos(x / 7), np.sin(x * y / 3000)], -1)
+    image = Image.fromarray((127 + 120 * waves).astype(np.uint8))
+    clear = image.copy()
+    clear.putalpha(Image.fromarray(((x + y) % 256).astype(np.uint8)))
+    hole = image.quantize(32)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield encoded(image, "JPEG", exif=exif)
+        yield encoded(image, "PNG", exif=exif)
+        yield encoded(image, "TIFF", tiffinfo={0x0112: orientation})
+    yield encoded(image.convert("CMYK"), "JPEG")
+    yield encoded(image.convert("L"), "JPEG")
+    yield encoded(image.convert("1"), "PNG")
+    yield encoded(hole, "PNG", transparency=3)
+    for kind in ("PNG", "WEBP"):
+        yield encoded(clear, kind)
+    yield encoded(clear.convert("LA"), "PNG")
+    yield encoded(image, "GIF")
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def test_class_names_cannot_leave_their_text(record):
+    odd = replace(record, classes=('"; process.exit()//', "b\\", "\u2028`${c}"))
+    text = programs(odd, {"onnx": "model.onnx"})[WEB]
+    (line,) = [line for line in text.splitlines() if line.startswith("const classes")]
+    assert json.loads(line.removeprefix("const classes = ").removesuffix(";")) == list(odd.classes)
