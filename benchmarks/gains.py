@@ -42,7 +42,7 @@ AUGMENT = {
     "clothes": "light",
     "stamps": "light",
 }
-SCRATCH_EPOCHS = 4  # times as many passes as fine-tuning gets: it starts with nothing
+SCRATCH_EPOCHS = 2  # times as many passes as fine-tuning gets: it starts with nothing
 SCRATCH_RATE = 1e-3
 LEAST = 40  # pictures that a kind of stamps must have
 
@@ -76,7 +76,7 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> list[dict[str
     rows = [*study.results["candidates"]]
     epochs = SCRATCH_EPOCHS * args.epochs
     settings = {**shared, "epochs": epochs, "learning_rate": SCRATCH_RATE}
-    scratch = hf.finetune(folder, unfreeze=[], scratch=True, **settings)
+    scratch = hf.finetune(folder, unfreeze="none", scratch=True, **settings)
     return [*rows, *(each for each in scratch.results["candidates"] if "scratch" in each["name"])]
 
 
@@ -165,7 +165,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--hands", type=Path, help="folder of the sign language digits")
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
