@@ -55,6 +55,16 @@ def test_a_detector_that_scored_its_own_images_would_flag_too_many() -> None:
     assert (detector.scores(fresh) > own).mean() > 0.15
 
 
+def test_few_channels_leave_no_rest_whose_rounding_would_count() -> None:
+    x, labels = features(0, 400, channels=12)
+    detector = fit_detector(x, labels, np.arange(400) % 5)
+    assert len(detector.directions) == 12
+    for fresh in (x, features(1, 2000, channels=12)[0]):
+        scores = detector.scores(fresh)
+        assert (scores > 1).mean() < 0.08
+        assert scores.max() < 3
+
+
 def test_both_parts_see_what_is_unlike() -> None:
     x, labels = features(0, 400)
     detector = fit_detector(x, labels, np.arange(400) % 5)
