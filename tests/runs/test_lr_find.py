@@ -68,6 +68,17 @@ def test_it_suggests_a_rate_within_the_sweep(world: Path) -> None:
     assert str(rates) == results["sentence"]
 
 
+def test_it_sweeps_training_from_scratch(world: Path) -> None:
+    given = {**settings(world), "scratch": True, "steps": STEPS}
+    rates = hf.lr_find(world / "photos", **given)
+    part = rates.results["part"]
+    assert (part["name"], part["start"]) == ("scratch", None)
+    pretrained = hf.lr_find(world / "photos", **settings(world), unfreeze="all", steps=STEPS)
+    assert rates.table()[0]["loss"] != pretrained.table()[0]["loss"]
+    with pytest.raises(hf.UsageError, match="`unfreeze` must be left out with `scratch`"):
+        hf.lr_find(world / "photos", **given, unfreeze=2)
+
+
 def test_a_training_that_follows_is_unchanged(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
     for first in (False, True):

@@ -23,6 +23,7 @@ EXAMPLES = """\b
 Examples:
   headfit lr-find photos                          the last stage
   headfit lr-find headfit-run --unfreeze all      images, backbone and head of a comparison
+  headfit lr-find photos --scratch                all of it, from random weights
   headfit lr-find photos --batch-size 64          as for the fine-tuning that follows
 """
 SETTINGS = stack(
@@ -34,6 +35,9 @@ SETTINGS = stack(
         default="last",
         help="What is trained with the head: last (the last stage), a number of last stages, all, "
         "or the layer after which training starts.",
+    ),
+    option(
+        TRAINING, "--scratch", is_flag=True, help="Train all of it from random weights instead."
     ),
     option(
         TRAINING,

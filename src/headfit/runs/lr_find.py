@@ -27,6 +27,7 @@ def lr_find(
     backbone: str | os.PathLike[str] = catalog.DEFAULT,
     head: str = "gap",
     unfreeze: str | int = "last",
+    scratch: bool = False,
     lowest: float = 1e-6,
     highest: float = 0.1,
     steps: int = 60,
@@ -70,6 +71,7 @@ def lr_find(
         head: a chain such as ``"gap"``.
         unfreeze: the part that is trained: ``"last"``, a number of last stages, ``"all"``, or the
             layer after which training starts.
+        scratch: whether instead the whole backbone is trained from random weights.
         lowest: rate of the first step.
         highest: rate of the last step, at most 10.
         steps: their number, from 10 to 1000; each shows a batch.
@@ -116,6 +118,10 @@ def lr_find(
     ```
     """
     settings = {k: v for k, v in locals().items() if k not in OWN}
+    if scratch and unfreeze not in ("last", "all"):
+        remedy = "From random weights the whole backbone is trained."
+        raise UsageError.invalid("unfreeze", unfreeze, "left out with `scratch`", remedy)
+    settings |= {"unfreeze": "all"} if scratch else {}
     rates = rising_rates(lowest, highest, steps).tolist()
     options = FinetuneOptions(**settings)
     if len(options.parts) != 1:
@@ -126,7 +132,7 @@ def lr_find(
     clock = Clock()
     setup = set_up(images, options, callback, clock)
     (tuning,) = setup.tunings
-    (part,), problem = tuning.parts, tuning.problem
+    part, problem = tuning.parts[-1], tuning.problem
     (place,) = setup.comparison.backbones
     callback.on_stage_begin(f"Raising the learning rate of {part.name}", 1)
     progress = Progress(lambda done: callback.on_progress(done))
