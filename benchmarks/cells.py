@@ -150,7 +150,7 @@ _TRAINERS: dict[Any, Any] = {}
 def _trainer(tuning: Tuning, part: Any, fitted: Any) -> Any:
     key = (fitted.shape, fitted.scale)
     if key not in _TRAINERS:
-        _TRAINERS[key] = tuning._make(part)(*key)
+        _TRAINERS[key] = tuning.make_trainer(part)(*key)
     return _TRAINERS[key]
 
 

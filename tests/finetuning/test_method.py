@@ -26,7 +26,7 @@ from simulations import pooled_of, problem_of
 
 N, FOLDS, SIDE = 36, 3, tunable.SIDE
 GAP = parse_head("gap")
-RECIPE = Recipe(learning_rates=(1e-2,), epochs=3, batch_size=8)
+RECIPE = Recipe(learning_rates=(1e-2,), epochs=3, batch_size=8, head_factor=10.0)
 TWO = replace(RECIPE, learning_rates=(1e-2, 1e-3))
 
 

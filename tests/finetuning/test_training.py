@@ -22,6 +22,7 @@ from headfit.features.views import Views
 from headfit.finetuning import training
 from headfit.finetuning.checkpoint import Checkpoint
 from headfit.finetuning.inputs import Pixels
+from headfit.finetuning.optimizer import LayerwiseAdamW
 from headfit.finetuning.recipe import Ints, Recipe, deal, draw_views
 from headfit.finetuning.task import Task
 from headfit.finetuning.training import Trainer
@@ -201,13 +202,24 @@ def test_a_rate_that_diverges_leaves_the_frozen_head(
     assert not trainer.train(task_of(inputs)).diverged
 
 
-def test_a_weight_that_nothing_reaches_is_an_error(inputs: Computed) -> None:
+@pytest.mark.parametrize("other", ["alive", "undead"])
+def test_a_weight_that_nothing_reaches_is_an_error(inputs: Computed, other: str) -> None:
+    """Whatever the names of others."""
     image = keras.Input(inputs.maps.shape[2:])
     dead = layers.Rescaling(0.0)(layers.Conv2D(12, 1, name="dead")(image))
-    alive = layers.Conv2D(12, 1, name="alive")(image)
+    alive = layers.Conv2D(12, 1, name=other)(image)
     part = keras.Model(image, layers.Add()([alive, dead]))
     with pytest.raises(EngineError, match=r"No gradient reached .*dead.*`unfreeze`"):
         Trainer(part, GAP, 3, replace(RECIPE, epochs=1)).train(task_of(inputs, epochs=1))
+
+
+def test_the_optimiser_tells_which_weights_a_gradient_reached() -> None:
+    optimizer = LayerwiseAdamW({}, learning_rate=0.1)
+    variable, other = (keras.Variable(np.ones(2), name=name) for name in "ab")
+    optimizer.build([variable])
+    assert not optimizer.reached(variable)
+    optimizer.apply([np.float32([0, 1])], [variable])
+    assert optimizer.reached(variable) and not optimizer.reached(other)
 
 
 class Counting(layers.Layer):
@@ -299,7 +311,7 @@ def test_mixup_is_part_of_training(inputs: Computed, trainer: Trainer) -> None:
 
 def test_earlier_stages_and_the_head_have_rates_of_their_own(pixels: Pixels) -> None:
     """The first step of Adam is as long as the rate, whatever the gradient."""
-    trainer = make("", replace(RECIPE, epochs=1, batch_size=30))
+    trainer = make("", replace(RECIPE, epochs=1, batch_size=30, head_factor=10.0))
     trainer.start(HEAD)
     before = trainer.layers()
     trainer.train(task_of(pixels, epochs=1))

@@ -101,6 +101,15 @@ def test_weights_that_cannot_have_been_trained_are_an_error(
         replace(blueprint, tuned=wrong).write(tmp_path / "model.keras")
 
 
+def test_a_file_with_other_outputs_than_training_ended_with_is_not_written(
+    blueprint: Blueprint, tmp_path: Path
+) -> None:
+    wrong = replace(blueprint, probe=blueprint.probe + np.array([0.01, -0.01, 0.0]))
+    with pytest.raises(EngineError, match=r"not written: opened again, its probabilities differ"):
+        wrong.write(tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
+
+
 def test_trained_weights_survive_their_file(tuned: TunedStages, tmp_path: Path) -> None:
     tuned.save(tmp_path / "tuned.npz")
     loaded = TunedStages.load(tmp_path / "tuned.npz", "conv_a")

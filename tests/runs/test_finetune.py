@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from headfit.finetuning.method import FineTuning
 from headfit.images.decode import decode
 from headfit.runs import finetune as module
 from headfit.runs.tuned_model import TunedModel
-from headfit.runs.tuning import parts_of
+from headfit.runs.tuning import Tuning, parts_of
 from headfit.util.cache import TUNING
 from listener import Listener
 
@@ -243,6 +244,32 @@ def test_a_choice_among_rates_is_made_without_the_held_out_fold(root: Path) -> N
     assert set(rates) <= {1e-2, 1e-4} and len(rates) == 3
     assert study.results["settings"]["recipe"]["learning_rates"] == (1e-2, 1e-4)
     assert replace(chosen["problem"]).splits.assignment.tolist() == study.folds.tolist()
+
+
+def test_preprocessing_that_is_there_twice_is_an_error(made: list[tuple[Any, Tuning, Any]]) -> None:
+    _, tuning, _ = made[0]
+    (part,) = parts_of(tuning.source, ["all"], scratch=False)
+    tuning.make_trainer(part)(None, 1.0)
+    once = tuning.source.contract
+    scale, offset = np.array(once.scale), np.array(once.offset)
+    twice = replace(once, scale=tuple(scale**2), offset=tuple(scale * offset + offset))
+    wrong = replace(tuning, source=replace(tuning.source, contract=twice))
+    with pytest.raises(hf.EngineError, match="does not give the feature maps of the frozen"):
+        wrong.make_trainer(part)(None, 1.0)
+
+
+def test_images_without_a_label_are_said_to_be_left_out(root: Path) -> None:
+    flat = root / "flat"
+    shutil.copytree(root / "photos" / "train", flat / "train")
+    images = sorted((root / "photos" / "test" / "blob").iterdir())[:2]
+    (flat / "test").mkdir()
+    for image in images:
+        shutil.copyfile(image, flat / "test" / image.name)
+    listener = Listener()
+    settings = {**SETTINGS, "tta": False, "views": 1, "epochs": 1}
+    study = hf.finetune(flat, backbone=root / "tiny.keras", callbacks=listener, **settings)
+    assert listener.has_line("Left out: 2 images without a label.")
+    assert len(study.index) == 72 and study.results["unlabelled"] is None
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ Examples:
   headfit finetune headfit-run                   go on from a comparison, with its head
   headfit finetune photos --unfreeze last,2,all  a row for each
   headfit finetune photos --views 8 --augment hflip,vflip,rot90 --tta
-  headfit finetune photos --learning-rate 3e-5,1e-4,3e-4
+  headfit finetune photos --learning-rate 1e-4,3e-4,1e-3
   headfit finetune photos --scratch              also from random weights
   headfit finetune photos --backbone MobileNetV2,ResNet50 --unfreeze none --scratch
   headfit finetune photos --track mlflow         record the run with MLflow too
@@ -58,7 +58,7 @@ SETTINGS = stack(
         TRAINING,
         "--learning-rate",
         metavar="RATES",
-        show_default="1e-4",
+        show_default="3e-4",
         help="Peak rate of the last trained stage. Of several, up to three, each fold chooses one "
         "and the number of epochs on an inner split.",
     ),

@@ -104,5 +104,5 @@ def _rates(text: str | None) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        expected = "one to three numbers, such as 3e-5,1e-4"
+        expected = "one to three numbers, such as 1e-4,3e-4"
         raise UsageError.invalid("learning_rate", text, expected) from None

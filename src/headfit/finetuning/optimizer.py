@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 
 class LayerwiseAdamW(keras.optimizers.AdamW):  # type: ignore[misc]  # Keras carries no types
@@ -31,3 +32,12 @@ class LayerwiseAdamW(keras.optimizers.AdamW):  # type: ignore[misc]  # Keras car
         # by its number: on TensorFlow it is not Keras' variable, and has no path
         factor = self._factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
+
+    def reached(self, variable: Any) -> bool:
+        """Whether a gradient reached a variable since its moments were zero."""
+        try:
+            place = self._get_variable_index(variable)
+        except KeyError:  # it is not trained
+            return False
+        moments = (self._momentums[place], self._velocities[place])
+        return any(bool(np.asarray(moment).any()) for moment in moments)

@@ -15,6 +15,13 @@ from headfit.errors import UsageError
 Ints = npt.NDArray[np.integer[Any]]
 MOST_RATES = 3  # settings among which a fold may choose
 WARMUP = 0.1
+# Rate of the last stage and factor of the head were chosen by these figures: accuracy in per cent
+# (log-loss) of gap and the last stage, EfficientNet-Lite0, 5 epochs, 3 folds.
+#                              frozen     1e-4, head × 10      3e-4, head × 1
+# 600 hands, 96 px          80.8 (.56)       84.8 (.43)          87.8 (.38)
+# 600 of CIFAR-10           65.2 (1.03)      67.7 (1.09)         67.8 (1.10)
+# solar cells, avgmax                        86.9                88.0
+# 200 hands, 96 px                           97.5                95.5
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,10 @@ class Recipe:
         UsageError: a value is out of its range.
     """
 
-    learning_rates: tuple[float, ...] = (1e-4,)
+    learning_rates: tuple[float, ...] = (3e-4,)
     epochs: int = 5
     batch_size: int = 32
-    head_factor: float = 10.0
+    head_factor: float = 1.0
     decay: float = 0.7
     weight_decay: float = 0.05
     label_smoothing: float = 0.0

@@ -294,10 +294,8 @@ class Trainer:
 
     def _check_reached(self) -> None:
         """See that the optimiser moved each weight that is trained."""
-        moments = {each.path: each for each in self._optimizer.variables}
         for variable in self._model.trainable_variables:
-            own = [m for path, m in moments.items() if variable.path.replace("/", "_") in path]
-            if own and not any(np.asarray(moment).any() for moment in own):
+            if not self._optimizer.reached(variable):
                 raise EngineError(
                     f"No gradient reached {variable.path}, so it was not trained. Leave it out: "
                     f"set `unfreeze` to a layer after it."

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.catalog import find
+from headfit.backbones.engines.interface import probe_images
 from headfit.backbones.weights import weights_identity
+from headfit.errors import EngineError
 from headfit.finetuning.tuned import TunedStages
 from headfit.fitting.fitted import FittedHead
 from headfit.heads.chain import Head
@@ -64,7 +66,8 @@ class Blueprint:
         """Write the ``.keras`` file, whole or not at all; not again if it is there already.
 
         Raises:
-            EngineError: if Keras cannot build or save the model.
+            EngineError: if Keras cannot build or save the model, or it does not give the outputs
+                that training ended with.
             WriteError: if it cannot be written.
         """
         key = self._digest()
@@ -140,6 +143,17 @@ class Blueprint:
             self.provenance,
         )
         record.append_to(path)
+        if self.tuned:
+            self._check(path)
+
+    def _check(self, path: Path) -> None:
+        """See that the file, opened again, gives the outputs that training ended with."""
+        try:
+            Classifier(path).predict_proba(probe_images(self.contract.height, self.contract.width))
+        except EngineError as error:
+            raise EngineError(
+                f"The model was not written: opened again, {error}, with which training ended."
+            ) from None
 
 
 def _tuned(tuned: TunedStages | None, path: Path) -> dict[str, Any]:

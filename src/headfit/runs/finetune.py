@@ -93,7 +93,7 @@ def finetune(
         tta: whether each row is also scored on the mean prediction over the views of an image
             (test-time augmentation).
         learning_rate: peak rate of the last trained stage. Of several, up to three, each fold
-            chooses one and the number of epochs on an inner split. If None, 1e-4.
+            chooses one and the number of epochs on an inner split. If None, 3e-4.
         epochs: passes over the training images; each shows one view of every image.
         batch_size: images in a step.
         label_smoothing: share of the probability that is spread over all classes.

@@ -190,7 +190,7 @@ class Tuning:
                 [self.source.key, digests, part.scratch],
                 self._blank if part.scratch else self.fit_head,
                 frozen,
-                self._make(part),
+                self.make_trainer(part),
                 part.parameters,
                 TUNING.folder,
             )
@@ -233,7 +233,12 @@ class Tuning:
         ]
         return replace(fitted, weights=tuple(weights))
 
-    def _make(self, part: Part) -> Callable[[float | None, float], Any]:
+    def make_trainer(self, part: Part) -> Callable[[float | None, float], Any]:
+        """Give what builds the model that trains a part, for a shape and a scale of the head.
+
+        It raises :class:`headfit.EngineError` if the part, before it is trained, does not give the
+        maps of the frozen backbone.
+        """
         source, classes = self.source, self.problem.targets.count
 
         def make(shape: float | None, scale: float) -> Any:
