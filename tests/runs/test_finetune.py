@@ -246,6 +246,7 @@ def test_a_choice_among_rates_is_made_without_the_held_out_fold(root: Path) -> N
     assert replace(chosen["problem"]).splits.assignment.tolist() == study.folds.tolist()
 
 
+@pytest.mark.usefixtures("study")
 def test_preprocessing_that_is_there_twice_is_an_error(made: list[tuple[Any, Tuning, Any]]) -> None:
     _, tuning, _ = made[0]
     (part,) = parts_of(tuning.source, ["all"], scratch=False)
