@@ -60,6 +60,7 @@ RUN_ONCE = {
     *("test_layers.py", "test_trained.py", "test_trained_saved.py", "test_lse.py"),
     *("test_conversion.py", "test_engine.py", "test_cut.py", "test_custom_models.py"),
     *("test_efficientnet_lite.py", "test_classifier.py", "test_stages.py"),
+    "test_plain_keras.py",
     *("test_depthwise.py", "test_network.py", "test_training.py", "test_method.py"),
     *("test_snippets.py", "test_tensorflow_formats.py"),
 }

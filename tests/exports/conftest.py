@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import classifiers
+from exportable import Exportable, make
 from exported import OnTensorFlow, parsed, write
 from headfit.exports.formats.format import FLOAT16
 from headfit.exports.formats.litert import LiteRT
@@ -124,3 +125,9 @@ def on_tensorflow(
     }
     answer = child.call(FunctionCall("tensorflow_child:work", arguments), backend="tensorflow")
     return OnTensorFlow(folder, parsed(answer["printed"]))
+
+
+@pytest.fixture(scope="session")
+def exportable(tmp_path_factory: pytest.TempPathFactory) -> Exportable:
+    """A classifier of corners with its exports, made once."""
+    return make(tmp_path_factory.mktemp("exportable"))

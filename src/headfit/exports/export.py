@@ -19,7 +19,6 @@ from headfit.exports.exported import Export, ExportedFile
 from headfit.exports.foreign import opened
 from headfit.exports.formats.format import FLOAT32, INT8, Format, Subject
 from headfit.exports.proof import (
-    Agreement,
     Reference,
     by_contract,
     images_per_second,
@@ -206,12 +205,14 @@ class _Run:
         record, predict = format_.read_record(path), format_.open(path)
         run = by_contract(predict, record.contract)
         agreement, outputs = prove(run, record, subject.record, reference, subject.precision)
-        accuracy, agreement = self._accuracy(reference, outputs, agreement)
+        problem, accuracy = agreement.problem, None
+        if subject.precision == INT8 and not problem and len(reference.labelled):
+            accuracy, problem = accuracy_of(reference, outputs, self.arguments.max_drop)
         ran = math.isfinite(agreement.max_abs_difference)
         speed = images_per_second(predict, record.contract) if ran else None
         return ExportedFile(
             format=format_.name,
-            path=None if agreement.problem else self.arguments.out / format_.file,
+            path=None if problem else self.arguments.out / format_.file,
             bytes=_size(path),
             precision=subject.precision,
             images=agreement.images,
@@ -220,24 +221,28 @@ class _Run:
             images_per_second=speed,
             fused=fused,
             accuracy=accuracy,
-            problem=agreement.problem,
+            problem=problem,
         )
 
-    def _accuracy(
-        self, reference: Reference, outputs: np.ndarray, agreement: Agreement
-    ) -> tuple[dict[str, float] | None, Agreement]:
-        """Score labelled images before and after, and refuse 8-bit integers that cost too much."""
-        arguments = self.arguments
-        if arguments.precision != INT8 or agreement.problem or not len(reference.labelled):
-            return None, agreement
-        before, after = map(reference.accuracy, (reference.outputs, outputs))
-        if before - after > arguments.max_drop:
-            problem = (
-                f"accuracy on {len(reference.labelled):,} images falls from {before:.1%} to "
-                f"{after:.1%}, more than `max_drop`, {arguments.max_drop:.1%}"
-            )
-            agreement = replace(agreement, problem=problem)
-        return {"before": before, "after": after}, agreement
+
+def accuracy_of(
+    reference: Reference, outputs: np.ndarray, max_drop: float
+) -> tuple[dict[str, float], str]:
+    """Score labelled images before and after, and say what is wrong if that costs too much.
+
+    Args:
+        reference: what headfit gives.
+        outputs: those of the file, for the same images.
+        max_drop: the share of images that may be lost.
+    """
+    before, after = map(reference.accuracy, (reference.outputs, outputs))
+    problem = ""
+    if before - after > max_drop:
+        problem = (
+            f"accuracy on {len(reference.labelled):,} images falls from {before:.1%} to "
+            f"{after:.1%}, more than `max_drop`, {max_drop:.1%}"
+        )
+    return {"before": before, "after": after}, problem
 
 
 def _move(made: Path, target: Path) -> None:

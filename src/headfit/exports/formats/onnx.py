@@ -25,6 +25,7 @@ class OnnxRequest(NetworkRequest):
     """Write a classifier as ONNX; on the backend JAX."""
 
     function = "headfit.exports.formats.onnx_child:write_onnx"
+    runs_once = True  # what JAX compiles are initial weights, which are replaced at once
 
 
 @dataclass(frozen=True)
