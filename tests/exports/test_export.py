@@ -21,7 +21,9 @@ from headfit.exports.arguments import formats_of
 from headfit.exports.evidence import Evidence
 from headfit.exports.export import accuracy_of
 from headfit.exports.formats import FORMATS
-from headfit.exports.formats.onnx import Onnx
+from headfit.exports.formats.onnx import HalfRequest, Onnx, QuantiseOnnxRequest
+from headfit.exports.formats.onnx_child import halve, quantise
+from headfit.exports.proof import Agreement, by_contract, prove
 from headfit.exports.record import ExportRecord
 from trained_model import Trained
 
@@ -90,18 +92,33 @@ def test_an_outlier_score_is_a_second_output(trained: Trained, tmp_path: Path) -
     assert record.verdict and record.data and record.temperature
 
 
-def test_int8_is_calibrated_and_scored_on_the_images(
-    exportable: Exportable, tmp_path: Path
-) -> None:
-    arguments: dict[str, Any] = {"precision": "int8", "images": exportable.photos, "out": tmp_path}
-    (onnx8,) = hf.export(exportable.model, "onnx", max_drop=0.2, **arguments).exports
-    assert onnx8.problem == "" and onnx8.accuracy is not None
-    assert onnx8.accuracy["before"] > 0.9
-    assert "QLinearConv" in _kinds(tmp_path) or "QuantizeLinear" in _kinds(tmp_path)
+def proved(path: Path, exportable: Exportable, precision: str) -> tuple[Agreement, np.ndarray]:
+    record = FORMATS["onnx"].read_record(path)
+    run = by_contract(FORMATS["onnx"].open(path), record.contract)
+    return prove(run, record, exportable.record, exportable.reference, precision)
 
 
-def _kinds(folder: Path) -> set[str]:
-    return {node.op_type for node in onnx.load(str(folder / "model.onnx")).graph.node}
+def test_int8_is_calibrated_on_the_images(exportable: Exportable, tmp_path: Path) -> None:
+    pixels, target = tmp_path / "pixels.npy", tmp_path / "int8.onnx"
+    np.save(pixels, exportable.evidence.calibration(exportable.record.contract))
+    quantise(QuantiseOnnxRequest(str(exportable.onnx), str(pixels), str(target)))
+    kinds = {node.op_type for node in onnx.load(str(target)).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} < kinds
+    agreement, outputs = proved(target, exportable, "int8")
+    scores, problem = accuracy_of(exportable.reference, outputs, 0.05)
+    assert (agreement.problem, problem) == ("", "")
+    assert scores["before"] > 0.9
+
+
+def test_float16_halves_the_weights(exportable: Exportable, tmp_path: Path) -> None:
+    target = tmp_path / "half.onnx"
+    halve(HalfRequest(str(exportable.onnx), str(target)))
+    agreement, _ = proved(target, exportable, "float16")
+    assert agreement.problem == ""
+    assert 1e-7 < agreement.max_abs_difference < 2e-2
+    files = (onnx.load(str(path)) for path in (exportable.onnx, target))
+    sizes = [sum(len(each.raw_data) for each in file.graph.initializer) for file in files]
+    assert sizes[1] < 0.6 * sizes[0]
 
 
 def test_accuracy_that_falls_too_far_is_a_problem(exportable: Exportable) -> None:
@@ -111,20 +128,6 @@ def test_accuracy_that_falls_too_far_is_a_problem(exportable: Exportable) -> Non
     scores, problem = accuracy_of(reference, wrong, 0.01)
     assert scores["after"] < 0.1
     assert problem.startswith("accuracy on 48 images falls from ")
-
-
-def test_float16_halves_the_weights(exportable: Exportable, tmp_path: Path) -> None:
-    source = exportable.onnx
-    (half,) = hf.export(
-        exportable.model, "onnx", out=tmp_path, precision="float16", images=exportable.photos
-    ).exports
-    assert half.problem == "" and half.max_abs_difference is not None
-    assert 1e-7 < half.max_abs_difference < 2e-2
-    sizes = [
-        sum(len(t.raw_data) for t in onnx.load(str(p)).graph.initializer)
-        for p in (source, tmp_path / "model.onnx")
-    ]
-    assert sizes[1] < 0.7 * sizes[0]
 
 
 def test_a_foreign_model_is_exported_with_its_classes(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from keras import ops
 
 from headfit.backbones.custom.file import load
-from headfit.backbones.graphs.boundary import Boundary
+from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.replay import replay
-from headfit.backbones.graphs.trace import trace
+from headfit.backbones.graphs.trace import Trace, trace
 from headfit.errors import EngineError, HeadfitError, UsageError
 from headfit.exports.fusion_child import fused
 from headfit.exports.network import NetworkRequest
@@ -104,13 +104,27 @@ def _turned(backbone: keras.Model, x: Tensor) -> Tensor | None:
         return None
     try:
         traced = trace(backbone, (height, width, 3))
-        first = replay(
-            traced, Boundary(traced.output, ()), height, name=backbone.name, channels_first=True
-        )
+        whole = len(traced.output.shape) == 4
+        end = Boundary(traced.output, ()) if whole else find_boundary(traced)
+        first = replay(traced, end, height, name=backbone.name, channels_first=True)
     except HeadfitError:
         return None
     x = first(keras.layers.Permute((3, 1, 2), name="channels_first")(x), training=False)
-    return keras.layers.Permute((2, 3, 1), name="channels_last")(x)
+    return _rest(traced, end, keras.layers.Permute((2, 3, 1), name="channels_last")(x))
+
+
+def _rest(traced: Trace, end: Boundary, maps: Tensor) -> Tensor:
+    """Run what a foreign model has behind its map."""
+    made = {id(end.map): maps}
+
+    def new(value: Any) -> Any:
+        return made[id(traced.resolve(value))] if isinstance(value, keras.KerasTensor) else value
+
+    for call in (traced.calls[number] for number in end.head):
+        args, kwargs = keras.tree.map_structure(new, (call.args, call.kwargs))
+        outputs = keras.tree.flatten(call.layer(*args, **kwargs))
+        made |= {id(old): out for old, out in zip(call.outputs, outputs, strict=True)}
+    return made[id(traced.output)]
 
 
 def _outlier_score(path: Path) -> keras.Layer:

@@ -101,7 +101,7 @@ class _Apart:
             env=os.environ | settings,
             encoding="utf-8",
         )
-        self._end = weakref.finalize(self, _end, self._process, self._errors)
+        self._end = weakref.finalize(self, _end, self._process, self._errors, self._folder)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Run images; see :data:`Predict`."""
@@ -121,7 +121,10 @@ class _Apart:
         raise EngineError(f"Keras without headfit cannot run '{self._path}': {last}")
 
 
-def _end(process: subprocess.Popen[str], errors: TextIO) -> None:
+def _end(
+    process: subprocess.Popen[str], errors: TextIO, folder: tempfile.TemporaryDirectory[str]
+) -> None:
     process.kill()
     process.communicate()
     errors.close()
+    folder.cleanup()
