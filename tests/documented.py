@@ -90,6 +90,8 @@ def small(command: str) -> list[str]:
         words = [*_without(words, "--heads"), "--heads", heads]
         words = [word.removesuffix(",vgg") for word in words]  # 200 million weights
         words += [] if "--out" in words else ["--out", "another-run"]  # others read headfit-run
+    if name == "export" and "--max-drop" in words:  # of a few images one is a large share
+        words = [*_without(words, "--max-drop"), "--max-drop", "1"]
     if name in ("finetune", "lr-find"):
         words = _small_training(words)
     if name == "explain":

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from headfit.errors import ModelFileError
-from headfit.images.contract import Contract
+from headfit.images.contract import DECODER, Contract
 from headfit.images.targets import CLASS
 from headfit.model.metadata import ModelRecord
 from headfit.model.provenance import WEIGHTS, Provenance
@@ -21,6 +21,17 @@ from headfit.model.provenance import WEIGHTS, Provenance
 SCHEMA = "headfit.contract/1"
 KEY = "headfit"
 """Under which name a format's metadata hold the record."""
+DECODING = {
+    DECODER: {
+        "orientation": "upright, by EXIF",
+        "colour": "RGB of 8 bits",
+        "transparency": "white behind it",
+        "jpeg_draft": "at least twice the size of the input",
+        "resize": "bilinear",
+        "antialias": True,
+    }
+}
+"""What a contract's ``decoder`` stands for, spelled out in the file for whoever reads it there."""
 IMAGES, PROBABILITIES, OUTLIER_SCORE = "images", "probabilities", "outlier_score"
 """Names of the input and the outputs, in every format."""
 
@@ -103,6 +114,7 @@ class ExportRecord:
         return {
             "schema": SCHEMA,
             **plain,
+            "decoding": DECODING[self.contract.decoder],
             "classes": list(self.classes),
             "outputs": [*self.outputs],
         }
