@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -21,11 +22,14 @@ from headfit.exports.arguments import formats_of
 from headfit.exports.evidence import Evidence
 from headfit.exports.export import accuracy_of
 from headfit.exports.formats import FORMATS
-from headfit.exports.formats.onnx import HalfRequest, Onnx, QuantiseOnnxRequest
-from headfit.exports.formats.onnx_child import halve, quantise
+from headfit.exports.formats.onnx import HalfRequest, Onnx, OnnxRequest, QuantiseOnnxRequest
+from headfit.exports.formats.onnx_child import halve, quantise, write_onnx
 from headfit.exports.proof import Agreement, by_contract, prove
 from headfit.exports.record import ExportRecord
+from headfit.images.contract import Contract
 from trained_model import Trained
+
+EMPTY = ExportRecord((), Contract(16, 16, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
 
 
 def test_each_format_is_written_and_agrees(exportable: Exportable) -> None:
@@ -70,6 +74,22 @@ def test_the_onnx_file_has_open_batch_and_the_promised_names(exportable: Exporta
     assert {each.domain for each in model.opset_import} == {""}
     assert [node.op_type for node in model.graph.node].count("Conv") == 2
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_pooling_within_the_backbone_becomes_onnx(tmp_path: Path) -> None:
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(image)
+    x = keras.layers.MaxPooling2D(3, 2, padding="same")(x)
+    x = keras.layers.AveragePooling2D(3, 1, padding="same")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.MaxPooling2D(2)(x))
+    model = keras.Model(image, keras.layers.Dense(3, "softmax")(x))
+    model.save(tmp_path / "model.keras")
+    record = replace(EMPTY, classes=("a", "b", "c")).to_json()
+    target = tmp_path / "model.onnx"
+    write_onnx(OnnxRequest(str(tmp_path / "model.keras"), record, False, False, str(target)))
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    expected = np.asarray(model(images.astype(np.float32)))
+    np.testing.assert_allclose(FORMATS["onnx"].open(target)(images), expected, atol=1e-5)
 
 
 def test_headfit_predicts_with_the_plain_keras_file(exportable: Exportable) -> None:

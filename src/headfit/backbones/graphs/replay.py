@@ -216,8 +216,8 @@ def turned(call: Call, config: dict[str, Any]) -> dict[str, Any]:
         return config | {"axis": FIRST}
     if call.kind in _ALIKE and ranks == {4} and not config.get("noise_shape"):
         return config
-    if call.kind == "Rescaling" and all(_is_number(config[key]) for key in ("scale", "offset")):
-        return config
+    if call.kind == "Rescaling":
+        return config | {key: _for_channels(call, config[key]) for key in ("scale", "offset")}
     raise _unknown(call)
 
 
@@ -247,6 +247,15 @@ def _from_vector(call: Call, config: dict[str, Any]) -> dict[str, Any]:
 def _axis(config: dict[str, Any]) -> Any:
     axis = config["axis"]
     return axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
+
+
+def _for_channels(call: Call, value: Any) -> Any:
+    """Give a number as it is, and numbers for each channel as (C, 1, 1)."""
+    if _is_number(value):
+        return value
+    if not isinstance(value, list | tuple) or not all(map(_is_number, value)):
+        raise _unknown(call)
+    return [[[float(each)]] for each in value]
 
 
 def _is_number(value: Any) -> bool:

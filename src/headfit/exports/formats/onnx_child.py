@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from headfit.exports.formats.onnx import OPSET, HalfRequest, OnnxRequest, QuantiseOnnxRequest
+from headfit.exports.formats.onnx_rewrites import join_limits, pool_in_two_dimensions
 from headfit.exports.record import IMAGES, KEY, OUTLIER_SCORE, PROBABILITIES
 
 _UNUSED = ("examples", "equinox", "flax", "dm_pix")  # other libraries' layers, no network of ours
@@ -47,11 +48,12 @@ def write_onnx(request: OnnxRequest) -> None:
         made = _converted(run, images, several)
     except Exception as error:
         raise no_counterpart("ONNX", error) from None
+    pool_in_two_dimensions(made)
     raw = Path(request.target).with_suffix(".raw.onnx")
     onnx.save(made, str(raw))
     simple = _simplified(raw)
     raw.unlink()
-    _join_limits(simple)
+    join_limits(simple)
     _finish(simple, request.record, Path(request.target))
 
 
@@ -134,55 +136,6 @@ def _simplified(path: Path) -> onnx.ModelProto:
     model = onnx.load(str(target))
     target.unlink()
     return model
-
-
-def _join_limits(model: onnx.ModelProto) -> None:
-    """Write min(max(x, low), high) as ``Clip`` and max(x, 0) as ``Relu``: runtimes fuse those."""
-    graph = model.graph
-    numbers = {
-        tensor.name: onnx.numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
-        if not tensor.dims or list(tensor.dims) == [1]
-    }
-    uses: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            uses.setdefault(name, []).append(node)
-    kept = {output.name for output in graph.output}
-    gone = []
-    for node in graph.node:
-        bound = _bound(node, numbers) if node.op_type == "Max" else None
-        if bound is None or numbers[bound].dtype != np.float32 or numbers[bound].item() != 0:
-            continue
-        after = uses.get(node.output[0], [])
-        value = next(name for name in node.input if name != bound)
-        upper = _bound(after[0], numbers) if len(after) == 1 and after[0].op_type == "Min" else None
-        if upper is not None and node.output[0] not in kept:
-            last, inputs = after[0], [value, _scalar(graph, bound), _scalar(graph, upper)]
-            gone.append(last)
-            node.CopyFrom(onnx.helper.make_node("Clip", inputs, [last.output[0]], node.name))
-        else:
-            node.CopyFrom(onnx.helper.make_node("Relu", [value], [node.output[0]], node.name))
-    for node in gone:
-        graph.node.remove(node)
-
-
-def _bound(node: onnx.NodeProto, numbers: dict[str, np.ndarray]) -> str | None:
-    """Give the name of the one number among two inputs of an operator."""
-    names = [name for name in node.input if name in numbers]
-    return names[0] if len(node.input) == 2 and len(names) == 1 else None
-
-
-def _scalar(graph: onnx.GraphProto, name: str) -> str:
-    """Give the name of a number without axes, as ``Clip`` takes it."""
-    known = {tensor.name: tensor for tensor in graph.initializer}
-    if not known[name].dims:
-        return name
-    scalar = f"{name}_scalar"
-    if scalar not in known:
-        value = onnx.numpy_helper.to_array(known[name]).reshape(())
-        graph.initializer.append(onnx.numpy_helper.from_array(value, scalar))
-    return scalar
 
 
 def _finish(model: onnx.ModelProto, record: str, path: Path) -> None:
