@@ -14,6 +14,7 @@ import numpy as np
 
 from headfit.errors import EngineError, WriteError
 from headfit.exports.arguments import DEFAULT_MAX_DROP, FOLDER, ExportArguments, formats_of
+from headfit.exports.card import find_run, write_card
 from headfit.exports.evidence import Evidence
 from headfit.exports.exported import Export, ExportedFile
 from headfit.exports.foreign import opened
@@ -25,6 +26,7 @@ from headfit.exports.proof import (
     prove,
 )
 from headfit.exports.record import ExportRecord
+from headfit.exports.snippets.program import write_programs
 from headfit.exports.speed import quicker
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
@@ -53,7 +55,8 @@ def export(
 
     Decoding and resizing stay with whoever runs the file; everything after them is inside: input
     ``images`` uint8 (batch, height, width, 3), output ``probabilities`` float32 (batch, K). The
-    record in the file's metadata says how to decode and resize.
+    record in the file's metadata says how to decode and resize. ``MODEL_CARD.md`` and a program for
+    each format, which needs no headfit, go beside the files.
 
     Args:
         model: a ``model.keras`` that headfit wrote, or any ``.keras`` or ``.h5`` classifier.
@@ -134,7 +137,15 @@ class _Run:
         classifier = Classifier(path, callback.on_message)
         reference = Reference.of(classifier, evidence, outlier_score=arguments.outlier_score)
         made = [self._export(each, subject, reference) for each in arguments.formats]
+        self._describe(subject.record, made)
         return Export(arguments.model, arguments.out, tuple(made))
+
+    def _describe(self, record: ExportRecord, made: list[ExportedFile]) -> None:
+        """Write the card, and programs that run the files, if there are any."""
+        if written := {each.format: each.path.name for each in made if each.path is not None}:
+            out = self.arguments.out
+            write_programs(record, written, out)
+            write_card(record, made, find_run(self.arguments.model.absolute(), record), out)
 
     @cached_property
     def evidence(self) -> Evidence:

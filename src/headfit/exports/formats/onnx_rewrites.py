@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -83,7 +85,7 @@ def _pooling(
     node: onnx.NodeProto,
     source: str,
     target: str,
-    settings: dict[str, list[int]],
+    settings: dict[str, Any],
 ) -> list[onnx.NodeProto]:
     first, pooled, total = (f"{target}_{word}" for word in ("first", "pooled", "total"))
     before = helper.make_node("Transpose", [source], [first], perm=TO_FIRST)
