@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from PIL import Image
 import classifiers
 import headfit as hf
 from headfit.exports.evidence import Evidence
+from headfit.exports.exported import Export, ExportedFile
+from headfit.exports.formats import FORMATS
 from headfit.exports.proof import Reference
 from headfit.exports.record import ExportRecord
 from headfit.images.index import ImageIndex
@@ -54,11 +59,41 @@ def write_photos(folder: Path) -> Path:
     return folder
 
 
-def make(folder: Path) -> Exportable:
-    """Fit a classifier of corners (flatten, since positions decide), and export it."""
-    model = classifiers.corner_classifier("flatten", folder / "model.keras")
-    photos = write_photos(folder / "photos")
+def make(folder: Path, shared: Path) -> Exportable:
+    """Give a copy of what the first worker exported.
+
+    Args:
+        folder: the copy, a folder that is not there yet.
+        shared: where all workers look for it.
+    """
+    if not shared.is_dir():
+        own = folder.with_name("own")
+        _make(own)
+        with contextlib.suppress(OSError):  # another worker was as quick
+            own.rename(shared)
+    shutil.copytree(shared, folder)
+    rows = json.loads((folder / "export.json").read_text("utf-8"))["exports"]
+    names = {row["format"]: FORMATS[row["format"]].file for row in rows}
+    files = [
+        ExportedFile(
+            **{
+                **row,
+                "problem": row["problem"] or "",
+                "path": folder / "export" / names[row["format"]],
+            }
+        )
+        for row in rows
+    ]
+    model, photos = folder / "model.keras", folder / "photos"
     evidence = Evidence(ImageIndex.from_source(open_source(photos)))
     reference = Reference.of(hf.Classifier(model), evidence, outlier_score=False)
-    export = hf.export(model, "onnx,openvino,keras", images=photos)
+    export = Export(model, folder / "export", tuple(files))
     return Exportable(model, folder / "export/model.onnx", export, photos, evidence, reference)
+
+
+def _make(folder: Path) -> None:
+    """Fit a classifier of corners (flatten, since positions decide), and export it."""
+    photos = write_photos(folder / "photos")
+    model = classifiers.corner_classifier("flatten", folder / "model.keras")
+    export = hf.export(model, "onnx,openvino,keras", images=photos)
+    (folder / "export.json").write_text(json.dumps(export.to_dict()), "utf-8")

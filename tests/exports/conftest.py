@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -130,4 +131,5 @@ def on_tensorflow(
 @pytest.fixture(scope="session")
 def exportable(tmp_path_factory: pytest.TempPathFactory) -> Exportable:
     """A classifier of corners with its exports, made once."""
-    return make(tmp_path_factory.mktemp("exportable"))
+    shared = Path(os.environ["HEADFIT_TESTS_SHARED"]) / "exportable"
+    return make(tmp_path_factory.mktemp("exportable") / "copy", shared)
