@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exported import agrees, parsed, write
-from headfit.exports.formats import FORMATS
+import headfit as hf
+from exported import agrees, parsed
 from headfit.exports.record import ExportRecord
-from headfit.exports.snippets.program import RUNTIMES, WEB, programs, write_programs
+from headfit.exports.snippets.program import WEB, programs
 from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.images.depth import Depth
@@ -62,18 +62,20 @@ def run(command: list[str], folder: Path) -> tuple[str, float]:
 
 
 @pytest.fixture(scope="module")
-def exports(model_path, record, litert, tmp_path_factory) -> Path:
-    """A folder with every file, but the SavedModel, and its programs."""
+def exports(model_path, tmp_path_factory) -> Path:
+    """What an export without TensorFlow leaves in its folder."""
     folder = tmp_path_factory.mktemp("exports")
-    plain = replace(record, outputs=record.outputs[:1], outlier_threshold=None)
-    for name in ("onnx", "openvino", "keras"):
-        write(FORMATS[name], model_path, plain, folder)
-    shutil.copy(litert, folder)
-    write_programs(record, {name: FORMATS[name].file for name in RUNTIMES}, folder)
+    assert hf.export(model_path, "onnx,openvino,keras", out=folder).agrees
     return folder
 
 
-@pytest.mark.parametrize("format", ["onnx", "openvino", "keras", "litert"])
+def test_an_export_leaves_its_programs_and_its_card(exports):
+    programs = {f"predict_{name}.py" for name in ("onnx", "openvino", "keras")}
+    files = {"model.onnx", "openvino", "model.keras", "MODEL_CARD.md", WEB} | programs
+    assert {path.name for path in exports.iterdir()} == files
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "keras"])
 def test_a_program_in_python_agrees_with_headfit(format, exports, model_path, photos):
     for photo in photos[: 1 if format == "keras" else None]:  # it takes long to import
         printed = run([sys.executable, f"predict_{format}.py", str(photo)], exports)
@@ -81,7 +83,7 @@ def test_a_program_in_python_agrees_with_headfit(format, exports, model_path, ph
 
 
 def test_a_program_in_javascript_agrees_nearly(exports, model_path, photos, node_modules):
-    """Its JPEG decoder and its resizing differ by a grey level here and there."""
+    """Its JPEG decoder differs by a grey level here and there."""
     if node_modules.wait(300) != 0:
         pytest.skip("needs Node.js and the npm registry")
     shutil.copy(exports / WEB, node_modules.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import zipfile
 from importlib.util import find_spec
@@ -9,11 +10,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from exported import agrees
+from exported import agrees, parsed
 from headfit.errors import EngineError, ModelFileError, UsageError
 from headfit.exports.formats.litert import LiteRT
 from headfit.exports.formats.runtime import Runtime
 from headfit.exports.formats.saved_model import RECORD, SavedModel
+from headfit.exports.snippets.program import write_programs
 from headfit.util import child
 from jobs_child import FunctionCall
 
@@ -88,6 +90,13 @@ def test_without_tensorflow_one_sentence_names_the_command(monkeypatch):
 def test_children_on_another_backend_do_not_import_tensorflow(backend):
     answer = child.call(FunctionCall("tensorflow_child:importable", {}), backend=backend)
     assert answer == {"importable": False, "installed": find_spec("tensorflow") is not None}
+
+
+def test_the_program_for_litert_agrees(litert, record, model_path, photos, tmp_path):
+    (program,) = write_programs(record, {"litert": litert.name}, tmp_path)
+    command = [sys.executable, program, photos[1], litert]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert agrees(parsed(done.stdout), model_path, photos[1])
 
 
 def test_the_program_for_a_saved_model_agrees(on_tensorflow, model_path, photos):
