@@ -76,12 +76,12 @@ def test_the_onnx_file_has_open_batch_and_the_promised_names(exportable: Exporta
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
 
 
-def test_pooling_within_the_backbone_becomes_onnx(tmp_path: Path) -> None:
+def test_pooling_within_the_backbone_and_gem_become_onnx(tmp_path: Path) -> None:
     image = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(4, 3, padding="same")(image)
     x = keras.layers.MaxPooling2D(3, 2, padding="same")(x)
     x = keras.layers.AveragePooling2D(3, 1, padding="same")(x)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.MaxPooling2D(2)(x))
+    x = hf.layers.GeM()(keras.layers.ReLU()(keras.layers.MaxPooling2D(2)(x)))
     model = keras.Model(image, keras.layers.Dense(3, "softmax")(x))
     model.save(tmp_path / "model.keras")
     record = replace(EMPTY, classes=("a", "b", "c")).to_json()

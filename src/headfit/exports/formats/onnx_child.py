@@ -15,7 +15,9 @@ from headfit.exports.formats.onnx import OPSET, HalfRequest, OnnxRequest, Quanti
 from headfit.exports.formats.onnx_rewrites import join_limits, pool_in_two_dimensions
 from headfit.exports.record import IMAGES, KEY, OUTLIER_SCORE, PROBABILITIES
 
-_UNUSED = ("examples", "equinox", "flax", "dm_pix")  # other libraries' layers, no network of ours
+# layers of other libraries; and its form of jnp.power, which refuses an open batch: without it the
+# power is JAX's own operation, which it converts
+_UNUSED = ("examples", "equinox", "flax", "dm_pix", "jax.numpy.pow")
 LARGE = 64  # numbers; what is smaller is no weight but a size or a limit
 
 
