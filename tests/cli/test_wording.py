@@ -61,7 +61,7 @@ def test_messages_reach_callbacks_in_the_words_of_the_command_that_runs() -> Non
     assert listener.lines == ["--rope 0.02 is wider."]
 
 
-SURFACE = {"as_json", "debug", "out", "quick", "watch"}
+SURFACE = {"as_json", "debug", "out", "quick", "track", "watch"}
 """What the command line has beside the arguments of the function."""
 
 
