@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,22 @@ def parsed(output: str) -> tuple[str, float]:
     """Read what a program printed."""
     name, _, probability = output.strip().splitlines()[-1].rpartition(" ")
     return name, float(probability)
+
+
+def run(command: list[str], folder: Path) -> tuple[str, float]:
+    """Run a program where nothing of headfit can be imported."""
+    spared = ("PYTHONPATH", "KERAS_BACKEND")
+    environment = {name: value for name, value in os.environ.items() if name not in spared}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return parsed(done.stdout)
 
 
 def agrees(printed: tuple[str, float], model: Path, image: Path, most: float = 1e-3) -> bool:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -15,8 +16,10 @@ from exportable import Exportable, make
 from exported import OnTensorFlow, parsed, write
 from headfit.exports.formats.format import FLOAT16
 from headfit.exports.formats.litert import LiteRT
+from headfit.exports.formats.onnx_bytes import OnnxBytes, says_so
+from headfit.exports.formats.onnx_decoding import with_decoder
 from headfit.exports.formats.saved_model import SavedModel
-from headfit.exports.record import ExportRecord
+from headfit.exports.record import IMAGES, KEY, ExportRecord
 from headfit.exports.snippets.program import write_programs
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
@@ -133,3 +136,13 @@ def exportable(tmp_path_factory: pytest.TempPathFactory) -> Exportable:
     """A classifier of corners with its exports, made once."""
     shared = Path(os.environ["HEADFIT_TESTS_SHARED"]) / "exportable"
     return make(tmp_path_factory.mktemp("exportable") / "copy", shared)
+
+
+@pytest.fixture(scope="session")
+def from_bytes(exportable: Exportable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file of :func:`exportable` with the decoder in front."""
+    path = tmp_path_factory.mktemp("from_bytes") / OnnxBytes.file
+    network = onnx.load(str(exportable.onnx))
+    onnx.helper.set_model_props(network, {KEY: says_so(exportable.record).to_json()})
+    onnx.save(with_decoder(network, 32, 32, IMAGES), str(path))
+    return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exported import agrees, parsed
+from exported import agrees, run
 from headfit.exports.record import ExportRecord
 from headfit.exports.snippets.program import WEB, programs
 from headfit.images.contract import Contract
@@ -42,22 +41,6 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproces
     yield process
     process.kill()
     process.wait()
-
-
-def run(command: list[str], folder: Path) -> tuple[str, float]:
-    """Run a program where nothing of headfit can be imported."""
-    spared = ("PYTHONPATH", "KERAS_BACKEND")
-    environment = {name: value for name, value in os.environ.items() if name not in spared}
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return parsed(done.stdout)
 
 
 def test_an_export_leaves_its_programs_and_its_card(exportable):

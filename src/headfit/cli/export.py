@@ -11,12 +11,14 @@ from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output, tell
 from headfit.cli.options import DATA, MODEL, PATH, PREPROCESSING_MODES, REPORTING, option
 from headfit.cli.tables import literal, plain_table, print_json
+from headfit.report.text.model_card import from_bytes
 
 EXAMPLES = """\b
 Examples:
   headfit export headfit-run/model.keras
   headfit export headfit-run/model.keras --to onnx,openvino,keras --out exported
   headfit export headfit-run/model.keras --to openvino --precision int8
+  headfit export headfit-run/model.keras --from-bytes
   headfit export headfit-run/model.keras --images moved/photos
   headfit export my-model.keras --classes cat,dog --preprocessing tf
 """
@@ -60,6 +62,12 @@ FORMAT = "Format"
     "--outlier-score",
     is_flag=True,
     help="Add a second output: above 1, an image is unlike the training images.",
+)
+@option(
+    FORMAT,
+    "--from-bytes",
+    is_flag=True,
+    help="Of onnx: decode within the file; its input is the content of a JPEG or PNG file.",
 )
 @option(
     DATA,
@@ -118,6 +126,8 @@ def _show(exports: list[dict[str, Any]]) -> None:
         if accuracy := each["accuracy"]:
             before, after = 100 * accuracy["before"], 100 * accuracy["after"]
             tell(f"{each['format']}: accuracy {before:.1f} % before, {after:.1f} % after.")
+        if each["decoding"]:
+            tell(f"{each['format']}: {from_bytes(each['decoding'])}")
         if each["problem"]:
             tell(f"{each['format']} was not kept: {each['problem']}.")
 

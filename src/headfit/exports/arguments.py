@@ -10,6 +10,7 @@ from typing import Any
 from headfit.errors import UsageError
 from headfit.exports.formats import find_format
 from headfit.exports.formats.format import PRECISIONS, Format
+from headfit.exports.formats.onnx_bytes import OnnxBytes
 from headfit.util import files
 
 DEFAULT_MAX_DROP = 0.01
@@ -69,8 +70,12 @@ class ExportArguments:
                 )
 
 
-def formats_of(to: str | Iterable[str]) -> list[Format]:
+def formats_of(to: str | Iterable[str], *, from_bytes: bool = False) -> list[Format]:
     """Read ``"onnx,openvino"`` or a list of names.
+
+    Args:
+        to: the names.
+        from_bytes: whether the files decode by themselves, which only ONNX can.
 
     Raises:
         UsageError: if there is none, or one is unknown.
@@ -79,4 +84,11 @@ def formats_of(to: str | Iterable[str]) -> list[Format]:
     names = list(dict.fromkeys(name.strip().lower() for name in names if name.strip()))
     if not names:
         raise UsageError.invalid("to", to, "one format or more, such as 'onnx,openvino'")
+    if from_bytes:
+        if names != ["onnx"]:
+            raise UsageError(
+                f"Only ONNX files can decode images by themselves. Received: from_bytes=True with "
+                f"to='{','.join(names)}'. Set to='onnx'."
+            )
+        return [OnnxBytes()]
     return [find_format(name) for name in names]

@@ -8,14 +8,14 @@ user's folders, so they are escaped; no path and no image of the user's is in th
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headfit.errors import DataError
 from headfit.exports.exported import ExportedFile
+from headfit.exports.markdown import items, plain, table, verbatim
 from headfit.exports.record import OUTLIER_SCORE, ExportRecord
 from headfit.exports.snippets.program import WEB, excerpt, programs
 from headfit.model.metadata import KEPT
@@ -28,9 +28,14 @@ from headfit.util.nouns import counted
 NAME = "MODEL_CARD.md"
 RESULTS = "results.json"
 CLASSES = 50  # classes that have a row
-LIBRARIES = {"keras": "keras", "onnx": "onnx", "openvino": "openvino", "litert": "litert"}
+LIBRARIES = {
+    "keras": "keras",
+    "onnx": "onnx",
+    "onnx_bytes": "onnx",
+    "openvino": "openvino",
+    "litert": "litert",
+}
 """Format → what Hugging Face calls its library, the most common first."""
-_SPECIAL = re.compile(r"([\\`*\[\]<>|#~]|(?<!\w)_|_(?!\w))")
 _DATA = {"type": "image-folder", "name": "training images, cross-validated"}
 _TEST = {"type": "image-folder", "name": "test split"}
 
@@ -138,11 +143,6 @@ def title(record: ExportRecord) -> str:
     return f"{name}, {counted(len(record.classes), 'class', 'classes')}"
 
 
-def plain(words: object) -> str:
-    """Make words safe in Markdown: on one line, and without markup."""
-    return _SPECIAL.sub(r"\\\1", " ".join(printable(str(words)).split()))
-
-
 def _front_matter(record: ExportRecord, exports: Sequence[ExportedFile], run: Run | None) -> str:
     formats = [each.format for each in exports if each.path is not None]
     library = next((name for key, name in LIBRARIES.items() if key in formats), "tensorflow")
@@ -182,19 +182,26 @@ def _scores(run: Run) -> list[dict[str, Any]]:
 
 def _inputs(record: ExportRecord) -> str:
     height, width = record.contract.height, record.contract.width
+    inside = record.from_bytes
+    batch, taken = "batch", f"uint8, (batch, {height}, {width}, 3), RGB, 0 to 255"
+    if inside:
+        batch, taken = "1", f"uint8, (bytes): the content of a file. {inside['reads']}"
     rows = [
-        ("input `images`", f"uint8, (batch, {height}, {width}, 3), RGB, 0 to 255"),
-        ("output `probabilities`", f"float32, (batch, {len(record.classes)})"),
+        (f"input `{inside['input'] if inside else 'images'}`", taken),
+        ("output `probabilities`", f"float32, ({batch}, {len(record.classes)})"),
     ]
     if OUTLIER_SCORE in record.outputs:
         meaning = "above 1 the image is unlike the training images"
-        rows.append((f"output `{OUTLIER_SCORE}`", f"float32, (batch, 1); {meaning}"))
+        rows.append((f"output `{OUTLIER_SCORE}`", f"float32, ({batch}, 1); {meaning}"))
+    if inside:
+        rows += [("refused, with an error", inside["refuses"]), ("differs", inside["differs"])]
+        return "\n\n".join(["## Input and output", table(("", ""), rows)])
     first = (
         "An image is decoded, turned upright by its EXIF orientation, put over white where it is "
         "transparent, and resized to the size of the input with antialiasing, whatever its aspect "
         "ratio. Everything else happens in the model."
     )
-    return "\n\n".join(["## Input and output", _table(("", ""), rows), first])
+    return "\n\n".join(["## Input and output", table(("", ""), rows), first])
 
 
 def _of_run(record: ExportRecord, run: Run) -> list[str]:
@@ -206,18 +213,18 @@ def _of_run(record: ExportRecord, run: Run) -> list[str]:
     if rows:
         parts += ["## Scores by class", _class_table(rows)]
     if reliability:
-        parts += ["## Trust", _items(text.trust(reliability))]
-    return [*parts, "## Limits", _items([*text.limits(results, reliability), *_always(record)])]
+        parts += ["## Trust", items(text.trust(reliability))]
+    return [*parts, "## Limits", items([*text.limits(results, reliability), *_always(record)])]
 
 
 def _without_run(record: ExportRecord) -> str:
-    shown = [f"`{_code(name)}`" for name in record.classes[:CLASSES]]
+    shown = [f"`{verbatim(name)}`" for name in record.classes[:CLASSES]]
     more = len(record.classes) - CLASSES
     listed = ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
     lines = [
         f"Classes: {listed}.",
         "## Limits",
-        _items(["No scores are known here.", *_always(record)]),
+        items(["No scores are known here.", *_always(record)]),
     ]
     return "\n\n".join(lines)
 
@@ -244,7 +251,7 @@ def _score_table(run: Run) -> str:
             ends = run.test.get("intervals", {}).get(name, {})
             cells.append(text.metric(name, {"mean": run.test.get(name), **ends}))
         rows.append(cells)
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
 def _class_table(classes: Sequence[Mapping[str, Any]]) -> str:
@@ -268,8 +275,10 @@ def _class_table(classes: Sequence[Mapping[str, Any]]) -> str:
         for row in classes[:CLASSES]
     ]
     more = len(classes) - CLASSES
-    table = _table(columns, rows)
-    return f"{table}\n\n… and {counted(more, 'more class', 'more classes')}." if more > 0 else table
+    listed = table(columns, rows)
+    return (
+        f"{listed}\n\n… and {counted(more, 'more class', 'more classes')}." if more > 0 else listed
+    )
 
 
 def _origin(record: ExportRecord, run: Run | None) -> str:
@@ -284,14 +293,14 @@ def _origin(record: ExportRecord, run: Run | None) -> str:
         ("digest of the training images", plain(data)),
         ("exported by", f"headfit {plain(record.version)}"),
     ]
-    return "\n\n".join(["## Origin", _table(("", ""), [row for row in rows if row[1]])])
+    return "\n\n".join(["## Origin", table(("", ""), [row for row in rows if row[1]])])
 
 
 def _files(exports: Sequence[ExportedFile]) -> str:
     columns = ("file", "format", "precision", "MB", "largest difference", "same class")
     rows = [
         [
-            f"`{_code(each.path.name)}`",
+            f"`{verbatim(each.path.name)}`",
             each.format,
             each.precision,
             f"{each.bytes / 1e6:.1f}",
@@ -306,7 +315,10 @@ def _files(exports: Sequence[ExportedFile]) -> str:
         "the same most probable class: from the bytes of image files, in the format's own runtime."
     )
     changes = [plain(text.int8(each.accuracy)) for each in exports if each.accuracy]
-    return "\n\n".join(["## Files", _table(columns, rows), note, *changes]) if rows else ""
+    changes += [
+        plain(text.from_bytes(each.decoding.to_dict())) for each in exports if each.decoding
+    ]
+    return "\n\n".join(["## Files", table(columns, rows), note, *changes]) if rows else ""
 
 
 def _programs(record: ExportRecord, exports: Sequence[ExportedFile]) -> str:
@@ -323,17 +335,3 @@ def _programs(record: ExportRecord, exports: Sequence[ExportedFile]) -> str:
         parts.append(f"```{'js' if web else 'python'}\n{shown.rstrip()}\n```")
         complete = complete or not web
     return "\n\n".join(parts) if names else ""
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _items(sentences: Iterable[str]) -> str:
-    return "\n".join(f"- {plain(each)}" for each in sentences)
-
-
-def _code(name: str) -> str:
-    """Make a name safe between backticks, in a table too."""
-    return " ".join(printable(name).replace("`", "'").replace("|", "\\|").split())

@@ -19,6 +19,8 @@ from headfit.exports.evidence import Evidence
 from headfit.exports.exported import Export, ExportedFile
 from headfit.exports.foreign import opened
 from headfit.exports.formats.format import FLOAT32, INT8, Format, Subject
+from headfit.exports.formats.onnx_bytes import OnnxBytes, says_so
+from headfit.exports.from_bytes import prove_from_bytes
 from headfit.exports.proof import (
     Reference,
     by_contract,
@@ -45,6 +47,7 @@ def export(
     precision: str = FLOAT32,
     fuse: bool = False,
     outlier_score: bool = False,
+    from_bytes: bool = False,
     max_drop: float = DEFAULT_MAX_DROP,
     images: PathLike | None = None,
     classes: Iterable[str] | None = None,
@@ -68,6 +71,9 @@ def export(
         fuse: fold pooling, scaling and a linear head into one matrix product where that is faster.
         outlier_score: add a second output, float32 (batch, 1): above 1 an image is unlike the
             training images.
+        from_bytes: of ONNX: write ``model_bytes.onnx``, which decodes by itself: input ``image``,
+            the content of one file, uint8 (bytes,); output of one row. ``docs/export.md`` says
+            what it reads.
         max_drop: the share of images that 8-bit integers may cost in accuracy.
         images: the images of the run, if they are elsewhere now, as ``compare`` takes them.
         classes: names of the classes, in the order of the outputs, of a model that headfit did not
@@ -97,7 +103,7 @@ def export(
     path = Path(model)
     arguments = ExportArguments(
         model=path,
-        formats=formats_of(to),
+        formats=formats_of(to, from_bytes=from_bytes),
         out=path.parent / FOLDER if out is None else Path(out),
         precision=precision,
         fuse=fuse,
@@ -158,6 +164,8 @@ class _Run:
     def _subject(self, path: Path, evidence: Evidence) -> Subject:
         arguments = self.arguments
         record = ExportRecord.of(ModelRecord.read(path), outlier_score=arguments.outlier_score)
+        if any(isinstance(each, OnnxBytes) for each in arguments.formats):
+            record = says_so(record)
         subject = Subject(
             path=path,
             record=record,
@@ -213,14 +221,21 @@ class _Run:
         self, format_: Format, subject: Subject, path: Path, reference: Reference, fused: bool
     ) -> ExportedFile:
         self.callback.on_stage_begin(f"Checking {format_.name}", 1)
-        record, predict = format_.read_record(path), format_.open(path)
-        run = by_contract(predict, record.contract)
-        agreement, outputs = prove(run, record, subject.record, reference, subject.precision)
+        record, decoding = format_.read_record(path), None
+        compared = (record, subject.record, reference, subject.precision)
+        if isinstance(format_, OnnxBytes):
+            agreement, outputs, decoding = prove_from_bytes(format_.serve(path), *compared)
+        else:
+            predict = format_.open(path)
+            agreement, outputs = prove(by_contract(predict, record.contract), *compared)
         problem, accuracy = agreement.problem, None
         if subject.precision == INT8 and not problem and len(reference.labelled):
             accuracy, problem = accuracy_of(reference, outputs, self.arguments.max_drop)
         ran = math.isfinite(agreement.max_abs_difference)
-        speed = images_per_second(predict, record.contract) if ran else None
+        if decoding is not None:
+            speed = decoding.images_per_second
+        else:
+            speed = images_per_second(predict, record.contract) if ran else None
         return ExportedFile(
             format=format_.name,
             path=None if problem else self.arguments.out / format_.file,
@@ -232,6 +247,7 @@ class _Run:
             images_per_second=speed,
             fused=fused,
             accuracy=accuracy,
+            decoding=decoding if ran else None,
             problem=problem,
         )
 

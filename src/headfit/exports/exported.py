@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headfit.exports.from_bytes import Decoding
 from headfit.util import html
 
 SCHEMA = "headfit.export/1"
@@ -27,6 +28,7 @@ class ExportedFile:
         images_per_second: in its own runtime, in batches of 32; None if it could not run.
         fused: whether pooling, scaling and head are one matrix product.
         accuracy: ``before`` and ``after`` on labelled images; None without 8-bit integers.
+        decoding: what a decoder of its own changes; None if the file takes pixels.
         problem: why it was not kept; empty if it was.
     """
 
@@ -40,6 +42,7 @@ class ExportedFile:
     images_per_second: float | None
     fused: bool = False
     accuracy: Mapping[str, float] | None = None
+    decoding: Decoding | None = None
     problem: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class ExportedFile:
             "images_per_second": self.images_per_second,
             "fused": self.fused,
             "accuracy": None if self.accuracy is None else dict(self.accuracy),
+            "decoding": None if self.decoding is None else self.decoding.to_dict(),
             "problem": self.problem or None,
         }
 

@@ -55,6 +55,8 @@ class ExportRecord:
         verdict: the sentence of the comparison that chose the head; empty if there was none.
         weights: ``name``, ``origin`` and ``licence`` of the backbone's weights.
         data: digest of the training images; empty if it is not known.
+        from_bytes: of a file that decodes by itself: its ``input``, its ``decoder``, what that
+            ``reads``, ``refuses`` and in what it ``differs`` from the contract; else None.
         version: of the headfit that exported it.
 
     Example:
@@ -77,6 +79,7 @@ class ExportRecord:
     verdict: str = ""
     weights: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(WEIGHTS, ""))
     data: str = ""
+    from_bytes: Mapping[str, str] | None = None
     version: str = ""
 
     @classmethod

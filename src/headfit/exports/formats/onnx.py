@@ -91,7 +91,7 @@ class Onnx:
 
     def open(self, path: Path, threads: int | None = None) -> Predict:
         """Open it in ONNX Runtime, on the CPU."""
-        session = _session(path, threads)
+        session = runtime_session(path, threads)
 
         def predict(images: np.ndarray) -> np.ndarray:
             parts = [
@@ -113,11 +113,23 @@ class Onnx:
         return ExportRecord.from_json(texts[0])
 
 
-def _session(path: Path, threads: int | None) -> Any:
+def runtime_session(path: Path, threads: int | None, library: str = "") -> Any:
+    """Open a file in ONNX Runtime.
+
+    Args:
+        path: the file.
+        threads: how many the runtime may use; its own choice if None.
+        library: of further operators.
+
+    Raises:
+        EngineError: if the runtime refuses it.
+    """
     import onnxruntime  # noqa: PLC0415  (optional)
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4 if library else 3  # what such a file refuses is told by us
+    if library:
+        options.register_custom_ops_library(library)
     if threads is not None:
         options.intra_op_num_threads = threads
     try:

@@ -28,12 +28,14 @@ class Runtime:
         modules: lines that import them and numpy.
         run: lines from ``model``, a path, to ``record`` and ``probabilities``, float32 (K,).
         standard: lines that import what comes with Python, besides ``json`` and ``sys``.
+        decodes: whether the format decodes images by itself.
     """
 
     packages: str
     modules: tuple[str, ...]
     run: tuple[str, ...]
     standard: tuple[str, ...] = ()
+    decodes: bool = False
 
 
 RUNTIMES = {
@@ -45,6 +47,19 @@ RUNTIMES = {
             'record = json.loads(session.get_modelmeta().custom_metadata_map["headfit"])',
             'probabilities = session.run(["probabilities"], {"images": pixels(sys.argv[1])})[0][0]',
         ),
+    ),
+    "onnx_bytes": Runtime(
+        "onnxruntime onnxruntime-extensions",
+        ("import numpy as np", "import onnxruntime", "import onnxruntime_extensions"),
+        (
+            "options = onnxruntime.SessionOptions()",
+            "options.register_custom_ops_library(onnxruntime_extensions.get_library_path())",
+            "session = onnxruntime.InferenceSession(model, options)",
+            'record = json.loads(session.get_modelmeta().custom_metadata_map["headfit"])',
+            "image = np.fromfile(sys.argv[1], np.uint8)",
+            'probabilities = session.run(["probabilities"], {"image": image})[0][0]',
+        ),
+        decodes=True,
     ),
     "openvino": Runtime(
         "openvino",
@@ -146,9 +161,13 @@ def _python(record: ExportRecord, format: str, model: str) -> str:
     return _rendered(
         "python.py.j2",
         name=f"predict_{format}.py",
-        packages=f"{runtime.packages} pillow numpy",
+        packages=runtime.packages + (" numpy" if runtime.decodes else " pillow numpy"),
         standard=["import json", "import sys", *runtime.standard],
-        imports=[*runtime.modules, "from PIL import Image, ImageOps"],
+        imports=[
+            *runtime.modules,
+            *([] if runtime.decodes else ["from PIL import Image, ImageOps"]),
+        ],
+        decodes=runtime.decodes,
         height=contract.height,
         width=contract.width,
         spans=spans if depth.to_dict() else None,

@@ -81,6 +81,24 @@ def int8(accuracy: Mapping[str, float]) -> str:
     )
 
 
+def from_bytes(decoding: Mapping[str, Any]) -> str:
+    """Say what the decoder of a file changes.
+
+    Args:
+        decoding: ``golden``, the largest difference by name or None, and ``median_difference``.
+    """
+    golden = decoding["golden"]
+    refused = [name for name, apart in golden.items() if apart is None]
+    read = [f"{apart:.1g} for {name}" for name, apart in golden.items() if apart is not None]
+    median = decoding["median_difference"]
+    parts = [f"largest difference {', '.join(read)}"] if read else []
+    if median is not None:
+        parts.append(f"median for images of the run {median:.1g}")
+    if refused:
+        parts.append(f"refused, with an error: {', '.join(refused)}")
+    return f"Decoded within the file: {'; '.join(parts)}."
+
+
 def trust(reliability: Mapping[str, Any]) -> list[str]:
     """Say how far probabilities can be trusted, a sentence each."""
     scaling = reliability["temperature"]
