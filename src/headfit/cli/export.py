@@ -67,26 +67,27 @@ FORMAT = "Format"
     FORMAT,
     "--from-bytes",
     is_flag=True,
-    help="Of onnx: decode within the file; its input is the content of a JPEG or PNG file.",
+    help="With --to onnx, decode inside the model: its input is the content of a JPEG or PNG file.",
 )
 @option(
     DATA,
     "--images",
     metavar="SOURCE",
     show_default="where the run read them",
-    help="The images of the run, as compare takes them: some prove that the file agrees.",
+    help="Images of the run, as compare takes them, to check the files with.",
 )
 @option(
     MODEL,
     "--classes",
     metavar="NAMES",
-    help="Of a model that headfit did not write: names of its outputs, separated by commas.",
+    help="For a model that headfit did not write: names of its classes, in the order of its "
+    "outputs, separated by commas.",
 )
 @option(
     MODEL,
     "--preprocessing",
     type=PREPROCESSING_MODES,
-    help="Of such a model: how pixels are scaled before it.",
+    help="For such a model: how it expects pixels to be scaled.",
 )
 @option(
     OUTPUT,
@@ -98,11 +99,11 @@ FORMAT = "Format"
 )
 @REPORTING
 def command(model: Path, classes: str | None, as_json: bool, debug: bool, **options: Any) -> int:
-    """Write MODEL in other formats, and prove that each gives what headfit predicts.
+    """Write MODEL in other formats, and check that each agrees with headfit predict.
 
     Input: images, uint8 (batch, height, width, 3). Output: probabilities. The metadata of each file
-    say how to decode and resize, and name the classes. The exit code is 1 if a file disagrees; it
-    is then not left there.
+    describes decoding and resizing, and names the classes. A file that disagrees is removed, and
+    the exit code is 1.
     """
     from headfit.exports.export import export  # noqa: PLC0415  (heavy)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -108,13 +108,7 @@ def _compare(
             f"it predicts another class for {1 - agreement.top1_agreement:.1%} of the images; at "
             f"most {1 - LEAST_AGREEMENT:.0%} is expected"
         )
-    return (
-        Agreement(
-            agreement.images, agreement.max_abs_difference, agreement.top1_agreement, problem
-        ),
-        outputs,
-        decoding,
-    )
+    return replace(agreement, problem=problem), outputs, decoding
 
 
 def _same_class(outputs: np.ndarray, expected: np.ndarray, precision: str) -> np.ndarray:

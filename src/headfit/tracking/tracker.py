@@ -52,11 +52,9 @@ class Tracker:
                 raise UnknownNameError("tracking library", name, LIBRARIES)
             missing = [each for each in LIBRARIES[name].packages() if not _is_installed(each)]
             if missing:
-                verb = "is" if len(missing) == 1 else "are"
                 raise UsageError(
-                    f"Tracking with {name} needs {' and '.join(missing)}, which {verb} not "
-                    f"installed. "
-                    f"Run: pip install 'headfit[{name}]'"
+                    f"Tracking with {name} needs packages that are not installed: "
+                    f"{', '.join(missing)}. Run: pip install 'headfit[{name}]'"
                 )
 
     def log(
