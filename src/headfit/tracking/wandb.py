@@ -50,6 +50,8 @@ def _write(record: RunRecord) -> str:
         project=os.environ.get("WANDB_PROJECT") or PROJECT,
         name=record.name,
         job_type=record.kind,
+        # else the folder in which this process first used wandb, which may not be the current one
+        dir=os.environ.get("WANDB_DIR") or str(Path.cwd()),
         notes=record.verdict,
         config=config,
         mode=mode(),
