@@ -45,6 +45,8 @@ LAYERS = (
     ("runs",),
     ("conversion",),
     ("exports",),
+    ("web",),
+    ("serve",),
     ("monitor",),
     ("tracking",),
     ("cli",),
@@ -63,7 +65,10 @@ FLAGS_ALLOWED = {
     "util.child": "an option of XLA",
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
-HEAVY = ("keras", "jax", "openvino", "scipy", "sklearn", "matplotlib", "jinja2")
+HEAVY = (
+    *("keras", "jax", "openvino", "scipy", "sklearn", "matplotlib", "jinja2"),
+    *("starlette", "uvicorn", "prometheus_client"),
+)
 
 
 def imports_of(name: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headfit import layers
+    from headfit import layers, serve
     from headfit.conversion.conversion import Conversion
     from headfit.conversion.convert import convert
     from headfit.errors import (
@@ -83,6 +83,7 @@ __all__ = [
     "lr_find",
     "plot_explanation",
     "rank",
+    "serve",
 ]
 
 __version__ = "0.1.0"
@@ -114,6 +115,7 @@ _HOME = {
     "lr_find": "headfit.runs.lr_find",
     "plot_explanation": "headfit.explain.drawing",
     "rank": "headfit.runs.rank",
+    "serve": "headfit.serve",
     **dict.fromkeys(_ERRORS, "headfit.errors"),
 }
 

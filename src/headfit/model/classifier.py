@@ -97,6 +97,11 @@ class Classifier:
         """The Keras model, loaded in safe mode on your Keras backend: pixels to probabilities."""
         return keras_network(self.path).model
 
+    @property
+    def runner(self) -> Runner:
+        """What runs the network; its outputs are probabilities, (n, K), and channel means."""
+        return self._runner
+
     @cached_property
     def explainer(self) -> Explainer:
         """What :meth:`explain` asks; it also gives logits, biases and how exact a map is.

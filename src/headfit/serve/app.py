@@ -1,0 +1,82 @@
+"""The application: routes, refusals and the life of the models, for any ASGI server."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from headfit.model.runner import Tell
+from headfit.serve.errors import Refused
+from headfit.serve.limits import Limits
+from headfit.serve.models import Models
+from headfit.serve.routes import health
+from headfit.serve.service import Service
+
+
+def create_app(
+    models: Models,
+    *,
+    token: str | None = None,
+    limits: Limits | None = None,
+    tell: Tell = lambda _: None,
+) -> Starlette:
+    """Make an ASGI application that serves saved models, for a server of your own.
+
+    The models are opened when the server starts the application, not before.
+
+    Args:
+        models: paths of ``.keras`` files or run folders, each also as ``"name=path"``; or a
+            mapping from names to paths.
+        token: what clients must send as ``Authorization: Bearer …``; None for no check.
+        limits: what it takes at most.
+        tell: called with a line of text when something takes long or falls back.
+
+    Returns:
+        The application; its ``state.service`` is the
+        :class:`~headfit.serve.service.Service`.
+
+    Raises:
+        UsageError: if a file does not exist, or a name is invalid or taken twice.
+
+    Example:
+
+    ```python
+    app = hf.serve.create_app("headfit-run/model.keras")
+    # uvicorn.run(app, host="127.0.0.1", port=8000)
+    ```
+    """
+    service = Service(models, limits, tell)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = Starlette(
+        routes=[*health.routes(service)],
+        lifespan=lifespan,
+        exception_handlers={Refused: refuse},
+    )
+    app.state.service = service
+    return app
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Answer with the status and the sentence of a refusal."""
+    assert isinstance(error, Refused)
+    return JSONResponse({"error": str(error)}, error.status, headers=headers_of(error))
+
+
+def headers_of(error: Refused) -> dict[str, str]:
+    """Give ``Retry-After``, in whole seconds, if the request may succeed later."""
+    if error.retry_after is None:
+        return {}
+    return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}

@@ -1,0 +1,1 @@
+"""The addresses of the server besides those of the Open Inference Protocol."""

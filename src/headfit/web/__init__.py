@@ -1,0 +1,1 @@
+"""What every web server of headfit shares: addresses, refusals, headers, listening."""
