@@ -11,11 +11,15 @@ from headfit.backbones import torch_file
 from headfit.images import budget, gate, groups, helper, structure
 from headfit.images.sources import members
 from headfit.monitor import folder, server
+from headfit.serve.limits import Limits
 from headfit.util import limits, model_parts, records, tables
+from headfit.web import guard, listener
+from headfit.web.connection import Bounds
 
 TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8").split("## Limits")[1]
 ROWS = dict(re.findall(r"(?m)^\| ([^|*]+?) \| ([^|]+?) \| [^|]*\|$", TEXT))
 MB, GB = 2**20, 2**30
+SERVED, LIMITS_OF_SERVE = Bounds(), Limits()
 LONG = f"{structure.MAX_LONG_SEGMENTS}"
 LIMITS = {
     "bytes of a file": f"{gate.MAX_BYTES:,}",
@@ -72,9 +76,27 @@ LIMITS = {
     "`progress.json`; `report.html` on the live page": (
         "; ".join(f"{most // MB} MB" for most in folder.MOST_BYTES.values()) + ", regular files"
     ),
-    "connections; seconds for a request, for an answer": (
-        f"{server.MOST_CONNECTIONS}; {server.REQUEST_SECONDS:g}; {server.ANSWER_SECONDS:g}"
+    "live page: connections; seconds for a request, for an answer": (
+        f"{server.BOUNDS.connections}; {server.BOUNDS.head:g}; {server.BOUNDS.answer:g}"
     ),
+    "header fields of a request; bytes of them": f"{guard.HEADERS}; {guard.HEADER_BYTES:,}",
+    "connections that are answered; refused with an answer": (
+        f"{SERVED.connections}; {SERVED.surplus} more"
+    ),
+    "seconds for headers; for reading an answer; between requests": (
+        f"{SERVED.head:g}; {SERVED.answer:g}; {SERVED.idle}"
+    ),
+    "seconds for a body": f"{SERVED.body:g} s, plus 1 s for each {SERVED.rate:,} bytes",
+    "seconds for the rest of a request that is refused": f"{SERVED.rest:g}",
+    "seconds for answers that are due when it stops": f"{listener.GRACE:g}",
+    "bytes of a file sent; of a request; of all requests being answered": (
+        f"{LIMITS_OF_SERVE.file_bytes:,}; {LIMITS_OF_SERVE.body_bytes:,}; "
+        f"{LIMITS_OF_SERVE.held_bytes:,}"
+    ),
+    "images of a request; accepted and not yet answered": (
+        f"{LIMITS_OF_SERVE.files}; {LIMITS_OF_SERVE.queue}"
+    ),
+    "seconds for an answer": f"{LIMITS_OF_SERVE.deadline:g}",
 }
 WITHOUT_NUMBER = {
     "where a link may point",

@@ -8,11 +8,13 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +23,10 @@ import pytest
 
 from headfit.cli.main import main
 from headfit.errors import DataError, UsageError
-from headfit.monitor import folder, server
+from headfit.monitor import folder
 from headfit.monitor.folder import RunFolder, is_alive, machine
 from headfit.monitor.progress import RunProgress
-from headfit.monitor.server import MOST_CONNECTIONS, _Server, is_loopback, serving
+from headfit.monitor.server import BOUNDS, serving
 from headfit.monitor.site import Site
 from headfit.monitor.token import KEY, token_of
 from headfit.monitor.words import CANNOT_SHOW
@@ -66,11 +68,11 @@ def port_of(address: str) -> int:
 
 def ask(
     address: Address, path: str, method: str = "GET", **headers: str
-) -> tuple[int, dict[str, str], str]:
+) -> tuple[int, http.client.HTTPMessage, str]:
     connection = http.client.HTTPConnection(*address, timeout=30)
     connection.request(method, f"/{TOKEN}{path}", headers=headers)
     answer = connection.getresponse()
-    found = answer.status, dict(answer.headers), answer.read().decode()
+    found = answer.status, answer.headers, answer.read().decode()
     connection.close()
     return found
 
@@ -117,28 +119,6 @@ def test_only_names_of_this_machine_are_answered(address: Address) -> None:
             assert repr(host) in body and f"http://127.0.0.1:{port}/" in body and TOKEN not in body
 
 
-@pytest.fixture
-def open_server(run: Path) -> Iterator[_Server]:
-    with _Server("0.0.0.0", 0, Site(RunFolder(run).progress, run), TOKEN) as found:
-        yield found
-
-
-def test_the_port_of_http_is_left_out_by_clients(open_server: _Server) -> None:
-    assert not open_server.accepts("localhost")
-    open_server.server_port = 80  # that nobody may open here
-    assert all(map(open_server.accepts, ("localhost", "localhost:80", "[::1]", "192.168.0.1")))
-    assert not any(
-        map(open_server.accepts, ("localhost:", "localhost:8", "evil.example", "", "::1"))
-    )
-
-
-def test_every_name_of_the_machine_is_known_where_all_may_look_on(open_server: _Server) -> None:
-    port = open_server.server_port
-    for name in (socket.gethostname(), socket.getfqdn(), "10.0.0.1", "[::1]"):
-        assert open_server.accepts(f"{name.upper()}:{port}"), name
-    assert open_server.address == f"http://127.0.0.1:{port}/{TOKEN}/"
-
-
 def test_what_is_no_request_gets_no_page_and_no_traceback(
     address: Address, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,7 +126,7 @@ def test_what_is_no_request_gets_no_page_and_no_traceback(
         with socket.create_connection(address, timeout=30) as client:
             client.sendall(data)
             answer = client.recv(10_000)
-        assert b"Bad Request" in answer or b"Not Supported" in answer or b"Too Long" in answer
+        assert re.match(rb"HTTP/1.1 (400|431|505) ", answer), answer
         assert b"<" not in answer
     with socket.create_connection(address) as client:
         client.sendall(b"GET / HT")
@@ -160,6 +140,7 @@ def test_nobody_reads_along_without_the_token(address: Address) -> None:
         connection.request("GET", path)
         answer = connection.getresponse()
         assert (answer.status, TOKEN.encode() in answer.read()) == (403, False), path
+        connection.close()
 
 
 def test_other_websites_and_doubled_hosts_are_refused(address: Address) -> None:
@@ -169,21 +150,23 @@ def test_other_websites_and_doubled_hosts_are_refused(address: Address) -> None:
     host = f"Host: 127.0.0.1:{address[1]}\r\n".encode()
     with socket.create_connection(address, timeout=30) as client:
         client.sendall(f"GET /{TOKEN}/ HTTP/1.1\r\n".encode() + 2 * host + b"\r\n")
-        assert b" 403 " in client.recv(100)
+        assert b" 400 " in client.recv(100)
 
 
-def test_who_asks_slowly_is_shut_out(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.5)
-    slow = [socket.create_connection(address, timeout=30) for _ in range(MOST_CONNECTIONS)]
-    deadline = time.monotonic() + 30
-    while not all(map(_is_shut, slow)):
-        assert time.monotonic() < deadline
+def test_who_asks_slowly_is_shut_out(run: Path) -> None:
+    impatient = replace(BOUNDS, head=0.5)
+    with serving(Site(RunFolder(run).progress, run), TOKEN, bounds=impatient) as found:
+        address = "127.0.0.1", port_of(found)
+        slow = [socket.create_connection(address, timeout=30) for _ in range(BOUNDS.connections)]
+        deadline = time.monotonic() + 30
+        while not all(map(_is_shut, slow)):
+            assert time.monotonic() < deadline
+            for client in slow:
+                with contextlib.suppress(OSError):  # it has been shut
+                    client.sendall(b"G")  # never a pause, and never a whole request
         for client in slow:
-            with contextlib.suppress(OSError):  # it has been shut
-                client.sendall(b"G")  # never a pause, and never a whole request
-    for client in slow:
-        client.close()
-    assert ask(address, "/progress.json")[0] == 200
+            client.close()
+        assert ask(address, "/progress.json")[0] == 200
 
 
 def test_a_report_from_elsewhere_gets_no_origin_and_no_script_but_ours(address: Address) -> None:
@@ -211,7 +194,7 @@ def test_the_token_stays_that_of_its_run_and_user(
 
 
 def test_who_only_connects_shuts_nobody_out_for_long(address: Address) -> None:
-    idle = [socket.create_connection(address, timeout=30) for _ in range(MOST_CONNECTIONS + 5)]
+    idle = [socket.create_connection(address, timeout=30) for _ in range(BOUNDS.connections + 5)]
     # those too many are shut at once, whichever they are
     assert any(_is_shut(client) for client in reversed(idle))
     for client in idle:
@@ -228,7 +211,9 @@ def test_who_only_connects_shuts_nobody_out_for_long(address: Address) -> None:
 def _is_shut(client: socket.socket) -> bool:
     client.settimeout(0.2)
     try:
-        return client.recv(1) == b""
+        while client.recv(1000):
+            pass  # why it is shut
+        return True
     except TimeoutError:
         return False
     except ConnectionError:
@@ -412,8 +397,3 @@ def test_an_address_of_another_machine_is_one_line(run: Path) -> None:
     site = Site(RunFolder(run).progress, run)
     with pytest.raises(UsageError, match=r"192\.0\.2\.1"), serving(site, TOKEN, "192.0.2.1"):
         pass
-
-
-def test_only_loopback_is_loopback() -> None:
-    assert all(map(is_loopback, ("127.0.0.1", "::1", "localhost", "127.1.2.3")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.1", "example.org", "")))

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headfit.errors import UsageError
+from headfit.errors import UsageError, WriteError
 from headfit.util import cache, files
-from headfit.util.cache import Cache, Pruned
+from headfit.util.cache import Cache
+from headfit.util.pruning import Pruned, prune
 
 DAY = 86400.0
 
@@ -195,7 +196,7 @@ def test_pruning_without_limits_removes_outdated_entries_only(home):
     record("key", days=1000)
     (home / "features" / "0123").mkdir(parents=True)
     (home / "features" / "0123" / "block").touch()
-    assert removed(cache.prune()) == ["0123"]
+    assert removed(prune()) == ["0123"]
     assert [entry.path.name for entry in cache.entries()] == ["key.json"]
 
 
@@ -203,17 +204,17 @@ def test_pruning_by_age_and_by_size():
     for number in range(5):
         record(f"key-{number}", days=number)
     size = cache.entries()[0].size
-    by_age = cache.prune(older_than=3.5)
+    by_age = prune(older_than=3.5)
     assert removed(by_age) == ["key-4.json"] and by_age.left == 4 * size
-    by_size = cache.prune(to=2 * size)
+    by_size = prune(to=2 * size)
     assert removed(by_size) == ["key-3.json", "key-2.json"] and by_size.left == 2 * size
-    assert removed(cache.prune(to=2 * size)) == []
+    assert removed(prune(to=2 * size)) == []
     assert cache.TRIALS.read("key-0") == "x"
 
 
 def test_a_dry_run_removes_nothing():
     path = record("key", days=9)
-    pruned = cache.prune(older_than=1, dry_run=True)
+    pruned = prune(older_than=1, dry_run=True)
     assert removed(pruned) == ["key.json"] and pruned.left == 0
     assert path.exists()
 
@@ -227,7 +228,7 @@ def test_nothing_behind_a_link_is_listed_or_removed(home, tmp_path):
     (folder / "linked").symlink_to(theirs, target_is_directory=True)
     (home / "graphs").symlink_to(theirs, target_is_directory=True)
     inside = folder_entry_with_link(theirs)
-    assert sorted(removed(cache.prune(to=0))) == sorted(["key.json", inside.name])
+    assert sorted(removed(prune(to=0))) == sorted(["key.json", inside.name])
     assert (theirs / "v1" / "photo.json").exists() and (folder / "link.json").is_symlink()
 
 
@@ -246,7 +247,7 @@ def test_an_entry_that_cannot_be_removed_is_reported_and_counted(monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(files, "remove", refuse)
-    pruned = cache.prune(to=0)
+    pruned = prune(to=0)
     assert [entry.path for entry in pruned.failed] == [path]
     assert (pruned.removed, pruned.left) == ([], path.stat().st_size)
 
@@ -266,3 +267,22 @@ def test_caches_have_names_of_their_own():
     names = [name for each in cache.CACHES for name in (each.name, *each.former)]
     assert len(names) == len(set(names))
     assert json.dumps(names)
+
+
+def test_what_only_reads_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_read_only", False)
+    cache._guard.cache_clear()
+    cache.forbid_writing()
+    assert cache.TRIALS.read("key") is None
+    assert not home.exists()
+    monkeypatch.setattr(cache, "_read_only", False)
+    path = record("key", days=3)
+    cache.forbid_writing()
+    before = path.stat()
+    assert cache.TRIALS.read("key") == "x"
+    assert path.stat().st_mtime == before.st_mtime
+    with pytest.raises(WriteError, match="`read_only` forbids writing it"):
+        cache.TRIALS.write("other", "x")
+    with pytest.raises(WriteError), cache.GRAPHS.new_folder("graph"):
+        pass
+    assert [each.name for each in home.iterdir()] == ["trials"]

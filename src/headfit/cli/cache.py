@@ -16,7 +16,7 @@ from headfit.cli.options import REPORTING, option
 from headfit.cli.tables import plain_table, print_json
 from headfit.features.store import damage as damage_of_store
 from headfit.samples.folder import damage as damage_of_sample
-from headfit.util import cache
+from headfit.util import cache, pruning
 from headfit.util.cache import Cache, Entry
 from headfit.util.machine import in_words
 from headfit.util.nouns import counted
@@ -147,7 +147,7 @@ def prune(
     removed entries.
     """
     limit = None if to is None else to * GB
-    pruned = cache.prune(older_than, limit, dry_run=dry_run)
+    pruned = pruning.prune(older_than, limit, dry_run=dry_run)
     if as_json:
         record = {
             "dry_run": dry_run,

@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": "Draw where a model looks: heat maps over your images.",
     "inspect": "Show what a backbone or a saved model consists of, and find mistakes.",
     "convert": "Give a trained model another top: gap, flatten or low_rank.",
+    "serve": "Answer HTTP requests with saved models.",
     "export": "Write a model for other runtimes: ONNX, OpenVINO, plain Keras.",
     "heads": "List heads with their formula and parameter count.",
     "backbones": "List backbones with their input size and weights.",

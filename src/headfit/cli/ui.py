@@ -43,9 +43,10 @@ def command(run: Path, port: int | None, host: str, debug: bool) -> None:
     run is done, it becomes report.html.
     """
     from headfit.monitor.folder import RunFolder  # noqa: PLC0415  (heavy)
-    from headfit.monitor.server import is_loopback, serving  # noqa: PLC0415
+    from headfit.monitor.server import serving  # noqa: PLC0415
     from headfit.monitor.site import Site  # noqa: PLC0415
     from headfit.monitor.token import token_of  # noqa: PLC0415
+    from headfit.web.hosts import is_loopback  # noqa: PLC0415
 
     site = Site(RunFolder(run).progress, run)
     with serving(site, token_of(run), host, port or 0) as address:

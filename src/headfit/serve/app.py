@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,12 +17,19 @@ from headfit.serve.limits import Limits
 from headfit.serve.models import Models
 from headfit.serve.routes import health
 from headfit.serve.service import Service
+from headfit.web.guard import Guard
+from headfit.web.hosts import Hosts
+
+FREE = ("/v2/health/live", "/v2/health/ready")
+"""Paths that need no token: whoever watches over servers asks them."""
+ADVICE = "Call it by that address, or allow this name when the server is started."
 
 
 def create_app(
     models: Models,
     *,
     token: str | None = None,
+    hosts: Hosts | None = None,
     limits: Limits | None = None,
     tell: Tell = lambda _: None,
 ) -> Starlette:
@@ -32,7 +40,9 @@ def create_app(
     Args:
         models: paths of ``.keras`` files or run folders, each also as ``"name=path"``; or a
             mapping from names to paths.
-        token: what clients must send as ``Authorization: Bearer …``; None for no check.
+        token: what clients must send as ``Authorization: Bearer …``; None for no check. Whether
+            the server is alive and ready is told to everybody.
+        hosts: names by which clients may call the server; None for any.
         limits: what it takes at most.
         tell: called with a line of text when something takes long or falls back.
 
@@ -64,7 +74,18 @@ def create_app(
         routes=[*health.routes(service)],
         lifespan=lifespan,
         exception_handlers={Refused: refuse},
+        middleware=[
+            Middleware(
+                Guard,
+                token=token,
+                hosts=hosts,
+                free=FREE,
+                advice=ADVICE,
+                body_bytes=service.limits.body_bytes,
+            )
+        ],
     )
+    app.router.redirect_slashes = False
     app.state.service = service
     return app
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import platformdirs
 
-from headfit.errors import UsageError
+from headfit.errors import UsageError, WriteError
 from headfit.util import digests, files
 from headfit.util.records import DAMAGE
 
@@ -35,11 +35,26 @@ SHARED = "HEADFIT_SHARED_HOME"
 """Environment variable that accepts, if 1, a cache folder that others can write."""
 USE_SECONDS = 3600.0  # uses within this time of one another count as one
 _FORMAT = re.compile(r"v(\d+)")
+_read_only = False
 
 
 def home() -> Path:
     """Give the folder of all caches: ``HEADFIT_HOME``, else the platform's cache folder."""
     return Path(os.environ.get("HEADFIT_HOME") or platformdirs.user_cache_dir("headfit"))
+
+
+def forbid_writing() -> None:
+    """Read the caches from now on, in this process, and change nothing in them."""
+    global _read_only
+    _read_only = True
+
+
+def _check_writable() -> None:
+    if _read_only:
+        raise WriteError(
+            f"The cache '{home()}' lacks what this takes, and `read_only` forbids writing it. Run "
+            f"it once without `read_only`, with the same HEADFIT_HOME."
+        )
 
 
 @functools.cache
@@ -50,7 +65,8 @@ def _guard(root: Path) -> None:
         UsageError: if others can: features that they forge would decide the comparison.
     """
     with contextlib.suppress(OSError):  # whoever writes there says why it cannot be
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _read_only:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not hasattr(os, "getuid") or os.environ.get(SHARED) == "1" or not root.exists():
         return
     status = root.stat()
@@ -99,8 +115,9 @@ class Cache:
     def folder(self) -> Path:
         """Where the entries of this format lie."""
         _guard(home())
-        _make_private(home() / self.name)
-        _sweep_all(home())
+        if not _read_only:
+            _make_private(home() / self.name)
+            _sweep_all(home())
         return home() / self.name / f"v{self.format}"
 
     def path(self, key: str) -> Path:
@@ -124,6 +141,7 @@ class Cache:
         Raises:
             WriteError: if it cannot be written.
         """
+        _check_writable()
         record = {"digest": digests.of_data(data), "data": data}
         files.write_json(self.folder / f"{key}.json", record)
 
@@ -139,6 +157,7 @@ class Cache:
         Raises:
             WriteError: if it cannot be written.
         """
+        _check_writable()
         with files.new_folder(self.folder / key) as temporary:
             yield temporary
             names = sorted(path.name for path in temporary.iterdir())
@@ -163,7 +182,7 @@ CACHES = (FEATURES, FITS, TUNING, GRAPHS, TRIALS, MODELS, RUNS, BACKBONES, HEADS
 def note_use(path: Path) -> None:
     """Note that an entry was used, unless that was noted within the hour."""
     with contextlib.suppress(OSError):  # absent, or read-only
-        if time.time() - path.stat().st_mtime > USE_SECONDS:
+        if not _read_only and time.time() - path.stat().st_mtime > USE_SECONDS:
             os.utime(path)
 
 
@@ -274,58 +293,6 @@ def _size(path: Path) -> int:
         for folder, _, names in os.walk(path)
         for name in names
     )
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """What :func:`prune` did.
-
-    Attributes:
-        removed: entries that are gone, or would be; each with the reason.
-        failed: entries that could not be removed.
-        left: bytes of all other entries.
-    """
-
-    removed: list[tuple[Entry, str]]
-    failed: list[Entry]
-    left: int
-
-
-def prune(
-    older_than: float | None = None, to: float | None = None, *, dry_run: bool = False
-) -> Pruned:
-    """Remove outdated entries and those that were not used for long.
-
-    Links are never followed, and nothing outside :func:`home` is removed. A run that uses a removed
-    entry at this moment may fail.
-
-    Args:
-        older_than: days without use, after which an entry goes; None for no such limit.
-        to: bytes that may stay: the least recently used entries go first; None for no limit.
-        dry_run: whether to only say what would be removed.
-    """
-    everything = sorted(entries(), key=lambda entry: entry.last_use)
-    left = sum(entry.size for entry in everything)
-    now, removed, failed = time.time(), [], []
-    # outdated ones first: they are of no use
-    for entry in sorted(everything, key=lambda entry: not entry.outdated):
-        if entry.outdated:
-            reason = "outdated format"
-        elif older_than is not None and now - entry.last_use >= older_than * 86400:
-            reason = f"not used for {(now - entry.last_use) / 86400:.0f} days"
-        elif to is not None and left > to:
-            reason = "least recently used"
-        else:
-            continue
-        if not dry_run:
-            try:
-                files.remove(entry.path)
-            except OSError:
-                failed.append(entry)
-                continue
-        removed.append((entry, reason))
-        left -= entry.size
-    return Pruned(removed, failed, left)
 
 
 @functools.cache
