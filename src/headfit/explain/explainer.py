@@ -131,6 +131,11 @@ class Explainer:
         """Height, width and channels of the feature map."""
         return self._model.map_shape
 
+    @property
+    def exact(self) -> bool:
+        """Whether a formula gives the contributions, and no gradient is needed."""
+        return self._rule is not None
+
     def target(self, name: str) -> int:
         """Find a class by its name.
 

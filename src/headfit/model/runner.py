@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from headfit.backbones.engines.engine import OpenVINOEngine
-from headfit.backbones.engines.interface import Engine, EngineInfo, Tagged, probe_images
+from headfit.backbones.engines.interface import (
+    Engine,
+    EngineInfo,
+    Lanes,
+    ServingEngine,
+    Tagged,
+    probe_images,
+)
 from headfit.backbones.graphs.graph import Graph, file_graph
 from headfit.errors import EngineError, HeadfitError, ModelFileError
 from headfit.images.contract import Contract
@@ -86,6 +93,10 @@ class Runner:
         """Run images one by one; see :meth:`Engine.run`."""
         return self._opened[0].run(batches)
 
+    def lanes(self) -> Lanes:
+        """Give what lets several threads run uint8 images; see :class:`Lanes`."""
+        return self._opened[0].lanes()
+
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Run an array of images.
 
@@ -102,7 +113,7 @@ class Runner:
         return _outputs(engine, images)
 
     @cached_property
-    def _opened(self) -> tuple[Engine, np.ndarray]:
+    def _opened(self) -> tuple[ServingEngine, np.ndarray]:
         """The engine that runs, and its outputs for the probe images."""
         if self._graph is None:
             return self._proved(self._keras)
@@ -114,7 +125,7 @@ class Runner:
             self._tell(f"OpenVINO cannot run this model here ({error}); Keras runs it, slower.")
             return self._proved(self._keras)
 
-    def _proved(self, engine: Engine) -> tuple[Engine, np.ndarray]:
+    def _proved(self, engine: ServingEngine) -> tuple[ServingEngine, np.ndarray]:
         probes = _outputs(engine, probe_images(self._contract.height, self._contract.width))
         self._check(probes)
         return engine, probes
@@ -140,6 +151,10 @@ class SavedModelEngine:
         """See :meth:`Engine.run`."""
         for tag, images in batches:
             yield tag, self.predict(images)
+
+    def lanes(self) -> Lanes:
+        """See :class:`~headfit.backbones.engines.interface.Lanes`; one that takes batches."""
+        return Lanes(1, BATCH, lambda: self.predict)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Give the outputs, float32 (n, …), for RGB pixels 0–255 of any type."""

@@ -12,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headfit.model.runner import Tell
+from headfit.serve.admission import BoundedBodies
 from headfit.serve.errors import Refused
 from headfit.serve.limits import Limits
+from headfit.serve.logs import Observed
 from headfit.serve.models import Models
-from headfit.serve.routes import health
+from headfit.serve.routes import metrics, predict
 from headfit.serve.service import Service
 from headfit.web.guard import Guard
 from headfit.web.hosts import Hosts
@@ -32,6 +34,7 @@ def create_app(
     hosts: Hosts | None = None,
     limits: Limits | None = None,
     tell: Tell = lambda _: None,
+    watch: bool = True,
 ) -> Starlette:
     """Make an ASGI application that serves saved models, for a server of your own.
 
@@ -45,6 +48,7 @@ def create_app(
         hosts: names by which clients may call the server; None for any.
         limits: what it takes at most.
         tell: called with a line of text when something takes long or falls back.
+        watch: whether a model is opened again when its file changes.
 
     Returns:
         The application; its ``state.service`` is the
@@ -60,7 +64,7 @@ def create_app(
     # uvicorn.run(app, host="127.0.0.1", port=8000)
     ```
     """
-    service = Service(models, limits, tell)
+    service = Service(models, limits, tell, watch=watch)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -71,10 +75,15 @@ def create_app(
             await service.stop()
 
     app = Starlette(
-        routes=[*health.routes(service)],
+        routes=[
+            *predict.routes(service),
+            *metrics.routes(service),
+        ],
         lifespan=lifespan,
         exception_handlers={Refused: refuse},
         middleware=[
+            Middleware(Observed, metrics=service.metrics),
+            Middleware(BoundedBodies, admission=service.admission, limits=service.limits),
             Middleware(
                 Guard,
                 token=token,
@@ -82,7 +91,7 @@ def create_app(
                 free=FREE,
                 advice=ADVICE,
                 body_bytes=service.limits.body_bytes,
-            )
+            ),
         ],
     )
     app.router.redirect_slashes = False

@@ -62,6 +62,14 @@ class ServedModel:
         """How a file becomes pixels."""
         return self.classifier.contract
 
+    def outliers(self, rows: np.ndarray) -> np.ndarray:
+        """Say which rows of outputs, (n, K + C), are of images unlike those of the training."""
+        reliability = self.classifier.record.reliability
+        if reliability is None:
+            return np.zeros(len(rows), bool)
+        outliers: np.ndarray = reliability.detector.scores(rows[:, len(self.classes) :]) > 1
+        return outliers
+
     def describe(self, name: str, row: np.ndarray) -> Prediction:
         """Make a prediction of one row of outputs, float32 (K + C,)."""
         return describe(name, row, self.classes, self.classifier.record.reliability)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from headfit.errors import ImageError
+from headfit.errors import HeadfitError, ImageError
 from headfit.images.decode import decode
 from headfit.model.prediction import Prediction
 from headfit.model.runner import Tell
+from headfit.serve.admission import Admission
+from headfit.serve.batcher import Batcher
 from headfit.serve.errors import Busy, Late, Refused
+from headfit.serve.heat_maps import HeatMap, HeatMaps
+from headfit.serve.job import Content, Job, Row
 from headfit.serve.limits import Limits
+from headfit.serve.metrics import Metrics
 from headfit.serve.models import Models, ServedModel, parse_models
+from headfit.serve.watch import Stamp, changed_files, stamp
 
-Result = TypeVar("Result")
+WATCH_SECONDS = 1.0
+_log = logging.getLogger("headfit.serve")
 
 
 class Service:
@@ -29,20 +38,38 @@ class Service:
         models: see :func:`~headfit.serve.models.parse_models`.
         limits: what it takes at most.
         tell: called with a line of text when something takes long or falls back.
+        watch: whether a model is opened again when its file changes.
+
+    Attributes:
+        limits: what it takes at most.
+        metrics: what Prometheus is told.
+        admission: what is accepted and not yet answered.
 
     Raises:
         UsageError: if a file does not exist, or a name is invalid or taken twice.
     """
 
     def __init__(
-        self, models: Models, limits: Limits | None = None, tell: Tell = lambda _: None
+        self,
+        models: Models,
+        limits: Limits | None = None,
+        tell: Tell = lambda _: None,
+        *,
+        watch: bool = True,
     ) -> None:
         self.limits = limits or Limits()
-        self._files, self._tell = parse_models(models), tell
+        self.metrics, self.admission = Metrics(), Admission(self.limits)
+        self.metrics.watch(lambda: self.admission.images, lambda: self.admission.held)
+        self._files, self._tell, self._watch = parse_models(models), tell, watch
+        self._stamps: dict[str, Stamp] = {}
         self._models: dict[str, ServedModel] = {}
+        self._batchers: WeakKeyDictionary[ServedModel, Batcher] = WeakKeyDictionary()
+        self._heat_maps: WeakKeyDictionary[ServedModel, HeatMaps] = WeakKeyDictionary()
         self._started = self._stopping = False
         self._decoding = ThreadPoolExecutor(self.limits.decoding_threads, "headfit-decode")
-        self._inference = ThreadPoolExecutor(1, "headfit-inference")
+        self._explaining = ThreadPoolExecutor(1, "headfit-explain")
+        self._opening = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,13 +118,17 @@ class Service:
         return time.monotonic() + self.limits.deadline
 
     async def predict_files(
-        self, model: ServedModel, files: Sequence[tuple[str, bytes]], *, deadline: float
+        self,
+        model: ServedModel,
+        files: Sequence[tuple[str, bytes | ImageError]],
+        *,
+        deadline: float,
     ) -> list[Prediction]:
         """Predict image files.
 
         Args:
             model: what :meth:`model` gave.
-            files: the name and the content of each.
+            files: the name and the content of each, or why it has none.
             deadline: the ``time.monotonic()`` by which the answer must be there.
 
         Returns:
@@ -107,16 +138,12 @@ class Service:
             Busy: if too much is waiting already, or the server is stopping.
             Late: if the answer is not ready before the deadline.
         """
-        decoded = await asyncio.gather(*(self._decode(model, data, deadline) for _, data in files))
-        good = [each for each in decoded if isinstance(each, np.ndarray)]
-        rows: Iterator[np.ndarray] = iter(())
-        if good:
-            rows = iter(await self.predict_pixels(model, np.stack(good), deadline=deadline))
+        rows = await self._run(model, [content for _, content in files], deadline)
         return [
-            Prediction(name, None, str(each))
-            if isinstance(each, ImageError)
-            else model.describe(name, next(rows))
-            for (name, _), each in zip(files, decoded, strict=True)
+            Prediction(name, None, str(row))
+            if isinstance(row, ImageError)
+            else model.describe(name, row)
+            for (name, _), row in zip(files, rows, strict=True)
         ]
 
     async def predict_pixels(
@@ -126,7 +153,7 @@ class Service:
 
         Args:
             model: what :meth:`model` gave.
-            pixels: uint8 (n, height, width, 3), RGB, of the size in the model's contract.
+            pixels: uint8 (n, height, width, 3), RGB, of the size in the model's contract; n ≥ 1.
             deadline: the ``time.monotonic()`` by which the answer must be there.
 
         Returns:
@@ -136,9 +163,47 @@ class Service:
             Busy: if too much is waiting already, or the server is stopping.
             Late: if the answer is not ready before the deadline.
         """
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._inference, model.classifier.runner.predict, pixels)
-        return await self._in_time(future, deadline)
+        return np.stack(await self._run(model, list(pixels), deadline))  # type: ignore[arg-type]
+
+    async def explain(
+        self,
+        model: ServedModel,
+        files: Sequence[bytes],
+        heads: Sequence[str],
+        *,
+        deadline: float,
+    ) -> list[list[HeatMap]]:
+        """Explain image files that can be read.
+
+        Args:
+            model: what :meth:`model` gave.
+            files: the content of each.
+            heads: heads that the run kept, or the model's own.
+            deadline: the ``time.monotonic()`` by which the answer must be there.
+
+        Returns:
+            For each file a heat map of each head, of the class that the model predicts.
+
+        Raises:
+            Refused: if a head was not kept or cannot be explained quickly.
+            Busy: if too much is waiting already, or the server is stopping.
+            Late: if the answer is not ready before the deadline.
+        """
+        maps = self.heat_maps(model)
+        maps.check(heads)
+        with self._accepted(len(files), None, deadline):
+            future = self._explaining.submit(maps.explain, files, heads)
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    return await asyncio.wrap_future(future)
+            except TimeoutError:
+                raise Late(self.limits.deadline) from None
+            finally:
+                future.cancel()
+
+    def heat_maps(self, model: ServedModel) -> HeatMaps:
+        """Give what explains a model."""
+        return self._heat_maps[model]
 
     async def start(self) -> None:
         """Open all models.
@@ -147,15 +212,21 @@ class Service:
             ModelFileError: if a file is not a model that headfit wrote.
             EngineError: if nothing here can run a model.
         """
-        for name in self._files:
-            await self.reload(name)
+        await self.reload()
         self._started = True
+        if self._watch:
+            self._watching = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
         """Refuse new requests, and finish those that were accepted."""
         self._stopping = True
-        await asyncio.to_thread(self._decoding.shutdown)
-        await asyncio.to_thread(self._inference.shutdown)
+        if self._watching is not None:
+            self._watching.cancel()
+        await self.admission.until_empty()
+        for batcher in self._batchers.values():
+            batcher.retire()
+        for pool in (self._decoding, self._explaining):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
     async def reload(self, name: str | None = None) -> None:
         """Open a model again, prove it, and put it in the place of the old one.
@@ -169,26 +240,76 @@ class Service:
             ModelFileError: if the file is not a model that headfit wrote; the old one stays.
             EngineError: if nothing here can run it; the old one stays.
         """
-        for each in self._files if name is None else (name,):
-            path = self._files[each]
-            self._models[each] = await asyncio.to_thread(ServedModel.open, each, path, self._tell)
+        async with self._opening:
+            for each in self._files if name is None else (name,):
+                try:
+                    await self._open(each)
+                except HeadfitError:
+                    self.metrics.not_opened(each)
+                    raise
 
-    async def _decode(
-        self, model: ServedModel, data: bytes, deadline: float
-    ) -> np.ndarray | ImageError:
+    def prepare(self) -> None:
+        """Open all models, and cache what opening and explaining them takes.
+
+        Raises:
+            ModelFileError: if a file is not a model that headfit wrote.
+            EngineError: if nothing here can run a model.
+        """
+        for name, path in self._files.items():
+            HeatMaps(ServedModel.open(name, path, self._tell), self._tell).open()
+
+    async def _open(self, name: str) -> None:
+        self._stamps[name] = stamp(self._files[name])
+        model = await asyncio.to_thread(ServedModel.open, name, self._files[name], self._tell)
+        self._heat_maps[model] = await asyncio.to_thread(HeatMaps, model, self._tell)
         contract = model.contract
 
-        def work() -> np.ndarray | ImageError:
+        def pixels(data: bytes) -> np.ndarray:
+            return decode(data, contract.height, contract.width, contract.depth)
+
+        self._batchers[model] = Batcher(
+            model.classifier.runner.lanes(),
+            pixels,
+            self._decoding,
+            self.limits,
+            self.metrics.opened(model),
+        )
+        former = self._models.get(name)
+        self._models[name] = model
+        if former is not None:
+            self._batchers[former].retire()
+
+    async def _follow(self) -> None:
+        """Open each model again whose file changes; what cannot be opened leaves the old one."""
+        async for name in changed_files(self._files, self._stamps, WATCH_SECONDS):
             try:
-                return decode(data, contract.height, contract.width, contract.depth)
-            except ImageError as error:
-                return ImageError(str(error))
+                await self.reload(name)
+                _log.info("model opened again", extra={"model": name})
+            except HeadfitError as error:
+                _log.error("model not opened again", extra={"model": name, "reason": str(error)})
+            except Exception:
+                _log.exception("model not opened again", extra={"model": name})
 
-        loop = asyncio.get_running_loop()
-        return await self._in_time(loop.run_in_executor(self._decoding, work), deadline)
+    async def _run(
+        self, model: ServedModel, contents: Sequence[Content | ImageError], deadline: float
+    ) -> list[Row]:
+        batcher = self._batchers[model]
+        with self._accepted(len(contents), batcher.interval, deadline):
+            job = Job(contents)
+            batcher.submit(job)
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    rows = await job.rows()
+            except TimeoutError:
+                raise Late(self.limits.deadline) from None
+            finally:
+                job.drop()
+        self.metrics.answered(model, rows)
+        return rows
 
-    async def _in_time(self, work: Awaitable[Result], deadline: float) -> Result:
-        try:
-            return await asyncio.wait_for(work, deadline - time.monotonic())
-        except TimeoutError:
-            raise Late(self.limits.deadline) from None
+    @contextlib.contextmanager
+    def _accepted(self, images: int, interval: float | None, deadline: float) -> Iterator[None]:
+        if self._stopping:
+            raise Busy("The server is stopping.", 503)
+        with self.admission.take(images, interval, deadline):
+            yield

@@ -25,10 +25,18 @@ from headfit.backbones.engines.interface import (
     Engine,
     EngineInfo,
     Joint,
+    Lanes,
     Tagged,
 )
 from headfit.backbones.engines.keras_engine import KerasEngine
-from headfit.backbones.graphs.compiled import DEFAULT, Setting, compile_graph, stream
+from headfit.backbones.graphs.compiled import (
+    DEFAULT,
+    Setting,
+    compile_graph,
+    in_flight,
+    lane,
+    stream,
+)
 from headfit.backbones.graphs.graph import Graph, backbone_graph, part_graph
 from headfit.backbones.graphs.int8 import CalibrationImages, int8_graph
 from headfit.backbones.graphs.tuning import tuned
@@ -94,8 +102,14 @@ class OpenVINOEngine:
                 yield tags, np.concatenate(images)
                 rest.clear()
 
+    def lanes(self) -> Lanes:
+        """See :class:`~headfit.backbones.engines.interface.Lanes`; each runs images one by one."""
+        return Lanes(in_flight(self._compiled), 1, lambda: lane(self._one_by_one))
+
     @cached_property
     def _one_by_one(self) -> Any:
+        if self._setting.batch == 1:
+            return self._compiled
         return compile_graph(self._path, replace(self._setting, batch=1))
 
 

@@ -67,6 +67,21 @@ class EngineInfo:
         return cls(**{**data, "map_shape": (height, width, channels)})
 
 
+@dataclass(frozen=True)
+class Lanes:
+    """How threads keep a network busy, each with a lane of its own.
+
+    Attributes:
+        count: threads that keep it busy.
+        batch: images that a lane is best given at once.
+        open: makes a lane, for one thread at a time: uint8 (n, height, width, 3) to float32 (n, …).
+    """
+
+    count: int
+    batch: int
+    open: Callable[[], Callable[[np.ndarray], np.ndarray]]
+
+
 class Engine(Protocol):
     """Runs a frozen network over images."""
 
@@ -84,6 +99,14 @@ class Engine(Protocol):
         Yields:
             Pairs of the tag and the float32 result (1, …), in whatever order they are ready.
         """
+        ...
+
+
+class ServingEngine(Engine, Protocol):
+    """An engine that can also serve several threads."""
+
+    def lanes(self) -> Lanes:
+        """Give the lanes of the network."""
         ...
 
 

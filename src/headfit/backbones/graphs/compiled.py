@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -70,6 +70,29 @@ def _compile(path: Path, setting: Setting) -> Any:
         raise EngineError(f"OpenVINO {version('openvino')} refuses the graph: {reason}") from error
 
 
+def in_flight(compiled: Any) -> int:
+    """Give the requests that keep a graph busy: one more than there are streams."""
+    return int(max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))) + 1
+
+
+def lane(compiled: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Make a request of its own for one thread at a time.
+
+    Returns:
+        A function from uint8 (n, height, width, 3) to float32 (n, …); images run one by one.
+    """
+    request = compiled.create_infer_request()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        rows = []
+        for image in images:
+            request.start_async({0: image[None]})
+            rows.append(_result(request))
+        return np.concatenate(rows)
+
+    return run
+
+
 def stream(compiled: Any, batches: Iterable[Tagged]) -> Iterator[Tagged]:
     """Send batches through a compiled graph, one request more in flight than there are streams.
 
@@ -84,7 +107,7 @@ def stream(compiled: Any, batches: Iterable[Tagged]) -> Iterator[Tagged]:
     Yields:
         Pairs of the tag and the result, in order.
     """
-    most = max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
+    most = in_flight(compiled)
     busy: deque[tuple[Any, Any]] = deque()
     try:
         for tag, images in batches:
