@@ -1,62 +1,155 @@
-"""What exports give and how fast they run: backbones × heads × formats, as a Markdown table.
+"""What exports give and how fast they run: backbones × heads × formats.
 
-    python benchmarks/export.py PHOTOS --backbones MobileNet=WEIGHTS.h5,VGG16 --heads gap,flatten
+    python benchmarks/export.py work PHOTOS WORK --backbones MobileNet@224=WEIGHTS.h5,VGG16@96
+    python benchmarks/export.py speed PHOTOS WORK
+    python benchmarks/export.py table PHOTOS WORK
 
-PHOTOS is a folder of class folders. Heads have random weights, since agreement and speed do not
-depend on them; backbones have the weights behind their ``=``, else random ones.
+``work`` fits heads on PHOTOS, a folder of ``train`` and ``test``, as ``headfit compare`` does,
+writes each in each format and proves it on the images of ``test``. ``speed`` runs what was
+written, ``table`` prints. Each result is a line of JSON in WORK: all can be stopped and go on where
+they were, and several can run at once on different backbones. A backbone is ``NAME@SIZE=WEIGHTS``:
+random weights if those are left out, its own size if that is.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
-import tempfile
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
-FORMATS = ("onnx", "openvino", "keras")
+FORMATS = ("onnx", "openvino", "litert", "saved_model", "keras")
 HEADS = ("gap", "flatten", "gem", "attention", "gap-512")
 BACKBONES = (
-    *("efficientnet_lite0=imagenet", "MobileNet", "VGG16", "ResNet50", "MobileNetV2"),
-    *("EfficientNetB0", "ConvNeXtTiny"),
+    *("efficientnet_lite0=imagenet", "MobileNet", "VGG16@96", "ResNet50@96", "MobileNetV2@96"),
+    *("EfficientNetB0@96", "ConvNeXtTiny@96"),
 )
-BATCH, SECONDS = 16, 3.0
+BATCH, SECONDS = 16, 1.5
 
 
-def write_model(spec: Any, backbone: Any, chain: str, size: int, classes: tuple[str, ...]) -> Path:
-    """Write a classifier as headfit does, its head with random weights."""
-    import keras
+@dataclass(frozen=True)
+class Subject:
+    """A backbone, its weights and its size."""
 
-    from headfit.backbones.engines.interface import probe_images
-    from headfit.heads.chain import parse_head
-    from headfit.model.assemble_child import preprocess
-    from headfit.model.metadata import ModelRecord
+    name: str
+    size: int
+    weights: str
 
-    contract = spec.contract(size)
-    images = keras.Input((size, size, 3), name="images")
-    maps = backbone(preprocess(images, contract), training=False)
-    outputs = parse_head(chain).build(maps, len(classes), None, "channels_last", 1.0)
-    model = keras.Model(images, outputs, name="headfit_classifier")
-    p = np.asarray(model.predict(probe_images(size, size).astype(np.float32), verbose=0))
-    path = Path(tempfile.mkdtemp(prefix="headfit-export-")) / "model.keras"
-    model.save(path)
-    probe = tuple(tuple(map(float, row)) for row in p)
-    ModelRecord(classes, contract, chain, spec.name, probe, "0").append_to(path)
-    return path
+    @classmethod
+    def parse(cls, text: str) -> Subject:
+        """Read ``NAME@SIZE=WEIGHTS``."""
+        from headfit.backbones.catalog import find
+
+        rest, _, weights = text.partition("=")
+        name, _, size = rest.partition("@")
+        spec = find(name)
+        return cls(spec.name, int(size or spec.size), weights or "random")
+
+    @property
+    def label(self) -> str:
+        """What the table calls it."""
+        return f"{self.name} {self.size}"
 
 
-def speed(format_: Any, path: Path, size: int, threads: int) -> tuple[float, float]:
-    """Give images a second, and the seconds from opening to the first answer."""
-    images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), np.uint8)
-    start = time.perf_counter()
-    predict = format_.open(path, threads)
-    predict(images[:1])
-    opened = time.perf_counter() - start
+class Lines:
+    """Results, one line of JSON each; a later line of the same kind and key counts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, kind: str) -> dict[tuple[str, str, str], dict[str, Any]]:
+        """Give those of a kind, by backbone, head and format."""
+        if not self.path.exists():
+            return {}
+        rows = [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
+        return {(r["backbone"], r["head"], r["format"]): r for r in rows if r["kind"] == kind}
+
+    def add(self, kind: str, key: tuple[str, str, str], **values: Any) -> None:
+        """Add one, and show it."""
+        names = dict(zip(("backbone", "head", "format"), key, strict=True))
+        line = json.dumps({"kind": kind, **names, **values})
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+        print(time.strftime("%H:%M:%S"), line, flush=True)
+
+
+def fitted(subject: Subject, heads: list[str], photos: Path, folder: Path) -> Callable[[str], Path]:
+    """Fit all heads in one run, if that has not been done; give the model file of a head."""
+    run = folder / "run"
+    if not (run / "results.json").is_file():
+        command = [sys.executable, "-m", "headfit", "compare", str(photos), "--out", str(run)]
+        command += ["--backbone", subject.name, "--weights", subject.weights, "--quick"]
+        command += ["--size", str(subject.size), "--heads", ",".join(heads)]
+        command += ["--keep", ",".join(heads), "--no-where", "--no-curve", "--no-near-duplicates"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    chosen = json.loads((run / "results.json").read_text("utf-8"))["verdict"]["recommended"]
+
+    def model(head: str) -> Path:
+        return run / "model.keras" if head == chosen else run / "heads" / f"{head}.keras"
+
+    return model
+
+
+def work(arguments: argparse.Namespace, lines: Lines) -> None:
+    """Export what has no line yet: one head of all backbones, then the next."""
+    import headfit as hf
+
+    subjects = [Subject.parse(text) for text in arguments.backbones.split(",")]
+    heads, formats = arguments.heads.split(","), arguments.formats.split(",")
+    for head in heads:
+        for subject in subjects:
+            done = lines.read("proof")
+            rest = [each for each in formats if (subject.label, head, each) not in done]
+            if not rest:
+                continue
+            folder = arguments.work / subject.label.replace(" ", "-")
+            model = fitted(subject, list(HEADS), arguments.photos, folder)(head)
+            for several in [rest] if len(rest) == 1 else [rest, *([each] for each in rest)]:
+                try:
+                    export = hf.export(model, several, out=folder / head)
+                except hf.HeadfitError as error:
+                    if len(several) == 1:
+                        key = (subject.label, head, several[0])
+                        lines.add("proof", key, problem=str(error), weights=subject.weights)
+                    continue
+                for each in export.exports:
+                    document = {**each.to_dict(), "path": str(each.path)}
+                    del document["format"]
+                    key = (subject.label, head, each.format)
+                    lines.add("proof", key, weights=subject.weights, size=subject.size, **document)
+                if several == rest:
+                    break
+
+
+def speed(lines: Lines) -> None:
+    """Run each file with one thread and with two."""
+    from headfit.exports.formats import FORMATS as KNOWN
+
+    done = lines.read("speed")
+    for key, row in lines.read("proof").items():
+        if key in done or row.get("problem"):
+            continue
+        path, shape = Path(row["path"]), (BATCH, row["size"], row["size"], 3)
+        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        start = time.perf_counter()
+        predict = KNOWN[key[2]].open(path, 2)
+        predict(images[:1])
+        opened = time.perf_counter() - start
+        rates = {"two": rate(predict, images), "one": rate(KNOWN[key[2]].open(path, 1), images)}
+        lines.add("speed", key, start=opened, **rates)
+
+
+def rate(predict: Callable[[np.ndarray], Any], images: np.ndarray) -> float:
+    """Give images a second, the median of some batches."""
     predict(images)
     times: list[float] = []
     end = time.perf_counter() + SECONDS
@@ -64,62 +157,68 @@ def speed(format_: Any, path: Path, size: int, threads: int) -> tuple[float, flo
         start = time.perf_counter()
         predict(images)
         times.append(time.perf_counter() - start)
-    return BATCH / statistics.median(times), opened
+    return len(images) / statistics.median(times)
 
 
-def row(name: str, each: Any, size: int) -> str:
-    """Write a row of the table."""
-    from headfit.exports.formats import FORMATS as KNOWN
+def table(lines: Lines) -> None:
+    """Print the largest differences, then size and speed."""
+    proofs, speeds = lines.read("proof"), lines.read("speed")
+    models = dict.fromkeys((key[0], key[1]) for key in proofs)
+    print(f"| backbone | head | {' | '.join(FORMATS)} |\n|---|---|{'---|' * len(FORMATS)}")
+    for backbone, head in sorted(models, key=lambda each: (each[0], HEADS.index(each[1]))):
+        cells = [_difference(proofs.get((backbone, head, each))) for each in FORMATS]
+        print(f"| {backbone} | `{head}` | {' | '.join(cells)} |")
+    print("\n| backbone | format | MB | images/s, 1 thread | 2 threads | start s |")
+    print("|---|---|---|---|---|---|")
+    for backbone in dict.fromkeys(key[0] for key in sorted(proofs)):
+        for format in FORMATS:
+            keys = [k for k in proofs if k[0] == backbone and k[2] == format and k in speeds]
+            if keys:
+                print(f"| {backbone} | {format} | {' | '.join(_speeds(keys, proofs, speeds))} |")
+    agreements = [row["top1_agreement"] for row in proofs.values() if not row.get("problem")]
+    images = [row["images"] for row in proofs.values() if not row.get("problem")]
+    if agreements:
+        print(f"\n{len(agreements)} files; lowest top-1 agreement {min(agreements):.4%}; ", end="")
+        print(f"images {min(images)} to {max(images)}")
 
-    if each.path is None:
-        return f"| {name} | {each.format} | {each.problem} | | | | | |"
-    one, opened = speed(KNOWN[each.format], each.path, size, 1)
-    two, _ = speed(KNOWN[each.format], each.path, size, 2)
-    cells = (
-        *(name, each.format, f"{each.max_abs_difference:.0e}", f"{100 * each.top1_agreement:.1f}"),
-        *(f"{each.bytes / 1e6:.1f}", f"{one:.0f}", f"{two:.0f}", f"{opened:.2f}"),
-    )
-    return "| " + " | ".join(cells) + " |"
+
+def _difference(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    if row.get("problem"):
+        return "not kept"
+    same = row["top1_agreement"]
+    return f"{row['max_abs_difference']:.0e}{'' if same == 1 else f' ({same:.2%})'}"
+
+
+def _speeds(keys: list[Any], proofs: dict[Any, Any], speeds: dict[Any, Any]) -> Iterator[str]:
+    """Medians over the heads; of the size the least and the largest."""
+    sizes = [proofs[key]["bytes"] / 1e6 for key in keys]
+    ends = f"{min(sizes):.1f}", f"{max(sizes):.1f}"
+    yield ends[0] if ends[0] == ends[1] else "–".join(ends)
+    for name, form in (("one", ".0f"), ("two", ".0f"), ("start", ".1f")):
+        yield format(statistics.median(speeds[key][name] for key in keys), form)
 
 
 def main() -> None:
-    """Print the table as it grows."""
+    """Do one of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["work", "speed", "table"])
     parser.add_argument("photos", type=Path)
+    parser.add_argument("work", type=Path)
     parser.add_argument("--backbones", default=",".join(BACKBONES))
     parser.add_argument("--heads", default=",".join(HEADS))
     parser.add_argument("--formats", default=",".join(FORMATS))
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--size", type=int, help="the backbone's own if left out")
     arguments = parser.parse_args()
-
-    import headfit as hf
-    from headfit.backbones.catalog import find
-    from headfit.backbones.cut import build_cut
-
-    classes = tuple(sorted(each.name for each in arguments.photos.iterdir() if each.is_dir()))
-    print(
-        "| model | format | largest difference | top-1 agreement % | MB | images/s, 1 thread | "
-        "2 threads | start s |\n|---|---|---|---|---|---|---|---|",
-        flush=True,
-    )
-    for text in arguments.backbones.split(","):
-        name, _, weights = text.partition("=")
-        spec = find(name)
-        size = arguments.size or spec.size
-        backbone = build_cut(spec, size, weights or "random", [""])
-        for chain in arguments.heads.split(","):
-            model = write_model(spec, backbone, chain, size, classes)
-            for format_ in arguments.formats.split(","):
-                label = f"{spec.name} {size} + {chain}"
-                try:
-                    export = hf.export(
-                        model, format_, precision=arguments.precision, images=arguments.photos
-                    )
-                except hf.HeadfitError as error:
-                    print(f"| {label} | {format_} | {error} | | | | | |", flush=True)
-                    continue
-                print(row(label, export.exports[0], size), flush=True)
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    lines = Lines(arguments.work / "export.jsonl")
+    if arguments.what == "work":
+        work(arguments, lines)
+    elif arguments.what == "speed":
+        speed(lines)
+    else:
+        table(lines)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def on_tensorflow(
     calibration, _ = classifiers.corner_images(5, seed=1)
     np.save(folder / "calibration.npy", calibration)
     np.save(folder / "pixels.npy", pixels)
-    (program,) = write_programs(record, {"saved_model": saved_model.name}, folder)
+    _, program = write_programs(record, {"saved_model": saved_model.name}, folder)
     request = {"path": str(model_path), "record": record.to_json()}
     request |= {"fuse": False, "pixels": str(folder / "calibration.npy")}
     arguments = {

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import stored_run
 from headfit.exports.card import CLASSES, card, find_run, plain, write_card
+from headfit.exports.contents import FILES, Contents
 from headfit.exports.exported import ExportedFile
+from headfit.exports.from_bytes import Decoding
 from headfit.exports.record import ExportRecord
 from headfit.exports.snippets.program import programs
 from headfit.images.contract import Contract
 from headfit.report.text.numbers import score
+from headfit.util import digests
 
 
 @pytest.fixture
@@ -24,23 +29,20 @@ def record() -> ExportRecord:
     return ExportRecord(("a", "b", "c"), contract, "gap", "MobileNet", outputs=outputs)
 
 
+def made(format: str, folder: Path, **values: Any) -> ExportedFile:
+    """An export whose file lies in a folder."""
+    path = folder / FILES[format]
+    path.write_bytes(bytes(1000))
+    numbers = {"images": 507, "max_abs_difference": 3.2e-7, "top1_agreement": 1.0}
+    rest = {"path": path, "bytes": 1000, "precision": "float32", "images_per_second": 100.0}
+    return ExportedFile(**{"format": format, **rest, **numbers, **values})
+
+
 @pytest.fixture
-def exports(tmp_path) -> list[ExportedFile]:
-    names = {"onnx": "model.onnx", "litert": "model.tflite", "keras": None}
-    return [
-        ExportedFile(
-            format=format,
-            path=None if name is None else tmp_path / "secret" / name,
-            bytes=14_200_000,
-            precision="float32",
-            images=507,
-            max_abs_difference=3.2e-7,
-            top1_agreement=1.0,
-            images_per_second=100.0,
-            problem="" if name else "it differs",
-        )
-        for format, name in names.items()
-    ]
+def exports(tmp_path) -> Contents:
+    (tmp_path / "secret").mkdir()
+    several = (made(name, tmp_path / "secret", outlier_score=True) for name in ("onnx", "litert"))
+    return Contents("f" * 32, tuple(several))
 
 
 @pytest.fixture
@@ -69,7 +71,8 @@ def test_the_front_matter_holds_the_scores_of_the_run(run_folder, exports):
     facts = front_matter(card(record, exports, find_run(folder / "model.keras", record)))
     assert facts["license"] == "apache-2.0"
     assert facts["pipeline_tag"] == "image-classification"
-    assert facts["library_name"] == "onnx"  # the Keras file was not kept
+    assert facts["library_name"] == "onnx"
+    assert facts["headfit"]["exports"][1]["path"] == "model.tflite"
     assert {"headfit", "onnx", "litert"} <= set(facts["tags"])
     (entry,) = facts["model-index"]
     name = results["verdict"]["recommended"]
@@ -88,7 +91,7 @@ def test_the_card_says_what_the_results_say(run_folder, exports):
     assert "Another 30 images were kept for the test split." in text
     (gap,) = [row for row in results["candidates"] if row["name"] == "gap"]
     assert f"| balanced accuracy | {score(gap['balanced_accuracy'])} | 90.0 % |" in text
-    assert "| `model.onnx` | onnx | float32 | 14.2 | 3e-07 | 100.0 % of 507 |" in text
+    assert "| `model.onnx` | onnx | float32 | 0.0 | 3e-07 | 100.0 % of 507 |" in text
     for part in ("## Scores by class", "## Trust", "## Limits", "## Origin"):
         assert part in text
 
@@ -96,8 +99,51 @@ def test_the_card_says_what_the_results_say(run_folder, exports):
 def test_the_card_holds_the_programs_as_they_are_written(record, exports):
     text = card(record, exports, None)
     files = programs(record, {"onnx": "model.onnx", "litert": "model.tflite"})
-    assert f"```python\n{files['predict_onnx.py'].rstrip()}\n```" in text
-    assert files["predict_litert.py"].partition("model = sys.argv")[2].rstrip() in text
+    for name in ("decode.py", "predict_onnx.py", "predict_litert.py"):
+        assert text.count(f"```python\n{files[name].rstrip()}\n```") == 1
+
+
+def test_a_later_export_leaves_the_earlier_ones_in_the_card(record, tmp_path):
+    model = tmp_path / "model.h5"
+    model.write_bytes(b"one")
+    first = made("openvino", tmp_path, max_abs_difference=2e-8, outlier_score=True)
+    write_card(record, Contents.of(tmp_path, model, [first]), None, tmp_path)
+    problem = made("litert", tmp_path, path=None, problem="it differs")
+    decoding = Decoding({"exif.jpg": 0.01, "grey.jpg": None}, 1e-3)
+    second = [made("onnx_bytes", tmp_path, decoding=decoding), problem]
+    contents = Contents.of(tmp_path, model, second)
+    assert [each.format for each in contents.exports] == ["openvino", "onnx_bytes"]
+    assert contents.exports[0] == replace(first, images_per_second=None)
+    text = card(record, contents, None)
+    assert "| `openvino` | openvino | float32 | 0.0 | 2e-08 | 100.0 % of 507 |" in text
+    assert "| input `image` of `model_bytes.onnx` |" in text and "| input `images` |" in text
+    assert "output `outlier_score`, in `openvino` only" in text
+    assert "`model_bytes.onnx`: Decoded within the file" in text
+    assert "Of another export, and not described here: `model.tflite`." in text
+    assert "`predict_openvino.py`" in text and "`predict_onnx_bytes.py`" in text
+
+
+def test_what_is_gone_replaced_or_of_another_model_leaves_the_card(record, tmp_path):
+    model = tmp_path / "model.h5"
+    model.write_bytes(b"one")
+    several = [made(name, tmp_path) for name in ("onnx", "openvino", "saved_model")]
+    write_card(record, Contents.of(tmp_path, model, several), None, tmp_path)
+    (tmp_path / "model.onnx").unlink()
+    (tmp_path / "openvino").write_bytes(b"something else")
+    kept = Contents.of(tmp_path, model, [])
+    assert [each.format for each in kept.exports] == ["saved_model"]
+    assert kept.others == ("openvino",)
+    model.write_bytes(b"two")
+    assert Contents.of(tmp_path, model, []).exports == ()
+
+
+@pytest.mark.parametrize("value", ["1", "{", '{"model": "M", "exports": [{"format": "../x"}]}'])
+def test_a_card_that_was_changed_is_not_believed(value, tmp_path):
+    model = tmp_path / "model.h5"
+    model.write_bytes(b"one")
+    value = value.replace("M", digests.of_file(model))
+    (tmp_path / "MODEL_CARD.md").write_text(f"---\nheadfit: {value}\n---\n", "utf-8")
+    assert Contents.of(tmp_path, model, []).exports == ()
 
 
 def test_no_path_of_the_machine_is_in_the_card(run_folder, exports, tmp_path):

@@ -17,7 +17,7 @@ import headfit as hf
 import small_models
 from classifiers import CORNERS
 from exportable import Exportable
-from headfit.errors import DataError, UnknownNameError, UsageError, WriteError
+from headfit.errors import DataError, ModelFileError, UnknownNameError, UsageError, WriteError
 from headfit.exports.arguments import formats_of
 from headfit.exports.evidence import Evidence
 from headfit.exports.export import accuracy_of
@@ -235,6 +235,17 @@ def test_a_missing_package_is_one_sentence(
     assert str(caught.value) == (
         "`to='onnx'` needs jax2onnx, which is not installed. Run: pip install 'headfit[onnx]'."
     )
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"<html>not found</html>"])
+def test_a_broken_model_file_is_said_before_missing_packages(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.keras").write_bytes(content)
+    monkeypatch.setattr("headfit.exports.formats.format.find_spec", lambda name: None)
+    with pytest.raises(ModelFileError, match=r"model\.keras' is "):
+        hf.export(tmp_path / "model.keras", "onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
 def test_a_full_disk_leaves_nothing(

@@ -20,14 +20,18 @@ from exported import agrees, run
 from headfit.errors import EngineError, UsageError
 from headfit.exports.arguments import formats_of
 from headfit.exports.card import card
+from headfit.exports.contents import Contents
+from headfit.exports.export import accuracy_of
 from headfit.exports.exported import ExportedFile
 from headfit.exports.formats import format as format_module
+from headfit.exports.formats.onnx import QuantiseOnnxRequest
 from headfit.exports.formats.onnx_bytes import FROM_BYTES, OnnxBytes, Serve, says_so
+from headfit.exports.formats.onnx_child import quantise
 from headfit.exports.formats.onnx_decoding import DOMAIN, REFUSAL, with_decoder
 from headfit.exports.from_bytes import Decoding, prove_from_bytes
 from headfit.exports.golden import golden_images
 from headfit.exports.proof import Agreement
-from headfit.exports.record import IMAGES
+from headfit.exports.record import IMAGES, KEY
 from headfit.exports.snippets.program import write_programs
 from headfit.images.decode import decode
 
@@ -121,10 +125,12 @@ def test_a_cut_file_neither_hangs_nor_ends_the_process(pixels: Serve) -> None:
         pixels(encoded(picture(), "PNG")[:-300])
 
 
-def proved(path: Path, exportable: Exportable) -> tuple[Agreement, np.ndarray, Decoding]:
+def proved(
+    path: Path, exportable: Exportable, precision: str = "float32"
+) -> tuple[Agreement, np.ndarray, Decoding]:
     record, run = OnnxBytes().read_record(path), OnnxBytes().serve(path)
     expected = says_so(exportable.record)
-    return prove_from_bytes(run, record, expected, exportable.reference, "float32")
+    return prove_from_bytes(run, record, expected, exportable.reference, precision)
 
 
 def test_the_proof_says_how_far_it_agrees(from_bytes: Path, exportable: Exportable) -> None:
@@ -208,14 +214,57 @@ def test_the_card_says_what_is_refused(exportable: Exportable) -> None:
         0.012,
         1.0,
         90.0,
-        False,
-        None,
-        decoding,
+        decoding=decoding,
     )
-    text = card(says_so(exportable.record), [made], None)
+    text = card(says_so(exportable.record), Contents("", (made,)), None)
     assert 'library_name: "onnx"' in text
     assert "largest difference 0.01 for exif.jpg" in text and "error: grey.jpg" in text
     assert FROM_BYTES["refuses"] in text
+
+
+@pytest.fixture(scope="module")
+def everything(
+    model_path: Path, exportable: Exportable, tmp_path_factory: pytest.TempPathFactory
+) -> hf.Export:
+    """Half precision, one matrix product for the head and an outlier score, from bytes."""
+    return hf.export(
+        model_path,
+        from_bytes=True,
+        fuse=True,
+        precision="float16",
+        outlier_score=True,
+        images=exportable.photos,
+        out=tmp_path_factory.mktemp("everything"),
+    )
+
+
+def test_options_of_a_file_from_bytes_go_together(everything: hf.Export) -> None:
+    assert everything.agrees, everything.exports
+    (made,) = everything.exports
+    assert made.precision == "float16" and made.outlier_score and made.images == 2 + 48
+    assert made.path is not None
+    model = onnx.load(str(made.path))
+    assert [output.name for output in model.graph.output] == ["probabilities", "outlier_score"]
+    kinds = {each.data_type for each in model.graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds
+    (row,) = [OnnxBytes().serve(made.path)(encoded(picture(), "PNG"))]
+    assert row.shape == (4,) and row[:3].sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_file_from_bytes_in_8_bits_keeps_its_accuracy(
+    exportable: Exportable, tmp_path: Path
+) -> None:
+    pixels, network = tmp_path / "pixels.npy", tmp_path / "int8.onnx"
+    np.save(pixels, exportable.evidence.calibration(exportable.record.contract))
+    quantise(QuantiseOnnxRequest(str(exportable.onnx), str(pixels), str(network)))
+    model = onnx.load(str(network))
+    onnx.helper.set_model_props(model, {KEY: says_so(exportable.record).to_json()})
+    path = tmp_path / OnnxBytes.file
+    onnx.save(with_decoder(model, 32, 32, IMAGES), str(path))
+    agreement, outputs, _ = proved(path, exportable, "int8")
+    scores, problem = accuracy_of(exportable.reference, outputs, 0.05)
+    assert (agreement.problem, problem) == ("", "")
+    assert scores["before"] > 0.9
 
 
 def test_it_is_exported_and_proved(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,7 @@ from PIL import Image
 
 from exported import agrees, run
 from headfit.exports.record import ExportRecord
-from headfit.exports.snippets.program import WEB, programs
-from headfit.images.contract import Contract
+from headfit.exports.snippets.program import DECODER, RUNTIMES, WEB, WEB_DECODER, programs
 from headfit.images.decode import decode
 from headfit.images.depth import Depth
 
@@ -45,7 +43,8 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproces
 
 def test_an_export_leaves_its_programs_and_its_card(exportable):
     programs = {f"predict_{name}.py" for name in ("onnx", "openvino", "keras")}
-    files = {"model.onnx", "openvino", "model.keras", "MODEL_CARD.md", WEB} | programs
+    files = {"model.onnx", "openvino", "model.keras", "MODEL_CARD.md"} | programs
+    files |= {WEB, DECODER, WEB_DECODER}
     assert {path.name for path in exportable.export.out.iterdir()} == files
 
 
@@ -60,43 +59,56 @@ def test_a_program_in_javascript_agrees_nearly(exportable, photos, node_modules)
     """Another JPEG decoder, and transparency over white rounded down: a grey level at most."""
     if node_modules.wait(300) != 0:
         pytest.skip("needs Node.js and the npm registry")
-    shutil.copy(exportable.export.out / WEB, node_modules.folder)
+    for name in (WEB, WEB_DECODER):
+        shutil.copy(exportable.export.out / name, node_modules.folder)
     for photo in photos:
         printed = run(["node", WEB, str(photo), str(exportable.onnx)], node_modules.folder)
         assert agrees(printed, exportable.model, photo, 0.02)
 
 
-def function_of(contract: Contract, record: ExportRecord) -> Callable[[Path], np.ndarray]:
-    """The function ``pixels`` of a program."""
-    text = programs(replace(record, contract=contract), {"litert": "model.tflite"})
-    code = re.search(r"(?ms)^def pixels.*?(?=^model =)", text["predict_litert.py"])
-    names: dict[str, Any] = {"np": np, "sys": sys}
-    exec(f"from PIL import Image, ImageOps\n{code.group()}", names)
-    return names["pixels"]
+def decoder(record: ExportRecord) -> Callable[[Path, ExportRecord], np.ndarray]:
+    """The function of ``decode.py``, of a record as a model's metadata hold it."""
+    names: dict[str, Any] = {}
+    exec(programs(record, {"litert": "model.tflite"})[DECODER], names)
+    return lambda path, record: names["decode"](path, json.loads(record.to_json()))
+
+
+def with_contract(record: ExportRecord, **values: Any) -> ExportRecord:
+    return replace(record, contract=replace(record.contract, **values))
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40)])
 def test_the_programs_decode_as_headfit_does(height, width, record, tmp_path):
-    contract = replace(record.contract, height=height, width=width)
-    pixels = function_of(contract, record)
+    pixels, record = decoder(record), with_contract(record, height=height, width=width)
     for number, data in enumerate(files_of_every_kind()):
         path = tmp_path / f"{number}"
         path.write_bytes(data)
-        np.testing.assert_array_equal(pixels(path)[0], decode(data, height, width), str(number))
+        expected = decode(data, height, width)
+        np.testing.assert_array_equal(pixels(path, record)[0], expected, str(number))
 
 
 def test_the_programs_scale_deep_images_as_the_training_images_were(record, tmp_path):
-    contract = record.contract.with_depth(Depth(integers=(100.0, 4095.0), floats=(-1.0, 2.0)))
-    pixels = function_of(contract, record)
+    pixels, depth = decoder(record), Depth(integers=(100.0, 4095.0), floats=(-1.0, 2.0))
+    deep = with_contract(record, depth=depth)
     values = np.linspace(0, 5000, 48 * 64).reshape(48, 64)
-    for name, deep in (("a.png", values.astype(np.uint16)), ("b.tif", values.astype("f4") / 2e3)):
-        Image.fromarray(deep).save(tmp_path / name)
-        data = (tmp_path / name).read_bytes()
-        np.testing.assert_array_equal(
-            pixels(tmp_path / name)[0], decode(data, 32, 32, contract.depth)
-        )
+    for name, array in (("a.png", values.astype(np.uint16)), ("b.tif", values.astype("f4") / 2e3)):
+        Image.fromarray(array).save(tmp_path / name)
+        expected = decode((tmp_path / name).read_bytes(), 32, 32, depth)
+        np.testing.assert_array_equal(pixels(tmp_path / name, deep)[0], expected)
     with pytest.raises(SystemExit, match="more than 8 bits"):
-        function_of(record.contract, record)(tmp_path / "a.png")
+        pixels(tmp_path / "a.png", record)
+
+
+def test_a_program_has_ten_lines_and_the_decoder_is_the_same_for_all_models(record):
+    models = dict.fromkeys(RUNTIMES, "model")
+    texts = programs(record, models)
+    assert programs(with_contract(record, height=24), models)[DECODER] == texts[DECODER]
+    for name, text in texts.items():
+        if name.startswith("predict_"):
+            code = text.rpartition('"""')[2] if name.endswith(".py") else text
+            lines = [line for line in code.splitlines() if line and not line.startswith("//")]
+            assert len(lines) <= (13 if name == "predict_onnx_bytes.py" else 11), name
+            assert max(map(len, lines)) <= 100
 
 
 def files_of_every_kind() -> Iterator[bytes]:

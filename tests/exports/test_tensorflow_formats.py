@@ -93,7 +93,7 @@ def test_children_on_another_backend_do_not_import_tensorflow(backend):
 
 
 def test_the_program_for_litert_agrees(litert, record, model_path, photos, tmp_path):
-    (program,) = write_programs(record, {"litert": litert.name}, tmp_path)
+    _, program = write_programs(record, {"litert": litert.name}, tmp_path)
     command = [sys.executable, program, photos[1], litert]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert agrees(parsed(done.stdout), model_path, photos[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import UsageError
+from headfit.exports import foreign
 from headfit.exports.formats import find_format
 from headfit.exports.formats.format import PRECISIONS, Format
 from headfit.exports.formats.onnx_bytes import OnnxBytes
@@ -33,10 +34,11 @@ class ExportArguments:
     preprocessing: str | None
 
     def check(self) -> None:
-        """Refuse what cannot be done.
+        """Refuse what cannot be done: arguments first, then the model file, then missing packages.
 
         Raises:
             UsageError: names the argument.
+            ModelFileError: if the file is no model, or damaged.
             WriteError: if the folder cannot be written to.
         """
         if not self.model.is_file():
@@ -59,7 +61,9 @@ class ExportArguments:
                 raise UsageError(
                     f"{each.name} has no `outlier_score`. Leave it out, or {each.name} out of `to`."
                 )
-            each.check()
+        foreign.check(self.model, self.classes, self.preprocessing)
+        for each in self.formats:
+            each.check(self.precision)
         files.check_writable(self.out)
         for each in self.formats:
             target = self.out / each.file

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import DataError
-from headfit.exports.exported import ExportedFile
+from headfit.exports.card_files import file_table, inputs, instructions
+from headfit.exports.contents import CARD, ENTRY, Contents
 from headfit.exports.markdown import items, plain, table, verbatim
-from headfit.exports.record import OUTLIER_SCORE, ExportRecord
-from headfit.exports.snippets.program import WEB, excerpt, programs
+from headfit.exports.record import ExportRecord
 from headfit.model.metadata import KEPT
 from headfit.report.text import model_card as text
 from headfit.report.text.numbers import percent
@@ -25,7 +25,6 @@ from headfit.util import files, records
 from headfit.util.html import printable
 from headfit.util.nouns import counted
 
-NAME = "MODEL_CARD.md"
 RESULTS = "results.json"
 CLASSES = 50  # classes that have a row
 LIBRARIES = {
@@ -91,48 +90,48 @@ def find_run(model: Path, record: ExportRecord) -> Run | None:
             if not row or not same or row["head"] != record.head:
                 return None
             run = Run(results, row, not kept)
-            card(record, (), run)  # it may lack what the card shows
+            card(record, Contents(), run)  # it may lack what the card shows
             return run
     except DataError:
         return None
 
 
-def write_card(
-    record: ExportRecord, exports: Sequence[ExportedFile], run: Run | None, folder: Path
-) -> Path:
+def write_card(record: ExportRecord, contents: Contents, run: Run | None, folder: Path) -> Path:
     """Write the card into a folder.
 
     Raises:
         WriteError: if it cannot be written.
     """
-    path = folder / NAME
-    files.write_text(path, card(record, exports, run))
+    path = folder / CARD
+    files.write_text(path, card(record, contents, run))
     return path
 
 
-def card(record: ExportRecord, exports: Sequence[ExportedFile], run: Run | None) -> str:
+def card(record: ExportRecord, contents: Contents, run: Run | None) -> str:
     """Give the text of the card, Markdown.
 
     Args:
         record: of the model.
-        exports: what was written.
+        contents: what lies in the folder.
         run: of the model; None if there is none.
 
     Example:
 
     ```python
-    card(record, exports, find_run(Path("run/model.keras"), record))
+    contents = Contents.of(folder, Path("run/model.keras"), exports)
+    card(record, contents, find_run(Path("run/model.keras"), record))
     ```
     """
+    scored = any(each.outlier_score for each in contents.exports)
     parts = [
-        _front_matter(record, exports, run),
+        _front_matter(record, contents, run),
         f"# {title(record)}",
         plain(record.verdict or (run.results["verdict"]["sentence"] if run else "")),
-        _inputs(record),
-        *(_of_run(record, run) if run else [_without_run(record)]),
+        inputs(record, contents),
+        *(_of_run(record, run, scored=scored) if run else [_without_run(record, scored=scored)]),
         _origin(record, run),
-        _files(exports),
-        _programs(record, exports),
+        file_table(contents),
+        instructions(record, contents),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -143,8 +142,8 @@ def title(record: ExportRecord) -> str:
     return f"{name}, {counted(len(record.classes), 'class', 'classes')}"
 
 
-def _front_matter(record: ExportRecord, exports: Sequence[ExportedFile], run: Run | None) -> str:
-    formats = [each.format for each in exports if each.path is not None]
+def _front_matter(record: ExportRecord, contents: Contents, run: Run | None) -> str:
+    formats = [each.format for each in contents.exports]
     library = next((name for key, name in LIBRARIES.items() if key in formats), "tensorflow")
     lines: dict[str, Any] = {
         "license": record.weights.get("licence", "").lower() or "unknown",
@@ -157,6 +156,7 @@ def _front_matter(record: ExportRecord, exports: Sequence[ExportedFile], run: Ru
         lines["model-index"] = [{"name": title(record), "results": _scores(run)}]
     # JSON is YAML too
     body = [f"{name}: {_json(entry)}" for name, entry in lines.items()]
+    body.append(f"{ENTRY}: {contents.to_json()}")
     return "\n".join(["---", *body, "---"])
 
 
@@ -180,31 +180,7 @@ def _scores(run: Run) -> list[dict[str, Any]]:
     return entries
 
 
-def _inputs(record: ExportRecord) -> str:
-    height, width = record.contract.height, record.contract.width
-    inside = record.from_bytes
-    batch, taken = "batch", f"uint8, (batch, {height}, {width}, 3), RGB, 0 to 255"
-    if inside:
-        batch, taken = "1", f"uint8, (bytes): the content of a file. {inside['reads']}"
-    rows = [
-        (f"input `{inside['input'] if inside else 'images'}`", taken),
-        ("output `probabilities`", f"float32, ({batch}, {len(record.classes)})"),
-    ]
-    if OUTLIER_SCORE in record.outputs:
-        meaning = "above 1 the image is unlike the training images"
-        rows.append((f"output `{OUTLIER_SCORE}`", f"float32, ({batch}, 1); {meaning}"))
-    if inside:
-        rows += [("refused, with an error", inside["refuses"]), ("differs", inside["differs"])]
-        return "\n\n".join(["## Input and output", table(("", ""), rows)])
-    first = (
-        "An image is decoded, turned upright by its EXIF orientation, put over white where it is "
-        "transparent, and resized to the size of the input with antialiasing, whatever its aspect "
-        "ratio. Everything else happens in the model."
-    )
-    return "\n\n".join(["## Input and output", table(("", ""), rows), first])
-
-
-def _of_run(record: ExportRecord, run: Run) -> list[str]:
+def _of_run(record: ExportRecord, run: Run, *, scored: bool) -> list[str]:
     results, reliability = run.results, run.reliability
     rows = reliability["classes"] if reliability else []
     trained = round(sum(row["images"] for row in rows)) or int(results["images"]["used"])
@@ -214,26 +190,30 @@ def _of_run(record: ExportRecord, run: Run) -> list[str]:
         parts += ["## Scores by class", _class_table(rows)]
     if reliability:
         parts += ["## Trust", items(text.trust(reliability))]
-    return [*parts, "## Limits", items([*text.limits(results, reliability), *_always(record)])]
+    return [
+        *parts,
+        "## Limits",
+        items([*text.limits(results, reliability), *_always(record, scored=scored)]),
+    ]
 
 
-def _without_run(record: ExportRecord) -> str:
+def _without_run(record: ExportRecord, *, scored: bool) -> str:
     shown = [f"`{verbatim(name)}`" for name in record.classes[:CLASSES]]
     more = len(record.classes) - CLASSES
     listed = ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
     lines = [
         f"Classes: {listed}.",
         "## Limits",
-        items(["No scores are known here.", *_always(record)]),
+        items(["No scores are known here.", *_always(record, scored=scored)]),
     ]
     return "\n\n".join(lines)
 
 
-def _always(record: ExportRecord) -> list[str]:
+def _always(record: ExportRecord, *, scored: bool) -> list[str]:
     lines = ["The scores hold for images like the training images, taken and cut in the same way."]
     if record.contract.depth.to_dict():
         lines.append("Images of more than 8 bits are scaled as the training images were.")
-    if OUTLIER_SCORE in record.outputs:
+    if scored:
         lines.append(
             "About one in twenty images like the training images has an outlier score above 1. A "
             "score below 1 does not rule out a class that the model does not know."
@@ -294,44 +274,3 @@ def _origin(record: ExportRecord, run: Run | None) -> str:
         ("exported by", f"headfit {plain(record.version)}"),
     ]
     return "\n\n".join(["## Origin", table(("", ""), [row for row in rows if row[1]])])
-
-
-def _files(exports: Sequence[ExportedFile]) -> str:
-    columns = ("file", "format", "precision", "MB", "largest difference", "same class")
-    rows = [
-        [
-            f"`{verbatim(each.path.name)}`",
-            each.format,
-            each.precision,
-            f"{each.bytes / 1e6:.1f}",
-            "" if each.max_abs_difference is None else f"{each.max_abs_difference:.1g}",
-            f"{percent(each.top1_agreement)} % of {each.images:,}",
-        ]
-        for each in exports
-        if each.path is not None
-    ]
-    note = (
-        "The largest difference of an output from `headfit predict`, and the share of images with "
-        "the same most probable class: from the bytes of image files, in the format's own runtime."
-    )
-    changes = [plain(text.int8(each.accuracy)) for each in exports if each.accuracy]
-    changes += [
-        plain(text.from_bytes(each.decoding.to_dict())) for each in exports if each.decoding
-    ]
-    return "\n\n".join(["## Files", table(columns, rows), note, *changes]) if rows else ""
-
-
-def _programs(record: ExportRecord, exports: Sequence[ExportedFile]) -> str:
-    names = {each.format: each.path.name for each in exports if each.path is not None}
-    parts = ["## Run it", "These programs need no headfit. They lie beside the model."]
-    complete = False
-    for name, code in programs(record, names).items():
-        web = name == WEB
-        if complete and not web:
-            parts.append(f"`{name}`, with the same function `pixels`:")
-        else:
-            parts.append(f"`{name}`:")
-        shown = excerpt(code) if complete and not web else code
-        parts.append(f"```{'js' if web else 'python'}\n{shown.rstrip()}\n```")
-        complete = complete or not web
-    return "\n\n".join(parts) if names else ""

@@ -15,6 +15,7 @@ import numpy as np
 from headfit.errors import EngineError, WriteError
 from headfit.exports.arguments import DEFAULT_MAX_DROP, FOLDER, ExportArguments, formats_of
 from headfit.exports.card import find_run, write_card
+from headfit.exports.contents import Contents, size
 from headfit.exports.evidence import Evidence
 from headfit.exports.exported import Export, ExportedFile
 from headfit.exports.foreign import opened
@@ -148,10 +149,13 @@ class _Run:
 
     def _describe(self, record: ExportRecord, made: list[ExportedFile]) -> None:
         """Write the card, and programs that run the files, if there are any."""
-        if written := {each.format: each.path.name for each in made if each.path is not None}:
-            out = self.arguments.out
-            write_programs(record, written, out)
-            write_card(record, made, find_run(self.arguments.model.absolute(), record), out)
+        if all(each.path is None for each in made):
+            return
+        model, out = self.arguments.model.absolute(), self.arguments.out
+        contents = Contents.of(out, model, made)
+        names = {each.format: each.path.name for each in contents.exports if each.path is not None}
+        write_programs(record, names, out)
+        write_card(record, contents, find_run(model, record), out)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -239,7 +243,7 @@ class _Run:
         return ExportedFile(
             format=format_.name,
             path=None if problem else self.arguments.out / format_.file,
-            bytes=_size(path),
+            bytes=size(path),
             precision=subject.precision,
             images=agreement.images,
             max_abs_difference=agreement.max_abs_difference if ran else None,
@@ -249,6 +253,7 @@ class _Run:
             accuracy=accuracy,
             decoding=decoding if ran else None,
             problem=problem,
+            outlier_score=subject.outlier_score,
         )
 
 
@@ -279,8 +284,3 @@ def _move(made: Path, target: Path) -> None:
             # a folder cannot be replaced in one step; aside, it goes with the scratch folder
             target.replace(made.with_name("former"))
         made.replace(target)
-
-
-def _size(path: Path) -> int:
-    parts = path.rglob("*") if path.is_dir() else [path]
-    return sum(part.stat().st_size for part in parts if part.is_file())

@@ -30,6 +30,7 @@ class ExportedFile:
         accuracy: ``before`` and ``after`` on labelled images; None without 8-bit integers.
         decoding: what a decoder of its own changes; None if the file takes pixels.
         problem: why it was not kept; empty if it was.
+        outlier_score: whether it has the second output.
     """
 
     format: str
@@ -44,6 +45,7 @@ class ExportedFile:
     accuracy: Mapping[str, float] | None = None
     decoding: Decoding | None = None
     problem: str = ""
+    outlier_score: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold."""
@@ -57,10 +59,39 @@ class ExportedFile:
             "top1_agreement": self.top1_agreement,
             "images_per_second": self.images_per_second,
             "fused": self.fused,
+            "outlier_score": self.outlier_score,
             "accuracy": None if self.accuracy is None else dict(self.accuracy),
             "decoding": None if self.decoding is None else self.decoding.to_dict(),
             "problem": self.problem or None,
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExportedFile:
+        """Rebuild from :meth:`to_dict`; the path is as it is there.
+
+        Raises:
+            KeyError, TypeError, ValueError: if a value is missing, or not what it should be.
+        """
+        path, decoding, accuracy = data["path"], data["decoding"], data["accuracy"]
+        return cls(
+            format=str(data["format"]),
+            path=None if path is None else Path(path),
+            bytes=int(data["bytes"]),
+            precision=str(data["precision"]),
+            images=int(data["images"]),
+            max_abs_difference=_number(data["max_abs_difference"]),
+            top1_agreement=float(data["top1_agreement"]),
+            images_per_second=_number(data["images_per_second"]),
+            fused=bool(data["fused"]),
+            accuracy=accuracy and {name: float(accuracy[name]) for name in ("before", "after")},
+            decoding=decoding and Decoding.from_dict(decoding),
+            problem=str(data["problem"] or ""),
+            outlier_score=bool(data["outlier_score"]),
+        )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)

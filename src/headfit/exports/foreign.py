@@ -15,7 +15,7 @@ from headfit.conversion.record import read_record
 from headfit.errors import ModelFileError, UsageError
 from headfit.images.contract import Contract
 from headfit.model.metadata import ModelRecord
-from headfit.util import child, not_a_model
+from headfit.util import child, saved_model
 from headfit.util.child import Request
 
 
@@ -38,27 +38,19 @@ class WrapRequest(Request):
     target: str
 
 
-def opened(
-    model: Path,
-    classes: Sequence[str] | None,
-    preprocessing: str | None,
-    folder: Path,
-    tell: Callable[[str], None],
-) -> Path:
-    """Give a file that headfit can open: the model itself, or one that wraps it.
+def check(model: Path, classes: Sequence[str] | None, preprocessing: str | None) -> None:
+    """Look at a file, before Keras does, and at what is said of it.
 
     Args:
         model: the file.
         classes: names of the classes of a foreign model.
         preprocessing: of a foreign model, one of its modes.
-        folder: for temporary files.
-        tell: called with what was added to a foreign model.
 
     Raises:
         UsageError: if an argument is missing, or does not apply.
-        ModelFileError: if the model is no classifier of images.
+        ModelFileError: if it is no model, or not a safe one, or its record is damaged.
     """
-    not_a_model.refuse(model)
+    saved_model.read(model)
     if read_record(model) is not None:
         for name, value in (("classes", classes), ("preprocessing", preprocessing)):
             if value is not None:
@@ -66,17 +58,7 @@ def opened(
                     f"'{model}' was written by headfit and holds its classes and preprocessing. "
                     f"Leave `{name}` out."
                 )
-        return model
-    return _wrapped(model, classes, preprocessing, folder, tell)
-
-
-def _wrapped(
-    model: Path,
-    classes: Sequence[str] | None,
-    preprocessing: str | None,
-    folder: Path,
-    tell: Callable[[str], None],
-) -> Path:
+        return
     if classes is None or preprocessing is None:
         raise UsageError(
             f"'{model}' was not written by headfit, so neither its classes nor its preprocessing "
@@ -88,6 +70,28 @@ def _wrapped(
         raise UsageError.invalid("preprocessing", preprocessing, one_of)
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise UsageError.invalid("classes", list(classes), "two different names or more")
+
+
+def opened(
+    model: Path,
+    classes: Sequence[str] | None,
+    preprocessing: str | None,
+    folder: Path,
+    tell: Callable[[str], None],
+) -> Path:
+    """Give a file that headfit can open: the model itself, or one that wraps it.
+
+    Args:
+        model: the file.
+        classes, preprocessing: as :func:`check` let them pass.
+        folder: for temporary files.
+        tell: called with what was added to a foreign model.
+
+    Raises:
+        ModelFileError: if the model is no classifier of images.
+    """
+    if classes is None or preprocessing is None:
+        return model  # headfit's own
     pixels, target = MODES[preprocessing], folder / "wrapped.keras"
     plain = {"scale": list(pixels.scale), "offset": list(pixels.offset), "bgr": pixels.bgr}
     request = WrapRequest(str(model), len(classes), plain, str(target))

@@ -43,6 +43,17 @@ class Decoding:
         """Give plain data that JSON can hold."""
         return {"golden": dict(self.golden), "median_difference": self.median_difference}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Decoding:
+        """Rebuild from :meth:`to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: if a value is missing, or not what it should be.
+        """
+        median, golden = data["median_difference"], data["golden"].items()
+        apart = {str(name): value if value is None else float(value) for name, value in golden}
+        return cls(apart, median if median is None else float(median))
+
 
 def prove_from_bytes(
     run: Callable[[bytes], np.ndarray],

@@ -214,8 +214,9 @@ def turned(call: Call, config: dict[str, Any]) -> dict[str, Any]:
         return config | {"data_format": "channels_first"}
     if call.kind in _BY_AXIS and ranks == {4} and _axis(config) in LAST:
         return config | {"axis": FIRST}
-    if call.kind in _ALIKE and ranks == {4} and not config.get("noise_shape"):
-        return config
+    if call.kind in _ALIKE and ranks == {4}:
+        # layers run in inference mode, where dropout of whatever shape passes its input on
+        return config | ({"noise_shape": None} if "noise_shape" in config else {})
     if call.kind == "Rescaling":
         return config | {key: _for_channels(call, config[key]) for key in ("scale", "offset")}
     raise _unknown(call)

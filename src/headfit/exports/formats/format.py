@@ -79,7 +79,7 @@ class Format(Protocol):
     def outlier_score(self) -> bool:
         """Whether it can have the second output."""
 
-    def check(self) -> None:
+    def check(self, precision: str = FLOAT32) -> None:
         """Raise :class:`UsageError` where a package is missing; one sentence that names it."""
 
     def write(self, subject: Subject, path: Path) -> None:

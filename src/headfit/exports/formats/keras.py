@@ -58,7 +58,7 @@ class PlainKeras:
     precisions = (FLOAT32,)
     outlier_score = False
 
-    def check(self) -> None:
+    def check(self, precision: str = FLOAT32) -> None:
         """Nothing is missing: Keras comes with headfit."""
 
     def write(self, subject: Subject, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from headfit.errors import ModelFileError
-from headfit.exports.formats.format import INT8, PRECISIONS, Predict, Subject, require
+from headfit.exports.formats.format import FLOAT32, INT8, PRECISIONS, Predict, Subject, require
 from headfit.exports.formats.runtime import Runtime
 from headfit.exports.network import NetworkRequest
 from headfit.exports.record import ExportRecord
@@ -47,7 +47,7 @@ class LiteRT:
     precisions = PRECISIONS
     outlier_score = True
 
-    def check(self) -> None:
+    def check(self, precision: str = FLOAT32) -> None:
         """Refuse where TensorFlow, which writes the file, or LiteRT, which runs it, is missing."""
         require("tensorflow", "`to='litert'`", "tensorflow", "ai_edge_litert")
 

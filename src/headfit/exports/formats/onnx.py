@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import EngineError, ModelFileError
-from headfit.exports.formats.format import FLOAT16, INT8, PRECISIONS, Predict, Subject, require
+from headfit.exports.formats.format import (
+    FLOAT16,
+    FLOAT32,
+    INT8,
+    PRECISIONS,
+    Predict,
+    Subject,
+    require,
+)
 from headfit.exports.network import NetworkRequest
 from headfit.exports.record import IMAGES, KEY, ExportRecord
 from headfit.util import child, files
@@ -64,7 +72,7 @@ class Onnx:
     precisions = PRECISIONS
     outlier_score = True
 
-    def check(self) -> None:
+    def check(self, precision: str = FLOAT32) -> None:
         """Refuse where the packages are missing."""
         require("onnx", "`to='onnx'`", "jax2onnx", "onnx", "onnxruntime")
 

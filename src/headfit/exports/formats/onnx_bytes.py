@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from headfit.errors import EngineError
-from headfit.exports.formats.format import PRECISIONS, Predict, Subject, require
+from headfit.exports.formats.format import FLOAT32, PRECISIONS, Predict, Subject, require
 from headfit.exports.formats.onnx import Onnx, runtime_session
 from headfit.exports.formats.onnx_decoding import IMAGE, with_decoder
 from headfit.exports.record import IMAGES, ExportRecord
@@ -40,9 +40,9 @@ class OnnxBytes:
     precisions = PRECISIONS
     outlier_score = True
 
-    def check(self) -> None:
+    def check(self, precision: str = FLOAT32) -> None:
         """Refuse where the packages are missing."""
-        Onnx().check()
+        Onnx().check(precision)
         require("from-bytes", "`from_bytes=True`", "onnxruntime_extensions")
 
     def write(self, subject: Subject, path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from headfit.backbones.graphs.int8 import QuantiseRequest, check_installed
 from headfit.errors import EngineError, ModelFileError
-from headfit.exports.formats.format import FLOAT16, INT8, PRECISIONS, Predict, Subject
+from headfit.exports.formats.format import FLOAT16, FLOAT32, INT8, PRECISIONS, Predict, Subject
 from headfit.exports.network import NetworkRequest
 from headfit.exports.record import KEY, ExportRecord
 from headfit.util import child, files
@@ -43,13 +43,13 @@ class OpenVINO:
     precisions = PRECISIONS
     outlier_score = True
 
-    def check(self) -> None:
-        """Nothing is missing: OpenVINO comes with headfit."""
+    def check(self, precision: str = FLOAT32) -> None:
+        """Refuse 8-bit integers where nncf is missing; OpenVINO comes with headfit."""
+        if precision == INT8:
+            check_installed()
 
     def write(self, subject: Subject, path: Path) -> None:
         """Write the folder."""
-        if subject.precision == INT8:
-            check_installed()
         with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
             record, graph = subject.record.to_json(), Path(folder) / "graph.xml"
             request = OpenVINORequest(

@@ -39,7 +39,7 @@ class SavedModel:
     precisions = (FLOAT32, FLOAT16)
     outlier_score = True
 
-    def check(self) -> None:
+    def check(self, precision: str = FLOAT32) -> None:
         """Refuse where TensorFlow is missing."""
         require("tensorflow", "`to='saved_model'`", "tensorflow")
 

@@ -1,7 +1,7 @@
-"""The programs, made from the record that travels with a model.
+"""The programs beside an export: some ten lines for each format, and the decoder that they share.
 
-The part that reads an image is written out from the contract, with Pillow and numpy: the rules of
-:mod:`headfit.images.decode` for images of 8 bits, and for grey of more than 8 bits.
+``decode.py`` reads an image with Pillow and numpy by the contract in a model's own metadata: the
+rules of :mod:`headfit.images.decode` for images of 8 bits, and for grey of more than 8 bits.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from headfit.exports.record import ExportRecord
 from headfit.util import files
 
-WEB = "predict_onnx_web.mjs"
-START = "model = sys.argv"  # where a program's own lines begin
+DECODER = "decode.py"
+WEB, WEB_DECODER = "predict_onnx_web.mjs", "decode.mjs"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Runtime:
 
     Attributes:
         packages: what pip installs.
-        modules: lines that import them and numpy.
+        modules: lines that import them.
         run: lines from ``model``, a path, to ``record`` and ``probabilities``, float32 (K,).
         standard: lines that import what comes with Python, besides ``json`` and ``sys``.
         decodes: whether the format decodes images by itself.
@@ -41,11 +41,12 @@ class Runtime:
 RUNTIMES = {
     "onnx": Runtime(
         "onnxruntime",
-        ("import numpy as np", "import onnxruntime"),
+        ("import onnxruntime",),
         (
             "session = onnxruntime.InferenceSession(model)",
             'record = json.loads(session.get_modelmeta().custom_metadata_map["headfit"])',
-            'probabilities = session.run(["probabilities"], {"images": pixels(sys.argv[1])})[0][0]',
+            "images = decode(sys.argv[1], record)",
+            'probabilities = session.run(["probabilities"], {"images": images})[0][0]',
         ),
     ),
     "onnx_bytes": Runtime(
@@ -63,44 +64,42 @@ RUNTIMES = {
     ),
     "openvino": Runtime(
         "openvino",
-        ("import numpy as np", "import openvino"),
+        ("import openvino",),
         (
             'network = openvino.Core().read_model(f"{model}/model.xml")',
             'record = json.loads(network.get_rt_info(["headfit"]).value)',
-            'exact = {"INFERENCE_PRECISION_HINT": "f32"}',
-            'run = openvino.compile_model(network, "CPU", exact)',
-            "probabilities = run(pixels(sys.argv[1]))[0][0]",
+            'run = openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})',
+            "probabilities = run(decode(sys.argv[1], record))[0][0]",
         ),
     ),
     "keras": Runtime(
         "keras jax",
-        ("import keras", "import numpy as np"),
+        ("import keras",),
         (
-            'record = json.loads(zipfile.ZipFile(model).read("headfit.json"))',
+            'record = json.loads(zipfile.ZipFile(model).read("headfit.json"))["export"]',
             "network = keras.models.load_model(model, compile=False)",
-            "probabilities = network.predict_on_batch(pixels(sys.argv[1]))[0]",
+            "probabilities = network.predict_on_batch(decode(sys.argv[1], record))[0]",
         ),
         ("import zipfile",),
     ),
     "saved_model": Runtime(
         "tensorflow",
-        ("import numpy as np", "import tensorflow as tf"),
+        ("import tensorflow as tf",),
         (
-            'record = json.loads(Path(model, "assets.extra/headfit.json").read_text("utf-8"))',
+            'record = json.loads(tf.io.read_file(f"{model}/assets.extra/headfit.json").numpy())',
             "loaded = tf.saved_model.load(model)",
             'run = loaded.signatures["serving_default"]',
-            "outputs = run(images=tf.constant(pixels(sys.argv[1])))",
+            "outputs = run(images=tf.constant(decode(sys.argv[1], record)))",
             'probabilities = outputs["probabilities"].numpy()[0]',
         ),
-        ("from pathlib import Path",),
     ),
     "litert": Runtime(
         "ai-edge-litert",
-        ("import numpy as np", "from ai_edge_litert.interpreter import Interpreter"),
+        ("from ai_edge_litert.interpreter import Interpreter",),
         (
             'record = json.loads(zipfile.ZipFile(model).read("headfit.json"))',
             "run = Interpreter(model).get_signature_runner()",
-            'probabilities = run(images=pixels(sys.argv[1]))["probabilities"][0]',
+            'probabilities = run(images=decode(sys.argv[1], record))["probabilities"][0]',
         ),
         ("import zipfile",),
     ),
@@ -117,7 +116,8 @@ def programs(record: ExportRecord, models: Mapping[str, str]) -> dict[str, str]:
 
     Returns:
         The text of each program, by its file name, in the order of ``models``: ``predict_onnx.py``
-        and so on, and for ONNX also one in JavaScript.
+        and so on, and for ONNX also one in JavaScript. Before those that need it comes the decoder,
+        ``decode.py`` or ``decode.mjs``, the same for every model.
 
     Example:
 
@@ -127,18 +127,13 @@ def programs(record: ExportRecord, models: Mapping[str, str]) -> dict[str, str]:
     """
     texts: dict[str, str] = {}
     for name, model in models.items():
-        if name in RUNTIMES:
-            texts[f"predict_{name}.py"] = _python(record, name, model)
-        if name == "onnx":
-            texts[WEB] = _web(record, model)
+        if not RUNTIMES[name].decodes:
+            texts.setdefault(DECODER, _rendered("decode.py.j2"))
+        texts[f"predict_{name}.py"] = _python(name, model)
+    if "onnx" in models:
+        texts[WEB_DECODER] = _rendered("decode.mjs.j2")
+        texts[WEB] = _web(record, models["onnx"])
     return texts
-
-
-def excerpt(text: str) -> str:
-    """Give what of a program in Python differs from those of other formats."""
-    imports, _, rest = text.partition("\n\n\ndef ")
-    own = [line for line in imports.splitlines() if "import" in line and "PIL" not in line]
-    return "\n".join([*own, "", f"{START}{rest.partition(START)[2]}"])
 
 
 def write_programs(record: ExportRecord, models: Mapping[str, str], folder: Path) -> list[Path]:
@@ -154,23 +149,15 @@ def write_programs(record: ExportRecord, models: Mapping[str, str], folder: Path
     return paths
 
 
-def _python(record: ExportRecord, format: str, model: str) -> str:
-    contract, runtime = record.contract, RUNTIMES[format]
-    depth = contract.depth
-    spans = {"I": depth.integers or (0.0, 65535.0), "F": depth.floats or (0.0, 1.0)}
+def _python(format: str, model: str) -> str:
+    runtime = RUNTIMES[format]
+    decoder = [] if runtime.decodes else [f"from decode import decode  # {DECODER}, beside this"]
     return _rendered(
         "python.py.j2",
         name=f"predict_{format}.py",
         packages=runtime.packages + (" numpy" if runtime.decodes else " pillow numpy"),
         standard=["import json", "import sys", *runtime.standard],
-        imports=[
-            *runtime.modules,
-            *([] if runtime.decodes else ["from PIL import Image, ImageOps"]),
-        ],
-        decodes=runtime.decodes,
-        height=contract.height,
-        width=contract.width,
-        spans=spans if depth.to_dict() else None,
+        imports=[*runtime.modules, *decoder],
         model=model,
         run=runtime.run,
     )
