@@ -109,13 +109,14 @@ def class_token(count: int = 1) -> keras.Model:
 
 
 def squeezed() -> keras.Model:
-    """Squeeze and excitation, two branches, a sum with a number: all that can be turned."""
+    """Squeeze and excitation, dropped maps, two branches, a sum: all that can be turned."""
     image = keras.Input((SIDE, SIDE, 3))
     x = layers.Rescaling(1 / 255, name="scale")(image)
     x = net()(x)
     gate = layers.Reshape((1, 1, 6))(layers.GlobalAveragePooling2D()(x))
     gate = layers.Conv2D(6, 1, activation="sigmoid", name="gate")(gate)
     x = layers.Multiply()([x, gate])
+    x = layers.Dropout(0.2, noise_shape=(None, 1, 1, 1), name="drop_whole_maps")(x)
     branches = [
         layers.Conv2D(4, 3, padding="same", name="branch")(x),
         layers.MaxPooling2D(2, 1, "same")(x),

@@ -222,32 +222,24 @@ def test_the_card_says_what_is_refused(exportable: Exportable) -> None:
     assert FROM_BYTES["refuses"] in text
 
 
-@pytest.fixture(scope="module")
-def everything(
-    model_path: Path, exportable: Exportable, tmp_path_factory: pytest.TempPathFactory
-) -> hf.Export:
-    """Half precision, one matrix product for the head and an outlier score, from bytes."""
-    return hf.export(
-        model_path,
-        from_bytes=True,
-        fuse=True,
-        precision="float16",
-        outlier_score=True,
-        images=exportable.photos,
-        out=tmp_path_factory.mktemp("everything"),
-    )
-
-
-def test_options_of_a_file_from_bytes_go_together(everything: hf.Export) -> None:
-    assert everything.agrees, everything.exports
-    (made,) = everything.exports
-    assert made.precision == "float16" and made.outlier_score and made.images == 2 + 48
-    assert made.path is not None
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_options_of_a_file_from_bytes_go_together(
+    precision: str, model_path: Path, exportable: Exportable, tmp_path: Path
+) -> None:
+    """One matrix product for the head and an outlier score, in lower precision."""
+    options: dict[str, Any] = {"from_bytes": True, "fuse": True, "outlier_score": True}
+    images = exportable.photos
+    export = hf.export(model_path, precision=precision, images=images, out=tmp_path, **options)
+    assert export.agrees, export.exports
+    (made,) = export.exports
+    assert (made.precision, made.outlier_score, made.images) == (precision, True, 2 + 48)
     model = onnx.load(str(made.path))
     assert [output.name for output in model.graph.output] == ["probabilities", "outlier_score"]
-    kinds = {each.data_type for each in model.graph.initializer}
-    assert onnx.TensorProto.FLOAT16 in kinds
-    (row,) = [OnnxBytes().serve(made.path)(encoded(picture(), "PNG"))]
+    kinds = {tensor.data_type for tensor in model.graph.initializer}
+    stored = {"float16": onnx.TensorProto.FLOAT16, "int8": onnx.TensorProto.INT8}
+    assert stored[precision] in kinds
+    assert made.path is not None
+    row = OnnxBytes().serve(made.path)(encoded(picture(), "PNG"))
     assert row.shape == (4,) and row[:3].sum() == pytest.approx(1, abs=1e-3)
 
 
