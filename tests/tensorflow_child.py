@@ -8,6 +8,7 @@ import importlib.util
 import io
 import runpy
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def work(
         write_litert(LiteRTRequest(**fields))
     np.save(outputs, joined(OPEN["saved_model"](saved_model, None)(np.load(pixels))))
     sys.argv = command
+    sys.path.insert(0, str(Path(command[0]).parent))  # as if it had been started
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         runpy.run_path(command[0])
     return {"printed": printed.getvalue()}
