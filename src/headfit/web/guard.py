@@ -91,7 +91,7 @@ class Guard:
         except HTTPException as error:
             refusal = RefusalError(error.status_code, error.detail, error.headers)
         except Exception as error:
-            _log.error("request %s failed", number, exc_info=error)
+            _log.error("a request failed", exc_info=error, extra={"request": number})
             refusal = RefusalError(
                 500, f"Internal error. It was logged with the request id {number}."
             )
