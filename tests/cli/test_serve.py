@@ -24,7 +24,7 @@ from headfit.cli.main import main
 from headfit.web.listener import listen
 
 TOKEN = "not-to-be-told"
-READY = "/v2/health/ready"
+MODELS = "/v1/models"
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,6 @@ def guarded(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 def test_the_token_of_the_environment_is_asked_for_and_never_told(
     guarded: served.Server,
 ) -> None:
-    assert guarded.ask(READY).status == 200
     for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}):
         reply = guarded.ask("/v1/predict", b"x", headers)
         assert reply.status == 401 and TOKEN not in reply.error
@@ -115,12 +114,15 @@ def test_the_token_of_the_environment_is_asked_for_and_never_told(
 
 
 def test_other_hosts_and_websites_are_refused(guarded: served.Server) -> None:
-    assert guarded.ask(READY, headers={"Host": "evil.example"}).status == 403
-    assert guarded.ask(READY, b"", {"Origin": "http://evil.example"}).status == 403
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    assert guarded.ask(MODELS, headers=token).status == 200
+    assert guarded.ask(MODELS, headers=token | {"Host": "evil.example"}).status == 403
+    foreign = token | {"Origin": "http://evil.example"}
+    assert guarded.ask("/v1/predict", b"", foreign).status == 403
 
 
 def test_every_answer_is_guarded_and_names_no_version(guarded: served.Server) -> None:
-    for path in (READY, "/", "/nothing", "/v1/predict"):
+    for path in (MODELS, "/", "/nothing", "/v1/predict"):
         reply = guarded.ask(path)
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
         assert reply.headers["Server"] == "headfit"
@@ -162,7 +164,7 @@ def test_a_hang_up_reads_the_models_again(model: Path, tmp_path: Path) -> None:
         copy.write_bytes(b"no model")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "reload" in server.err())
-        assert server.ask(READY).status == 200
+        assert server.ask(MODELS).status == 200
         assert "Traceback" not in server.err()
         assert server.end() == 0
 

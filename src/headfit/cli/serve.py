@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,8 +117,8 @@ def command(
         app = create_app(models, tell=tell)
         app.state.service.prepare()
         return
-    sock = listener.listen(host, port)
     app = create_app(models, token=token, hosts=hosts, tell=tell)
+    sock = listener.listen(host, port)
     url = hosts.url(sock.getsockname()[1])
 
     def ready() -> None:
@@ -127,7 +130,25 @@ def command(
             _show(app.state.service.models.values(), url)
         sys.stdout.flush()
 
-    listener.run(app, sock, ready=ready, reload=app.state.service.reload)
+    with _logged():
+        listener.run(app, sock, ready=ready, reload=app.state.service.reload)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """Write what is logged to standard error, a line of JSON for each request."""
+    from headfit.serve.logs import JsonLines  # noqa: PLC0415
+
+    handler, logger = logging.StreamHandler(), logging.getLogger("headfit")
+    handler.setFormatter(JsonLines())
+    former = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(former)
 
 
 def write_nothing() -> None:
