@@ -16,7 +16,7 @@ from headfit.study.reliability.model_reliability import ModelReliability
 class Prediction:
     """What the classifier says of one file.
 
-    The last three are None if the file cannot be read, or the model carries no such thing.
+    The last four are None if the file cannot be read, or the model carries no such thing.
 
     Attributes:
         path: the file, as it was named.
@@ -26,6 +26,7 @@ class Prediction:
         prediction_set: the classes, most probable first, among which the true one is nine times in
             ten (for images like those of the training).
         outlier: whether the image is unlike the training images, so that the rest says little.
+        outlier_score: how unlike them it is; above 1 is an outlier.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Prediction:
     calibrated: float | None = None
     prediction_set: tuple[str, ...] | None = None
     outlier: bool | None = None
+    outlier_score: float | None = None
 
 
 def class_sets(
@@ -68,10 +70,12 @@ def describe(
     p = row[: len(classes)].astype(np.float64)
     if reliability is None:
         return Prediction(path, p)
+    score = float(reliability.detector.scores(row[None, len(classes) :])[0])
     return Prediction(
         path,
         p,
         calibrated=float(scale(p, reliability.temperature).max()),
         prediction_set=tuple(class_sets(p[None], classes, reliability)[0]),
-        outlier=bool(reliability.detector.scores(row[None, len(classes) :])[0] > 1),
+        outlier=score > 1,
+        outlier_score=score,
     )
