@@ -9,7 +9,7 @@ paraphrases a requirement and names its section and level:
 
 - ``must``: the specification demands it;
 - ``should``: it follows from an example, or from what the specification calls typical;
-- ``extension``: demanded by the binary tensor data extension of Triton, of servers that announce it.
+- ``extension``: the binary tensor data extension of Triton demands it of servers that announce it.
 
 The specification is https://github.com/kserve/open-inference-protocol, inference_rest.md, or where
 the docstring says V2, the older text of KServe, docs/predict-api/v2/required_api.md. The tensors

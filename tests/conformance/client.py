@@ -41,7 +41,7 @@ class Answer:
         """Values of the outputs by name, whether JSON or binary."""
         found, at = {}, self.header_bytes or 0
         for output in self.json["outputs"]:
-            size = output.get("parameters", {}).get("binary_data_size")
+            size = (output.get("parameters") or {}).get("binary_data_size")
             if size is None:
                 values = np.array(output["data"]).reshape(output["shape"])
             else:
@@ -71,13 +71,11 @@ class Server:
     sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def request(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> Answer:
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """Ask, on a connection of its own."""
         place = urllib.parse.urlsplit(self.url)
-        connect = http.client.HTTPSConnection if place.scheme == "https" else (
-            http.client.HTTPConnection
+        connect = (
+            http.client.HTTPSConnection if place.scheme == "https" else (http.client.HTTPConnection)
         )
         connection = connect(place.netloc, timeout=SECONDS)
         try:

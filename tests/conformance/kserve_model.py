@@ -2,7 +2,8 @@
 
 In an environment of its own:
 
-    pip install kserve && python tests/conformance/kserve_model.py --http_port 8080 --enable_grpc false
+    pip install kserve
+    python tests/conformance/kserve_model.py --http_port 8080 --enable_grpc false
 
 and then, from the repository:
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.utils.utils import generate_uuid
 
 FEATURES, CLASSES = 8, 3
 
@@ -31,14 +33,16 @@ class Linear(Model):
     def get_output_types(self) -> list[dict[str, object]]:
         return [{"name": "probabilities", "datatype": "FP32", "shape": [-1, CLASSES]}]
 
-    def predict(self, payload: InferRequest, headers: dict[str, str] | None = None) -> InferResponse:
+    def predict(
+        self, payload: InferRequest, headers: dict[str, str] | None = None
+    ) -> InferResponse:
         features: InferInput = payload.inputs[0]
         logits = features.as_numpy() @ self.weights
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         output = InferOutput("probabilities", list(p.shape), "FP32")
         output.set_data_from_numpy(p.astype(np.float32), binary_data=False)
-        return InferResponse(payload.id, self.name, [output])
+        return InferResponse(payload.id or generate_uuid(), self.name, [output])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def as_binary(tensors: list[Tensor], **fields: Any) -> tuple[dict[str, Any], byt
 def sizes_of(answer: Answer) -> list[int | None]:
     """Sizes of the binary data of the outputs, in order."""
     outputs = succeeds(answer).json["outputs"]
-    return [each.get("parameters", {}).get("binary_data_size") for each in outputs]
+    return [(each.get("parameters") or {}).get("binary_data_size") for each in outputs]
 
 
 def test_binary_inputs_are_the_same_as_json(server: Server):

@@ -13,12 +13,19 @@ import numpy as np
 import pytest
 
 import headfit as hf
-from conformance import report, test_binary, test_inference, test_metadata, test_refusals
+from conformance import (
+    report,
+    test_binary,
+    test_inference,
+    test_metadata,
+    test_refusals,
+    test_refused_inputs,
+)
 from conformance.client import Server
 from conformance.own_server import MODEL, small_model
 from serving import served
 
-MODULES = (test_metadata, test_inference, test_refusals, test_binary)
+MODULES = (test_metadata, test_inference, test_refusals, test_refused_inputs, test_binary)
 Check = Callable[[Server], None]
 HEADER = b"inference-header-content-length"
 
@@ -142,7 +149,7 @@ FAULTS: dict[str, tuple[Callable[[Exchange], object], Check]] = {
     "errors as text": (in_errors(_text), test_refusals.test_an_unknown_model_is_an_error),
     "errors under another key": (
         in_errors(lambda e: e.edit(lambda v: v.update(detail=v.pop("error")))),
-        test_refusals.test_too_few_data_are_an_error,
+        test_refused_inputs.test_too_few_data_are_an_error,
     ),
     "errors that are objects": (
         in_errors(lambda e: e.edit(lambda v: v.update(error={"message": v["error"]}))),
@@ -271,15 +278,15 @@ LENIENCE: dict[str, tuple[Callable[[Exchange], object], Check]] = {
         _edited(lambda v: v.pop("parameters", None)),
         test_refusals.test_a_parameter_that_is_an_array_is_an_error,
     ),
-    "any number of data": (_edited(_whole), test_refusals.test_too_few_data_are_an_error),
-    "any size": (_edited(_whole), test_refusals.test_a_negative_size_is_an_error),
+    "any number of data": (_edited(_whole), test_refused_inputs.test_too_few_data_are_an_error),
+    "any size": (_edited(_whole), test_refused_inputs.test_a_negative_size_is_an_error),
     "any datatype": (
         _edited(lambda v: v["inputs"][0].update(datatype="UINT8")),
-        test_refusals.test_datatypes_are_case_sensitive,
+        test_refused_inputs.test_datatypes_are_case_sensitive,
     ),
     "any name": (
         _edited(lambda v: v["inputs"][0].update(name="images")),
-        test_refusals.test_an_unknown_input_is_an_error,
+        test_refused_inputs.test_an_unknown_input_is_an_error,
     ),
 }
 

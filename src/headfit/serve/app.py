@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from headfit.model.runner import Tell
 from headfit.serve.admission import BoundedBodies
 from headfit.serve.errors import Refused
+from headfit.serve.inference import routes as inference
 from headfit.serve.limits import Limits
 from headfit.serve.logs import Observed
 from headfit.serve.models import Models
@@ -77,10 +79,11 @@ def create_app(
     app = Starlette(
         routes=[
             *predict.routes(service),
+            *inference.routes(service),
             *metrics.routes(service),
         ],
         lifespan=lifespan,
-        exception_handlers={Refused: refuse},
+        exception_handlers={Refused: refuse, HTTPException: refuse_address},
         middleware=[
             Middleware(Observed, metrics=service.metrics),
             Middleware(BoundedBodies, admission=service.admission, limits=service.limits),
@@ -103,6 +106,12 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Answer with the status and the sentence of a refusal."""
     assert isinstance(error, Refused)
     return JSONResponse({"error": str(error)}, error.status, headers=headers_of(error))
+
+
+async def refuse_address(request: Request, error: Exception) -> Response:
+    """Answer to an address that there is not, or not with this method."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
 
 def headers_of(error: Refused) -> dict[str, str]:

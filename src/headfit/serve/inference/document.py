@@ -197,8 +197,7 @@ def behind_text(body: bytes, at: int, stop: int) -> int:
         if at < stop and body[at : at + 1] == b'"':
             return at + 1
         at += 2  # an escaped character
-    raise Refused(f"The request cannot be read as JSON: a string does not end, at byte {begin}."
-    )
+    raise Refused(f"The request cannot be read as JSON: a string does not end, at byte {begin}.")
 
 
 def text_of(body: bytes, start: int, stop: int) -> str:
@@ -211,7 +210,8 @@ def text_of(body: bytes, start: int, stop: int) -> str:
         text: str = json.loads(body[start:stop].decode("utf-8"))
         text.encode("utf-8")  # half a surrogate pair
     except ValueError:  # UnicodeError and JSONDecodeError are ValueErrors
-        raise Refused(f"The request cannot be read as JSON: a string is not valid, at byte {start}.",
+        raise Refused(
+            f"The request cannot be read as JSON: a string is not valid, at byte {start}.",
         ) from None
     return text
 

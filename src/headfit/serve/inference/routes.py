@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headfit.model.prediction import Prediction
+from headfit.serve.clients import while_connected
 from headfit.serve.errors import Refused
 from headfit.serve.inference import schema
 from headfit.serve.inference.document import shown
@@ -82,14 +83,15 @@ class _Protocol:
         model = self._model(request)
         deadline = self._service.deadline()
         _refuse_compressed(request)
-        body = await _body(request, self._service.limits.body_bytes)
+        body = await request.body()  # bounded by what stands before this
         json_bytes = json_bytes_of(request.headers.get(HEADER), len(body))
         if len(body) > AT_ONCE:
             read = await asyncio.to_thread(self._read, model, body, json_bytes)
         else:
             read = self._read(model, body, json_bytes)
         asked, outputs, images = read
-        predictions = await self._predict(model, images, deadline, _hint(asked))
+        work = self._predict(model, images, deadline, _hint(asked))
+        predictions = await while_connected(request, work)
         head = {"model_name": model.name, "model_version": model.version}
         if asked.id is not None:
             head["id"] = asked.id
@@ -169,18 +171,3 @@ def _refuse_compressed(request: Request) -> None:
         raise Refused(
             f"The body must not be compressed. Received: Content-Encoding {shown(coding)}.", 415
         )
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """Read the body, or refuse it before it is too large."""
-    announced = request.headers.get("Content-Length", "")
-    body = bytearray()
-    too_large = announced.isdigit() and int(announced) > most
-    async for part in () if too_large else request.stream():
-        body += part
-        if len(body) > most:
-            too_large = True
-            break
-    if too_large:
-        raise Refused(f"The body of a request may have {most:,} bytes.", 413)
-    return bytes(body)

@@ -160,9 +160,7 @@ def _read_bytes(tensor: RequestInput, body: bytes) -> list[bytes]:
     return bytes_from_json(body, tensor.span, count, BYTES, tensor.coded)
 
 
-def wanted_outputs(
-    model: ServedModel, request: InferenceRequest
-) -> list[tuple[Tensor, bool]]:
+def wanted_outputs(model: ServedModel, request: InferenceRequest) -> list[tuple[Tensor, bool]]:
     """Find the outputs that a request asks for, all if it names none, and which are bytes.
 
     Raises:

@@ -96,14 +96,18 @@ def _read_chunk(text: np.ndarray) -> tuple[bytes, np.ndarray] | None:
 def _why_not_pixels(body: bytes, span: Span, shape: Shape, name: str) -> Refused:
     """Say what is wrong with an array that cannot be read."""
     if other := _OTHER.search(body, *span):
-        return Refused(f"The data of '{name}' must be whole numbers from 0 to 255. "
-            f"Received: {ascii(other[0].decode('latin-1'))}, at byte {other.start()}.",
+        return Refused(
+            f"The data of '{name}' must be whole numbers from 0 to 255. "
+            f"Received: {other[0].decode('latin-1')!a}, at byte {other.start()}.",
         )
     count, values = math.prod(shape), body.count(b",", *span) + 1
     if values != count:
-        return Refused(f"The data of '{name}' are {values:,} values, but its shape {list(shape)} has {count:,}.",
+        return Refused(
+            f"The data of '{name}' are {values:,} values, but its shape {list(shape)} has "
+            f"{count:,}.",
         )
-    return Refused(f"The data of '{name}' must be a JSON array of whole numbers from 0 to 255, flat or nested "
+    return Refused(
+        f"The data of '{name}' must be a JSON array of whole numbers from 0 to 255, flat or nested "
         f"as its shape {list(shape)} says.",
     )
 
@@ -151,13 +155,16 @@ def _decoded(text: str, name: str, index: int) -> bytes:
 
 
 def _not_strings(name: str, index: int) -> Refused:
-    return Refused(f"The data of '{name}' must be a flat JSON array of strings. Element {index} is none."
+    return Refused(
+        f"The data of '{name}' must be a flat JSON array of strings. Element {index} is none."
     )
 
 
 def _count(name: str, count: int, received: int | None = None) -> Refused:
     what = "more" if received is None else f"{received:,}"
-    return Refused(f"The data of '{name}' are {what} values, but its shape [{count}] has {count:,}.")
+    return Refused(
+        f"The data of '{name}' are {what} values, but its shape [{count}] has {count:,}."
+    )
 
 
 def pixels_from_binary(data: memoryview, shape: Shape, name: str) -> np.ndarray:
@@ -168,7 +175,8 @@ def pixels_from_binary(data: memoryview, shape: Shape, name: str) -> np.ndarray:
     """
     count = math.prod(shape)
     if len(data) != count:
-        raise Refused(f"The binary data of '{name}' are {len(data):,} bytes, but its shape {list(shape)} "
+        raise Refused(
+            f"The binary data of '{name}' are {len(data):,} bytes, but its shape {list(shape)} "
             f"has {count:,}.",
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
@@ -184,7 +192,8 @@ def bytes_from_binary(data: memoryview, count: int, name: str) -> list[bytes]:
     at = 0
     while at < len(data):
         if len(found) == count:
-            raise Refused(f"The binary data of '{name}' go on behind the {count:,} elements of its shape."
+            raise Refused(
+                f"The binary data of '{name}' go on behind the {count:,} elements of its shape."
             )
         start = at + _LENGTH
         at = start + int.from_bytes(data[at:start], "little")
@@ -192,7 +201,8 @@ def bytes_from_binary(data: memoryview, count: int, name: str) -> list[bytes]:
             raise Refused(f"Element {len(found)} of '{name}' is cut off.")
         found.append(bytes(data[start:at]))
     if len(found) != count:
-        raise Refused(f"The binary data of '{name}' are {len(found):,} elements, but its shape [{count}] has "
+        raise Refused(
+            f"The binary data of '{name}' are {len(found):,} elements, but its shape [{count}] has "
             f"{count:,}.",
         )
     return found
@@ -200,8 +210,10 @@ def bytes_from_binary(data: memoryview, count: int, name: str) -> list[bytes]:
 
 def to_json(values: np.ndarray | Sequence[str]) -> list[float] | list[str]:
     """Give the data of an output as JSON has them, flat."""
-    flat: list[float] = values.ravel().tolist() if isinstance(values, np.ndarray) else [*values]
-    return flat
+    if isinstance(values, np.ndarray):
+        numbers: list[float] = values.ravel().tolist()
+        return numbers
+    return list(values)
 
 
 def to_binary(values: np.ndarray | Sequence[str]) -> bytes:
