@@ -70,8 +70,10 @@ class Broken:
         path = exchange.path
         inner = {**scope, "path": path, "raw_path": path.encode(), "headers": headers}
 
-        async def pass_in() -> dict[str, Any]:
-            return {"type": "http.request", "body": exchange.body, "more_body": False}
+        bodies = [{"type": "http.request", "body": exchange.body, "more_body": False}]
+
+        async def pass_in() -> Any:
+            return bodies.pop() if bodies else await receive()
 
         async def pass_out(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
