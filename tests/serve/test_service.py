@@ -124,12 +124,19 @@ def test_what_exceeds_the_queue_is_refused_at_once_and_the_rest_answered(stored_
             assert refused.status_code == 429
             assert int(refused.headers["Retry-After"]) >= 1
             assert refused.json()["error"].startswith("Too many images are waiting (8).")
+            unread = await client.post(PREDICT, content=_never_read())
+            assert unread.status_code == 429
             gate.open()
             for number, answer in enumerate(await asyncio.gather(*tasks)):
                 check(answer, stored_run, number)
             assert service.admission.images == 0
 
     asyncio.run(main())
+
+
+async def _never_read() -> AsyncIterator[bytes]:
+    raise AssertionError("the body of a request that is refused was read")
+    yield b""
 
 
 def test_a_request_that_could_not_be_ready_in_time_is_refused(stored_run, monkeypatch):

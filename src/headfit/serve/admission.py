@@ -29,8 +29,18 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.images = self.held = 0
+        self._interval = 0.0
         self._empty = asyncio.Event()
         self._empty.set()
+
+    def check(self) -> None:
+        """Refuse a request before its body is read, if there is no room for a single image.
+
+        Raises:
+            Busy: if so many images wait.
+        """
+        if self.images >= self._limits.queue:
+            raise self._busy(self.images * self._interval)
 
     @contextlib.contextmanager
     def take(self, images: int, interval: float | None, deadline: float) -> Iterator[None]:
@@ -49,11 +59,11 @@ class Admission:
             raise Refused(
                 f"A request may have {self._limits.queue} images. Received: {images}.", 413
             )
-        seconds = (interval or 0.0) * (self.images + images)
+        self._interval = interval or 0.0
+        seconds = self._interval * (self.images + images)
         left = deadline - time.monotonic()
         if self.images + images > self._limits.queue or seconds > left:
-            again = min(MOST_SECONDS, max(1.0, seconds / 2))
-            raise Busy(f"Too many images are waiting ({self.images}). Try again later.", 429, again)
+            raise self._busy(seconds)
         self.images += images
         self._empty.clear()
         try:
@@ -62,6 +72,11 @@ class Admission:
             self.images -= images
             if not self.images:
                 self._empty.set()
+
+    def _busy(self, seconds: float) -> Busy:
+        """Say so to a client whose images would take some seconds."""
+        again = min(MOST_SECONDS, max(1.0, seconds / 2))
+        return Busy(f"Too many images are waiting ({self.images}). Try again later.", 429, again)
 
     async def until_empty(self) -> None:
         """Wait until everything that was accepted is answered."""

@@ -33,6 +33,7 @@ def routes(service: Service) -> list[Route]:
         top, heads = _options(request)
         model = service.model(request.query_params.get("model"))
         service.heat_maps(model).check(heads)
+        service.admission.check()
         files = await read_files(request, service.limits)
         if heads and len(files) > MOST_EXPLAINED:
             raise Refused(f"With `explain`, a request may have {MOST_EXPLAINED} files.", 413)
