@@ -44,26 +44,24 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"  # writing take
 # a worker that begins one of these last would keep the others waiting; without
 # --no-loadscope-reorder pytest-xdist begins with the files that have most tests, however short
 LONGEST = (
-    *("test_documents_run.py", "test_engine.py", "test_grid.py", "test_main.py"),
-    *("test_compare.py", "test_examples.py", "test_calibration.py", "test_build.py"),
-    "test_finetune.py",
-    *("test_real_data.py", "test_convert.py", "test_notebooks.py", "test_custom_heads.py"),
-    *("test_models.py", "test_custom_models.py", "test_hub.py", "test_inspection.py"),
-    *("test_rank.py", "test_watch.py", "test_findings.py", "test_int8_check.py"),
-    *("test_quality.py", "test_feature_dtype.py", "test_outliers.py", "test_golden.py"),
-    *("test_papers.py",),
+    *("test_documents_run.py", "test_notebooks.py", "test_engine.py", "test_compare.py"),
+    *("test_examples.py", "test_finetune_backbones.py", "test_finetune.py", "test_grid.py"),
+    *("test_convert.py", "test_build.py", "test_inspection.py", "test_calibration.py"),
+    *("test_findings.py", "test_real_data.py", "test_export.py", "test_tensorflow_formats.py"),
+    *("test_other_backends.py", "test_main.py", "test_custom_heads.py", "test_layers.py"),
+    *("test_custom_models.py", "test_int8.py", "test_rank.py", "test_models.py"),
+    *("test_explain.py", "test_int8_check.py", "test_watch.py", "test_golden.py"),
+    *("test_lr_find.py", "test_training.py", "test_quality.py", "test_end_to_end.py"),
+    *("test_classifier.py", "test_network.py", "test_tracking.py", "test_gradient.py"),
+    *("test_descent.py", "test_predict_to_file.py", "test_feature_dtype.py", "test_papers.py"),
 )
-# they compile a program for each of many shapes or for a whole network, and run it once or twice on
-# a few small arrays: optimising takes longer than it saves. What is trained, measured, or must be
-# equal in every bit is compiled as for users.
-RUN_ONCE = {
-    *("test_layers.py", "test_trained.py", "test_trained_saved.py", "test_lse.py"),
-    *("test_conversion.py", "test_engine.py", "test_cut.py", "test_custom_models.py"),
-    *("test_efficientnet_lite.py", "test_classifier.py", "test_stages.py"),
-    "test_plain_keras.py",
-    *("test_depthwise.py", "test_network.py", "test_training.py", "test_method.py"),
-    *("test_snippets.py", "test_tensorflow_formats.py"),
-}
+# they show or measure what users get, or train large layers, and are compiled as for users. All
+# others compile many programs and run each a few times on small arrays: optimising takes a third of
+# their time and saves less
+AS_FOR_USERS = (
+    *("tests/test_examples.py", "tests/test_notebooks.py", "tests/test_real_data.py"),
+    *("features/test_feature_dtype.py", "runs/test_finetune.py", "runs/test_golden.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,17 +79,17 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(autouse=True, scope="module")
 def compiled_programs_end_with_their_file(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let go of what JAX has compiled, which no other file uses: gigabytes by the end."""
-    quickly = request.path.name in RUN_ONCE
-    if quickly:
-        import jax  # noqa: PLC0415  (seconds, not paid by the files that need none)
-
-        jax.config.update("jax_disable_most_optimizations", True)
-    yield
+    quickly = not request.path.as_posix().endswith(AS_FOR_USERS)
+    with pytest.MonkeyPatch.context() as patch:
+        if quickly:  # read when JAX is imported, here or in a child
+            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        if jax := sys.modules.get("jax"):
+            jax.config.update("jax_disable_most_optimizations", quickly)
+        yield
     if jax := sys.modules.get("jax"):
         jax.clear_caches()
         gc.collect()
-        if quickly:
-            jax.config.update("jax_disable_most_optimizations", False)
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

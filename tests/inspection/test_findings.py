@@ -139,20 +139,21 @@ def test_flatten_on_an_undefined_shape(tmp_path: Path) -> None:
     assert describe(str(save(averaged, tmp_path)), None, None)["findings"] == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "MobileNetV3Small",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("EfficientNetB0", "ConvNeXtTiny")
-        ),
-    ],
-)
-@pytest.mark.parametrize("nested", [True, False])
-@pytest.mark.parametrize("scaled", ["layer", "operation", "not"])
+SCALED = ("layer", "operation", "not")
+INSIDE = [
+    *(("MobileNetV3Small", scaled, nested) for scaled in SCALED for nested in (True, False)),
+    # large networks: each way of scaling once, nested and not in turn
+    *(
+        pytest.param(name, scaled, number % 2 == 0, marks=pytest.mark.slow)
+        for first, name in enumerate(("EfficientNetB0", "ConvNeXtTiny"))
+        for number, scaled in enumerate(SCALED, first)
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "scaled", "nested"), INSIDE)
 def test_preprocessing_inside_and_outside(
-    name: str, nested: bool, scaled: str, tmp_path: Path
+    name: str, scaled: str, nested: bool, tmp_path: Path
 ) -> None:
     image = keras.Input((32, 32, 3))
     x = image

@@ -18,7 +18,7 @@ from listener import Listener
 SMALL, LARGE = "tunable:small", "tiny.keras"
 SETTINGS: dict[str, Any] = {
     **{"preprocessing": "tf", "augment": "hflip,shift0.1", "views": 2, "folds": 3},
-    **{"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "scratch": True},
+    **{"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "scratch": True, "engine": "keras"},
 }
 
 
