@@ -1,7 +1,8 @@
 """Images of all requests of a model, decoded beside inference, and run as its engine runs best.
 
-OpenVINO on a CPU runs one image on each core: a lane takes the next image as soon as it is free,
-and an image never waits for others. Where Keras runs the model, one lane takes batches.
+OpenVINO on a CPU runs an image on each core: a lane takes the next one as soon as it is free, and
+no image waits for others. Where batches are faster (:mod:`headfit.backbones.graphs.tuning` tries),
+a lane takes one if enough images wait. Where Keras runs the model, its one lane takes all of them.
 """
 
 from __future__ import annotations
@@ -174,14 +175,20 @@ class Batcher:
                     self._threads -= 1
                     return []
                 self._changed.wait()
-                if self._ready:
-                    self._wait_for_more()
+            if self._lanes.count == 1:
+                self._wait_for_more()
+            elif len(self._ready) < self._batch:  # the other lanes are free for the others
+                return [self._ready.popleft()]
             return [self._ready.popleft() for _ in range(min(self._batch, len(self._ready)))]
 
     def _wait_for_more(self) -> None:
-        """Wait a moment for more images, if a lane takes several."""
+        """Wait a moment for images that are being decoded."""
         until = time.monotonic() + self._delay
-        while len(self._ready) < self._batch and (left := until - time.monotonic()) > 0:
+        while (
+            len(self._ready) < self._batch
+            and (self._files or self._ahead > len(self._ready))
+            and (left := until - time.monotonic()) > 0
+        ):
             self._changed.wait(left)
 
     def _measure(self, images: int) -> None:

@@ -256,11 +256,14 @@ class Service:
             EngineError: if nothing here can run a model.
         """
         for name, path in self._files.items():
-            HeatMaps(ServedModel.open(name, path, self._tell), self._tell).open()
+            model = ServedModel.open(name, path, self._tell)
+            model.classifier.runner.lanes()
+            HeatMaps(model, self._tell).open()
 
     async def _open(self, name: str) -> None:
         self._stamps[name] = stamp(self._files[name])
         model = await asyncio.to_thread(ServedModel.open, name, self._files[name], self._tell)
+        lanes = await asyncio.to_thread(model.classifier.runner.lanes)
         self._heat_maps[model] = await asyncio.to_thread(HeatMaps, model, self._tell)
         contract = model.contract
 
@@ -268,7 +271,7 @@ class Service:
             return decode(data, contract.height, contract.width, contract.depth)
 
         self._batchers[model] = Batcher(
-            model.classifier.runner.lanes(),
+            lanes,
             pixels,
             self._decoding,
             self.limits,

@@ -16,6 +16,7 @@ JOIN = "+"  # between the layers of a joined cut
 OWN_END = "end"  # the word for a backbone's own end
 MULTI = "multi"  # the word for the last layers at the last resolutions, joined
 Tagged = tuple[Any, np.ndarray]
+Run = Callable[[np.ndarray], np.ndarray]
 
 
 def is_joined(cut: str) -> bool:
@@ -79,7 +80,7 @@ class Lanes:
 
     count: int
     batch: int
-    open: Callable[[], Callable[[np.ndarray], np.ndarray]]
+    open: Callable[[], Run]
 
 
 class Engine(Protocol):

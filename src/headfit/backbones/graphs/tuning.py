@@ -51,11 +51,12 @@ class Contestant:
         return np.concatenate(maps)
 
 
-def tuned(path: Path) -> tuple[Setting, Any]:
+def tuned(path: Path, default: Any = None) -> tuple[Setting, Any]:
     """Compile a graph with the setting that suits it here, after a trial if there was none yet.
 
     Args:
         path: the graph, in a folder that is named by its digest.
+        default: the graph compiled with the default setting; compiled here, if need be, if None.
 
     Returns:
         The setting, and the graph compiled with it.
@@ -67,9 +68,11 @@ def tuned(path: Path) -> tuple[Setting, Any]:
     subject = {"format": TRIALS.format, "graph": path.parent.name, "machine": machine()}
     key = digests.of_data(subject)
     setting = _remembered(TRIALS.read(key))
+    if setting == DEFAULT and default is not None:
+        return setting, default
     if setting is not None:
         return setting, compile_graph(path, setting)
-    best, measured = _try(path)
+    best, measured = _try(path, default)
     TRIALS.write(key, {**subject, "setting": best.setting.to_dict(), **measured})
     return best.setting, best.compiled
 
@@ -100,9 +103,9 @@ def _remembered(record: dict[str, Any] | None) -> Setting | None:
     return setting if setting in (DEFAULT, *CHALLENGERS) else None
 
 
-def _try(path: Path) -> tuple[Contestant, dict[str, Any]]:
+def _try(path: Path, compiled: Any = None) -> tuple[Contestant, dict[str, Any]]:
     """Measure the settings in turn, and give the best with what was measured."""
-    default = Contestant(compile_graph(path))
+    default = Contestant(compile_graph(path) if compiled is None else compiled)
     images, seconds = warm(default)
     challengers = [c for c in CHALLENGERS if c.batch == 1 or seconds <= QUICK_IMAGE]
     if seconds * len(images) > SECONDS / 4:  # three rounds of two would take far too long
