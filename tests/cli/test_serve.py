@@ -105,6 +105,7 @@ def guarded(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 def test_the_token_of_the_environment_is_asked_for_and_never_told(
     guarded: served.Server,
 ) -> None:
+    assert guarded.ask("/v2/health/ready").status == 200
     for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}):
         reply = guarded.ask("/v1/predict", b"x", headers)
         assert reply.status == 401 and TOKEN not in reply.error
@@ -145,7 +146,7 @@ def test_what_was_accepted_is_answered_before_the_end(
         assert server.process.poll() is None
         client.sendall(b" image")
         text = client.recv(10_000)
-        assert text.startswith(b"HTTP/1.1 200 ") and b"connection: close" in text.lower()
+        assert text.startswith(b"HTTP/1.1 422 ") and b"connection: close" in text.lower()
         assert server.process.wait(served.PATIENCE) == 0
         assert "Traceback" not in server.err()
 

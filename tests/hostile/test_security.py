@@ -13,7 +13,7 @@ from headfit.images.sources import members
 from headfit.monitor import folder, server
 from headfit.serve.limits import Limits
 from headfit.util import limits, model_parts, records, tables
-from headfit.web import guard, listener
+from headfit.web import connection, guard, listener
 from headfit.web.connection import Bounds
 
 TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8").split("## Limits")[1]
@@ -87,6 +87,7 @@ LIMITS = {
         f"{SERVED.head:g}; {SERVED.answer:g}; {SERVED.idle}"
     ),
     "seconds for a body": f"{SERVED.body:g} s, plus 1 s for each {SERVED.rate:,} bytes",
+    "chunks of a body": f"{connection.PIECES}, and 1 for each {connection.PIECE_BYTES} bytes",
     "seconds for the rest of a request that is refused": f"{SERVED.rest:g}",
     "seconds for answers that are due when it stops": f"{listener.GRACE:g}",
     "bytes of a file sent; of a request; of all requests being answered": (

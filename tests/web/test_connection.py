@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from headfit.errors import UsageError
 from headfit.web.answers import SECURITY
-from headfit.web.connection import Bounds
+from headfit.web.connection import PIECE_BYTES, PIECES, Bounds
 from headfit.web.guard import Guard
 from headfit.web.listener import listen, serving
 
@@ -218,6 +218,18 @@ def test_what_is_no_request_gets_a_short_answer(
     assert b"server: headfit\r\n" in lower and b"<" not in text and b"uvicorn" not in lower
     assert len(text) < 1000
     assert capfd.readouterr().err == ""
+
+
+CHUNKED = POST.replace(b"Content-Length: 1000000", b"Transfer-Encoding: chunked")
+
+
+def test_bodies_in_crumbs_are_refused_and_others_are_not(address: Address) -> None:
+    for size, count, status in ((1, PIECES + 9, b"413"), (PIECE_BYTES, 3000, b"200")):
+        with connect(address) as client:
+            client.sendall(CHUNKED)
+            with contextlib.suppress(ConnectionError):
+                client.sendall((b"%x\r\n" % size + bytes(size) + b"\r\n") * count + b"0\r\n\r\n")
+            assert client.recv(100)[9:12] == status
 
 
 def test_pipelined_requests_are_answered_in_order(address: Address) -> None:

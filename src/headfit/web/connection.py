@@ -22,6 +22,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from headfit.web.answers import NAME, SECURITY, RefusalError, phrase
 from headfit.web.guard import HEADER_BYTES
 
+PIECES, PIECE_BYTES = 200, 500
+"""Chunks of a body: a number, and one more for each bytes of it. Each takes as long to parse as
+50 kB in one piece."""
 HEAD, BODY, WORK, ANSWER, REST, IDLE = "head", "body", "work", "answer", "rest", "idle"
 """What a connection waits for: headers, body, the application, that the answer is read, the rest of
 a body whose request is answered, the next request."""
@@ -91,6 +94,7 @@ class Connection(H11Protocol):
 
     def __init__(self, config: BoundedConfig, *args: Any, **more: Any) -> None:
         super().__init__(config, *args, **more)
+        self.conn = _Parser(h11.SERVER, HEADER_BYTES)
         self._phase, self._since, self._taken = HEAD, time.monotonic(), 0
         self._partial = False
 
@@ -108,7 +112,11 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return  # of a request that has been answered
         self._taken += len(data)
-        super().data_received(data)
+        # the parser bounds only headers that are incomplete
+        first = HEADER_BYTES + 1 if self.conn.their_state is h11.IDLE else len(data)
+        super().data_received(data[:first])
+        if data[first:] and not self.transport.is_closing():
+            super().data_received(data[first:])
         self._partial = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         self._note(time.monotonic())
 
@@ -200,6 +208,28 @@ class Connection(H11Protocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+
+class _Parser(h11.Connection):
+    """The parser of one connection, which does not take bodies in crumbs."""
+
+    _pieces = _bytes = 0
+
+    def next_event(self) -> Any:
+        """Give what the client sent next.
+
+        Raises:
+            RemoteProtocolError: if it is not HTTP, or a body of too many small chunks.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += event.chunk_end
+            self._bytes += len(event.data)
+            if self._pieces > PIECES + self._bytes / PIECE_BYTES:
+                raise h11.RemoteProtocolError("too many small chunks", 413)
+        return event
 
 
 class _Lingering:

@@ -22,6 +22,7 @@ TOP = 5
 """Classes of each image that are named unless ``top`` says otherwise."""
 MOST_EXPLAINED = 16
 """Images of a request whose heat maps are computed."""
+NONE_READ = "No file of this request can be read as an image: see `predictions`."
 OPTIONS = ("model", "top", "explain")
 
 
@@ -59,7 +60,10 @@ def routes(service: Service) -> list[Route]:
             return records
 
         records = await while_connected(request, work())
-        return JSONResponse({"model": model.name, "predictions": records})
+        answer: dict[str, Any] = {"model": model.name, "predictions": records}
+        if all(record["error"] for record in records):
+            return JSONResponse(answer | {"error": NONE_READ}, 422)
+        return JSONResponse(answer)
 
     async def models(request: Request) -> Response:
         listed = [_about(model, service.heat_maps(model).heads) for model in _open(service)]
