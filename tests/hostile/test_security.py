@@ -11,6 +11,7 @@ from headfit.backbones import torch_file
 from headfit.images import budget, gate, groups, helper, structure
 from headfit.images.sources import members
 from headfit.monitor import folder, server
+from headfit.serve.inference import document
 from headfit.serve.limits import Limits
 from headfit.util import limits, model_parts, records, tables
 from headfit.web import connection, guard, listener
@@ -98,6 +99,9 @@ LIMITS = {
         f"{LIMITS_OF_SERVE.files}; {LIMITS_OF_SERVE.queue}"
     ),
     "seconds for an answer": f"{LIMITS_OF_SERVE.deadline:g}",
+    "JSON beside tensors: values; bytes; depth": (
+        f"{document.VALUES:,}; {document.TEXT_BYTES:,}; {document.DEPTH}"
+    ),
 }
 WITHOUT_NUMBER = {
     "where a link may point",

@@ -19,7 +19,7 @@ import headfit as hf
 from conformance.client import Answer, Server
 from conformance.own_server import MODEL, small_model
 from headfit.serve.errors import Refused
-from headfit.serve.inference import document, messages, tensors
+from headfit.serve.inference import messages, tensors
 from headfit.serve.inference.document import Span, read_object
 from serving import served
 
@@ -299,7 +299,3 @@ def test_the_pixels_of_a_large_request_take_little_more_than_the_text():
         tracemalloc.stop()
     np.testing.assert_array_equal(found, pixels)
     assert peak < 2 * len(body)
-
-
-def test_the_limits_are_those_of_the_page_on_security():
-    assert (document.VALUES, document.TEXT_BYTES, document.DEPTH) == (10_000, 1_000_000, 16)
