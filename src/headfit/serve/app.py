@@ -19,7 +19,7 @@ from headfit.serve.inference import routes as inference
 from headfit.serve.limits import Limits
 from headfit.serve.logs import Observed
 from headfit.serve.models import Models
-from headfit.serve.routes import metrics, predict
+from headfit.serve.routes import description, metrics, predict
 from headfit.serve.service import Service
 from headfit.web.guard import Guard
 from headfit.web.hosts import Hosts
@@ -81,6 +81,7 @@ def create_app(
             *predict.routes(service),
             *inference.routes(service),
             *metrics.routes(service),
+            *description.routes(service),
         ],
         lifespan=lifespan,
         exception_handlers={Refused: refuse, HTTPException: refuse_address},
