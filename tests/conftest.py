@@ -72,6 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure() -> None:
     """Leave nothing behind: a session writes gigabytes."""
+    if forked := sys.modules.get("forked"):
+        forked.PARENTS.end()
     for folder in (HOME, COMPILED, *([] if IS_WORKER else [SHARED])):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -90,6 +92,17 @@ def compiled_programs_end_with_their_file(request: pytest.FixtureRequest) -> Ite
         jax.clear_caches()
         gc.collect()
         jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def children_are_forked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Spare children their imports, but for those of tests about children and strangers' models."""
+    from forked import FORKING  # noqa: PLC0415  (imports headfit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux" and not {"util", "hostile"} & set(request.path.parts):
+            patch.setattr(child, "subprocess", FORKING)
+        yield
 
 
 @pytest.fixture

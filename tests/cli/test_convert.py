@@ -77,6 +77,7 @@ def test_images_may_be_in_an_archive_or_named_by_a_table(tmp_path: Path, capsys:
 @pytest.mark.slow
 def test_a_model_of_two_parts_in_bfloat16_with_augmentation(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.utils.set_random_seed(0)
     try:
         layers = keras.layers
         base = [layers.RandomFlip(), layers.Conv2D(4, 3, 4), layers.GlobalAveragePooling2D()]
