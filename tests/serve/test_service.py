@@ -18,7 +18,7 @@ from headfit.errors import ModelFileError
 from headfit.serve import Limits, create_app
 from headfit.serve import service as service_module
 from headfit.serve.batcher import Batcher
-from headfit.serve.errors import Busy, Late
+from headfit.serve.errors import Busy, Late, Refused
 from headfit.serve.service import Service
 
 PREDICT = "/v1/predict"
@@ -65,6 +65,20 @@ def check(answer: httpx.Response, run, number: int) -> None:
     assert answer.status_code == 200, answer.text
     (record,) = answer.json()["predictions"]
     assert record["probability"] == run.probabilities[number].max()
+
+
+def threads() -> list[str]:
+    """Names of the threads that serve."""
+    names = (thread.name for thread in threading.enumerate())
+    return sorted(name for name in names if name.startswith("headfit-"))
+
+
+def until_equal(find: Callable[[], object], expected: object) -> None:
+    """Wait until something is as it should be: threads take a moment to end."""
+    ends = time.monotonic() + 30
+    while find() != expected and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert find() == expected
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -207,9 +221,9 @@ def test_stopping_refuses_what_is_new_and_finishes_what_was_accepted(stored_run,
         np.testing.assert_array_equal(found, stored_run.probabilities)
         await stopping
 
+    before = threads()
     asyncio.run(main())
-    left = {thread.name for thread in threading.enumerate()}
-    assert not any(name.startswith(("headfit-decode", "headfit-explain")) for name in left)
+    until_equal(threads, before)
 
 
 def test_a_client_that_goes_away_frees_its_place(stored_run, gate):
@@ -259,10 +273,12 @@ def test_a_changed_file_is_served_without_losing_or_mixing_an_answer(run, monkey
     before = run.probabilities[number].max()
     assert before != after
     app = create_app(run.model)
+    others = threads().count("headfit-inference")
 
     async def main() -> None:
         async with running(app) as client:
             found: list[float] = []
+            lanes = others + app.state.service.model().classifier.runner.lanes().count
 
             async def ask() -> None:
                 while not found or found[-1] != after:
@@ -278,6 +294,21 @@ def test_a_changed_file_is_served_without_losing_or_mixing_an_answer(run, monkey
             async with asyncio.timeout(60):
                 await asyncio.gather(*asked)
             assert set(found) == {before, after}
+            await until(lambda: threads().count("headfit-inference") <= lanes)
+
+    asyncio.run(main())
+
+
+def test_heat_maps_of_a_file_that_was_replaced_are_refused_until_it_is_opened(run):
+    async def main() -> None:
+        async with started(Service(run.model, watch=False)) as service:
+            run.model.write_bytes(other_model(run))
+            asked = {"files": run.files[:1], "heads": ["flatten"], "deadline": service.deadline()}
+            with pytest.raises(Refused, match="The file of this model was replaced") as refusal:
+                await service.explain(service.model(), **asked)
+            assert refusal.value.status == 503
+            await service.reload()
+            assert service.heat_maps(service.model()).heads == ("gap",)
 
     asyncio.run(main())
 

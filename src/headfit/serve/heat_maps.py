@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from headfit.errors import HeadfitError, ModelFileError
+from headfit.errors import HeadfitError
 from headfit.explain.colours import overlay, scale_of
 from headfit.explain.explainer import Explained, Explainer
-from headfit.images.contract import Contract
 from headfit.images.decode import decode
 from headfit.model.maps import SavedMapModel
 from headfit.model.metadata import ModelRecord, kept_models
 from headfit.model.runner import Tell
 from headfit.serve.errors import Refused
 from headfit.serve.models import ServedModel
+from headfit.serve.watch import stamp
 
 LONGER_SIDE = 224
 """Pixels of the longer side of a picture."""
+_log = logging.getLogger("headfit.serve")
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,10 @@ class HeatMaps:
     """
 
     def __init__(self, model: ServedModel, tell: Tell = lambda _: None) -> None:
-        self._contract: Contract = model.contract
+        self._name, self._contract = model.name, model.contract
         self._explainers: dict[str, Explainer] = {}
-        for path in (model.path, *kept_models(model.path.parent)):
+        self._stamps = {path: stamp(path) for path in (model.path, *kept_models(model.path.parent))}
+        for path in self._stamps:
             try:
                 record = ModelRecord.read(path)
                 explainer = Explainer(SavedMapModel(path, record, tell))
@@ -106,8 +110,7 @@ class HeatMaps:
             For each file a heat map of each head, of the class that the first head predicts.
 
         Raises:
-            ImageError: if a file cannot be read.
-            Refused: if a model file has changed meanwhile.
+            Refused: if a model file has changed meanwhile, or its maps cannot be computed here.
         """
         contract = self._contract
         size = contract.height, contract.width
@@ -116,13 +119,25 @@ class HeatMaps:
         columns: list[list[Explained]] = []
         try:
             for head in heads:
-                columns.append(self._explainers[head].explain(pixels, targets))
+                explainer = self._explainers[head]
+                self._check_unchanged(explainer.path)
+                columns.append(explainer.explain(pixels, targets))
                 targets = [each.target for each in columns[0]]
-        except ModelFileError:
-            raise Refused("The file of this model was replaced. Try again.", 503, 2.0) from None
+        except HeadfitError as error:
+            if isinstance(error, Refused):
+                raise
+            _log.error("no heat maps", extra={"model": self._name, "reason": str(error)})
+            raise Refused(
+                "No heat maps can be computed now. The server logged why.", 503
+            ) from error
         return [
             self._row(heads, [column[place] for column in columns]) for place in range(len(files))
         ]
+
+    def _check_unchanged(self, path: Path) -> None:
+        """Refuse to open a network of another file than that of the model that is served."""
+        if stamp(path) != self._stamps[path]:
+            raise Refused("The file of this model was replaced. Try again.", 503, 2.0)
 
     def _row(self, heads: Sequence[str], row: Sequence[Explained]) -> list[HeatMap]:
         scale = scale_of(each.map for each in row)

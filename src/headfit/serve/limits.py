@@ -18,8 +18,9 @@ class Limits:
         held_bytes: bytes of all bodies together that are received and not yet answered.
         files: images in a request.
         queue: images that are accepted and not yet answered, all models together.
-        batch: images that a model is given at once.
-        delay: seconds that an image waits for others to fill a batch.
+        batch: images that a model is given at once, if batches are faster here.
+        delay: seconds that an image waits for others that are being decoded, if Keras runs the
+            model; OpenVINO lets none wait.
         deadline: seconds from the end of a request's headers to its answer.
         decoders: threads that decode; the number of cores if 0.
 
