@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import classifiers
 import headfit as hf
 from conformance.own_server import small_model
 from documented import Snippet, blocks
+from headfit.model.metadata import kept_path
 from photos import write_photo
 from serving import served
 
@@ -38,8 +40,10 @@ def with_curl() -> list[Snippet]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documented")
-    (folder / "headfit-run").mkdir()
-    small_model(folder).rename(folder / "headfit-run" / "model.keras")
+    run = folder / "headfit-run"
+    (run / "heads").mkdir(parents=True)
+    small_model(folder).rename(run / "model.keras")
+    classifiers.random_classifier("flatten", kept_path(run, "flatten"))
     rng = np.random.default_rng(0)
     for number, name in enumerate(("photo.jpg", "new.jpg")):
         write_photo(folder / name, number, rng)
