@@ -18,6 +18,7 @@ from headfit.serve.openapi.parts import (
     record,
     ref,
 )
+from headfit.serve.routes.predict import NONE_READ
 
 GROUP = "Predictions"
 FILE: Part = {"type": "string", "format": "binary"}
@@ -58,6 +59,9 @@ SCHEMAS: dict[str, Part] = {
         "explanations",
     ),
     "Predictions": record({"model": TEXT, "predictions": array(ref("Prediction"))}),
+    "NonePredicted": record(
+        {"model": TEXT, "predictions": array(ref("Prediction")), "error": TEXT}
+    ),
     "AboutModel": record(
         {
             "name": TEXT,
@@ -96,13 +100,19 @@ def paths(model: str, limits: Limits) -> dict[str, Part]:
         f"Image files of {limits.file_bytes:,} bytes at most.",
     )
     text = "Predict image files; one that cannot be read has an `error` in its place."
+    none: Part = {"name": "photo.jpg", "class": None, "probability": None, "top": []}
+    none |= {"calibrated": None, "set": None, "outlier": None, "error": "empty file"}
+    unread = {"model": model, "predictions": [none], "error": NONE_READ}
     return {
         "/v1/predict": {
             "post": operation(
                 "predict",
                 text,
                 GROUP,
-                {"200": answer("A prediction for each file.", ref("Predictions"), example)},
+                {
+                    "200": answer("A prediction for each file.", ref("Predictions"), example),
+                    "422": answer("No file can be read.", ref("NonePredicted"), unread),
+                },
                 (*MODELS, *WORK),
                 parameters=_options(model),
                 requestBody={
