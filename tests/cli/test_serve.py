@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import re
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,31 @@ def _is_refused(address: tuple[str, int]) -> bool:
             return False
     except ConnectionRefusedError:
         return True
+
+
+def test_no_answer_is_lost_when_the_server_stops_under_load(model: Path, tmp_path: Path) -> None:
+    png, headers = png_file(), {"Content-Type": "image/png"}
+
+    def ask_until_refused(address: tuple[str, int]) -> int:
+        answered = 0
+        while True:
+            connection = http.client.HTTPConnection(*address, timeout=served.PATIENCE)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return answered
+            while connection.sock is not None:  # until an answer says that it was the last
+                connection.request("POST", "/v1/predict", png, headers)
+                reply = connection.getresponse()
+                body = reply.read()
+                assert reply.status == 200, body
+                answered += 1
+
+    with served.serve(tmp_path, model) as server, ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(ask_until_refused, server.address) for _ in range(8)]
+        time.sleep(2)
+        assert server.end() == 0
+        assert min(client.result() for client in clients) > 0
 
 
 def test_a_hang_up_reads_the_models_again(model: Path, tmp_path: Path) -> None:

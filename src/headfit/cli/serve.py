@@ -105,6 +105,7 @@ def command(
     again. With --json, {"url": ...} is printed once requests are answered.
     """
     _check(host, allow_host, token, insecure)
+    os.environ.pop(TOKEN, None)  # not for the processes that decode images
     if read_only:
         write_nothing()
 

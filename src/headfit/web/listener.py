@@ -23,7 +23,7 @@ from headfit.web.connection import BoundedConfig, Bounds, Connection
 
 GRACE = 30.0
 """Seconds within which a server that is asked to stop answers what it has accepted."""
-LINGER = 0.5
+LINGER = 1.0
 """Seconds of these in which connections may still send what they were about to send."""
 _STARTING = 30.0  # seconds for a thread to begin: plenty, on a busy machine
 
