@@ -19,13 +19,13 @@ from headfit.serve.inference import routes as inference
 from headfit.serve.limits import Limits
 from headfit.serve.logs import Observed
 from headfit.serve.models import Models
-from headfit.serve.routes import description, metrics, predict
+from headfit.serve.routes import description, metrics, page, predict
 from headfit.serve.service import Service
 from headfit.web.guard import Guard
 from headfit.web.hosts import Hosts
 
-FREE = ("/v2/health/live", "/v2/health/ready")
-"""Paths that need no token: whoever watches over servers asks them."""
+FREE = ("/", "/v2/health/live", "/v2/health/ready")
+"""Paths that need no token: the page, which asks for it, and what watches over servers."""
 ADVICE = "Call it by that address, or allow this name when the server is started."
 
 
@@ -82,6 +82,7 @@ def create_app(
             *inference.routes(service),
             *metrics.routes(service),
             *description.routes(service),
+            *page.routes(service.limits),
         ],
         lifespan=lifespan,
         exception_handlers={Refused: refuse, HTTPException: refuse_address},

@@ -99,30 +99,31 @@ class HeatMaps:
         for explainer in self._explainers.values():
             explainer.map_shape  # noqa: B018
 
-    def explain(self, files: Sequence[bytes], heads: Sequence[str]) -> list[list[HeatMap]]:
+    def explain(
+        self, files: Sequence[tuple[bytes, int]], heads: Sequence[str]
+    ) -> list[list[HeatMap]]:
         """Explain image files; one thread at a time.
 
         Args:
-            files: the content of each.
+            files: the content of each, and the number of the class to explain.
             heads: heads that :meth:`check` accepts.
 
         Returns:
-            For each file a heat map of each head, of the class that the first head predicts.
+            For each file a heat map of each head.
 
         Raises:
             Refused: if a model file has changed meanwhile, or its maps cannot be computed here.
         """
         contract = self._contract
         size = contract.height, contract.width
-        pixels = np.stack([decode(data, *size, contract.depth) for data in files])
-        targets: list[int] | None = None
+        pixels = np.stack([decode(data, *size, contract.depth) for data, _ in files])
+        targets = [target for _, target in files]
         columns: list[list[Explained]] = []
         try:
             for head in heads:
                 explainer = self._explainers[head]
                 self._check_unchanged(explainer.path)
                 columns.append(explainer.explain(pixels, targets))
-                targets = [each.target for each in columns[0]]
         except HeadfitError as error:
             if isinstance(error, Refused):
                 raise

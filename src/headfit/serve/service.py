@@ -168,7 +168,7 @@ class Service:
     async def explain(
         self,
         model: ServedModel,
-        files: Sequence[bytes],
+        files: Sequence[tuple[bytes, int]],
         heads: Sequence[str],
         *,
         deadline: float,
@@ -177,12 +177,12 @@ class Service:
 
         Args:
             model: what :meth:`model` gave.
-            files: the content of each.
+            files: the content of each, and the number of the class to explain.
             heads: heads that the run kept, or the model's own.
             deadline: the ``time.monotonic()`` by which the answer must be there.
 
         Returns:
-            For each file a heat map of each head, of the class that the model predicts.
+            For each file a heat map of each head.
 
         Raises:
             Refused: if a head was not kept or cannot be explained quickly.

@@ -42,9 +42,9 @@ def routes(service: Service) -> list[Route]:
         async def work() -> list[dict[str, Any]]:
             predictions = await service.predict_files(model, files, deadline=deadline)
             good = [
-                content
+                (content, int(each.probabilities.argmax()))
                 for (_, content), each in zip(files, predictions, strict=True)
-                if isinstance(content, bytes) and not each.error
+                if isinstance(content, bytes) and each.probabilities is not None
             ]
             maps = iter(
                 await service.explain(model, good, heads, deadline=deadline)
