@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ def main() -> None:
         if not chosen:
             raise SystemExit(f"'{args.row}' starts and stops servers of its own: leave out --url.")
     material = _material(args)
+    before = _surroundings()
     rows: list[Row] = []
     texts: list[str] = []
     for name in chosen:
@@ -59,10 +61,16 @@ def main() -> None:
             rows.append(_fault(args, material, name))
         print(table(rows[-1:]), file=sys.stderr)
     if args.json:
-        record = {"machine": machine(), "rows": [row.record() for row in rows]}
+        record = {"machine": before, "rows": [row.record() for row in rows]}
         print(json.dumps(record, indent=1, default=float))
     else:
-        print("\n\n".join([machine(), *texts, table(rows)]))
+        print("\n\n".join([before, *texts, table(rows)]))
+
+
+def _surroundings() -> str:
+    """Describe the machine, and what else it is doing."""
+    waiting = f"{os.getloadavg()[0]:.0f}" if hasattr(os, "getloadavg") else "unknown"
+    return f"{machine()}\nprocesses that ran or waited in the minute before: {waiting}"
 
 
 def _asked(args: argparse.Namespace, material: Material, name: str) -> Row:

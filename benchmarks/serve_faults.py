@@ -15,7 +15,7 @@ from http_client import Client, LostError
 from serve_load import Job, closed_loop, until
 from serve_material import Material
 from serve_rows import Outcome, Row, counts, in_words, judge
-from server_process import Running, headfit, start_headfit
+from server_process import headfit, start_headfit
 
 BEFORE = 3.0  # seconds of load before the fault
 GONE = 3  # lost answers in a row after which a client takes the server to be gone
@@ -137,7 +137,6 @@ async def _reloaded(
     await asyncio.gather(exchange(), *map(go, range(clients)))
     if first is None:
         raise SystemExit("No answer of the new model came within 30 s.")
-    # sent: when the whole request was under way
     late = [each for each in outcomes if each.kind == "old" and (each.sent or 0.0) > first]
     return outcomes, first - replaced, len(late)
 
@@ -148,7 +147,8 @@ async def _either(client: Client, request: bytes, places: list[int], old: Job, n
         answer = await client.ask(request)
     except LostError as error:
         return Outcome("lost", error.sent, time.monotonic() - start, len(places), str(error))
-    judged = judge(answer, new.answers, places)
+    # the server chooses the model when a request begins
+    judged = judge(answer, new.answers, places)._replace(sent=start)
     if judged.kind == "right":
         return judged._replace(kind="new")
     if judged.kind == "wrong" and judge(answer, old.answers, places).kind == "right":
@@ -168,9 +168,10 @@ def restart_row(material: Material, times: int) -> Row:
         running.tell(signal.SIGKILL)
         running.process.wait()
         running = start_headfit(material.models[0])
-        seconds.append(asyncio.run(running.first_answer(job_request(running, job))))
+        job = Job(running, material, answers)
+        seconds.append(asyncio.run(running.first_answer(job.request([0]))))
         cost.append(running.measure().seconds)
-        outcome = asyncio.run(_once(Job(running, material, answers)))
+        outcome = asyncio.run(_once(job))
         wrong += outcome.kind != "right"
         running.end()
     measured = (
@@ -184,11 +185,6 @@ def restart_row(material: Material, times: int) -> Row:
         median(seconds) < 3.0 and not wrong,
         {"seconds": seconds, "core_seconds": cost},
     )
-
-
-def job_request(running: Running, job: Job) -> bytes:
-    """Write a request for the first image to another server."""
-    return replace(job, running=running).request([0])
 
 
 async def _once(job: Job) -> Outcome:

@@ -185,7 +185,6 @@ async def soak_row(job: Job, clients: int, seconds: float) -> Row:
 
     async with Watch(job.running, 1.0) as watch:
         await asyncio.gather(*map(go, range(clients)))
-    # the same moment of two quiet ends: nothing is under way
     samples = [each for each in watch.samples if each.at > start + WARM_UP * seconds]
     third = len(samples) // 3
     early, late = samples[:third], samples[-third:]
