@@ -226,7 +226,7 @@ async def _something(job: Job, client: Client, draw: random.Random) -> str:
     try:
         if chance < 0.6:
             outcome = await job.ask(client, whole, places)
-            fine = outcome.kind in ("right", "refused")
+            fine = outcome.kind in ("right", "refused", "late")
             return outcome.kind if fine else f"unexpected {outcome.kind}: {outcome.note}"
         if chance < 0.7:
             await client.leave(whole, draw.choice((0.01, 0.5, 1.0)))
@@ -235,7 +235,7 @@ async def _something(job: Job, client: Client, draw: random.Random) -> str:
             content = bytearray(job.material.contents[places[0]])
             content = content[: draw.randrange(2, len(content))]
             answer = await client.ask(server.form("/v1/predict", [("cut.jpg", bytes(content))]))
-            return _expect(answer, 200, "damaged")
+            return _expect(answer, 422, "damaged")
         if chance < 0.9:
             return _expect(await client.ask(server.request("/metrics")), 200, "metrics")
         if chance < 0.95:
