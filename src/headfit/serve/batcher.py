@@ -22,7 +22,8 @@ from headfit.images.read_ahead import READ_AHEAD
 from headfit.serve.job import Job
 from headfit.serve.limits import Limits
 
-SMOOTHING = 0.1  # weight of the last measurement in the mean interval
+FEWEST_MEASURED = 32  # images before the interval between them is known
+SMOOTHING = 0.02  # least weight of an image in the mean interval
 
 
 class Ready(NamedTuple):
@@ -75,13 +76,13 @@ class Batcher:
         self._ahead = 0  # files that are being decoded, or are decoded and not yet run
         self._threads = 0
         self._retired = False
-        self._interval: float | None = None
+        self._interval, self._measured = 0.0, 0
         self._last = 0.0  # when the last image was done, if others waited then
 
     @property
     def interval(self) -> float | None:
         """Seconds from one image to the next when many wait; None until that was seen."""
-        return self._interval
+        return self._interval if self._measured >= FEWEST_MEASURED else None
 
     def submit(self, job: Job) -> None:
         """Begin with the images of a job, those of earlier jobs first."""
@@ -194,9 +195,10 @@ class Batcher:
     def _measure(self, images: int) -> None:
         now = time.perf_counter()
         if self._last:
-            found = (now - self._last) / images
-            former = found if self._interval is None else self._interval
-            self._interval = former + SMOOTHING * (found - former)
+            # a plain mean at first: a moment in which the machine does something else weighs little
+            self._measured += images
+            weight = min(1.0, max(SMOOTHING * images, images / self._measured))
+            self._interval += weight * ((now - self._last) / images - self._interval)
         self._last = now if self._ready or self._files else 0.0
 
     def _give_up(self, error: Exception) -> None:
