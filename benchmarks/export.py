@@ -83,14 +83,19 @@ class Lines:
 
 
 def fitted(subject: Subject, heads: list[str], photos: Path, folder: Path) -> Callable[[str], Path]:
-    """Fit all heads in one run, if that has not been done; give the model file of a head."""
+    """Fit all heads in one run, if that has not been done; give the model file of a head.
+
+    Maps with negative values, those of swish and GELU, have no ``gem``.
+    """
     run = folder / "run"
-    if not (run / "results.json").is_file():
+    for names in (heads, [each for each in heads if each != "gem"]):
+        if (run / "results.json").is_file():
+            break
         command = [sys.executable, "-m", "headfit", "compare", str(photos), "--out", str(run)]
         command += ["--backbone", subject.name, "--weights", subject.weights, "--quick"]
-        command += ["--size", str(subject.size), "--heads", ",".join(heads)]
-        command += ["--keep", ",".join(heads), "--no-where", "--no-curve", "--no-near-duplicates"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        command += ["--size", str(subject.size), "--heads", ",".join(names)]
+        command += ["--keep", ",".join(names), "--no-where", "--no-curve", "--no-near-duplicates"]
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
     chosen = json.loads((run / "results.json").read_text("utf-8"))["verdict"]["recommended"]
 
     def model(head: str) -> Path:
@@ -113,6 +118,8 @@ def work(arguments: argparse.Namespace, lines: Lines) -> None:
                 continue
             folder = arguments.work / subject.label.replace(" ", "-")
             model = fitted(subject, list(HEADS), arguments.photos, folder)(head)
+            if not model.is_file():
+                continue
             for several in [rest] if len(rest) == 1 else [rest, *([each] for each in rest)]:
                 try:
                     export = hf.export(model, several, out=folder / head)
@@ -184,7 +191,7 @@ def table(lines: Lines) -> None:
 
 def _difference(row: dict[str, Any] | None) -> str:
     if row is None:
-        return ""
+        return "–"
     if row.get("problem"):
         return "not kept"
     same = row["top1_agreement"]
