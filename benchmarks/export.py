@@ -107,34 +107,45 @@ def fitted(subject: Subject, heads: list[str], photos: Path, folder: Path) -> Ca
 def work(arguments: argparse.Namespace, lines: Lines) -> None:
     """Export what has no line yet: one head of all backbones, then the next."""
     import headfit as hf
+    from headfit.exports import export as module
+    from headfit.exports.proof import Reference
 
     subjects = [Subject.parse(text) for text in arguments.backbones.split(",")]
-    heads, formats = arguments.heads.split(","), arguments.formats.split(",")
-    for head in heads:
+    for head in arguments.heads.split(","):
         for subject in subjects:
             done = lines.read("proof")
-            rest = [each for each in formats if (subject.label, head, each) not in done]
+            rest = [f for f in arguments.formats.split(",") if (subject.label, head, f) not in done]
+            folder = arguments.work / subject.label.replace(" ", "-")
             if not rest:
                 continue
-            folder = arguments.work / subject.label.replace(" ", "-")
             model = fitted(subject, list(HEADS), arguments.photos, folder)(head)
             if not model.is_file():
                 continue
-            for several in [rest] if len(rest) == 1 else [rest, *([each] for each in rest)]:
+            # what headfit itself predicts is the same for all formats
+            module.Reference = Once(Reference.of)  # type: ignore[misc, assignment]
+            for format in rest:
+                key = (subject.label, head, format)
+                facts = {"weights": subject.weights, "size": subject.size}
                 try:
-                    export = hf.export(model, several, out=folder / head)
+                    (each,) = hf.export(model, format, out=folder / head).exports
                 except hf.HeadfitError as error:
-                    if len(several) == 1:
-                        key = (subject.label, head, several[0])
-                        lines.add("proof", key, problem=str(error), weights=subject.weights)
+                    lines.add("proof", key, **facts, problem=str(error))
                     continue
-                for each in export.exports:
-                    document = {**each.to_dict(), "path": str(each.path)}
-                    del document["format"]
-                    key = (subject.label, head, each.format)
-                    lines.add("proof", key, weights=subject.weights, size=subject.size, **document)
-                if several == rest:
-                    break
+                document = {**each.to_dict(), "path": str(each.path)}
+                del document["format"]
+                lines.add("proof", key, **facts, **document)
+
+
+class Once:
+    """A function that is called once; later calls give what it gave."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.results = function, list[Any]()
+
+    def of(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        self.results = self.results or [self.function(*args, **kwargs)]
+        return self.results[0]
 
 
 def speed(lines: Lines) -> None:
