@@ -133,15 +133,6 @@ def paths(model: str, limits: Limits) -> dict[str, Part]:
                 {"200": answer("The open models.", record({"models": array(ref("AboutModel"))}))},
             )
         },
-        "/": {
-            "get": operation(
-                "page",
-                "A page on which people classify images.",
-                "Server",
-                {"200": {"description": "The page.", "content": {"text/html": {"schema": TEXT}}}},
-                security=[],
-            )
-        },
         "/metrics": {
             "get": operation(
                 "metrics",
