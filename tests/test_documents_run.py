@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -44,6 +46,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for head, model in models.items():
         shutil.copytree(run, folder / f"{head}-run")
         (folder / f"{head}-run" / "model.keras").write_bytes(model)
+    for name in ("run-1", "run-2"):
+        shutil.copytree(run, folder / name)
     return folder
 
 
@@ -81,6 +85,18 @@ def needed(command: str) -> None:
         pytest.importorskip("nncf")
 
 
+def served_and_stopped(words: list[str]) -> int:
+    """Start a server as the command does, but on a free port; stop it once it answers."""
+    words = [sys.executable, "-m", "headfit", *words, "--port", "0", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout and json.loads(server.stdout.readline())["url"]
+            server.terminate()
+            return server.wait(60)
+        finally:
+            server.kill()
+
+
 @pytest.mark.parametrize("command", distinct(), ids=str)
 def test_every_command_runs(
     command: Snippet,
@@ -93,6 +109,9 @@ def test_every_command_runs(
         pytest.skip("serves until it is interrupted")
     monkeypatch.chdir(world)
     monkeypatch.setattr(shapes, "PER_CLASS", {"train": 12, "test": 2})  # of the demo
+    if command.text.startswith("headfit serve") and "--prepare" not in command.text:
+        assert served_and_stopped(small(command.text)) == 0
+        return
     code = main(small(command.text))
     assert code == 0, capsys.readouterr().err
 

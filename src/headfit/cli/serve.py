@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.console import output, tell
 from headfit.cli.options import MODEL, REPORTING, option
-from headfit.cli.tables import literal, plain_table, print_json
+from headfit.cli.tables import literal, plain_table
 from headfit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def command(
         if not is_loopback(host):
             tell("WARNING: images and answers leave this machine unencrypted.")
         if as_json:
-            print_json({"url": url})
+            click.echo(json.dumps({"url": url}))  # a line: nobody has to guess where it ends
         else:
             _show(app.state.service.models.values(), url)
         sys.stdout.flush()
