@@ -105,7 +105,7 @@ class Guard:
             raise RefusalError(505, "HTTP Version Not Supported: use HTTP/1.1.")
         if "transfer-encoding" in headers and "content-length" in headers:
             raise RefusalError(
-                400, "Bad Request: Transfer-Encoding and Content-Length exclude another."
+                400, "Bad Request: use Transfer-Encoding or Content-Length, not both."
             )
         self._check_host(scope, headers)
         _check_origin(scope, headers)
