@@ -139,11 +139,8 @@ def start_headfit(model: Path, log: Path | None = None) -> Running:
     command = [sys.executable, "-m", "headfit", "serve", f"model={model}", "--port", "0", "--json"]
     started = time.monotonic()
     process = _start(command, {}, log)
-    text = ""
-    for line in process.stdout:
-        text += line
-        with contextlib.suppress(json.JSONDecodeError):
-            return Running(Server(json.loads(text)["url"]), process, started)
+    if line := process.stdout.readline():
+        return Running(Server(json.loads(line)["url"]), process, started)
     raise SystemExit(f"The server ended with {process.wait()}: {' '.join(command)}")
 
 

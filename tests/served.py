@@ -140,11 +140,9 @@ def serve(
         )
     try:
         assert process.stdout is not None
-        lines = []
-        while (line := process.stdout.readline()) and line != "}\n":
-            lines.append(line)
+        line = process.stdout.readline()
         assert line, errors.read_text()
-        yield Server(process, errors, json.loads("".join([*lines, line]))["url"])
+        yield Server(process, errors, json.loads(line)["url"])
     finally:
         process.kill()
         process.wait()
