@@ -303,9 +303,9 @@ def test_heat_maps_of_a_file_that_was_replaced_are_refused_until_it_is_opened(ru
     async def main() -> None:
         async with started(Service(run.model, watch=False)) as service:
             run.model.write_bytes(other_model(run))
-            asked = {"files": run.files[:1], "heads": ["flatten"], "deadline": service.deadline()}
+            asked = {"heads": ["flatten"], "deadline": service.deadline()}
             with pytest.raises(Refused, match="The file of this model was replaced") as refusal:
-                await service.explain(service.model(), **asked)
+                await service.explain(service.model(), [(run.files[0], 0)], **asked)
             assert refusal.value.status == 503
             await service.reload()
             assert service.heat_maps(service.model()).heads == ("gap",)
