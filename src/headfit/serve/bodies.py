@@ -25,7 +25,7 @@ async def read_files(request: Request, limits: Limits) -> list[File]:
 
     Args:
         request: with a form whose fields are all called ``images``, or with a file as its body.
-        limits: ``file_bytes``, ``body_bytes`` and ``files``.
+        limits: ``file_bytes`` and ``files``; the guard before it holds ``body_bytes``.
 
     Returns:
         The name and the content of each, or why it is refused.
@@ -57,8 +57,6 @@ async def _read_whole(request: Request, limits: Limits) -> bytes | ImageError:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > limits.body_bytes:
-            raise Refused(f"The body of a request may have {limits.body_bytes:,} bytes.", 413)
     if not body:
         raise Refused("The body is empty. Send an image file.")
     return bytes(body) if len(body) <= limits.file_bytes else _too_large(limits)
@@ -66,13 +64,9 @@ async def _read_whole(request: Request, limits: Limits) -> bytes | ImageError:
 
 async def _read_form(request: Request, boundary: bytes, limits: Limits) -> list[File]:
     form = _Form(limits)
-    size = 0
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
         async for part in request.stream():
-            size += len(part)
-            if size > limits.body_bytes:
-                raise Refused(f"The body of a request may have {limits.body_bytes:,} bytes.", 413)
             parser.write(part)
         parser.finalize()
     except (FormParserError, ValueError) as error:

@@ -18,7 +18,7 @@ class Hosts:
     """The values of the header ``Host`` that a server accepts.
 
     A page of another website can make a browser send requests to a name that it owns and that
-    leads here (DNS rebinding). Its name is in this header, and is none of these.
+    leads here (DNS rebinding). Its name is in this header, and not among these.
 
     Attributes:
         host: the address that the server listens on.
