@@ -102,8 +102,8 @@ class Family(Fitted):
         """Note what is claimed of them, what they score, and what BBC-CV expects of the best."""
         outcome, _ = self.draw(seed)
         means, sizes = outcome.scores.mean(axis=1), np.arange(1, len(outcome.found) + 1)
-        labels = outcome.problem.targets.values
-        expected = selection.expected_score(outcome.correct, labels, sizes, seed=seed)
+        images = len(outcome.problem.targets)
+        expected = selection.expected_score(outcome.weighted, sizes, images, seed=seed)
         return {
             "p": [outcome.difference(head).p_value for head in sizes[:-1]],
             "naive": [naive_t(outcome.lead(head)).p_value for head in sizes[:-1]],
@@ -126,9 +126,9 @@ class Apart(Fitted):
         )
         costs = np.array([1, 2])
         expected = selection.expected_score(
-            outcome.correct,
-            outcome.problem.targets.values,
+            outcome.weighted,
             costs,
+            len(outcome.problem.targets),
             seed=seed,
             margins=compare.paired_se(outcome.scores, self.folds),
         )

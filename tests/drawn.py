@@ -11,11 +11,13 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from headfit.fitting.metrics import balanced_accuracies
 from headfit.study.comparison.contrast import (
     Contrast,
     HeadScores,
@@ -67,6 +69,7 @@ class Drawn:
         spread = math.sqrt(1 + self.own**2 + REPEATED**2)
         limits = stats.norm.ppf(list(self.accuracies.values())) * spread
         right = (seen < limits[:, None, None])[:, :, dealt.groups]
+        groups = dealt.groups if self.together > 1 else None
         backbones, _, heads = zip(*(name.rpartition("/") for name in self.accuracies), strict=True)
         return HeadScores(
             list(self.accuracies),
@@ -77,7 +80,9 @@ class Drawn:
             self.images,
             ROPE,
             families=backbones if len(set(backbones)) > 1 else None,
-            hits=Hits.of(right, dealt.labels, dealt.groups if self.together > 1 else None),
+            hits=Hits.of(right, dealt.labels, groups),
+            groups=groups,
+            weighted=partial(balanced_accuracies, right.mean(axis=1), dealt.labels),
         )
 
     def contrasts(self, rng: np.random.Generator) -> list[Contrast]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
 from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
 from headfit.study.comparison.contrast import Contrast, HeadScores, contrast_with_gap
+from headfit.study.comparison.evidence import hits_of, weighted_scores
 from headfit.study.comparison.proportions import Hits
 from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.splits import make_splits
@@ -132,15 +133,14 @@ class Outcome:
     @functools.cached_property
     def hits(self) -> Hits:
         """Which images each head gets right."""
-        labels = self.problem.targets.values
-        right = np.stack([f.probabilities.argmax(axis=2) == labels for f in self.found])
-        return Hits.of(right, labels)
+        hits = hits_of([fit.probabilities for fit in self.found], self.problem, None)
+        assert hits is not None
+        return hits
 
-    @property
-    def correct(self) -> np.ndarray:
-        """Share of the repeats that got an image right, float64 (heads, n)."""
-        share: np.ndarray = self.hits.right.mean(axis=1)
-        return share
+    @functools.cached_property
+    def weighted(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Scores of all heads for many weightings of the images."""
+        return weighted_scores([fit.probabilities for fit in self.found], self.problem)
 
     def lead(self, head: int, metric: str = PRIMARY) -> np.ndarray:
         """How far a head is ahead of the first in each fold, float64 (repeats·folds,)."""
@@ -170,6 +170,7 @@ class Outcome:
             len(self.problem.targets),
             ROPE,
             hits=self.hits,
+            weighted=self.weighted,
         )
 
     def contrast(self, heads: Sequence[str] = ()) -> Contrast:

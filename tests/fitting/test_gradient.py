@@ -20,7 +20,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
 from headfit.heads.layers.plain import GAP
-from headfit.heads.ridge_start import ridge_start
+from headfit.heads.ridge_start import Goal, ridge_start
 from headfit.study.protocol.crossval import cross_validate, refit
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
@@ -103,7 +103,7 @@ def test_a_trained_pooling_learns_what_averages_cannot_tell(
     fitted, again = (Descent(head, pooled).refit(problem, settings) for _ in range(2))
     assert balanced_accuracy(fitted.probabilities_of(pooled.maps), LABELS) > 0.9
     averages = pooled.features(GAP, None)
-    linear = averages @ ridge_start(averages, LABELS, K, np.random.default_rng(0))
+    linear = averages @ ridge_start(averages, Goal.of_classes(LABELS, K), np.random.default_rng(0))
     assert (linear.argmax(axis=1) == LABELS).mean() < 0.7
     for one, other in zip(fitted.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, other)

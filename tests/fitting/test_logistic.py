@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from headfit.fitting.exact import logistic
 from headfit.fitting.exact.coordinates import of_features
 from headfit.fitting.exact.logistic import EXACT, Path, Point, minimise, origin
-from headfit.fitting.softmax import Rows, softmax
+from headfit.fitting.softmax import SoftmaxRows, softmax
 
 PENALTIES = (1.0, 1e-2, 1e-4)
 
@@ -33,7 +33,7 @@ def random_masks(problems: int, n: int, seed: int = 0) -> np.ndarray:
 
 def points(z, labels, masks, penalties=PENALTIES, classes=None, tolerance=EXACT) -> list[Point]:
     """Where all problems are at each penalty."""
-    rows = Rows.of(z, labels, classes or int(labels.max()) + 1)
+    rows = SoftmaxRows.of(z, labels, classes or int(labels.max()) + 1)
     steps = logistic.EXACT_STEPS if tolerance == EXACT else logistic.MAX_STEPS
     path, everyone = Path(rows, masks, steps), np.arange(len(masks))
     return [path.go(penalty, everyone, tolerance) for penalty in penalties]
@@ -133,7 +133,7 @@ def test_where_a_problem_starts_does_not_matter():
     z, labels = random_problem(90, 10, 3)
     masks = random_masks(2, 90)
     *_, wanted = points(z, labels, masks)
-    rows, penalties = Rows.of(z, labels, 3), np.full(2, PENALTIES[-1])
+    rows, penalties = SoftmaxRows.of(z, labels, 3), np.full(2, PENALTIES[-1])
     zero = origin(rows, 2)
     weights = np.random.default_rng(0).normal(size=zero.weights.shape)
     far = Point(weights, rows.logits(weights), zero.converged)
@@ -149,7 +149,7 @@ def test_where_a_problem_starts_does_not_matter():
 def test_problems_of_different_penalties_are_solved_together():
     z, labels = random_problem(90, 10, 3)
     masks = np.repeat(random_masks(1, 90), 2, axis=0)
-    rows = Rows.of(z, labels, 3)
+    rows = SoftmaxRows.of(z, labels, 3)
     found = minimise(rows, masks, np.array([1.0, 1e-2]), [origin(rows, 2)], EXACT, 1000)
     for logits, point in zip(found.logits, points(z, labels, masks), strict=False):
         np.testing.assert_allclose(softmax(logits.T), softmax(point.logits[0].T), atol=1e-4)
@@ -159,7 +159,7 @@ def test_some_problems_may_go_on_alone():
     z, labels = random_problem(90, 10, 3)
     masks = random_masks(3, 90)
     *_, wanted = points(z, labels, masks)
-    path = Path(Rows.of(z, labels, 3), masks, logistic.EXACT_STEPS)
+    path = Path(SoftmaxRows.of(z, labels, 3), masks, logistic.EXACT_STEPS)
     for penalty, which in zip(PENALTIES, ([0, 1, 2], [0, 2], [2]), strict=True):
         found = path.go(penalty, np.array(which), EXACT)
     np.testing.assert_allclose(found.logits, wanted.logits[2:], atol=1e-6)

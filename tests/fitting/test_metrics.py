@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headfit.fitting import metrics
+from headfit.fitting.kinds import KINDS
 
 
 def draw(seed, n=60, classes=4, ties=False):
@@ -38,7 +39,7 @@ def test_metrics_agree_with_scikit_learn(seed, classes):
         "brier": sum(reference.brier_score_loss(onehot[:, k], p[:, k]) for k in range(classes)),
         "auroc": reference.roc_auc_score(y, p, multi_class="ovr", average="macro"),
     }
-    found = metrics.evaluate(p, y)
+    found = KINDS["class"].evaluate(p, y)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-12), name
 
@@ -124,5 +125,5 @@ def test_honest_probabilities_are_calibrated():
     ],
 )
 def test_evaluate_refuses_what_is_no_prediction(probabilities, labels):
-    with pytest.raises(ValueError, match="probabilities must be"):
-        metrics.evaluate(probabilities, labels)
+    with pytest.raises(ValueError, match="predictions must be"):
+        KINDS["class"].evaluate(probabilities, labels)

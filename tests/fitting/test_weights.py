@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from headfit.features.store import FeatureStore
 from headfit.fitting.descent import training
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.exact.method import Exact
-from headfit.fitting.metrics import METRICS, evaluate
+from headfit.fitting.kinds import KINDS
+from headfit.fitting.metrics import METRICS, balanced_accuracies
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
@@ -51,7 +53,10 @@ def test_an_image_of_weight_two_counts_twice_in_every_metric(name):
 
 
 def test_weighted_metrics_agree_with_scikit_learn():
-    found, predicted = evaluate(PROBABILITIES, LABELS, WEIGHTS), PROBABILITIES.argmax(axis=1)
+    found, predicted = (
+        KINDS["class"].evaluate(PROBABILITIES, LABELS, WEIGHTS),
+        PROBABILITIES.argmax(axis=1),
+    )
     given = {"sample_weight": WEIGHTS}
     recall = sk.recall_score(LABELS, predicted, average="macro", **given)
     assert found["balanced_accuracy"] == pytest.approx(recall)
@@ -63,8 +68,8 @@ def test_weighted_metrics_agree_with_scikit_learn():
 
 def test_equal_weights_change_no_metric():
     plain, equal = (
-        evaluate(PROBABILITIES, LABELS),
-        evaluate(PROBABILITIES, LABELS, np.full(60, 7.0)),
+        KINDS["class"].evaluate(PROBABILITIES, LABELS),
+        KINDS["class"].evaluate(PROBABILITIES, LABELS, np.full(60, 7.0)),
     )
     assert equal == pytest.approx(plain)
 
@@ -130,7 +135,8 @@ def test_the_temperature_and_the_expected_score_count_by_weight():
     assert weighted.fitted == pytest.approx(repeated.fitted, rel=1e-3)
     right = (LABELS == 0)[None].astype(float)  # right on the images of one class
     only = np.where(LABELS == 0, 1.0, 1e-9)
-    score, _, _ = expected_score(right, np.zeros(60, int), np.ones(1), seed=0, weights=only)
+    scores = partial(balanced_accuracies, right, np.zeros(60, int))
+    score, _, _ = expected_score(scores, np.ones(1), 60, seed=0, weights=only)
     assert score > 0.99  # a bag may hold every image of the class
 
 

@@ -23,7 +23,7 @@ from headfit.heads.layers.netvlad import NETVLAD
 from headfit.heads.layers.simpool import SIMPOOL
 from headfit.heads.pooling import find_pooling, pooling_names
 from headfit.heads.presets import DEFAULT_HEADS
-from headfit.heads.ridge_start import SCALES
+from headfit.heads.ridge_start import SCALES, Goal
 from headfit.heads.trained import Sample, TrainedPooling
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -37,6 +37,11 @@ shapes = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.i
 seeds = st.integers(0, 2**32 - 1)
 
 
+def first_of(maps, labels, few):
+    """Give the first few images, to start from."""
+    return Sample(maps[:few], Goal.of_classes(labels[:few], CLASSES))
+
+
 def maps_of(shape, seed=0):
     return np.random.default_rng(seed).normal(0, 2, shape).astype(np.float32)
 
@@ -47,7 +52,7 @@ def flat(maps):
 
 def sample_of(maps):
     """Images without labels, for poolings that do not look at these."""
-    return Sample(maps.astype(np.float32), np.zeros(len(maps), int))
+    return Sample(maps.astype(np.float32), Goal.of_classes(np.zeros(len(maps), int), CLASSES))
 
 
 def weights_of(pooling, shape, seed=0):
@@ -99,7 +104,7 @@ def test_a_keras_layer_starts_where_the_pooling_does(pooling):
 
 @each_pooling
 def test_first_weights_depend_on_the_seed_and_on_nothing_else(pooling):
-    sample = Sample(flat(maps_of((12, *SHAPE))), np.arange(12) % CLASSES)
+    sample = Sample(flat(maps_of((12, *SHAPE))), Goal.of_classes(np.arange(12) % CLASSES, CLASSES))
     first, second, other = (pooling.initial(SHAPE, CLASSES, s, sample) for s in (5, 5, 6))
     for a, b, weight in zip(first, second, pooling.weights(SHAPE, CLASSES), strict=True):
         assert a.shape == weight.shape and np.array_equal(a, b)
@@ -289,14 +294,14 @@ def test_low_rank_starts_as_a_classifier_of_averages():
     rng, labels = np.random.default_rng(0), np.arange(240) % CLASSES
     means = 0.7 * rng.normal(size=(CLASSES, 16))[labels]
     maps = (means[:, None] + rng.normal(size=(240, 24, 16))).astype(np.float32)
-    start = LOW_RANK.initial(SHAPE, CLASSES, 0, Sample(maps[:120], labels[:120]))
+    start = LOW_RANK.initial(SHAPE, CLASSES, 0, first_of(maps, labels, 120))
     assert np.all(start[0][:, 0] == 1) and not start[1][:, 1].any()
     logits = LOW_RANK.forward(np, maps[120:], start)
     given = np.log(softmax(logits))[np.arange(120), labels[120:]]
     assert np.mean(logits.argmax(axis=1) == labels[120:]) > 0.95
     assert -given.mean() < 0.2
     for few in (1, 2, 5):
-        start = LOW_RANK.initial(SHAPE, CLASSES, 0, Sample(maps[:few], labels[:few]))
+        start = LOW_RANK.initial(SHAPE, CLASSES, 0, first_of(maps, labels, few))
         assert all(np.isfinite(array).all() for array in start)
 
 
@@ -305,7 +310,7 @@ def test_low_rank_starts_near_flatten_where_the_place_tells_the_class():
     maps = rng.uniform(0, 0.5, (240, 24, 16)).astype(np.float32)
     maps[np.arange(240), 6 * labels, 3] += 1  # one thing, in as many places as there are classes
     maps -= maps[:120].mean(axis=(0, 1))
-    places, channels = LOW_RANK.initial(SHAPE, CLASSES, 0, Sample(maps[:120], labels[:120]))
+    places, channels = LOW_RANK.initial(SHAPE, CLASSES, 0, first_of(maps, labels, 120))
     logits = LOW_RANK.forward(np, maps[120:], [places, channels])
     assert np.mean(logits.argmax(axis=1) == labels[120:]) > 0.95
     for k in range(CLASSES):
@@ -319,10 +324,13 @@ def test_of_many_images_some_are_enough_to_start_from(monkeypatch):
     maps = rng.normal(0, 0.2, (240, 24, 16)).astype(np.float32)
     maps[np.arange(240), 6 * labels, 3] += 1
     split = np.arange(60), np.arange(60, 240)
-    *some, _ = truncated_flatten(maps, labels, CLASSES, 2, split)
+    *some, _ = truncated_flatten(maps, Goal.of_classes(labels, CLASSES), 2, split)
     chosen = np.concatenate([np.arange(22), np.arange(60, 127)])
     again = truncated_flatten(
-        maps[chosen], labels[chosen], CLASSES, 2, np.split(np.arange(89), [22])
+        maps[chosen],
+        Goal.of_classes(labels[chosen], CLASSES),
+        2,
+        np.split(np.arange(89), [22]),
     )
     for found, expected in zip(some, again, strict=False):
         np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -339,7 +347,7 @@ def test_a_start_of_full_rank_is_ridge_regression_on_whole_maps(shape, seed):
     labels = np.arange(n) % CLASSES
     full = min(height * width, depth)
     split = np.arange(4), np.arange(4, n)
-    places, channels, loss = truncated_flatten(maps, labels, CLASSES, full, split)
+    places, channels, loss = truncated_flatten(maps, Goal.of_classes(labels, CLASSES), full, split)
     logits = LOW_RANK.forward(np, maps, [places, channels])
     x, targets = maps.reshape(n, -1).astype(np.float64), np.eye(CLASSES)[labels] - 1 / CLASSES
     found = []

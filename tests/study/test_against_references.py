@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import baycomp
@@ -18,6 +19,7 @@ from headfit.backbones.catalog import find
 from headfit.features.store import FeatureMaps
 from headfit.fitting.exact.logistic import EXACT_STEPS, minimise, origin
 from headfit.fitting.exact.method import Exact
+from headfit.fitting.metrics import balanced_accuracies
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
@@ -213,7 +215,11 @@ def test_the_expected_score_is_not_that_of_the_best_but_that_of_the_chosen():
         correct = (rng.random((9, 150)) < accuracy[:, None]).astype(float)
         observed = correct.mean(axis=1)
         expected, low, high = selection.expected_score(
-            correct, labels, parameters, seed=seed, bootstraps=200
+            partial(balanced_accuracies, correct, labels),
+            parameters,
+            len(labels),
+            seed=seed,
+            bootstraps=200,
         )
         truth = accuracy[observed.argmax()]
         optimism.append((observed.max() - truth, expected - truth, low <= truth <= high))

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from scipy.integrate import quad
 from scipy.special import gamma
 
 from headfit.errors import UsageError
+from headfit.fitting.metrics import balanced_accuracies
 from headfit.study.comparison import compare, planning, selection
 from headfit.study.protocol.splits import make_splits
 
@@ -135,6 +137,11 @@ def test_equal_heads_go_to_the_fewer_parameters_then_to_the_first():
     assert selection.cheapest_within_one_se(scores, np.array([2, 2, 2]), 5) == 0
 
 
+def expected(correct, labels, parameters, **options):
+    score = partial(balanced_accuracies, correct, labels)
+    return selection.expected_score(score, parameters, len(labels), **options)
+
+
 def slow_expected_score(correct, labels, parameters, draws):
     """BBC-CV as one would write it down, bag by bag."""
 
@@ -157,7 +164,7 @@ def test_expected_score_equals_a_loop_over_bags():
     correct = rng.integers(0, 6, size=(4, 40)) / 5
     parameters = np.array([4, 3, 2, 1])
     draws = np.random.default_rng(0).integers(40, size=(100, 40))
-    found = selection.expected_score(correct, labels, parameters, seed=0, bootstraps=100)
+    found = expected(correct, labels, parameters, seed=0, bootstraps=100)
     assert found[0] == pytest.approx(slow_expected_score(correct, labels, parameters, draws))
     assert found[1] < found[0] < found[2]
 
@@ -165,24 +172,22 @@ def test_expected_score_equals_a_loop_over_bags():
 def test_choosing_among_heads_that_guess_is_expected_to_score_chance():
     labels, parameters = np.repeat([0, 1], 50), np.ones(20, int)
     rng = np.random.default_rng(0)
-    best, expected = [], []
+    best, scores = [], []
     for seed in range(40):
         correct = rng.integers(0, 2, size=(20, 100)).astype(float)
         best.append(correct.mean(axis=1).max())
-        found = selection.expected_score(correct, labels, parameters, seed=seed, bootstraps=100)
-        expected.append(found[0])
+        found = expected(correct, labels, parameters, seed=seed, bootstraps=100)
+        scores.append(found[0])
     assert np.mean(best) > 0.57
-    assert np.mean(expected) == pytest.approx(0.5, abs=0.02)
+    assert np.mean(scores) == pytest.approx(0.5, abs=0.02)
 
 
 def test_margins_make_the_bags_choose_the_cheaper_head():
     labels = np.repeat([0, 1], 50)
     correct = np.stack([np.ones(100), np.arange(100) % 10 > 0])
     options = {"seed": 0}
-    strict = selection.expected_score(correct, labels, np.array([2, 1]), **options)
-    lenient = selection.expected_score(
-        correct, labels, np.array([2, 1]), margins=np.full((2, 2), 0.5), **options
-    )
+    strict = expected(correct, labels, np.array([2, 1]), **options)
+    lenient = expected(correct, labels, np.array([2, 1]), margins=np.full((2, 2), 0.5), **options)
     assert strict == (1.0, 1.0, 1.0)
     assert lenient[0] == pytest.approx(0.9, abs=0.005)
 
@@ -191,13 +196,11 @@ def test_groups_are_drawn_as_wholes_and_widen_the_interval():
     rng = np.random.default_rng(0)
     labels, groups = np.repeat([0, 1], 100), np.arange(200) // 10
     correct = np.repeat(rng.random(20) < 0.7, 10)[None].astype(float)
-    alone = selection.expected_score(correct, labels, np.array([1]), seed=0)
-    grouped = selection.expected_score(correct, labels, np.array([1]), seed=0, groups=groups)
+    alone = expected(correct, labels, np.array([1]), seed=0)
+    grouped = expected(correct, labels, np.array([1]), seed=0, groups=groups)
     assert grouped[2] - grouped[1] > 2 * (alone[2] - alone[1])
     one_group = np.zeros(200, int)
-    assert np.isnan(
-        selection.expected_score(correct, labels, np.array([1]), seed=0, groups=one_group)
-    ).all()
+    assert np.isnan(expected(correct, labels, np.array([1]), seed=0, groups=one_group)).all()
 
 
 def fold_scores(features, labels, splits):

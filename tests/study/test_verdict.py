@@ -1,9 +1,11 @@
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 
+from headfit.fitting.metrics import balanced_accuracies
 from headfit.report.text.verdict import headline, in_words
 from headfit.study.comparison.compare import Difference
 from headfit.study.comparison.contrast import HeadScores, Rivals, decide
@@ -38,6 +40,10 @@ def hit(share, labels=LABELS):
     return (place < share * np.bincount(labels)[labels])[None]
 
 
+def weighted(right, labels):
+    return partial(balanced_accuracies, right.mean(axis=1), labels)
+
+
 def verdict_of(names, scores, parameters, aware, right=None, beside=(), **others):
     if right is None:
         right = np.stack([hit(float(row.mean())) for row in scores])
@@ -45,7 +51,7 @@ def verdict_of(names, scores, parameters, aware, right=None, beside=(), **others
         others["costs"] = np.array(others["costs"])
     heads = HeadScores(
         names, scores, np.array(parameters), aware, 5, len(LABELS),
-        hits=Hits.of(right, LABELS), **others,
+        hits=Hits.of(right, LABELS), weighted=weighted(right, LABELS), **others,
     )  # fmt: skip
     return in_words(conclude(heads, TARGETS, beside=beside))
 
@@ -125,10 +131,11 @@ def test_the_same_head_twice_has_no_winner():
 )
 def test_at_the_ceiling_equivalence_needs_hundreds_of_images(images, word):
     labels, scores = np.repeat([0, 1], images // 2), np.ones((2, 25))
-    hits = Hits.of(np.ones((2, 5, images), bool), labels)
+    right = np.ones((2, 5, images), bool)
     heads = HeadScores(
-        ["gap", "flatten"], scores, np.array([1, 2]), [False, True], 5, images, hits=hits
-    )
+        ["gap", "flatten"], scores, np.array([1, 2]), [False, True], 5, images,
+        hits=Hits.of(right, labels), weighted=weighted(right, labels),
+    )  # fmt: skip
     verdict = in_words(conclude(heads, numbered(labels)))
     assert verdict.flatten == word
     mean, low, high = verdict.expected_score
@@ -150,7 +157,7 @@ def test_a_class_that_limits_what_can_be_said_is_named():
     right = np.stack([hit(0.8, labels), hit(0.82, labels)])
     heads = HeadScores(
         ["gap", "flatten"], 0.8 + 0.03 * NOISE[:2], np.array([1, 2]), [False, True], 5, 315,
-        hits=Hits.of(right, labels),
+        hits=Hits.of(right, labels), weighted=weighted(right, labels),
     )  # fmt: skip
     verdict = in_words(conclude(heads, numbered(labels)))
     assert verdict.to_dict()["limited_by"] == {"class": "1", "images": 15}
@@ -252,7 +259,7 @@ def test_notebooks_get_escaped_text():
 
 
 @pytest.mark.parametrize(
-    "change", [{"names": ["gap", "gap"]}, {"targets": numbered(LABELS[1:])}, {"hits": None},
+    "change", [{"names": ["gap", "gap"]}, {"targets": numbered(LABELS[1:])}, {"weighted": None},
                {"scores": NOISE[:2] * np.nan}]
 )  # fmt: skip
 def test_tables_that_do_not_match_are_refused(change):
@@ -260,6 +267,7 @@ def test_tables_that_do_not_match_are_refused(change):
         "names": ["gap", "flatten"],
         "scores": NOISE[:2],
         "hits": Hits.of(np.stack([hit(0.5)] * 2), LABELS),
+        "weighted": weighted(np.stack([hit(0.5)] * 2), LABELS),
     }
     targets = change.pop("targets", TARGETS)
     heads = HeadScores(

@@ -1,4 +1,4 @@
-"""How good are predicted probabilities? One short pure function a metric.
+"""How good are predicted probabilities of one class? One short pure function a metric.
 
 All take ``probabilities``, float64 (n, K), rows summing to 1, ``labels``, int (n,), class indices,
 n >= 1, and ``weights``, float64 (n,), how much each image counts (None: all alike), and return a
@@ -52,6 +52,30 @@ def balanced_accuracy(probabilities: Floats, labels: Ints, weights: Floats | Non
     hit_counts = np.bincount(labels, weights=hits if weights is None else hits * weights)
     present = totals > 0
     return float(np.mean(hit_counts[present] / totals[present]))
+
+
+def balanced_accuracies(correct: Floats, labels: Ints, counts: Floats) -> Floats:
+    """Compute balanced accuracy for many weightings of images.
+
+    Args:
+        correct: float64 (n,) or (heads, n), how right each image is.
+        labels: int (n,).
+        counts: float64 (B, n), at least 0: how much each image counts.
+
+    Returns:
+        float64 (B,) or (B, heads). A class without weight is left out of a mean; nan
+        where all are.
+    """
+    total = np.zeros((len(counts), *correct.shape[:-1]))
+    present = np.zeros((len(counts), *(1,) * (correct.ndim - 1)))
+    for label in np.unique(labels):
+        member = labels == label
+        mass = counts[:, member].sum(axis=1).reshape(present.shape)
+        total += counts[:, member] @ correct[..., member].T / np.where(mass > 0, mass, 1.0)
+        present += mass > 0
+    with np.errstate(invalid="ignore"):
+        result: Floats = total / present
+    return result
 
 
 def accuracy(probabilities: Floats, labels: Ints, weights: Floats | None = None) -> float:
@@ -150,34 +174,6 @@ METRICS: dict[str, Callable[[Floats, Ints, Floats | None], float]] = {
     "brier": brier,
     "auroc": auroc,
 }
-
-
-def evaluate(
-    probabilities: Floats, labels: Ints, weights: Floats | None = None
-) -> dict[str, float]:
-    """Give all metrics of one set of predictions, by name.
-
-    Args:
-        probabilities: float64 (n, K).
-        labels: int (n,), class indices below K.
-        weights: float64 (n,), how much each image counts; None if all count alike.
-
-    Raises:
-        ValueError: no images, shapes that do not match, or a probability that is not finite
-            (argmax would silently turn it into a prediction).
-
-    Example:
-
-    >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
-    >>> evaluate(probabilities, np.array([0, 1, 1]))["balanced_accuracy"]
-    0.75
-    """
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
-        shapes = f"{probabilities.shape} and {labels.shape}"
-        raise ValueError(f"probabilities must be (n, K) and labels (n,), received {shapes}.")
-    if not np.isfinite(probabilities).all():
-        raise ValueError("probabilities must be finite: the fit has failed.")
-    return {name: metric(probabilities, labels, weights) for name, metric in METRICS.items()}
 
 
 def average(values: np.ndarray, weights: Floats | None) -> float:

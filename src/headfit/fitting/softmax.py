@@ -1,4 +1,4 @@
-"""Softmax and its log-loss over the rows that many problems share."""
+"""Softmax and its log-loss, over the rows that many problems share."""
 
 from __future__ import annotations
 
@@ -6,69 +6,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-SQUARES_AT_ONCE = 4096
+from headfit.fitting.rows import Rows
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What problems on the same images share.
+class SoftmaxRows(Rows):
+    """Rows of one class each; ``targets`` are int (n,), 0 to K−1."""
 
-    Attributes:
-        values: (n, r + 1), float32 or float64: coordinates and a column of ones; its dtype is that
-            of the work.
-        labels: int (n,), 0 to K−1.
-        classes: K.
-        weights: what the loss of each row is multiplied by, float64 (n,); None for 1.
-    """
-
-    values: np.ndarray
-    labels: np.ndarray
-    classes: int
-    weights: np.ndarray | None = None
     labelled: tuple[np.ndarray, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labelled", (self.labels, np.arange(len(self.labels))))
+        object.__setattr__(self, "labelled", (self.targets, np.arange(len(self.targets))))
 
-    @classmethod
-    def of(
-        cls, z: np.ndarray, labels: np.ndarray, classes: int, weights: np.ndarray | None = None
-    ) -> Rows:
-        """Append the column of ones to coordinates (n, r)."""
-        return cls(np.hstack([z, np.ones((len(z), 1), z.dtype)]), labels, classes, weights)
-
-    def shares(self, masks: np.ndarray) -> np.ndarray:
-        """Give each row's share of a problem's loss, of the rows in it, bool (b, n)."""
-        parts = masks if self.weights is None else masks * self.weights
-        shares: np.ndarray = (parts / parts.sum(axis=1, keepdims=True)).astype(self.values.dtype)
-        return shares
-
-    def logits(self, weights: np.ndarray) -> np.ndarray:
-        """Give W z for each problem and row: (b, K, r + 1) to (b, K, n)."""
-        return _times(weights, self.values.T)
-
-    def sums(self, factors: np.ndarray) -> np.ndarray:
-        """Sum the rows with a factor each: (b, K, n) to (b, K, r + 1)."""
-        return _times(factors, self.values)
-
-    def losses(self, logits: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def losses(
+        self, scores: np.ndarray, share: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See :func:`losses`."""
-        return losses(logits, share, self.labelled)
-
-    def curvature(self, errors: np.ndarray) -> np.ndarray:
-        """Give the second derivative of each row's loss by its logits, of their errors."""
-        # p(1 − p), whether the class is the row's own (error p − 1) or not (error p)
-        size: np.ndarray = np.abs(errors)
-        size *= 1 - size
-        return size
-
-    def square_sums(self, factors: np.ndarray) -> np.ndarray:
-        """Sum the rows' squares with a factor each: (b, K, n) to (b, K, r + 1)."""
-        result = _times(factors[..., :SQUARES_AT_ONCE], np.square(self.values[:SQUARES_AT_ONCE]))
-        for start in range(SQUARES_AT_ONCE, len(self.values), SQUARES_AT_ONCE):
-            part = slice(start, start + SQUARES_AT_ONCE)
-            result += _times(factors[..., part], np.square(self.values[part]))
-        return result
+        return losses(scores, share, self.labelled)
 
 
 def losses(
@@ -111,10 +65,4 @@ def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     total = np.log(np.exp(logits - peak[..., None, :]).sum(axis=-2)) + peak
     of_label = logits[..., labels, np.arange(len(labels))]
     result: np.ndarray = (total - of_label).astype(np.float64)
-    return result
-
-
-def _times(a: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Matrix product of a (b, K, m) with ``matrix`` (m, l): (b, K, l)."""
-    result: np.ndarray = (a.reshape(-1, a.shape[2]) @ matrix).reshape(*a.shape[:2], -1)
     return result

@@ -1,7 +1,9 @@
-"""Initial weights from a quick linear classifier, by ridge regression."""
+"""Initial weights from a quick linear model, by ridge regression."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,62 +17,80 @@ SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # factors that turn outputs of a regression
 HELD = 4  # one image in so many is held out to choose among them
 
 
-def ridge_start(features: Matrix, labels: Labels, classes: int, rng: np.random.Generator) -> Matrix:
-    """Fit ridge regression on the classes, without an intercept.
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What initial weights are to predict of n images.
 
-    The penalty, and the factor that turns outputs into logits, are those with the smallest log-loss
-    on a held-out quarter of the images; the final fit uses all images.
+    Attributes:
+        encoded: float64 (n, K), targets of a regression, each column of mean 0.
+        values: of the n images, what ``loss`` takes.
+        loss: of outputs float64 (m, K) and the values of as many images.
+        scales: factors to try on the outputs of a regression.
+    """
+
+    encoded: Matrix
+    values: np.ndarray
+    loss: Callable[[Matrix, np.ndarray], float]
+    scales: tuple[float, ...] = SCALES
+
+    @classmethod
+    def of_classes(cls, labels: Labels, classes: int) -> Goal:
+        """Take classes: the regression is on 1 for an image's own, and the loss the log-loss."""
+        return cls(np.eye(classes)[labels] - 1 / classes, labels, _log_loss)
+
+    def of(self, rows: Labels) -> Goal:
+        """Give the goal of some images."""
+        return replace(self, encoded=self.encoded[rows], values=self.values[rows])
+
+    def best_scale(self, outputs: Matrix) -> tuple[float, float]:
+        """Find the factor that turns outputs (n, K) into scores, and the loss of these."""
+        losses = [self.loss(outputs * scale, self.values) for scale in self.scales]
+        best = int(np.argmin(losses))
+        return self.scales[best], losses[best]
+
+
+def ridge_start(features: Matrix, goal: Goal, rng: np.random.Generator) -> Matrix:
+    """Fit ridge regression without an intercept.
+
+    The penalty, and the factor that turns outputs into scores, are those with the smallest loss on
+    a held-out quarter of the images; the final fit uses all images.
 
     Args:
         features: float (n, d), n at least 1.
-        labels: int (n,), 0 to ``classes`` − 1.
-        classes: K.
+        goal: of the n images.
         rng: draws the quarter.
 
     Returns:
         float64 (d, K).
     """
-    return held_out_ridge(features, labels, classes, quarter(len(features), rng))[0]
+    return held_out_ridge(features, goal, quarter(len(features), rng))[0]
 
 
 def held_out_ridge(
-    features: Matrix, labels: Labels, classes: int, split: tuple[Labels, Labels]
+    features: Matrix, goal: Goal, split: tuple[Labels, Labels]
 ) -> tuple[Matrix, float]:
     """Do the same with the rows to hold out, and the rest, from :func:`quarter`.
 
     Returns:
-        float64 (d, K), and the log-loss on the held-out rows, ∞ if there are none.
+        float64 (d, K), and the loss on the held-out rows, ∞ if there are none.
     """
     x, (held, rest) = np.asarray(features, np.float64), split
-    targets = targets_of(labels, classes)
     if not len(held):
-        return _ridge(x, targets, 1.0), np.inf
-    best, least = (PENALTIES[0], SCALES[0]), np.inf
+        return _ridge(x, goal.encoded, 1.0), np.inf
+    judged, fitted = goal.of(held), goal.encoded[rest]
+    best, least = (PENALTIES[0], goal.scales[0]), np.inf
     for penalty in PENALTIES:
-        scale, loss = best_scale(x[held] @ _ridge(x[rest], targets[rest], penalty), labels[held])
+        scale, loss = judged.best_scale(x[held] @ _ridge(x[rest], fitted, penalty))
         if loss < least:
             best, least = (penalty, scale), loss
     penalty, scale = best
-    return _ridge(x, targets, penalty) * scale, least
+    return _ridge(x, goal.encoded, penalty) * scale, least
 
 
 def quarter(n: int, rng: np.random.Generator) -> tuple[Labels, Labels]:
     """Draw a quarter of n rows to hold out, and give them and the rest."""
     held, rest = np.split(rng.permutation(n), [n // HELD])
     return held, rest
-
-
-def targets_of(labels: Labels, classes: int) -> Matrix:
-    """Give the targets of a regression on the classes, float64 (n, K), rows summing to 0."""
-    targets: Matrix = np.eye(classes)[labels] - 1 / classes
-    return targets
-
-
-def best_scale(outputs: Matrix, labels: Labels) -> tuple[float, float]:
-    """Find the factor that turns outputs (n, K) into logits, and the log-loss of these."""
-    losses = [_log_loss(outputs * scale, labels) for scale in SCALES]
-    best = int(np.argmin(losses))
-    return SCALES[best], losses[best]
 
 
 def _ridge(x: Matrix, targets: Matrix, penalty: float) -> Matrix:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from headfit.errors import UsageError
 from headfit.heads.pooling import Floats, MapShape, Pooling, Vectors
+from headfit.heads.ridge_start import Goal
 
 Array = Any
 """A numpy or JAX array, or a Keras tensor."""
@@ -53,11 +54,11 @@ class Sample:
 
     Attributes:
         maps: float32 (n, P, C), scaled as in training; n at least 1.
-        labels: int (n,), their classes.
+        goal: what is to be predicted of each.
     """
 
     maps: Vectors
-    labels: Labels
+    goal: Goal
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,15 @@ class TrainedPooling(Pooling):
         Returns:
             float32 (n, width), or (n, K) of a readout.
         """
+
+    def multiplied(self, weights: Sequence[Floats], factors: Floats) -> Sequence[Floats]:
+        """Change the weights of a readout so that each output is multiplied by a factor.
+
+        Args:
+            weights: one array for each of ``weights``.
+            factors: (K,).
+        """
+        raise NotImplementedError  # only a readout has outputs of its own
 
     def pool_all(self, maps: Floats, shapes: Sequence[float | None]) -> list[Vectors]:
         """Raise: nothing can be pooled without weights.

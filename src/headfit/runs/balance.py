@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headfit.images.index import ImageIndex
-from headfit.images.targets import STRONG_IMBALANCE, Targets
+from headfit.images.targets import CLASS, NUMBER, STRONG_IMBALANCE, Targets
 from headfit.progress import Callback
 from headfit.runs.grouping import Grouping, class_sizes, folds_for
 from headfit.runs.options import AUTO, BALANCED, MIN_FOLDS, Options
@@ -37,10 +37,12 @@ class Balance:
         """
         targets = index.targets.subset(rows)
         ratio, chosen = targets.imbalance, options.class_weight
+        if chosen == BALANCED:
+            targets.balanced()  # refuses what has no classes
         facts: dict[str, Any] = {
             "imbalance": ratio,
             "class_balanced_loss": chosen == BALANCED
-            or (chosen == AUTO and ratio > STRONG_IMBALANCE),
+            or (chosen == AUTO and targets.kind == CLASS and ratio > STRONG_IMBALANCE),
             "effective_images": _effective(targets.weights),
             "rare": {},
         }
@@ -52,12 +54,11 @@ class Balance:
         Where a class has too few images for them because classes differ strongly in size, it is
         held out in as many folds as it has images; else all classes get fewer folds.
         """
-        labels = self.targets.strata
-        sizes = class_sizes(labels, groups)
-        if self.facts["imbalance"] <= STRONG_IMBALANCE or sizes.min() < MIN_FOLDS:
+        sizes = class_sizes(self.targets, groups)
+        even = self.targets.kind == NUMBER or self.facts["imbalance"] <= STRONG_IMBALANCE
+        if even or min(sizes.values()) < MIN_FOLDS:
             return folds_for(self.targets, groups, options, callback)
-        names = [self.targets.names[code] for code in np.unique(labels)]
-        rare = {n: int(s) for n, s in zip(names, sizes, strict=True) if s < options.max_folds}
+        rare = {name: size for name, size in sizes.items() if size < options.max_folds}
         self.facts["rare"].update(rare)
         return options.max_folds
 

@@ -14,6 +14,7 @@ from headfit.features.store import FeatureStore
 from headfit.fitting.problem import Problem
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
+from headfit.images.targets import NUMBER
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
@@ -258,6 +259,7 @@ class _Run:
             groups=groups.numbers,
             fewest=MIN_FOLDS if balance.facts["rare"] else None,
             names=targets.names,
+            required=targets.kind != NUMBER,
         )
         for label, line in balance_lines(balance.facts, splits.folds).items():
             self.callback.on_message(f"{label}: {line}.")

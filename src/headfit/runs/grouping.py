@@ -14,7 +14,7 @@ from headfit.heads.layers.plain import GAP
 from headfit.images.groups import groups_of, read_groups
 from headfit.images.index import ImageIndex
 from headfit.images.sources.source import quote
-from headfit.images.targets import Targets
+from headfit.images.targets import CLASS, LABELS, NUMBER, Targets
 from headfit.progress import Callback
 from headfit.runs.options import MIN_FOLDS, Options
 from headfit.study.protocol.duplicates import merge_groups, near_duplicates
@@ -117,10 +117,13 @@ def find_groups(
     return Grouping(_or_none(numbers), _or_none(alike[rows]), digests[rows], facts)
 
 
-def class_sizes(labels: np.ndarray, groups: Grouping) -> np.ndarray:
-    """Count the groups of each class that occurs, int (classes,), in the order of the labels."""
-    numbers = np.arange(len(labels)) if groups.numbers is None else groups.numbers
-    return np.unique(np.unique([labels, numbers], axis=1)[0], return_counts=True)[1]
+def class_sizes(targets: Targets, groups: Grouping) -> dict[str, int]:
+    """Count the groups of each class or label that occurs; of numbers, those of all images."""
+    numbers = np.arange(len(targets)) if groups.numbers is None else groups.numbers
+    if targets.kind == NUMBER:
+        return {"all": len(np.unique(numbers))}
+    counts = (len(np.unique(numbers[has])) for has in targets.mentions.T)
+    return {name: count for name, count in zip(targets.names, counts, strict=True) if count}
 
 
 def folds_for(targets: Targets, groups: Grouping, options: Options, callback: Callback) -> int:
@@ -129,49 +132,51 @@ def folds_for(targets: Targets, groups: Grouping, options: Options, callback: Ca
     Raises:
         DataError: if a class has fewer groups than the least number of folds.
     """
-    labels = targets.strata
-    sizes = class_sizes(labels, groups).tolist()
-    counts = dict(zip(np.unique(labels).tolist(), sizes, strict=True))
-    fewest = int(min(sizes))
+    counts = class_sizes(targets, groups)
+    fewest = min(counts.values())
     if fewest >= options.max_folds:
         return options.max_folds
     if fewest >= options.min_folds:
         what = "images" if groups.numbers is None else "groups of images"
-        name = next(targets.names[k] for k, count in counts.items() if count == fewest)
+        name = next(name for name, count in counts.items() if count == fewest)
+        noun = {CLASS: f"class {quote(name)} has", LABELS: f"label {quote(name)} has"}
+        whose = noun.get(targets.kind, "there are")
         callback.on_message(
-            f"{fewest} folds instead of {options.max_folds}: class {quote(name)} has only {fewest} "
-            f"{what}."
+            f"{fewest} folds instead of {options.max_folds}: {whose} only {fewest} {what}."
         )
         return fewest
-    scarce = [k for k, count in counts.items() if count < options.min_folds]
+    scarce = [name for name, count in counts.items() if count < options.min_folds]
     remedies = ["Add images"]
     if fewest >= MIN_FOLDS:
         remedies.append(f"set `folds={fewest}`")
     if groups.facts.get("near_duplicates", {}).get("images"):
         remedies.append(f"set {OFF} if they are not duplicates")
+    each = {CLASS: "Each class needs", LABELS: "Each label needs"}
+    whom = each.get(targets.kind, "There must be")
     raise DataError(
-        f"Each class needs at least {options.min_folds} images that do not belong together, but "
-        f"{', '.join(_content(k, targets, groups, counts[k]) for k in scarce)}. "
+        f"{whom} at least {options.min_folds} images that do not belong together, but "
+        f"{', '.join(_content(name, targets, groups, counts[name]) for name in scarce)}. "
         f"{', or '.join(remedies)}."
     )
 
 
 def lone_groups(targets: Targets, groups: Grouping) -> list[str]:
     """Say which classes cannot be predicted when each group is left out in turn."""
-    sizes = class_sizes(targets.strata, groups).tolist()
-    lone = [k for k, size in zip(np.unique(targets.strata), sizes, strict=True) if size == 1]
+    lone = [name for name, size in class_sizes(targets, groups).items() if size == 1]
     return [
-        f"WARNING: {_content(k, targets, groups, 1)}. All are left out together, so none can be "
+        f"WARNING: {_content(name, targets, groups, 1)}. All are left out together, so none can be "
         f"predicted right. Add images."
-        for k in lone
+        for name in lone
     ]
 
 
-def _content(label: int, targets: Targets, groups: Grouping, count: int) -> str:
+def _content(name: str, targets: Targets, groups: Grouping, count: int) -> str:
     """Say of a class how many images it has, and how few groups they form."""
-    rows = targets.values == label
+    if targets.kind == NUMBER:
+        return f"there are {counted(count, 'image')} that do not"
+    rows = targets.mentions[:, targets.names.index(name)]
     images = counted(int(rows.sum()), "image")
-    name = quote(targets.names[label])
+    name = quote(name)
     if rows.sum() > 1 and len(np.unique(groups.digests[rows])) == 1:
         return f"{name} holds {counted(int(rows.sum()), 'copy', 'copies')} of one picture"
     if count == rows.sum():

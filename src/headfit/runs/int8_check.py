@@ -51,7 +51,7 @@ def int8_effect(
     digests = np.array(extraction.digests)[rows]
     fresh = ~np.isin(digests, calibrated)
     folds, seed = problem.splits.folds, problem.seed
-    some = choose_sample(problem.targets.strata, groups.alike, fresh, folds=folds, seed=seed)
+    some = choose_sample(problem.targets.stratum, groups.alike, fresh, folds=folds, seed=seed)
     exact = source.float32(extraction.index.subset(rows[some]), digests[some].tolist())
     targets = problem.targets.subset(some)
     splits = make_splits(

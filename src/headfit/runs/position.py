@@ -166,7 +166,7 @@ def _measure_where(part: _Part, backbone: CandidateBackbone, callback: Callback)
     return {
         "images": len(part.rows),
         "spectrum": curve.to_dict(),
-        **use.to_dict(curve.balanced_accuracy[0]),
+        **use.to_dict(curve.scores[0]),
         "shift": _shift(part, backbone, models, callback, progress.span(0.85, 1.0)),
         "looks": _examples(part, models),
     }
@@ -211,7 +211,7 @@ def _shift(
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Move some images; None, with a message, where the backbone or an image cannot be used now."""
-    some = choose_images(part.problem.targets.strata, part.problem.seed)
+    some = choose_images(part.problem.targets.stratum, part.problem.seed)
     index = backbone.extraction.index.subset(backbone.rows[part.rows[some]])
     folds = part.problem.splits.assignment[0, some]
     try:

@@ -13,7 +13,7 @@ from headfit.backbones.engines.interface import JOIN
 from headfit.fitting.fitted import FittedHead, latency_ms
 from headfit.fitting.kinds import KINDS
 from headfit.fitting.problem import CrossValidation, Problem
-from headfit.images.targets import Targets
+from headfit.images.targets import CLASS, Targets
 from headfit.progress import HeadScore
 from headfit.report.text.summary import fit_warnings
 from headfit.report.text.verdict import in_words
@@ -23,7 +23,8 @@ from headfit.runs.grouping import Grouping
 from headfit.runs.options import Options
 from headfit.runs.study import SCHEMA
 from headfit.study.comparison.contrast import HeadScores, p_values_beside
-from headfit.study.comparison.proportions import Hits, Range, exact_interval
+from headfit.study.comparison.evidence import hits_in, hits_of, weighted_scores
+from headfit.study.comparison.proportions import Range, exact_interval
 from headfit.study.comparison.results import (
     candidate,
     floors,
@@ -34,6 +35,7 @@ from headfit.study.comparison.results import (
 from headfit.study.comparison.verdict import Verdict, conclude
 from headfit.study.reliability.confidence import calibration_error
 
+BOOTSTRAPS = 1000
 Row = tuple[CandidateBackbone, CrossValidation, dict[str, np.ndarray]]
 
 
@@ -95,7 +97,7 @@ class Comparison:
     def scores(self) -> HeadScores:
         """Gather what a verdict rests on."""
         rows, targets, kind = self.rows(), self.problem.targets, self.problem.kind
-        right = [kind.decide(fit.probabilities) == targets.values for _, fit, _ in rows]
+        predictions = [fit.probabilities for _, fit, _ in rows]
         sizes = [
             f.head.parameters(b.extraction.info.map_shape, targets.count) + f.trained
             for b, f, _ in rows
@@ -113,7 +115,11 @@ class Comparison:
             secondary={name: np.stack([m[name] for *_, m in rows]) for name in kind.secondary},
             families=[b.name for b, _, _ in rows] if self.several else None,
             costs=np.array(whole),
-            hits=Hits.of(np.stack(right), targets.values, groups, targets.weights),
+            hits=hits_of(predictions, self.problem, groups),
+            metric=kind.primary,
+            groups=groups,
+            weighted=weighted_scores(predictions, self.problem),
+            bounds=kind.bounds(kind.primary),
         )
 
     def results(self, verdict: Verdict) -> dict[str, Any]:
@@ -126,7 +132,7 @@ class Comparison:
         candidates = [
             self._candidate(*row, each) for row, each in zip(self.rows(), least, strict=True)
         ]
-        mark_front(candidates)
+        mark_front(candidates, self.problem.kind.primary)
         return {
             "schema": SCHEMA,
             "verdict": verdict.to_dict(),
@@ -262,18 +268,34 @@ def score_predictions(head: str, predictions: np.ndarray, targets: Targets) -> d
     """
     scored = KINDS[targets.kind]
     scores = scored.evaluate(predictions, targets.values, targets.weights)
-    right = scored.decide(predictions) == targets.values
-    hits = Hits.of(right[None, None], targets.values, weights=targets.weights)
-    intervals = {
-        "balanced_accuracy": hits.score(0),
-        "accuracy": exact_interval(scores["accuracy"], len(targets)),
-    }
+    hits = hits_in([predictions[None]], targets, np.zeros((1, len(targets)), int))
+    intervals = {scored.primary: hits.score(0) if hits else _bootstrapped(predictions, targets)}
+    if targets.kind == CLASS:
+        intervals["accuracy"] = exact_interval(scores["accuracy"], len(targets))
     return {
         "head": head,
         "images": len(targets),
         "intervals": {
             name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in intervals.items()
         },
-        "majority_accuracy": max(targets.counts().values()) / len(targets),
+        **_majority(targets),
         **{name: value if np.isfinite(value) else None for name, value in scores.items()},
     }
+
+
+def _majority(targets: Targets) -> dict[str, float]:
+    """Give the accuracy of always naming the largest class, where images have one."""
+    if targets.kind != CLASS:
+        return {}
+    return {"majority_accuracy": max(targets.counts().values()) / len(targets)}
+
+
+def _bootstrapped(predictions: np.ndarray, targets: Targets) -> Range:
+    """Give an interval of the primary metric: quantiles over images drawn with replacement."""
+    n, kind, rng = len(targets), KINDS[targets.kind], np.random.default_rng(0)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS).astype(np.float64)
+    if targets.weights is not None:
+        counts *= targets.weights
+    drawn = kind.weighted(predictions, targets.values, counts)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from headfit.fitting.descent.losses import LOSSES, Aims
 from headfit.fitting.descent.network import Array, Design, Floats, after, pool
-from headfit.images.targets import CLASS
 
 # A memory of 100 steps, not the usual 1000: a whole training here is some 50 to 200 steps.
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.99, 1e-7
@@ -27,7 +27,7 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """What differs between images and between networks, and no step changes."""
 
-    values: Array  # int32 (n,), of the targets
+    aims: Aims  # of the n images
     train: Array  # bool (n, M)
     rates: Array  # float32 (M,)
     decays: Array  # float32 (M,)
@@ -41,16 +41,6 @@ class Steps(NamedTuple):
     places: Any  # int32 (S, B), where among the features given
     factors: Any  # float32 (S,), share of the peak learning rate
     numbers: Any  # int32 (S,), from 1 at the start of training
-
-
-def cross_entropy(scores: Array, values: Array) -> Array:
-    """Give −ln of the softmax of each image's class, (…, n), of scores (…, n, K)."""
-    values = jnp.broadcast_to(values, scores.shape[:-1])[..., None]
-    return -jnp.take_along_axis(jax.nn.log_softmax(scores), values, axis=-1)[..., 0]
-
-
-LOSSES: dict[str, Callable[[Array, Array], Array]] = {CLASS: cross_entropy}
-"""By the kind of target, the loss of each image, (…, n), of scores (…, n, K) and values (…, n)."""
 
 
 def first_state(start: Sequence[Floats]) -> State:
@@ -96,7 +86,7 @@ def _loss(
         return after(network, design, pool(network, design, images), counted, key)
 
     scores = jax.vmap(one)(weights, counts)  # (M, B, K)
-    losses = LOSSES[design.kind](scores, data.values[rows])
+    losses = LOSSES[design.kind](scores, data.aims.of(rows))
     if data.weights is not None:
         losses = losses * data.weights[rows]
     return jnp.sum(jnp.sum(counts * losses, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0))

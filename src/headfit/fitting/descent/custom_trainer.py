@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from headfit.fitting.descent.adamw import LOSSES, Data, State, Steps, adamw
+from headfit.fitting.descent.adamw import Data, State, Steps, adamw
+from headfit.fitting.descent.losses import LOSSES
 from headfit.fitting.descent.network import Array, Design, Floats, after, centre
 from headfit.fitting.descent.trainers import Ints, Maps, MapTrainer, Trainer
 from headfit.fitting.descent.trainers import trainer_of as plain_trainer_of
@@ -36,7 +37,8 @@ class CustomTrainer(MapTrainer):
 
     def steps(self, state: State, data: Data, steps: Steps, active: Array, seed: int) -> State:
         """See :class:`Trainer`."""
-        train, values, going = np.asarray(data.train), np.asarray(data.values), np.asarray(active)
+        train, going = np.asarray(data.train), np.asarray(active)
+        values = np.asarray(data.aims.values)
         # network by network, so that JAX compiles once, however many there are
         parts = [_only(state, model) for model in range(len(going))]
         rates = np.stack([data.rates, data.decays])[..., None]
@@ -47,7 +49,9 @@ class CustomTrainer(MapTrainer):
             now = Steps(rows, rows, factor, number)
             for model in np.flatnonzero(going):
                 places, counts = _deal(train[filled, model] & real)
-                members = Data(*map(jnp.asarray, (labels[places], counts, *rates[:, model])))
+                aims = data.aims.only(slice(model, model + 1))
+                aims = aims._replace(values=jnp.asarray(labels[places]))
+                members = Data(aims, *map(jnp.asarray, (counts, *rates[:, model])))
                 if data.weights is not None:
                     members = members._replace(weights=data.weights[filled[places]])
                 key = np.uint32(seed)
@@ -129,7 +133,7 @@ def _step(
         vectors, moved = _run("train", weights[:count], images[places], design, key)
         vectors = centre(weights, design, vectors)
         scores = after(weights, design, vectors, counts, key)
-        losses = LOSSES[design.kind](scores, data.values)
+        losses = LOSSES[design.kind](scores, _aimed(data))
         if data.weights is not None:
             losses = losses * data.weights
         return jnp.sum(counts * losses) / jnp.maximum(jnp.sum(counts), 1.0), moved
@@ -141,6 +145,12 @@ def _step(
         if not weight.trained:
             weights[place] = moved[place][None]
     return taken._replace(weights=weights)
+
+
+def _aimed(data: Data) -> Array:
+    """Give what one network is to put out for the images that it is given."""
+    aims = data.aims.of(jnp.arange(len(data.train)))
+    return aims if data.aims.middle is None else aims[0]
 
 
 @partial(jax.jit, static_argnums=3)

@@ -63,7 +63,7 @@ def refit(head: Head, pooled: PooledFeatures, problem: Problem, settings: Settin
     )
     raw = inputs.back([weight[0] for weight in networks.weights])
     weights = tuple(np.asarray(weight, np.float32) for weight in raw)
-    return FittedHead(head, settings["shape"], weights, inputs.scale)
+    return FittedHead(head, settings["shape"], weights, inputs.scale, problem.targets.kind)
 
 
 class _Repeat:
@@ -81,7 +81,7 @@ class _Repeat:
         self.probabilities = np.empty((len(problem.targets), problem.targets.count))
         self.train_scores = [0.0] * self.folds
         self.choices: list[Settings] = [{}] * self.folds
-        # inner log-loss of each (trial, epoch), summed over the folds
+        # inner loss of each (trial, epoch), summed over the folds
         self.losses = np.zeros((len(self.trials), self.schedule.epochs))
 
     def run(self, shapes: list[float | None]) -> None:
@@ -151,7 +151,7 @@ def _attempts(train: np.ndarray, trials: list[Trial], **more: Any) -> descent.At
 
 
 def _final(repeats: list[_Repeat], choices: list[Settings]) -> Settings:
-    """Settings for all images: least inner log-loss over all folds and repeats."""
+    """Settings for all images: least inner loss over all folds and repeats."""
     losses = sum(repeat.losses for repeat in repeats)
     trial, epoch = np.unravel_index(int(np.argmin(losses)), np.shape(losses))
     shapes = [choice["shape"] for choice in choices]

@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from headfit.fitting.descent.network import Design, Floats, initial_weights
 from headfit.fitting.descent.trainers import TOGETHER, Maps
+from headfit.fitting.kinds import KINDS, Kind
 from headfit.heads.body import Dropout
-from headfit.heads.ridge_start import ridge_start
+from headfit.heads.ridge_start import Goal, ridge_start
 from headfit.heads.trained import Sample
+from headfit.images.targets import CLASS, NUMBER, Targets
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer]
@@ -21,7 +23,7 @@ MOST_BYTES = 192 * 1024**2
 
 
 def starts(
-    design: Design, images: Floats | Maps, labels: Ints, seed: int
+    design: Design, images: Floats | Maps, targets: Targets, seed: int
 ) -> Callable[[Bools], list[Floats]]:
     """Prepare the first weights.
 
@@ -33,7 +35,7 @@ def starts(
     Args:
         design: which networks.
         images: vectors (n, d) or maps of n images.
-        labels: int (n,).
+        targets: of the n images.
         seed: of all random numbers.
 
     Returns:
@@ -47,7 +49,7 @@ def starts(
         if design.pooling is None:
             return [np.broadcast_to(array, (len(train), *array.shape)) for array in shared]
         masks, which = np.unique(train, axis=0, return_inverse=True)
-        first = [_with_pooling(design, shared, images, labels, seed, mask) for mask in masks]
+        first = [_with_pooling(design, shared, images, targets, seed, mask) for mask in masks]
         return [np.stack(arrays)[which.reshape(-1)] for arrays in zip(*first, strict=True)]
 
     return begin
@@ -57,7 +59,7 @@ def _with_pooling(
     design: Design,
     shared: list[Floats],
     images: Floats | Maps,
-    labels: Ints,
+    targets: Targets,
     seed: int,
     mask: Bools,
 ) -> list[Floats]:
@@ -73,7 +75,8 @@ def _with_pooling(
     rows = np.sort(rng.permutation(rows)[:most])
     maps = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
     maps = np.asarray(maps, np.float32).reshape(len(rows), height * width, channels)
-    arrays = pooling.initial(map_shape, classes, seed, Sample(maps, labels[rows]))
+    goal = goal_of(targets.subset(rows))
+    arrays = pooling.initial(map_shape, classes, seed, Sample(maps, goal))
     if not design.centred:
         return [*arrays, *shared]
     vectors = np.concatenate(
@@ -86,6 +89,23 @@ def _with_pooling(
     scale = np.float32(1.0 / (float(np.sqrt(vectors.var(axis=0).mean())) or 1.0))
     rest = shared[2:]
     if pooling.probed and all(isinstance(step, Dropout) for step in design.body):
-        kernel = ridge_start((vectors - middle) * scale, labels[rows], classes, rng)
+        kernel = ridge_start((vectors - middle) * scale, goal, rng)
         rest = [kernel.astype(np.float32), *rest[1:]]
     return [*arrays, middle, scale, *rest]
+
+
+def goal_of(targets: Targets) -> Goal:
+    """Say what first weights are to predict: numbers in standard units, the rest as scores."""
+    if targets.kind == CLASS:
+        return Goal.of_classes(targets.values, targets.count)
+    kind, encoded = KINDS[targets.kind], KINDS[targets.kind].encode(targets)
+    centred = encoded - encoded.mean(axis=0)
+    if targets.kind != NUMBER:
+        return Goal(centred, targets.values, lambda outputs, values: _loss(kind, outputs, values))
+    spread = centred.std(axis=0)
+    standard = centred / np.where(spread > 0, spread, 1.0)
+    return Goal(standard, standard, lambda outputs, values: _loss(kind, outputs, values), (1.0,))
+
+
+def _loss(kind: Kind, outputs: np.ndarray, values: np.ndarray) -> float:
+    return float(kind.losses(outputs.T, values).mean())

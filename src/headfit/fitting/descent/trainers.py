@@ -6,8 +6,7 @@ take gigabytes, so only those of one step, or of 64 images, are held at a time.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -16,13 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from headfit.fitting.descent.adamw import LOSSES, Data, State, Steps, run_steps
+from headfit.fitting.descent.adamw import Data, State, Steps, run_steps
+from headfit.fitting.descent.losses import CLIPPED, LOSSES, MOST, Aims, watched
 from headfit.fitting.descent.network import Array, Design, Floats, after, pool, settle
-from headfit.fitting.metrics import LOG_CLIP
-from headfit.images.targets import CLASS
 
 Ints = npt.NDArray[np.integer]
-MOST = -math.log(LOG_CLIP)  # as in the metrics: a loss of at most 34.5 nats
 # maps that are evaluated together
 TOGETHER = 64
 
@@ -47,7 +44,7 @@ class Trainer(Protocol):
     def settled(self, weights: Sequence[Array], train: Array) -> list[Array]:
         """Give the weights with the statistics of the training images, bool (n, M), in place."""
 
-    def losses(self, weights: Sequence[Array], values: Array, rows: Ints) -> Floats:
+    def losses(self, weights: Sequence[Array], aims: Aims, rows: Ints) -> Floats:
         """Give each network's loss on its own rows, float32 (M, w)."""
 
     def scores(self, weights: Sequence[Array]) -> Floats:
@@ -101,9 +98,9 @@ class VectorTrainer:
         arrays: list[Array] = _settled(list(weights), self.vectors, counts, self.design)
         return arrays
 
-    def losses(self, weights: Sequence[Array], values: Array, rows: Ints) -> Floats:
+    def losses(self, weights: Sequence[Array], aims: Aims, rows: Ints) -> Floats:
         """See :class:`Trainer`."""
-        return np.asarray(_losses(list(weights), self.vectors, values, rows, self.design))
+        return np.asarray(_losses(list(weights), self.vectors, aims, rows, self.design))
 
     def scores(self, weights: Sequence[Array]) -> Floats:
         """See :class:`Trainer`."""
@@ -148,14 +145,15 @@ class MapTrainer:
             settled.append(_settle(network, np.concatenate(vectors), counts, self.design))
         return [jnp.stack(arrays) for arrays in zip(*settled, strict=True)]
 
-    def losses(self, weights: Sequence[Array], values: Array, rows: Ints) -> Floats:
+    def losses(self, weights: Sequence[Array], aims: Aims, rows: Ints) -> Floats:
         """See :class:`Trainer`."""
-        losses, watched_loss = np.empty(rows.shape, np.float32), WATCHED[self.design.kind]
+        losses = np.empty(rows.shape, np.float32)
         # networks that watch the same images are given them together
-        for watched in np.unique(rows, axis=0):
-            members = np.flatnonzero((rows == watched).all(axis=1))
-            scores = self._scores(weights, members, watched)
-            losses[members] = watched_loss(scores, np.asarray(values)[watched])
+        for mine in np.unique(rows, axis=0):
+            members = np.flatnonzero((rows == mine).all(axis=1))
+            scores = self._scores(weights, members, mine)
+            aimed = np.asarray(aims.only(members).of(mine))
+            losses[members] = watched(self.design.kind, scores, aimed)
         return losses
 
     def scores(self, weights: Sequence[Array]) -> Floats:
@@ -216,27 +214,18 @@ def _settled(weights: list[Array], vectors: Array, counts: Array, design: Design
 
 
 @partial(jax.jit, static_argnames="design")
-def _losses(
-    weights: list[Array], vectors: Array, values: Array, rows: Array, design: Design
-) -> Array:
+def _losses(weights: list[Array], vectors: Array, aims: Aims, rows: Array, design: Design) -> Array:
     """One network after another: the rows differ, and only a few images are anyone's to watch."""
 
-    def one(item: tuple[list[Array], Array]) -> Array:
-        network, picked = item
+    def one(item: tuple[list[Array], Array, Array | None, Array | None]) -> Array:
+        network, picked, *standard = item
         scores = after(network, design, vectors[picked])
-        return jnp.minimum(LOSSES[design.kind](scores, values[picked]), MOST)
+        if standard[0] is None:
+            lost = LOSSES[design.kind](scores, aims.values[picked])
+        else:
+            mine = Aims(aims.values, *(each[None] for each in standard))
+            lost = LOSSES[design.kind](scores, mine.of(picked)[0])
+        return jnp.minimum(lost, MOST) if design.kind in CLIPPED else lost
 
-    losses: Array = jax.lax.map(one, (weights, rows))
+    losses: Array = jax.lax.map(one, (weights, rows, aims.middle, aims.spread))
     return losses
-
-
-def watched_cross_entropy(scores: Floats, values: Ints) -> Floats:
-    """Give the same in numpy, float32 (M, w), of scores (M, w, K); at most 34.5 nats."""
-    wide = scores.astype(np.float64)
-    with np.errstate(invalid="ignore"):  # a network that diverged has nan, and keeps it
-        wide -= wide.max(axis=2, keepdims=True)
-        lost = np.log(np.exp(wide).sum(axis=2)) - wide[:, np.arange(len(values)), values]
-    return np.asarray(np.minimum(lost, MOST), np.float32)
-
-
-WATCHED: dict[str, Callable[..., Floats]] = {CLASS: watched_cross_entropy}

@@ -26,12 +26,13 @@ import numpy.typing as npt
 from headfit.fitting.descent.adamw import Data, Steps, first_state
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.custom_trainer import trainer_of
+from headfit.fitting.descent.losses import Aims
 from headfit.fitting.descent.network import Array, Design, Floats, unscaled
 from headfit.fitting.descent.starts import starts
 from headfit.fitting.descent.trainers import Maps, Trainer
 from headfit.heads.body import Step
 from headfit.heads.trained import TrainedPooling
-from headfit.images.targets import Targets
+from headfit.images.targets import CLASS, NUMBER, Targets
 from headfit.progress import SILENT, Progress
 
 __all__ = ["Attempts", "Networks", "scores", "train"]
@@ -52,8 +53,9 @@ class Networks:
     Attributes:
         weights: float32 arrays with M in front, in the order that
             :mod:`headfit.fitting.descent.network` gives. A network that diverged holds nan.
-        watch_loss: float64 (epochs, M), mean −ln of the probability given to the label, clipped to
-            [1e-15, 1], over the watched images after each epoch; nan where none are watched.
+        watch_loss: float64 (epochs, M), mean loss of the watched images after each epoch; nan
+            where none are watched. Cross-entropies are at most 34.5 nats; of numbers it is the
+            squared error in variances of the training images.
     """
 
     weights: list[Floats]
@@ -130,7 +132,7 @@ def train(
     centred, shape = pooling is not None and not pooling.readout, tuple(features.shape[1:])
     design = Design(shape, tuple(body), targets.count, pooling, centred, targets.kind)
     trainer = trainer_of(design, features)
-    begin = starts(design, features, targets.values, schedule.seed)
+    begin = starts(design, features, targets, schedule.seed)
     _, batch = schedule.shape(len(targets))
     chunks = _chunks(len(models.train), design.size + batch * design.activations(), memory)
     parts: list[Networks] = []
@@ -178,8 +180,9 @@ def _train_chunk(
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
     counted = targets.loss_weights
+    middle, spread = _standard(targets, models.train)
     data = Data(
-        jnp.asarray(targets.values, dtype=jnp.int32),
+        _aims(targets, middle, spread),
         jnp.asarray(models.train.T),
         jnp.asarray(models.rates),
         jnp.asarray(models.decays),
@@ -204,7 +207,53 @@ def _train_chunk(
         losses[last - 1] if last else _watch(trainer, design, state.weights, data, watched)
     )
     weights = [np.array(array) for array in _settled(trainer, design, state.weights, data)]
-    return Networks(_uncentred(design, weights) if design.centred else weights, losses)
+    weights = _uncentred(design, weights) if design.centred else weights
+    if middle is not None and spread is not None:
+        weights = _in_units(design, weights, middle, spread)
+    return Networks(weights, losses)
+
+
+def _aims(targets: Targets, middle: Floats | None, spread: Floats | None) -> Aims:
+    if middle is None or spread is None:
+        dtype = jnp.int32 if targets.kind == CLASS else jnp.float32
+        return Aims(jnp.asarray(targets.values, dtype=dtype))
+    # float32 has too few digits for years or prices: the common part goes first
+    common = targets.values.mean(axis=0)
+    near = middle - common
+    return Aims(
+        *(jnp.asarray(each, dtype=jnp.float32) for each in (targets.values - common, near, spread))
+    )
+
+
+def _standard(targets: Targets, train: Bools) -> tuple[Reals | None, Reals | None]:
+    """Give mean and deviation of each network's training images, float64 (M, K), of numbers."""
+    if targets.kind != NUMBER:
+        return None, None
+    counts = train if targets.weights is None else train * targets.weights
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
+    common = targets.values.mean(axis=0)
+    values = targets.values - common
+    near = shares @ values
+    variance = np.maximum(shares @ np.square(values) - np.square(near), 0.0)
+    floor = 1e-12 * np.square(values).mean(axis=0)
+    return near + common, np.sqrt(np.where(variance > floor, variance, 1.0))
+
+
+def _in_units(
+    design: Design, weights: Sequence[Floats], middle: Reals, spread: Reals
+) -> list[Floats]:
+    """Make standard units part of the last layer, network by network."""
+    *arrays, bias = (np.asarray(array) for array in weights)
+    bias = (bias * spread + middle).astype(np.float32)
+    if not design.readout:
+        arrays[-1] = (arrays[-1] * spread[:, None]).astype(np.float32)
+        return [*arrays, bias]
+    assert design.pooling is not None
+    each = [
+        design.pooling.multiplied([array[model] for array in arrays], factors)
+        for model, factors in enumerate(spread)
+    ]
+    return [*(np.stack(parts).astype(np.float32) for parts in zip(*each, strict=True)), bias]
 
 
 def _uncentred(design: Design, weights: Sequence[Floats]) -> list[Floats]:
@@ -238,7 +287,7 @@ def _watch(
     if rows.shape[1] == 0:
         return np.full(len(rows), np.nan)
     settled = _settled(trainer, design, weights, data)
-    losses = trainer.losses(settled, data.values, rows).astype(np.float64)
+    losses = trainer.losses(settled, data.aims, rows).astype(np.float64)
     counted = np.arange(rows.shape[1]) < counts[:, None]
     if data.weights is not None:
         weights_of = np.asarray(data.weights, np.float64)[rows]

@@ -1,10 +1,11 @@
-"""Multinomial logistic regression, many problems at once along a path of penalties.
+"""Logistic regression, many problems at once along a path of penalties.
 
 Every problem b minimises over W (K, r) and an intercept c that is not penalised
 
     (1/n_b) Σ_{i in b} −log softmax(W z_i + c)_{y_i}  +  (λ/2) ‖W‖²
 
-(a mean by weight where rows have weights) and differs from the others only in the rows that it
+(a mean by weight where rows have weights; of several labels one problem for each, with a sigmoid
+instead of the softmax) and differs from the others only in the rows that it
 trains on. All share the matrix Z, so one matrix product serves many of them; scipy and scikit-learn
 solve one problem at a time. Penalties are taken from large to small, each starting where the last
 one ended, or where the last two point to if that is better: that halves the steps. Z is rotated so
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headfit.fitting.exact.lbfgs_memory import PairMemory
-from headfit.fitting.softmax import Rows
+from headfit.fitting.rows import Rows
 from headfit.fitting.threads import in_threads
 
 # steps after which the scaling is computed again: far from where it was computed it no longer fits
@@ -39,6 +40,8 @@ MAX_TRIALS = 20
 LOOSE = 2e-2
 # for scoring: within about 1e-6
 TOLERANCE = 1.5e-3
+# for scoring labels, each a problem of its own that ends early by itself: probabilities to 1e-4
+LABEL_TOLERANCE = 1e-4
 MAX_STEPS = 300
 # an objective below this is rounding, or that of a class alone, which has no minimum
 LEAST_LOSS = 1e-6
@@ -93,8 +96,8 @@ def origin(rows: Rows, problems: int) -> Point:
     n, variables = rows.values.shape
     dtype = rows.values.dtype
     return Point(
-        np.zeros((problems, rows.classes, variables), dtype),
-        np.zeros((problems, rows.classes, n), dtype),
+        np.zeros((problems, rows.outputs, variables), dtype),
+        np.zeros((problems, rows.outputs, n), dtype),
         np.zeros(problems, bool),
     )
 
@@ -153,16 +156,36 @@ def minimise(
         max_steps: see :class:`Path`.
     """
     result = origin(rows, len(masks))
+    each = 1 if rows.separate else rows.outputs
 
     def work(which: np.ndarray) -> None:
-        problems = _Problems(rows, masks[which], penalties[which])
-        problems.begin([start.of(which) for start in starts])
-        result.put(which, problems.solve(tolerance, max_steps))
+        many = which.repeat(rows.outputs) if rows.separate else which
+        columns = np.tile(np.arange(rows.outputs), len(which))[: len(many)]
+        problems = _Problems(rows, masks[many], penalties[many], columns)
+        problems.begin([_cut(start.of(which), each) for start in starts])
+        result.put(which, _joined(problems.solve(tolerance, max_steps), rows.outputs // each))
 
-    size = rows.values.itemsize * rows.classes * max(rows.values.shape)
-    together = max(1, CACHE_BYTES // size, LEAST_ROWS // rows.classes)
+    size = rows.values.itemsize * rows.outputs * max(rows.values.shape)
+    together = max(1, CACHE_BYTES // size, LEAST_ROWS // rows.outputs)
     in_threads(work, len(masks), together)
     return result
+
+
+def _cut(point: Point, outputs: int) -> Point:
+    """Make problems of some outputs each out of those of all."""
+    weights, logits = (
+        array.reshape(-1, outputs, array.shape[2]) for array in (point.weights, point.logits)
+    )
+    return Point(weights, logits, point.converged.repeat(point.weights.shape[1] // outputs))
+
+
+def _joined(point: Point, together: int) -> Point:
+    """Undo :func:`_cut`: all of so many must have converged."""
+    weights, logits = (
+        array.reshape(-1, together * array.shape[1], array.shape[2])
+        for array in (point.weights, point.logits)
+    )
+    return Point(weights, logits, point.converged.reshape(-1, together).all(axis=1))
 
 
 class _Problems:
@@ -173,8 +196,10 @@ class _Problems:
     are taken for each problem alone.
     """
 
-    def __init__(self, rows: Rows, masks: np.ndarray, penalties: np.ndarray) -> None:
-        self.rows = rows
+    def __init__(
+        self, rows: Rows, masks: np.ndarray, penalties: np.ndarray, columns: np.ndarray
+    ) -> None:
+        self.rows, self.columns = rows, columns
         self.share = rows.shares(masks)  # (b, n)
         self.penalty = penalties
         self.weights = self.logits = self.errors = self.scale = np.empty(0)
@@ -199,7 +224,7 @@ class _Problems:
     def _go(self, weights: np.ndarray, logits: np.ndarray) -> None:
         self.weights, self.logits = weights, logits
         self.squares = self._inner(weights, weights)
-        self.loss, self.errors = self.rows.losses(logits, self.share)
+        self.loss, self.errors = self.rows.losses(logits, self.share, self.columns)
         self.loss = self.loss + 0.5 * self.squares
 
     def solve(self, tolerance: float, max_steps: int) -> Point:
@@ -231,8 +256,8 @@ class _Problems:
         return final
 
     def _keep(self, which: np.ndarray) -> None:
-        names = ("share", "penalty", "weights", "logits", "squares", "loss", "errors", "scale")
-        for name in names:
+        arrays = ("share", "penalty", "columns", "weights", "logits")
+        for name in (*arrays, "squares", "loss", "errors", "scale"):
             setattr(self, name, getattr(self, name)[which])
 
     def _inner(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -284,7 +309,7 @@ class _Problems:
             t = length[which]
             tried = move * t[:, None, None].astype(move.dtype)
             tried += old
-            loss, errors = self.rows.losses(tried, share)
+            loss, errors = self.rows.losses(tried, share, self.columns[which])
             total = squares[which] + 2 * t * cross[which] + t * t * square[which]
             now = np.vecdot(share, np.einsum("bkn,bkn->bn", errors, move))
             now = now + cross[which] + t * square[which]

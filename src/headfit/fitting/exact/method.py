@@ -2,7 +2,8 @@
 
 A shape parameter of the pooling (gem's exponent) is chosen for each outer fold by ridge regression
 on the same inner folds (:mod:`headfit.fitting.exact.ridge`); then the penalty is chosen by
-log-loss (:mod:`headfit.fitting.exact.penalties`).
+log-loss (:mod:`headfit.fitting.exact.penalties`), or for numbers by squared error
+(:mod:`headfit.fitting.exact.regression`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from headfit.fitting.exact import penalties, regression
 from headfit.fitting.exact.coordinates import Coordinates
-from headfit.fitting.exact.logistic import EXACT, EXACT_STEPS, FLOAT32_EXACT, Path, minimise, origin
-from headfit.fitting.exact.penalties import choose
+from headfit.fitting.exact.logistic import (
+    EXACT,
+    EXACT_STEPS,
+    FLOAT32_EXACT,
+    LABEL_TOLERANCE,
+    TOLERANCE,
+    Path,
+    minimise,
+    origin,
+)
+from headfit.fitting.exact.nested import choose
 from headfit.fitting.exact.ridge import Shape, best_shapes
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.pooled import PooledFeatures
@@ -30,7 +41,7 @@ MODEL_BYTES = 128 * 1024**2
 
 @dataclass(frozen=True)
 class Exact:
-    """Fits a head that is linear after the pooling, to the minimum of its penalised log-loss.
+    """Fits a head that is linear after the pooling, to the minimum of its penalised loss.
 
     Attributes:
         head: a linear one.
@@ -65,8 +76,8 @@ class Exact:
                 settings[u] = _settings(shape, problem.penalties[choices.chosen[place]])
                 train_scores[u] = choices.train[place]
                 held_out = splits.held_out(*units[u])
-                logits = choices.logits[place][:, held_out].T
-                probabilities[units[u][0], held_out] = problem.kind.link(logits.astype(np.float64))
+                scores = choices.scores[place][:, held_out].T
+                probabilities[units[u][0], held_out] = problem.kind.link(scores.astype(np.float64))
             losses[shape] = choices.losses
             unfinished += choices.stopped
             notes += _projected(coordinates)
@@ -83,22 +94,14 @@ class Exact:
         (above some 4,000 images for flatten).
         """
         coordinates = self.pooled.coordinates(self.head.pooling, settings["shape"])
-        rows = problem.kind.rows(coordinates.z, problem.targets)
-        everything, one = np.ones((1, len(problem.targets)), bool), np.zeros(1, int)
-        path = Path(rows, everything)
-        for penalty in problem.penalties:
-            point = path.go(penalty, one)
-            if penalty <= settings["penalty"]:
-                break
-        last, tolerance = np.array([settings["penalty"]]), FLOAT32_EXACT
-        if coordinates.z.size <= FLOAT64_SIZE:
-            rows = problem.kind.rows(coordinates.z.astype(np.float64), problem.targets)
-            point, tolerance = point.wide(), EXACT
-        point = minimise(rows, everything, last, [point], tolerance, EXACT_STEPS)
-        weights = point.weights[0]
+        everything, last = np.ones((1, len(problem.targets)), bool), np.array([settings["penalty"]])
+        if problem.kind.rows is None:
+            weights = regression.solve(coordinates.z, problem, everything, last)[0]
+        else:
+            weights = _minimum(coordinates.z, problem, everything, last)
         kernel, bias = coordinates.to_features(weights[:, :-1].T, weights[:, -1])
         arrays = kernel.astype(np.float32), bias.astype(np.float32)
-        return FittedHead(self.head, settings["shape"], arrays)
+        return FittedHead(self.head, settings["shape"], arrays, kind=problem.targets.kind)
 
     def fold_models(
         self, problem: Problem, choices: list[Settings]
@@ -115,17 +118,13 @@ class Exact:
             Kernels float32 (folds, d, K) and biases float32 (folds, K).
         """
         coordinates = self.pooled.coordinates(self.head.pooling, None)
-        rows = problem.kind.rows(coordinates.z, problem.targets)
         folds = problem.splits.folds
         masks = np.array([~problem.splits.held_out(0, fold) for fold in range(folds)])
-        penalties = np.array([choice["penalty"] for choice in choices[:folds]])
-        path, start = Path(rows, masks), origin(rows, folds)
-        for penalty in problem.penalties:
-            going = np.flatnonzero(penalties <= penalty)
-            if not len(going):
-                break
-            start.put(going, path.go(penalty, going))
-        weights = minimise(rows, masks, penalties, [start]).weights
+        chosen = np.array([choice["penalty"] for choice in choices[:folds]])
+        if problem.kind.rows is None:
+            weights = regression.solve(coordinates.z, problem, masks, chosen)
+        else:
+            weights = _fold_minima(coordinates.z, problem, masks, chosen)
         size = weights.shape[1] * len(coordinates.mean) * weights.itemsize
         parts = np.array_split(np.arange(folds), max(1, min(folds, folds * size // MODEL_BYTES)))
         kernels, biases = [], []
@@ -135,6 +134,41 @@ class Exact:
             kernels.append(kernel.astype(np.float32).reshape(len(kernel), len(part), -1))
             biases.append(bias.astype(np.float32).reshape(len(part), -1))
         return np.concatenate(kernels, axis=1).transpose(1, 0, 2), np.concatenate(biases)
+
+
+def _minimum(
+    z: np.ndarray, problem: Problem, everything: np.ndarray, last: np.ndarray
+) -> np.ndarray:
+    """Follow the path to a penalty, and end there to full precision: (K, r + 1)."""
+    path, one = Path(penalties.rows_of(problem, z), everything), np.zeros(1, int)
+    for penalty in problem.penalties:
+        point = path.go(penalty, one)
+        if penalty <= last[0]:
+            break
+    tolerance = FLOAT32_EXACT
+    if z.size <= FLOAT64_SIZE:
+        z, point, tolerance = z.astype(np.float64), point.wide(), EXACT
+    rows = penalties.rows_of(problem, z)
+    weights: np.ndarray = minimise(rows, everything, last, [point], tolerance, EXACT_STEPS).weights[
+        0
+    ]
+    return weights
+
+
+def _fold_minima(
+    z: np.ndarray, problem: Problem, masks: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Follow the path with each model to its own penalty: (b, K, r + 1)."""
+    rows = penalties.rows_of(problem, z)
+    path, start = Path(rows, masks), origin(rows, len(masks))
+    for penalty in problem.penalties:
+        going = np.flatnonzero(chosen <= penalty)
+        if not len(going):
+            break
+        start.put(going, path.go(penalty, going))
+    tolerance = LABEL_TOLERANCE if rows.separate else TOLERANCE
+    weights: np.ndarray = minimise(rows, masks, chosen, [start], tolerance).weights
+    return weights
 
 
 def _final(shapes: list[Shape], losses: dict[Shape, np.ndarray], problem: Problem) -> Settings:

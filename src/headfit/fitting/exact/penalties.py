@@ -9,43 +9,27 @@ tried.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from headfit.fitting.exact.choices import Choices, Unit, rises
 from headfit.fitting.exact.coordinates import Coordinates
-from headfit.fitting.exact.logistic import Path, Point, minimise, origin
+from headfit.fitting.exact.logistic import (
+    LABEL_TOLERANCE,
+    TOLERANCE,
+    Path,
+    Point,
+    minimise,
+    origin,
+)
 from headfit.fitting.problem import Problem, inner_pairs
-from headfit.fitting.softmax import Rows
+from headfit.fitting.rows import Rows
 from headfit.progress import SILENT, Progress
 
-# a fold stops when the inner log-loss is this much above its least, or twice in a row above it
-RISE = 1.01
 # the path uses the leading coordinates that hold this share of the variance, at least so many:
 # choosing needs no more. The models that are scored use all coordinates.
 PATH_SHARE, PATH_LEAST = 0.99, 256
 # of the points of all models on a path
 PATH_BYTES = 512 * 1024**2
-Unit = tuple[int, int]  # repeat and outer fold
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Results of the search for each of its units, in their order.
-
-    Attributes:
-        losses: float64 (units, penalties), inner loss; nan where the path had stopped.
-        chosen: int (units,), which penalty.
-        logits: (units, K, n), of all images by the model of the unit's training part.
-        train: float64 (units,), balanced accuracy on the training part.
-        stopped: number of these models that ran out of steps.
-    """
-
-    losses: np.ndarray
-    chosen: np.ndarray
-    logits: np.ndarray
-    train: np.ndarray
-    stopped: int
 
 
 def choose(
@@ -59,7 +43,7 @@ def choose(
         units: repeat and outer fold.
         progress: reports the fraction done.
     """
-    rows = problem.kind.rows(coordinates.z, problem.targets)
+    rows = rows_of(problem, coordinates.z)
     parts = _parts(rows, problem, units)
     searched = []
     for number, part in enumerate(parts):
@@ -68,17 +52,23 @@ def choose(
     return Choices(
         np.concatenate([choices.losses for choices in searched]),
         np.concatenate([choices.chosen for choices in searched]),
-        np.concatenate([choices.logits for choices in searched]),
+        np.concatenate([choices.scores for choices in searched]),
         np.concatenate([choices.train for choices in searched]),
         sum(choices.stopped for choices in searched),
     )
+
+
+def rows_of(problem: Problem, z: np.ndarray) -> Rows:
+    """Give the rows of a kind of target that is solved along a path, of coordinates (n, r)."""
+    assert problem.kind.rows is not None
+    return problem.kind.rows(z, problem.targets)
 
 
 def _parts(rows: Rows, problem: Problem, units: list[Unit]) -> list[list[Unit]]:
     """Cut the units at repeats into parts whose models fit in memory."""
     models = len(inner_pairs(problem.splits.folds)) + problem.splits.folds
     # two points of each model on the path, a third at work
-    size = 3 * rows.values.itemsize * rows.classes * sum(rows.values.shape) * models
+    size = 3 * rows.values.itemsize * rows.outputs * sum(rows.values.shape) * models
     together = max(1, PATH_BYTES // size)
     repeats = list(dict.fromkeys(repeat for repeat, _ in units))
     groups = [repeats[start : start + together] for start in range(0, len(repeats), together)]
@@ -104,7 +94,7 @@ class _Search:
         masks = [(folds[r] >= 0) & (folds[r] != i) & (folds[r] != j) for (r, i, j), _ in self.pairs]
         few = int(np.searchsorted(np.cumsum(coordinates.moments), PATH_SHARE)) + 1
         few = max(few, PATH_LEAST)
-        short = problem.kind.rows(coordinates.z[:, :few], problem.targets)
+        short = rows_of(problem, coordinates.z[:, :few])
         self.rows = rows
         self.inner = Path(short, np.reshape(masks, (-1, len(rows.values))))
         self.outer = Path(
@@ -127,7 +117,8 @@ class _Search:
         chosen = self._chosen()
         penalties = np.array(self.problem.penalties)[chosen]
         start = self.best.spread(self.rows.values.shape[1])
-        final = minimise(self.rows, self.outer.masks, penalties, [start])
+        tolerance = LABEL_TOLERANCE if self.rows.separate else TOLERANCE
+        final = minimise(self.rows, self.outer.masks, penalties, [start], tolerance)
         self.stopped += int((~final.converged).sum())
         train = [
             self.problem.score(logits.T, mask)
@@ -148,7 +139,7 @@ class _Search:
             self._judge(level, pairs, point)
             for unit in np.flatnonzero(going):
                 tried = self.losses[unit, : level + 1]
-                self.going[unit] = not _rises(tried)
+                self.going[unit] = not rises(tried)
                 better[unit] = tried[-1] == tried.min()
         else:  # of two folds nothing would be left to train on: the middle penalty it is
             self.going[:] = level < len(self.problem.penalties) // 2
@@ -185,9 +176,3 @@ class _Search:
             return np.full(len(self.units), len(self.problem.penalties) // 2)
         chosen: np.ndarray = np.nanargmin(self.losses, axis=1)
         return chosen
-
-
-def _rises(losses: np.ndarray) -> bool:
-    """Whether the least loss has been passed: the last is clearly higher, or the last two are."""
-    least = losses.min()
-    return bool(losses[-1] > RISE * least or (losses[-2:] > least).sum() == 2)

@@ -36,6 +36,9 @@ class RidgeScreen:
         penalty: λ relative to the mean square norm of the features, tr(K)/n.
         dtype: to compute in. float32 is enough to choose by; float64, at half the speed, gives
             the residuals of refitting to 1e-8.
+        roots: float64 (n,), the root of what each row's squared error is multiplied by; the rows of
+            ``gram`` and ``encoded``, both centred by weight, are multiplied by it already, and
+            residuals are. None where all rows count alike.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class RidgeScreen:
         encoded: np.ndarray,
         penalty: float,
         dtype: type[np.float32] | type[np.float64] = np.float32,
+        roots: np.ndarray | None = None,
     ) -> None:
         n = len(gram)
         scale = float(np.trace(gram)) / n or 1.0
@@ -58,7 +62,12 @@ class RidgeScreen:
         if failed or not np.isfinite(scale):
             raise EngineError("The features have values that are not finite or far too large.")
         self._b = np.tril(inverse) + np.tril(inverse, -1).T
-        self._b -= dtype(1 / (n * n * penalty))
+        if roots is None:
+            self._b -= dtype(1 / (n * n * penalty))
+        else:
+            unit = (roots / np.linalg.norm(roots)).astype(dtype)
+            self._b -= np.outer(unit, unit / dtype(n * penalty))
+        self._strength = dtype(n * penalty)
         self._by = self._b @ encoded.astype(dtype)
 
     def residuals(self, left_out: np.ndarray) -> np.ndarray:
@@ -76,6 +85,24 @@ class RidgeScreen:
             result, *_ = np.linalg.lstsq(block, self._by[left_out], rcond=None)
         residuals: np.ndarray = result
         return residuals
+
+    def all_residuals(self, left_out: np.ndarray) -> np.ndarray:
+        """Give target minus prediction of all rows, by a model without those left out.
+
+        Where the rows left out had their predictions for targets, the model of all rows would be
+        that model; so its residuals on the others are nλ (B (Y − E))_T, with E those of S.
+
+        Args:
+            left_out: int (m,).
+
+        Returns:
+            (n, K), in the dtype of the screen.
+        """
+        errors = self.residuals(left_out)
+        everywhere: np.ndarray = self._by - self._b[:, left_out] @ errors
+        everywhere *= self._strength
+        everywhere[left_out] = errors
+        return everywhere
 
 
 def inner_errors(

@@ -30,13 +30,12 @@ from headfit.errors import UsageError
 from headfit.heads.pooling import Floats, MapShape, Vectors
 from headfit.heads.ridge_start import (
     PENALTIES,
+    Goal,
     Labels,
     Matrix,
-    best_scale,
     dual,
     held_out_ridge,
     quarter,
-    targets_of,
 )
 from headfit.heads.trained import Array, Sample, Shapes, TrainedPooling
 
@@ -74,6 +73,11 @@ class LowRank(TrainedPooling):
         products = xp.mean(xp.matmul(maps, what) * where, axis=1)
         return xp.sum(xp.reshape(products, (-1, classes, rank)), axis=2)
 
+    def multiplied(self, weights: Sequence[Floats], factors: Floats) -> Sequence[Floats]:
+        """See :meth:`headfit.heads.trained.TrainedPooling.multiplied`."""
+        places, channels = weights
+        return places, channels * factors[:, None, None]
+
     def _width(self, map_shape: MapShape) -> int:
         return 0
 
@@ -88,45 +92,44 @@ class LowRank(TrainedPooling):
         places[:, 0] = 1
         if sample is None:
             return places, channels
-        maps, labels = sample.maps, sample.labels
-        classes, split = len(channels), quarter(len(maps), rng)
-        averages, loss = held_out_ridge(maps.mean(axis=1), labels, classes, split)
+        maps, goal = sample.maps, sample.goal
+        split = quarter(len(maps), rng)
+        averages, loss = held_out_ridge(maps.mean(axis=1), goal, split)
         channels[:, 0] = averages.T
         if not len(split[0]):
             return places, channels
-        *patterns, flatten_loss = truncated_flatten(maps, labels, classes, self.rank, split)
+        *patterns, flatten_loss = truncated_flatten(maps, goal, self.rank, split)
         return patterns if flatten_loss < loss else (places, channels)
 
 
 def truncated_flatten(
-    maps: Vectors, labels: Labels, classes: int, rank: int, split: tuple[Labels, Labels]
+    maps: Vectors, goal: Goal, rank: int, split: tuple[Labels, Labels]
 ) -> tuple[Matrix, Matrix, float]:
     """Fit flatten by ridge regression and truncate the weights of each class to r products.
 
-    The penalty is that with the smallest log-loss of the full weights on held-out images, which
-    needs no decomposition; the scale that with the smallest log-loss of the truncated ones. At most
+    The penalty is that with the smallest loss of the full weights on held-out images, which needs
+    no decomposition; the scale that with the smallest loss of the truncated ones. At most
     2,048 images are used.
 
     Args:
         maps: float32 (n, P, C), centred.
-        labels: int (n,).
-        classes: K.
+        goal: of the n images.
         rank: r.
         split: the held-out rows, at least 1, and the rest.
 
     Returns:
-        A float64 (K, r, P), with numbers of about 1; B float64 (K, r, C); and the log-loss of the
+        A float64 (K, r, P), with numbers of about 1; B float64 (K, r, C); and the loss of the
         truncated weights on the held-out images.
     """
     held, fitted = (part[: max(1, MOST * len(part) // len(maps))] for part in split)
     rows = np.concatenate([held, fitted])
-    maps, labels = maps[rows], labels[rows]
+    maps, goal = maps[rows], goal.of(rows)
     held, fitted = np.split(np.arange(len(rows)), [len(held)])
     x = maps.reshape(len(maps), -1)
-    gram, targets = (x @ x.T).astype(np.float64), targets_of(labels, classes)
+    gram, targets, judged = (x @ x.T).astype(np.float64), goal.encoded, goal.of(held)
     inner, across = gram[np.ix_(fitted, fitted)], gram[np.ix_(held, fitted)]
     duals = {penalty: dual(inner, targets[fitted], penalty) for penalty in FLATTEN_PENALTIES}
-    losses = {p: best_scale(across @ each, labels[held])[1] for p, each in duals.items()}
+    losses = {p: judged.best_scale(across @ each)[1] for p, each in duals.items()}
     penalty = min(losses, key=losses.__getitem__)
     places, channels = _truncated(maps[fitted], duals[penalty], rank)
     outputs = np.stack(
@@ -136,7 +139,7 @@ def truncated_flatten(
         ],
         axis=1,
     )
-    scale, loss = best_scale(outputs / maps.shape[1], labels[held])
+    scale, loss = judged.best_scale(outputs / maps.shape[1])
     places, channels = _truncated(maps, dual(gram, targets, penalty), rank)
     return places, channels * scale, loss
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Contrast:
 
     Attributes:
         word: the answer, ``"necessary"`` and so on.
-        difference: flatten − gap in balanced accuracy.
+        difference: flatten − gap in the primary metric.
         p_value: of this difference, after Holm's correction if there are several backbones.
         backbones: on how many backbones the question is asked.
         blind: heads that ignore position and are as good as flatten, the cheapest first.
@@ -65,7 +65,7 @@ class HeadScores:
 
     Attributes:
         names: unique names of the heads; "backbone/head" where there are several backbones.
-        scores: float64 (heads, repeats·folds), balanced accuracy of each fold.
+        scores: float64 (heads, repeats·folds), the primary metric of each fold.
         parameters: int (heads,), parameters of each head.
         position_aware: for each head, whether it can tell where in the map a feature lies.
         folds: k of the cross-validation.
@@ -74,7 +74,12 @@ class HeadScores:
         secondary: other metrics, where lower is better: name to float64 (heads, repeats·folds).
         families: the backbone of each head; None if there is only one.
         costs: int (heads,), what makes a head cheap; ``parameters`` if None.
-        hits: which images each head gets right; None leaves intervals to the folds alone.
+        hits: how right each head is of each image; None leaves intervals to the folds alone.
+        metric: name of the primary metric, which ``scores`` are of.
+        groups: int (n,), equal for images that belong together; None if each stands alone.
+        weighted: the scores of all heads out of fold, (B, heads), when the n images count as often
+            as float64 (B, n) says.
+        bounds: least and greatest value of the metric; None where there is none.
     """
 
     names: Sequence[str]
@@ -88,6 +93,10 @@ class HeadScores:
     families: Sequence[str] | None = None
     costs: Ints | None = None
     hits: Hits | None = None
+    metric: str = "balanced_accuracy"
+    groups: Ints | None = None
+    weighted: Callable[[Floats], Floats] | None = None
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
 
     def by_backbone(self) -> dict[str, HeadScores]:
         """Give the heads on each backbone, by their own names; "" names the only backbone."""

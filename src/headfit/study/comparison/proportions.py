@@ -137,11 +137,15 @@ def _highest(ahead: float, behind: float, n: float, z: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Which images each head gets right out of fold.
+    """How right each head is of each image out of fold.
+
+    Where images have several labels, a row is a label of an image, and how right a head is of it
+    the precision at its score. Nothing is less certain than a share of rows that are right or
+    wrong, so the intervals hold for anything between.
 
     Attributes:
-        right: bool (heads, repeats, n).
-        weights: float64 (n,), what an image adds to balanced accuracy; they sum to 1.
+        right: bool, or float64 from 0 to 1, (heads, repeats, n).
+        weights: float64 (n,), what a row adds to the score; they sum to 1.
         independent: number of independent groups that carry as much as these images do.
         rarest: position of the class that limits this number, if one alone accounts for more than
             half of the variance, and for four times as much as another; else None.
@@ -149,7 +153,7 @@ class Hits:
         groups: int (n,), equal for images that belong together; None if each stands alone.
     """
 
-    right: npt.NDArray[np.bool_]
+    right: npt.NDArray[np.bool_] | Floats
     weights: Floats
     independent: float
     rarest: int | None
@@ -159,7 +163,7 @@ class Hits:
     @classmethod
     def of(
         cls,
-        right: npt.NDArray[np.bool_],
+        right: npt.NDArray[np.bool_] | Floats,
         labels: Ints,
         groups: Ints | None = None,
         weights: Floats | None = None,
@@ -167,7 +171,7 @@ class Hits:
         """Weigh images so that every class counts alike.
 
         Args:
-            right: bool (heads, repeats, n).
+            right: bool or float64 (heads, repeats, n).
             labels: int (n,).
             groups: int (n,), equal for images that belong together; None if each stands alone.
             weights: float64 (n,), how much each image counts within its class.
@@ -188,7 +192,8 @@ class Hits:
         return cls(
             right,
             shares,
-            float(len(classes) ** 2 / variances.sum()),
+            # a group of several classes is one group all the same
+            min(float(len(classes) ** 2 / variances.sum()), float(len(np.unique(units)))),
             rarest if limits else None,
             np.bincount(pairs[0]),
             groups,
@@ -199,13 +204,15 @@ class Hits:
         return replace(self, right=self.right[rows])
 
     def difference(self, first: int, second: int) -> Range:
-        """Compute the interval of one head's balanced accuracy minus another's."""
-        a, b = self.right[first], self.right[second]
-        ahead, behind = (float(((x & ~y) @ self.weights).mean()) for x, y in ((a, b), (b, a)))
+        """Compute the interval of one head's score minus another's."""
+        a, b = (self.right[head].astype(np.float64) for head in (first, second))
+        ahead, behind = (
+            float((np.maximum(x - y, 0.0) @ self.weights).mean()) for x, y in ((a, b), (b, a))
+        )
         n = self.independent
         return paired_interval(ahead * n, behind * n, n)
 
     def score(self, head: int) -> Range:
-        """Compute the interval of one head's balanced accuracy."""
+        """Compute the interval of one head's score."""
         share = float((self.right[head] @ self.weights).mean())
         return exact_interval(min(1.0, share), self.independent)

@@ -10,7 +10,8 @@ import numpy as np
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.pooling import MapShape
 from headfit.study.comparison.compare import by_name, corrected_interval, or_none
-from headfit.study.comparison.proportions import Hits, Range, exact_interval
+from headfit.study.comparison.evidence import hits_of
+from headfit.study.comparison.proportions import Range, exact_interval
 
 
 def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray]:
@@ -27,18 +28,20 @@ def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray
 def floors(fit: CrossValidation, problem: Problem, groups: np.ndarray | None) -> dict[str, Range]:
     """Give the intervals that counts of images allow, by metric; see ``proportions``."""
     targets, kind, predicted = problem.targets, problem.kind, fit.probabilities
-    right = (kind.decide(predicted) == targets.values)[None]
-    hits = Hits.of(right, targets.values, groups, targets.weights)
+    hits = hits_of([predicted], problem, groups)
+    if hits is None:
+        return {}
     units = len(targets) if groups is None else len(np.unique(groups))
+    independent = {"accuracy": units, "macro_f1": hits.independent, "micro_f1": hits.independent}
     shares = {
-        name: np.mean([kind.metrics[name](p, targets.values, targets.weights) for p in predicted])
-        for name in ("accuracy", "macro_f1")
+        name: float(
+            np.mean([kind.metrics[name](p, targets.values, targets.weights) for p in predicted])
+        )
+        for name in independent
+        if name in kind.metrics
     }
-    return {
-        "balanced_accuracy": hits.score(0),
-        "accuracy": exact_interval(float(shares["accuracy"]), units),
-        "macro_f1": exact_interval(float(shares["macro_f1"]), hits.independent),
-    }
+    least = {name: exact_interval(share, independent[name]) for name, share in shares.items()}
+    return {kind.primary: hits.score(0), **least}
 
 
 def candidate(
@@ -89,14 +92,15 @@ def candidate(
     }
 
 
-def mark_front(candidates: list[dict[str, Any]]) -> None:
+def mark_front(candidates: list[dict[str, Any]], metric: str = "balanced_accuracy") -> None:
     """Mark the candidates on the Pareto fronts.
 
     Args:
         candidates: each gets ``pareto`` {parameters, latency}: whether it is on the front of
-            balanced accuracy against the parameters of the whole model, and against latency.
+            the metric against the parameters of the whole model, and against latency.
+        metric: name of the primary metric.
     """
-    scores = np.array([each["balanced_accuracy"]["mean"] for each in candidates])
+    scores = np.array([each[metric]["mean"] for each in candidates])
     costs = {
         "parameters": np.array([each["parameters"]["total"] for each in candidates], float),
         "latency": np.array([each["latency_ms"] or math.nan for each in candidates], float),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,26 +29,28 @@ def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
 
 
 def expected_score(
-    correct: Floats,
-    labels: Ints,
+    score: Callable[[Floats], Floats],
     parameters: Ints,
+    images: int,
     *,
     seed: int,
     bootstraps: int = 1000,
     groups: Ints | None = None,
     margins: Floats | None = None,
     weights: Floats | None = None,
+    bounds: tuple[float | None, float | None] = (0.0, 1.0),
 ) -> Interval:
-    """Balanced accuracy to expect of the chosen head, corrected for having chosen it: BBC-CV.
+    """Give the score to expect of the chosen head, corrected for having chosen it: BBC-CV.
 
     The best of several heads looks better than it is. So the choice is re-run in each bootstrap
     bag of out-of-fold predictions, and the head chosen is scored on the images outside the bag
     (Tsamardinos 2018). No head is trained again.
 
     Args:
-        correct: float64 (heads, n), share of the repeats that got an image right out of fold.
-        labels: int (n,).
+        score: the scores of all heads out of fold, (B, heads), when images count as often as
+            float64 (B, n) says; nan where a score is undefined.
         parameters: int (heads,).
+        images: n.
         seed: of the bootstrap.
         bootstraps: number of bags.
         groups: int (n,), drawn and left out as wholes; default: each image on its own.
@@ -56,6 +59,7 @@ def expected_score(
             the one-standard-error rule, simplified: the errors are those of all images, not
             estimated again in each bag.
         weights: float64 (n,), how much each image counts; default: all alike.
+        bounds: least and greatest possible score.
 
     Returns:
         mean, low, high: the 2.5 % and 97.5 % quantile over bags, drawn towards the mean by √.368,
@@ -63,23 +67,24 @@ def expected_score(
         image outside.
     """
     if margins is None:
-        margins = np.zeros((len(correct), len(correct)))
+        margins = np.zeros((len(parameters), len(parameters)))
     rng = np.random.default_rng(seed)
-    counted = np.ones(len(labels)) if weights is None else weights
+    counted = np.ones(images) if weights is None else weights
     parts = []
     for start in range(0, bootstraps, _BOOTSTRAPS_AT_ONCE):
-        counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), labels, groups)
-        chosen = _choose(_balanced(counts * counted, correct, labels), parameters, margins)
-        outside = (counts == 0) * counted
-        usable = outside.any(axis=1)
-        scores = _balanced(outside[usable], correct, labels)
-        parts.append(scores[np.arange(len(scores)), chosen[usable]])
+        counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), images, groups)
+        inside, outside = score(counts * counted), score((counts == 0) * counted)
+        usable = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
+        chosen = _choose(inside[usable], parameters, margins)
+        parts.append(outside[usable][np.arange(len(chosen)), chosen])
     drawn = np.concatenate(parts)
     if len(drawn) == 0:
         return math.nan, math.nan, math.nan
-    mean = min(1.0, float(drawn.mean()))
+    least, most = (-math.inf if bounds[0] is None else bounds[0]), bounds[1]
+    most = math.inf if most is None else most
+    mean = min(most, float(drawn.mean()))
     low, high = mean + math.sqrt(OUTSIDE) * (np.quantile(drawn, [0.025, 0.975]) - mean)
-    return mean, max(0.0, float(low)), min(1.0, float(high))
+    return mean, max(least, float(low)), min(most, float(high))
 
 
 def _choose(scores: Floats, parameters: Ints, margins: Floats) -> npt.NDArray[np.intp]:
@@ -93,25 +98,10 @@ def _choose(scores: Floats, parameters: Ints, margins: Floats) -> npt.NDArray[np
     return chosen
 
 
-def _bags(rng: np.random.Generator, bags: int, labels: Ints, groups: Ints | None) -> Floats:
+def _bags(rng: np.random.Generator, bags: int, images: int, groups: Ints | None) -> Floats:
     """How often each image lies in each bag: float64 (bags, n)."""
-    unit = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    unit = np.arange(images) if groups is None else np.unique(groups, return_inverse=True)[1]
     units = int(unit.max()) + 1
     drawn = rng.integers(units, size=(bags, units)) + units * np.arange(bags)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=bags * units).reshape(bags, units)
     return counts[:, unit].astype(np.float64)
-
-
-def _balanced(weights: Floats, correct: Floats, labels: Ints) -> Floats:
-    """Weighted balanced accuracy, (cases, n) weights and (heads, n) → (cases, heads).
-
-    A class without weight in a case is left out of that case's mean.
-    """
-    total = np.zeros((len(weights), len(correct)))
-    present = np.zeros((len(weights), 1))
-    for label in np.unique(labels):
-        member = labels == label
-        mass = weights[:, member].sum(axis=1, keepdims=True)
-        total += weights[:, member] @ correct[:, member].T / np.where(mass > 0, mass, 1.0)
-        present += mass > 0
-    return total / present

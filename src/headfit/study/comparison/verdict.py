@@ -25,6 +25,7 @@ from headfit.study.comparison.contrast import (
     contrast_with_gap,
     p_values_beside,
 )
+from headfit.study.comparison.proportions import Hits
 from headfit.study.comparison.selection import cheapest_within_one_se, expected_score
 from headfit.util import html
 
@@ -41,19 +42,21 @@ class Verdict:
             "undecided".
         sentence: the answer and the advice in plain words.
         recommended: name of the head to use.
-        difference: flatten − gap in balanced accuracy; None if one of them was not compared.
+        difference: flatten − gap in ``metric``; None if one of them was not compared.
         minimal_detectable: the difference that four of five repetitions would show, a fraction;
             None if the noise is unknown.
         images_needed: about how many images decide with a probability of 0.8; None if the noise is
             unknown.
-        expected_score: mean, low, high of balanced accuracy, corrected for the choice of head.
-        secondary: flatten − gap in log-loss and Brier score, where lower is better; they are more
-            sensitive than accuracy, but their p-values are not calibrated, and no answer rests on
-            them.
+        expected_score: mean, low, high of ``metric``, corrected for the choice of head.
+        secondary: flatten − gap in other metrics, such as log-loss, where lower is better; they are
+            more sensitive than accuracy, but their p-values are not calibrated, and no answer rests
+            on them.
         holm_p: p-value of ``difference`` after Holm's correction over the backbones; the same as
             its own with one backbone.
-        limited_by: the class that limits what these images can show, and its images (groups of
-            images); None if no class alone does.
+        metric: the primary metric: ``"balanced_accuracy"``, of several labels
+            ``"macro_average_precision"``, of numbers ``"r2"``.
+        limited_by: the class or label that limits what these images can show, and its images
+            (groups of images); None if none alone does.
         cheaper: where flatten is ahead of gap, the other heads with fewer parameters than flatten:
             name, whether it can tell positions apart, and how it compares with flatten:
             "as_good" (and ahead of gap, if it can), "worse" or "open".
@@ -68,6 +71,7 @@ class Verdict:
     expected_score: Interval
     secondary: dict[str, Difference] = field(default_factory=dict)
     holm_p: float = math.nan
+    metric: str = "balanced_accuracy"
     limited_by: tuple[str, int] | None = None
     cheaper: tuple[tuple[str, bool, str], ...] = ()
 
@@ -76,6 +80,7 @@ class Verdict:
         names = ("mean", "low", "high", "p_value", "p_rope", "p_better")
         gap, tested = self.difference, (*names[:3], "p_value")
         return {
+            "metric": self.metric,
             "flatten": self.flatten,
             "sentence": self.sentence,
             "recommended": self.recommended,
@@ -140,28 +145,29 @@ def conclude(
     names, scores = heads.names, heads.scores
     counts = {len(names), len(scores), len(heads.parameters), len(heads.position_aware)}
     hits = heads.hits
-    if hits is None or counts | {len(hits.right)} != {len(set(names))}:
+    if counts | ({len(hits.right)} if hits else set()) != {len(set(names))}:
         raise ValueError("names (unique), scores, parameters, position_aware, hits must match.")
-    if hits.right.shape[2] != len(targets):
-        raise ValueError("hits and targets must be of the same images.")
+    if heads.weighted is None or heads.images != len(targets):
+        raise ValueError("scores and targets must be of the same images.")
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite: leave out heads whose fit has failed.")
     costs = heads.parameters if heads.costs is None else heads.costs
     chosen = cheapest_within_one_se(scores, costs, heads.folds)
     expected = expected_score(
-        hits.right.mean(axis=1),
-        targets.values,
+        heads.weighted,
         costs,
+        len(targets),
         seed=seed,
-        groups=hits.groups,
+        groups=heads.groups,
         margins=paired_se(scores, heads.folds),
         weights=targets.weights,
+        bounds=heads.bounds,
     )
+    floor = hits and hits.score(chosen)
     home, parts = heads.families[chosen] if heads.families else "", heads.by_backbone()
     family, others = parts[home], [*beside, *p_values_beside(parts)[home]]
     contrast = contrast_with_gap(family, others)
-    rarest = hits.rarest
-    limit = None if rarest is None else (_name(targets, rarest), int(hits.sizes[rarest]))
+    limit = _limit(hits, targets)
     verdict = Verdict(
         flatten=contrast.word if contrast else "undecided",
         sentence="",
@@ -169,9 +175,10 @@ def conclude(
         difference=contrast.difference if contrast else None,
         minimal_detectable=contrast.minimal_detectable if contrast else None,
         images_needed=contrast.images_needed if contrast else None,
-        expected_score=widened(expected, hits.score(chosen)),
+        expected_score=widened(expected, floor) if floor else expected,
         secondary=contrast.secondary if contrast else {},
         holm_p=contrast.p_value if contrast else math.nan,
+        metric=heads.metric,
         limited_by=limit,
         cheaper=tuple(
             (family.names[head], family.position_aware[head], word)
@@ -182,9 +189,12 @@ def conclude(
     return Conclusion(verdict, heads, chosen, family, place, contrast)
 
 
-def _name(targets: Targets, place: int) -> str:
-    """Name the class at a place among those that occur."""
-    return targets.names[int(np.unique(targets.values)[place])]
+def _limit(hits: Hits | None, targets: Targets) -> tuple[str, int] | None:
+    """Name the class or label that limits what can be shown, and give its groups."""
+    if hits is None or hits.rarest is None:
+        return None
+    occurring = np.flatnonzero(targets.mentions.any(axis=0))
+    return targets.names[int(occurring[hits.rarest])], int(hits.sizes[hits.rarest])
 
 
 def _plain(difference: Difference, names: Sequence[str]) -> dict[str, float | None]:

@@ -121,7 +121,7 @@ class HeadCurve:
     Attributes:
         name: name of the head.
         shape: shape parameter of the pooling, if it has one.
-        measured: errors (1 − balanced accuracy) at each size for each seed.
+        measured: errors (1 − score) at each size for each seed.
         forecast: the fitted law; None if there is no forecast.
         refusal: why there is none; None if there is one.
     """
@@ -170,11 +170,15 @@ class LearningCurve:
         images: number of images of the study, n.
         heads: curves of the heads.
         limits: how the work was bounded.
+        metric: name of the primary metric, of which an error is 1 less the score.
+        least: its least value; None where there is none.
     """
 
     images: int
     heads: list[HeadCurve]
     limits: list[WorkLimit]
+    metric: str = "balanced_accuracy"
+    least: float | None = 0.0
 
     @property
     def training_images(self) -> int:
@@ -208,6 +212,7 @@ class LearningCurve:
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold, without words; scores are fractions."""
         return {
+            "metric": self.metric,
             "images": self.images,
             "training_images": self.training_images,
             "seeds": len(self.heads[0].measured.errors),
@@ -238,7 +243,7 @@ class LearningCurve:
             "name": head.name,
             "shape": head.shape,
             "points": [
-                {"images": size, **_score(interval), "values": (1 - errors).tolist()}
+                {"images": size, **_score(interval, self.least), "values": (1 - errors).tolist()}
                 for size, interval, errors in measured
             ],
             "law": None,
@@ -249,7 +254,7 @@ class LearningCurve:
             sizes = [s for s in (n, n * 3 // 2, 2 * n, 3 * n) if s < forecast.limit]
             data["law"] = {name: i._asdict() for name, i in forecast.parameters().items()}
             data["forecast"] = [
-                {"images": size, **_score(forecast.error(size))}
+                {"images": size, **_score(forecast.error(size), self.least)}
                 for size in (*sizes, forecast.limit)
             ]
         if forecast and self.more():
@@ -290,7 +295,10 @@ def learning_curve(
         measured = ErrorCurve(subsets.sizes, errors, independent)
         curves.append(HeadCurve.of(name, shape, measured, seed))
         limits.append(WorkLimit(name, fewer, float(coordinates.moments[:few].sum()), stopped))
-    return LearningCurve(len(problem.targets), curves, [each for each in limits if each.matters])
+    bounded = [each for each in limits if each.matters]
+    metric = problem.kind.primary
+    least = problem.kind.bounds(metric)[0]
+    return LearningCurve(len(problem.targets), curves, bounded, metric, least)
 
 
 def _cross_validated(fit: CrossValidation, problem: Problem, subsets: Subsets) -> np.ndarray:
@@ -314,9 +322,10 @@ def _bounded(coordinates: Coordinates, problem: Problem, subsets: Subsets) -> in
     return every if most >= few else max(most, PATH_LEAST)
 
 
-def _score(error: Interval) -> dict[str, float]:
-    """Turn an error into a balanced accuracy."""
-    low, high = max(0.0, 1 - error.high), min(1.0, 1 - error.low)
+def _score(error: Interval, least: float | None) -> dict[str, float]:
+    """Turn an error into a score, which has this least value."""
+    low, high = 1 - error.high, min(1.0, 1 - error.low)
+    low = low if least is None else max(least, low)
     return {"mean": 1 - error.mean, "low": low, "high": high}
 
 

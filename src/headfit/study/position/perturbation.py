@@ -25,6 +25,7 @@ from scipy.special import stdtrit
 
 from headfit.features.store import FeatureMaps
 from headfit.fitting.problem import Problem
+from headfit.images.targets import CLASS, LABELS, NUMBER
 from headfit.study.comparison.compare import by_name, corrected_interval
 
 DRAWS = 20
@@ -78,7 +79,7 @@ class PositionUse:
     A drop shows that this head uses position, not that the task needs it.
 
     Attributes:
-        plain: float64 (folds,), balanced accuracy on maps as they are, fractions.
+        plain: float64 (folds,), the primary metric on maps as they are.
         shuffled: float64 (folds,), on maps shuffled image by image, the mean of 20 draws.
         projected: float64 (folds,), of the head projected onto gap.
         parts: how the variance of the logits is made up.
@@ -93,7 +94,7 @@ class PositionUse:
         """Give plain data.
 
         Args:
-            gap: float64 (folds,), balanced accuracy of a gap head that was fitted directly.
+            gap: float64 (folds,), the primary metric of a gap head that was fitted directly.
         """
         return {
             "shuffle": {
@@ -137,7 +138,9 @@ def position_use(
             np.mean(drawn),
             problem.kind.score(mean, *truth),
         )
-        common[held], beyond[held] = among_classes(mean), among_classes(plain - mean)
+        common[held], beyond[held] = (
+            _that_counts(each, problem.targets.kind) for each in (mean, plain - mean)
+        )
     parts = VarianceParts.of(common, beyond, problem.splits.assignment[0])
     return PositionUse(scores[0], scores[1], scores[2], parts)
 
@@ -168,6 +171,11 @@ def _logits(
     return plain + bias, mean + bias, shuffled + bias
 
 
+def _that_counts(scores: np.ndarray, kind: str) -> np.ndarray:
+    """Give the part of scores (n, K) that predictions depend on."""
+    return among_classes(scores) if kind == CLASS else scores
+
+
 def among_classes(logits: np.ndarray) -> np.ndarray:
     """Subtract the mean over classes from logits (n, K): it changes no prediction of softmax."""
     centred: np.ndarray = logits - logits.mean(axis=1, keepdims=True)
@@ -192,34 +200,54 @@ class ShiftCurve:
     Attributes:
         pixels: distances by which the images were moved.
         change: float64 (images, pixels), ‖z − z'‖ of the logits z before and z' after, in units of
-            the root mean square of ‖z‖ over images; the mean over classes is subtracted first,
-            because it changes no prediction.
-        flipped: bool (images, pixels), whether the predicted class changed.
+            the root mean square of ‖z‖ over images. Of classes the mean over them is subtracted
+            first, because it changes no prediction; of numbers z is what is beyond the mean of
+            the images.
+        flipped: bool (images, pixels), whether the predicted class, or a label, changed; None for
+            numbers, of which nothing is decided.
     """
 
     pixels: tuple[int, ...]
     change: np.ndarray
-    flipped: np.ndarray
+    flipped: np.ndarray | None
 
     @classmethod
-    def of(cls, pixels: Sequence[int], logits: np.ndarray) -> ShiftCurve:
-        """Compare logits, (images, 1 + pixels, K), of images where they were and moved."""
-        centred = logits - logits.mean(axis=2, keepdims=True)
+    def of(cls, pixels: Sequence[int], logits: np.ndarray, kind: str = CLASS) -> ShiftCurve:
+        """Compare scores, (images, 1 + pixels, K), of images where they were and moved."""
+        middle = {
+            CLASS: logits.mean(axis=2, keepdims=True),
+            LABELS: np.zeros(1),
+            NUMBER: logits[:, :1].mean(axis=0, keepdims=True),
+        }
+        centred = logits - middle[kind]
         before, after = centred[:, :1], centred[:, 1:]
         # one size for all images: that of an image between two classes may be next to nothing
         size = float(np.sqrt(np.mean(np.sum(np.square(before), axis=2))))
         change = np.linalg.norm(after - before, axis=2) / (size or 1.0)
-        flipped = before.argmax(axis=2) != after.argmax(axis=2)
-        return cls(tuple(pixels), change, flipped)
+        return cls(tuple(pixels), change, _flipped(before, after, kind))
 
     def to_list(self) -> list[dict[str, Any]]:
         """Give the curve as plain data, a point for each distance."""
         return [
-            {"pixels": distance, "change": _mean_interval(change), "flipped": float(flipped.mean())}
-            for distance, change, flipped in zip(
-                self.pixels, self.change.T, self.flipped.T, strict=True
-            )
+            {
+                "pixels": distance,
+                "change": _mean_interval(self.change[:, number]),
+                "flipped": None if self.flipped is None else float(self.flipped[:, number].mean()),
+            }
+            for number, distance in enumerate(self.pixels)
         ]
+
+
+def _flipped(before: np.ndarray, after: np.ndarray, kind: str) -> np.ndarray | None:
+    """Say whether the decision on scores (…, K) changed; None where there is none."""
+    if kind == NUMBER:
+        return None
+    flipped: np.ndarray
+    if kind == LABELS:
+        flipped = ((before > 0) != (after > 0)).any(axis=2)
+    else:
+        flipped = before.argmax(axis=2) != after.argmax(axis=2)
+    return flipped
 
 
 def _mean_interval(values: np.ndarray) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from headfit.fitting.exact.penalties import choose
+from headfit.fitting.exact.nested import choose
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.layers.plain import FLATTEN, GAP
@@ -34,46 +34,52 @@ class Spectrum:
 
     Attributes:
         taus: from 1 (gap) to 0 (flatten).
-        balanced_accuracy: float64 (taus, folds), fractions.
-        log_loss: float64 (taus, folds), nats.
+        scores: float64 (taus, folds), the primary metric.
+        losses: float64 (taus, folds), of which less is better.
         images: number of images.
+        metric: name of the primary metric.
+        loss: name of the loss.
+        bounds: least and greatest value of the primary metric; None where there is none.
     """
 
     taus: tuple[float, ...]
-    balanced_accuracy: np.ndarray
-    log_loss: np.ndarray
+    scores: np.ndarray
+    losses: np.ndarray
     images: int
+    metric: str = "balanced_accuracy"
+    loss: str = "log_loss"
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
 
     @property
     def best(self) -> float:
-        """The τ with the lowest log-loss."""
-        return self.taus[int(self.log_loss.mean(axis=1).argmin())]
+        """The τ with the lowest loss."""
+        return self.taus[int(self.losses.mean(axis=1).argmin())]
 
     @property
     def nearest_gap(self) -> float:
-        """The largest τ within one standard error of the lowest log-loss."""
-        means = self.log_loss.mean(axis=1)
+        """The largest τ within one standard error of the lowest loss."""
+        means = self.losses.mean(axis=1)
         least = int(means.argmin())
-        errors = paired_se(self.log_loss, self.log_loss.shape[1])[least]
+        errors = paired_se(self.losses, self.losses.shape[1])[least]
         return self.taus[int(np.flatnonzero(means - means[least] <= errors)[0])]
 
     def to_dict(self) -> dict[str, Any]:
         """Give the curves as plain data."""
-        points = zip(self.taus, self.balanced_accuracy, self.log_loss, strict=True)
-        gap = self.balanced_accuracy[0]
+        points = zip(self.taus, self.scores, self.losses, strict=True)
+        gap, lower = self.scores[0], self.bounds[0]
         return {
             "images": self.images,
-            "folds": self.log_loss.shape[1],
+            "folds": self.losses.shape[1],
             "best": self.best,
             "nearest_gap": self.nearest_gap,
             "curve": [
                 {
                     "tau": tau,
-                    "balanced_accuracy": _interval(accuracy, upper=1.0),
-                    "log_loss": _interval(loss),
-                    "ahead_of_gap": _interval(accuracy - gap, lower=None),
+                    self.metric: _interval(score, lower, self.bounds[1]),
+                    self.loss: _interval(loss),
+                    "ahead_of_gap": _interval(score - gap, lower=None),
                 }
-                for tau, accuracy, loss in points
+                for tau, score, loss in points
             ],
         }
 
@@ -81,7 +87,7 @@ class Spectrum:
 def leading_prior(spectrum: Mapping[str, Any]) -> dict[str, Any] | None:
     """Find the strength of the prior that beats gap beyond noise, by the test of the verdict.
 
-    The corrected resampled t-test on balanced accuracy, with Holm's correction over all τ below 1.
+    The corrected resampled t-test on the primary metric, with Holm's correction over all τ below 1.
     Flatten itself (τ = 0) is left to the verdict, which has more repeats.
 
     Args:
@@ -132,7 +138,9 @@ def spectrum(
             fold_of = predicted[held], *truth
             scores[:, number, fold] = kind.score(*fold_of), kind.loss(*fold_of)
         progress((number + 1) / len(GRID))
-    return Spectrum(GRID, scores[0], scores[1], len(problem.targets))
+    metric, loss = kind.primary, kind.secondary[0]
+    bounds = kind.bounds(metric)
+    return Spectrum(GRID, scores[0], scores[1], len(problem.targets), metric, loss, bounds)
 
 
 def _pooling(tau: float) -> tuple[Pooling, float | None]:
@@ -146,7 +154,7 @@ def _out_of_fold(
     units = [(0, fold) for fold in range(problem.splits.folds)]
     choices = choose(pooled.coordinates(pooling, shape), problem, units)
     probabilities = np.empty((len(problem.targets), problem.targets.count))
-    for (_, fold), logits in zip(units, choices.logits, strict=True):
+    for (_, fold), logits in zip(units, choices.scores, strict=True):
         held = problem.splits.assignment[0] == fold
         probabilities[held] = problem.kind.link(logits[:, held].T.astype(np.float64))
     return probabilities

@@ -14,6 +14,7 @@ from headfit.errors import DataError, UsageError
 from headfit.fitting.problem import Splits
 from headfit.images.per_class import FEWEST_FOLDS
 from headfit.study.protocol.grouped import Grouped
+from headfit.study.protocol.labelled import deal_labels
 
 Ints = npt.NDArray[np.integer]
 
@@ -27,6 +28,7 @@ def make_splits(
     groups: Ints | None = None,
     fewest: int | None = None,
     names: Sequence[str] = (),
+    required: bool = True,
 ) -> Splits:
     """Deal n images into stratified folds, several times over.
 
@@ -34,14 +36,17 @@ def make_splits(
     images without groups.
 
     Args:
-        strata: int (n,), what each fold gets its share of: the class of each image.
+        strata: what each fold gets its share of: the class or quantile of each image, int (n,), or
+            its labels, int (n, K), 0 or 1.
         folds: folds in a repeat, at least 2.
         repeats: at least 1.
         seed: at least 0. It alone decides the folds; no global random state is read or changed.
         groups: int (n,), equal for images that belong together; a group is never split.
         fewest: images (groups) that a class must have; if None, ``folds``. A class with fewer than
             ``folds`` is held out in as many folds as it has.
-        names: of the classes, for messages.
+        names: of the classes or labels, for messages.
+        required: whether each stratum must be learnt from in every fold, as classes must, and
+            quantiles of numbers need not.
 
     Returns:
         The splits. Class counts of two folds of a repeat differ by at most 1 without groups; with
@@ -62,15 +67,20 @@ def make_splits(
     """
     _check_numbers(folds, repeats, seed)
     labels = np.asarray(strata)
-    _check_classes(labels, fewest or folds, groups, names)
-    grouped = None if groups is None else Grouped.of(labels, groups)
-    if grouped is None or grouped.alone.all():
-        dealt = [_deal_stratified(labels, folds, _random(seed, r)) for r in range(repeats)]
+    several = labels.ndim == 2
+    if required:
+        _check_classes(labels, fewest or folds, groups, names)
+    grouped = None if groups is None or several else Grouped.of(labels, groups)
+    sources = [_random(seed, repeat) for repeat in range(repeats)]
+    if several:
+        dealt = [deal_labels(labels, folds, source, groups) for source in sources]
+    elif grouped is None or grouped.alone.all():
+        dealt = [_deal_stratified(labels, folds, source) for source in sources]
     else:
-        dealt = [grouped.deal(folds, _random(seed, r)) for r in range(repeats)]
+        dealt = [grouped.deal(folds, source) for source in sources]
     assignment = np.stack(dealt)
-    if grouped is not None:
-        _check_training_parts(labels, assignment, folds, names)
+    if grouped is not None or several:
+        _check_training_parts(labels, assignment, folds, names, required)
     assignment.flags.writeable = False
     return Splits(folds, repeats, seed, assignment)
 
@@ -105,23 +115,31 @@ def _check_numbers(folds: int, repeats: int, seed: int) -> None:
 
 
 def _check_classes(labels: Ints, folds: int, groups: Ints | None, names: Sequence[str]) -> None:
-    classes, images = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
+    several = labels.ndim == 2
+    classes = np.arange(labels.shape[1]) if several else np.unique(labels)
+    if len(classes) < 2 and not several:
         raise DataError("All images are of one class. Expected at least 2: add images of another.")
-    counts, unit = images, "images"
+    # a group counts once: a class that is one group cannot be both learnt and tested
+    units, unit = np.arange(len(labels)), "images"
     if groups is not None:
-        # a group counts once: a class that is one group cannot be both learnt and tested
-        counts = np.array([len(np.unique(np.asarray(groups)[labels == c])) for c in classes])
-        unit = "groups of images"
+        units, unit = np.asarray(groups), "groups of images"
+    counts = np.array([len(np.unique(units[_has(labels, each)])) for each in classes])
     scarce = counts < folds
     if not scarce.any():
         return
     pairs = zip(classes[scarce], counts[scarce], strict=True)
     listed = ", ".join(f"{_named(c, names)} has {m}" for c, m in pairs)
     fewer = f", or set `folds={counts.min()}`" if counts.min() >= FEWEST_FOLDS else ""
+    noun = "label" if several else "class"
     raise DataError(
-        f"Each class needs at least {folds} {unit}, but class {listed}: add images{fewer}."
+        f"Each {noun} needs at least {folds} {unit}, but {noun} {listed}: add images{fewer}."
     )
+
+
+def _has(labels: Ints, name: int) -> npt.NDArray[np.bool_]:
+    """Say which images are of a class, or have a label, bool (n,)."""
+    has: npt.NDArray[np.bool_] = labels[:, name] > 0 if labels.ndim == 2 else labels == name
+    return has
 
 
 def _named(label: int, names: Sequence[str]) -> str:
@@ -129,15 +147,24 @@ def _named(label: int, names: Sequence[str]) -> str:
 
 
 def _check_training_parts(
-    labels: Ints, assignment: npt.NDArray[np.int16], folds: int, names: Sequence[str]
+    labels: Ints,
+    assignment: npt.NDArray[np.int16],
+    folds: int,
+    names: Sequence[str],
+    required: bool,
 ) -> None:
+    """Check that no fold is empty, and that each class is learnt from in every fold."""
+    several = labels.ndim == 2
+    classes = np.arange(labels.shape[1]) if several else np.unique(labels)
+    noun = "label" if several else "class"
     for repeat in assignment:
         for fold in range(folds):
-            missing = np.setdiff1d(labels, labels[repeat != fold])
-            if len(missing) or not (repeat == fold).any():
+            train = repeat != fold
+            missing = [c for c in classes if required and not _has(labels[train], c).any()]
+            if missing or train.all():
                 what = "no image"
-                if len(missing):
-                    what = f"class {_named(missing[0], names)} without training images"
+                if missing:
+                    what = f"{noun} {_named(missing[0], names)} without training images"
                 raise DataError(
                     f"The groups leave fold {fold} with {what}: use smaller groups, or add images."
                 )

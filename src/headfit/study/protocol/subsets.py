@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.fitting.exact.coordinates import Coordinates
-from headfit.fitting.exact.penalties import choose
+from headfit.fitting.exact.nested import choose
 from headfit.fitting.problem import Problem, Splits
 from headfit.fitting.threads import one_thread
+from headfit.images.targets import NUMBER
 from headfit.progress import SILENT, Progress
 from headfit.study.protocol.splits import make_splits
 
@@ -85,7 +86,7 @@ def make_subsets(problem: Problem, groups: np.ndarray | None) -> Subsets:
     state = problem.splits.seed
     orders = [
         stratified_order(
-            problem.targets.strata,
+            problem.targets.stratum,
             np.flatnonzero(~out),
             groups,
             np.random.default_rng([state, 9, seed]),
@@ -99,7 +100,7 @@ def make_subsets(problem: Problem, groups: np.ndarray | None) -> Subsets:
     steps = max(0, int(math.log(largest / least, ratio) + 1e-9)) if largest > least else 0
     sizes = np.array([round(largest / ratio**step) for step in range(steps, -1, -1)])
     folds = min(problem.splits.folds, MOST_FOLDS)
-    inner = [inner_folds(problem.targets.strata, order, groups, folds - 1) for order in orders]
+    inner = [inner_folds(problem.targets.stratum, order, groups, folds - 1) for order in orders]
     return Subsets(held, orders, inner, folds, sizes)
 
 
@@ -167,7 +168,7 @@ def errors_of(
         progress: reports the fraction done.
 
     Returns:
-        One minus the balanced accuracy, float64 (seeds, j), and how many fits ran out of steps.
+        One minus the primary metric, float64 (seeds, j), and how many fits ran out of steps.
     """
     shape = len(subsets.held), len(subsets.sizes)
     errors = np.full(shape, np.nan) if known is None else known.copy()
@@ -184,7 +185,7 @@ def errors_of(
             inside = replace(problem, targets=problem.targets.subset(images), splits=splits)
             units = [(number, subsets.folds - 1) for number in range(len(parts))]
             choices = choose(replace(coordinates, z=coordinates.z[images]), inside, units)
-            for (seed, part), logits in zip(parts, choices.logits, strict=True):
+            for (seed, part), logits in zip(parts, choices.scores, strict=True):
                 test = subsets.held[seed]
                 held = problem.targets.subset(test)
                 score = problem.kind.score(logits[:, test[images]].T, held.values, held.weights)
@@ -209,6 +210,7 @@ def _held_out(problem: Problem, groups: np.ndarray | None) -> np.ndarray:
             seed=splits.seed,
             groups=groups,
             fewest=1,  # as many as the study's own folds allowed
+            required=problem.targets.kind != NUMBER,
         )
         assignment = np.concatenate([assignment, dealt.assignment[splits.repeats :]])
     units = [(repeat, fold) for repeat in range(repeats) for fold in range(splits.folds)]
