@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
+from headfit.images.targets import Targets
 from headfit.study.reliability.assessment import Reliability, assess
 from headfit.study.reliability.model_reliability import ModelReliability
 
 CLASSES = ("a", "b", "c")
 
 
-def inputs(n: int = 300, repeats: int = 2) -> dict[str, object]:
+def inputs(n: int = 300, repeats: int = 2) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, n)
     logits = rng.normal(0, 1, (repeats, n, 3))
@@ -20,10 +22,9 @@ def inputs(n: int = 300, repeats: int = 2) -> dict[str, object]:
     labels[:40] = (labels[:40] + 1) % 3
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     return {
-        "probabilities": p,
-        "labels": labels,
+        "predictions": p,
+        "targets": Targets(CLASSES, labels),
         "splits": np.stack([rng.permutation(n) % 5 for _ in range(repeats)]),
-        "classes": CLASSES,
         "paths": [f"{i}.jpg" for i in range(n)],
         "features": rng.random((n, 40), np.float32) + np.eye(3, 40, dtype=np.float32)[labels],
         "seed": 0,
@@ -38,7 +39,16 @@ def found() -> Reliability:
 def test_the_summary_holds_what_results_json_promises(found: Reliability) -> None:
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert set(data) == {
-        *("temperature", "confidence", "bins", "conformal", "outliers", "classes", "confusion"),
+        *(
+            "kind",
+            "temperature",
+            "confidence",
+            "bins",
+            "conformal",
+            "outliers",
+            "classes",
+            "confusion",
+        ),
         *("suspects", "suspects_found", "suspects_expected"),
     }
     assert set(data["temperature"]) == {
@@ -58,7 +68,7 @@ def test_the_summary_holds_what_results_json_promises(found: Reliability) -> Non
 
 def test_figures_agree_with_each_other(found: Reliability) -> None:
     given = inputs()
-    right = np.asarray(given["probabilities"]).argmax(axis=2) == given["labels"]
+    right = np.asarray(given["predictions"]).argmax(axis=2) == given["targets"].values
     assert np.trace(found.confusion) == pytest.approx(right.sum(axis=1).mean())
     assert found.confidence.accuracy == pytest.approx(right.mean())
     hits = sum(each.images * (each.recall or 0) for each in found.classes)
@@ -100,10 +110,10 @@ def test_thresholds_that_cannot_be_are_refused(
     "change",
     [
         {"paths": ["one.jpg"]},
-        {"classes": ("a", "b")},
+        {"targets": Targets(("a", "b"), np.zeros(300, int))},
         {"features": np.zeros((299, 40), np.float32)},
         {"features": np.full((300, 40), np.nan, np.float32)},
-        {"probabilities": np.full((2, 300, 3), np.nan)},
+        {"predictions": np.full((2, 300, 3), np.nan)},
     ],
 )
 def test_inputs_that_do_not_match_are_refused(change: dict[str, object]) -> None:

@@ -16,6 +16,7 @@ from headfit.conversion.refit import Refit, of_maps, refit
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
+from headfit.images.targets import Targets
 from headfit.progress import Callback
 from headfit.study.position.perturbation import VarianceParts, among_classes
 from headfit.study.reliability.assessment import assess
@@ -75,16 +76,17 @@ class Measurement:
         pictures, rows = self.pictures, self.pictures.trained
         averages = PooledFeatures(pictures.maps(rows), (GAP,)).features(GAP, None)
         paths = [pictures.extraction.index.paths[row] for row in rows]
-        return assess(
-            probabilities=self.refit.probabilities[None],
-            labels=pictures.labels[rows],
+        stored = assess(
+            predictions=self.refit.probabilities[None],
+            targets=Targets(tuple(classes), pictures.labels[rows]),
             splits=self.refit.splits.assignment,
-            classes=classes,
             paths=paths,
             features=averages,
             seed=seed,
             groups=self.refit.groups,
         ).for_model()
+        assert isinstance(stored, ModelReliability)
+        return stored
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold."""

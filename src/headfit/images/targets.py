@@ -261,7 +261,8 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
     # equal numbers lie in one bin
     along = np.round(standard @ axis, 12)
     edges = np.sort(along)[np.arange(1, bins) * len(along) // bins] if len(along) else along
-    return np.searchsorted(edges, along, side="right")
+    bin_of: np.ndarray = np.searchsorted(edges, along, side="right")
+    return bin_of
 
 
 def _checked_weights(weights: np.ndarray, count: int) -> np.ndarray:

@@ -42,6 +42,7 @@ from headfit.runs.refit import blueprint, keep_models, reliability_of, with_prov
 from headfit.runs.results import Comparison, head_score, score_test
 from headfit.runs.study import Study
 from headfit.runs.unlabelled import predict_unlabelled
+from headfit.study.comparison.evidence import share_right
 from headfit.study.comparison.verdict import Verdict
 from headfit.study.protocol.splits import make_splits
 from headfit.util.nouns import counted
@@ -317,9 +318,7 @@ class _Run:
             index=backbone.extraction.index.subset(backbone.rows),
             out_of_fold=chosen.probabilities.mean(axis=0),
             folds=problem.splits.assignment,
-            right=(problem.kind.decide(chosen.probabilities) == problem.targets.values).mean(
-                axis=0
-            ),
+            right=share_right(chosen.probabilities, problem),
             suspects=reliability.suspects_csv(),
             blueprint=with_provenance(
                 blueprint(backbone, fitted, int8.probe, reliability), results

@@ -27,6 +27,7 @@ from headfit.runs.results import Comparison
 from headfit.runs.study import Study
 from headfit.runs.tuned_model import TunedModel
 from headfit.runs.tuning import SCRATCH
+from headfit.study.comparison.evidence import share_right
 from headfit.study.comparison.gains import UNDECIDED, Gain, gains
 
 
@@ -190,14 +191,13 @@ class _Run:
             "precision": None,
             "timings": self.clock.total(),
         }
-        kind, labels = problem.kind, problem.targets.values
         return Study(
             replace(verdict, sentence=results["verdict"]["sentence"]),
             results,
             index=backbone.extraction.index.subset(backbone.rows),
             out_of_fold=chosen.probabilities.mean(axis=0),
             folds=problem.splits.assignment,
-            right=(kind.decide(chosen.probabilities) == labels).mean(axis=0),
+            right=share_right(chosen.probabilities, problem),
             suspects=model.reliability.suspects_csv(),
             blueprint=with_provenance(model.blueprint, results),
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headfit.heads.chain import Head
+from headfit.images.targets import NUMBER
 from headfit.progress import Callback
 from headfit.report.text.reliability import sentence
 from headfit.runs.candidates import CandidateBackbone
@@ -46,7 +47,7 @@ def int8_effect(
         return Int8Effect(None, extraction.probe)
     callback.on_stage_begin("int8 against float32", 1)
     problem, groups = comparison.problem, comparison.groups
-    head = choose_head(chosen.name, backbone.fits, backbone.metrics)
+    head = choose_head(chosen.name, backbone.fits, backbone.metrics, problem.kind.primary)
     calibrated = source.calibration.digests
     digests = np.array(extraction.digests)[rows]
     fresh = ~np.isin(digests, calibrated)
@@ -60,6 +61,7 @@ def int8_effect(
         repeats=problem.splits.repeats,
         seed=seed,
         groups=None if groups.numbers is None else groups.numbers[some],
+        required=targets.kind != NUMBER,
     )
     agreement = measure(
         extraction.maps.subset(rows[some]),

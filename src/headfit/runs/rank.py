@@ -32,6 +32,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
 from headfit.images.index import ImageIndex
 from headfit.images.sources.source import ImageSource, quote
+from headfit.images.targets import CLASS, LABELS, NUMBER
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import not_ranked
 from headfit.report.text.ranking import label, sentence
@@ -322,7 +323,16 @@ def none_ran(failed: list[Failed]) -> HeadfitError:
     return kind(f"None of the backbones could be ranked. {' '.join(reasons)}")
 
 
+NOUNS = {LABELS: "several labels", NUMBER: "numbers"}
+
+
 def _check_classes(index: ImageIndex) -> None:
+    if index.targets.kind != CLASS:
+        raise DataError(
+            f"Backbones are ranked by how well they tell classes apart, and these images have "
+            f"{NOUNS[index.targets.kind]} instead. Compare the backbones themselves: give several "
+            f"to `compare`."
+        )
     counts = class_counts(index.subset(index.training))
     few = [f"{quote(name)} ({count})" for name, count in counts.items() if count < MIN_IMAGES]
     if few:

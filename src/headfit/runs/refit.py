@@ -18,24 +18,22 @@ from headfit.model.provenance import Provenance
 from headfit.progress import Callback
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.results import Comparison
-from headfit.study.reliability.assessment import Reliability, assess
+from headfit.study.reliability.assessment import Assessment, assess
 
 
 def reliability_of(
     backbone: CandidateBackbone, fit: CrossValidation, problem: Problem, groups: np.ndarray | None
-) -> Reliability:
+) -> Assessment:
     """Measure how reliable a head is, on its out-of-fold predictions; ``groups`` is int (n,)."""
     index = backbone.extraction.index.subset(backbone.rows)
     return assess(
-        probabilities=fit.probabilities,
-        labels=problem.targets.values,
+        predictions=fit.probabilities,
+        targets=problem.targets,
         splits=problem.splits.assignment,
-        classes=index.classes,
         paths=index.paths,
         features=backbone.averages(),
         seed=problem.seed,
         groups=groups,
-        weights=problem.targets.weights,
     )
 
 
@@ -47,7 +45,7 @@ def with_provenance(made: Blueprint, results: dict[str, Any]) -> Blueprint:
 
 
 def blueprint(
-    backbone: CandidateBackbone, fitted: FittedHead, probe: np.ndarray, reliability: Reliability
+    backbone: CandidateBackbone, fitted: FittedHead, probe: np.ndarray, reliability: Assessment
 ) -> Blueprint:
     """Gather what a classifier is made of; ``probe`` are maps, float32 (2, H, W, C)."""
     source = backbone.source
@@ -59,7 +57,7 @@ def blueprint(
         classes=backbone.extraction.index.classes,
         probe=fitted.probabilities(probe),
         version=version("headfit"),
-        reliability=reliability.for_model(),
+        reliability=reliability.for_model(),  # type: ignore[arg-type]
         cut=source.cut,
         reference=source.spec.reference,
     )

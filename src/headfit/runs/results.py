@@ -133,8 +133,10 @@ class Comparison:
             self._candidate(*row, each) for row, each in zip(self.rows(), least, strict=True)
         ]
         mark_front(candidates, self.problem.kind.primary)
+        targets = self.problem.targets
         return {
             "schema": SCHEMA,
+            "targets": {"kind": targets.kind, "names": list(targets.names)},
             "verdict": verdict.to_dict(),
             "candidates": candidates,
             "backbones": self._backbones(),
@@ -186,15 +188,21 @@ class Comparison:
             map_shape=info.map_shape,
             latency_ms=backbone.extraction.latency_ms + head_ms,
         )
+        return {
+            **row,
+            **self._calibration(fit),
+            "warnings": fit_warnings(fit.head.name, fit.notes),
+        }
+
+    def _calibration(self, fit: CrossValidation) -> dict[str, Any]:
+        """Measure the calibration error, where predictions are probabilities of one class."""
         targets, groups, seed = self.problem.targets, self.groups.numbers, self.problem.seed
+        if targets.kind != CLASS:
+            return {}
         error = calibration_error(
             fit.probabilities, targets.values, groups, targets.weights, seed=seed
         )
-        return {
-            **row,
-            "ece": asdict(error),
-            "warnings": fit_warnings(fit.head.name, fit.notes),
-        }
+        return {"ece": asdict(error)}
 
     def _backbones(self) -> list[dict[str, Any]]:
         """Describe each place and, if there are several, its own verdict; Holm over all of them."""

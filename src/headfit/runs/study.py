@@ -43,7 +43,8 @@ class Study:
         out_of_fold: float64 (n, K), probabilities of the recommended head for each training image,
             by the model that did not see it; the mean over repeats.
         folds: int (repeats, n), the fold of each training image.
-        right: float64 (n,), the share of the repeats in which it was predicted right.
+        right: float64 (n,), the share of the repeats in which it was predicted right;
+            None for numbers.
         suspects: labels that may be wrong, as CSV; see :meth:`save`.
         blueprint: what the classifier is made of.
         other_models: likewise for each head of ``keep``, by name.
@@ -63,7 +64,7 @@ class Study:
     index: ImageIndex
     out_of_fold: np.ndarray
     folds: np.ndarray
-    right: np.ndarray
+    right: np.ndarray | None
     suspects: str
     blueprint: Blueprint
     other_models: Mapping[str, Blueprint] = field(default_factory=dict)
@@ -189,7 +190,7 @@ class Study:
                 path,
                 classes[self.index.labels[row]],
                 *(int(fold) for fold in self.folds[:, row]),
-                f"{self.right[row]:.6g}",
+                "" if self.right is None else f"{self.right[row]:.6g}",
                 classes[int(p.argmax())],
                 *(f"{value:.6f}" for value in p),
             ]

@@ -15,7 +15,7 @@ from headfit.model.blueprint import Blueprint
 from headfit.runs.candidates import CandidateBackbone
 from headfit.runs.results import Comparison, score_predictions, score_test
 from headfit.runs.tuning import Tuning
-from headfit.study.reliability.assessment import Reliability, assess
+from headfit.study.reliability.assessment import Assessment, assess
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TunedModel:
     """
 
     blueprint: Blueprint
-    reliability: Reliability
+    reliability: Assessment
     test: dict[str, Any] | None
 
     @classmethod
@@ -99,15 +99,13 @@ class TunedModel:
         problem = comparison.problem
         index = backbone.extraction.index.subset(backbone.rows)
         reliability = assess(
-            probabilities=chosen.probabilities,
-            labels=problem.targets.values,
+            predictions=chosen.probabilities,
+            targets=problem.targets,
             splits=problem.splits.assignment,
-            classes=index.classes,
             paths=index.paths,
             features=averages,
             seed=problem.seed,
             groups=comparison.groups.numbers,
-            weights=problem.targets.weights,
         )
         source = backbone.source
         blueprint = Blueprint(
@@ -118,7 +116,7 @@ class TunedModel:
             classes=index.classes,
             probe=probe,
             version=version("headfit"),
-            reliability=reliability.for_model(),
+            reliability=reliability.for_model(),  # type: ignore[arg-type]
             cut=source.cut,
             reference=source.spec.reference,
             tuned=tuned,

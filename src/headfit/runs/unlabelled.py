@@ -10,7 +10,9 @@ import numpy as np
 
 from headfit.errors import DataError
 from headfit.fitting.fitted import FittedHead
+from headfit.fitting.kinds import KINDS
 from headfit.images.sources.source import Skipped
+from headfit.images.targets import CLASS, LABELS, NUMBER, SEPARATOR
 from headfit.progress import IMAGES, Callback
 from headfit.report.text.images import unread_line
 from headfit.runs.candidates import CandidateBackbone
@@ -25,26 +27,37 @@ class TestPredictions:
 
     Attributes:
         paths: of those that could be read.
-        classes: the K classes.
-        probabilities: float64 (n, K).
+        names: the K classes, labels or numbers.
+        predictions: float64 (n, K), probabilities or numbers.
+        kind: of the targets.
         skipped: the other images.
     """
 
     __test__ = False  # no test for pytest
 
     paths: Sequence[str]
-    classes: Sequence[str]
-    probabilities: np.ndarray
+    names: Sequence[str]
+    predictions: np.ndarray
     skipped: Sequence[Skipped] = ()
+    kind: str = CLASS
 
     def csv(self) -> str:
-        """Give ``test_predictions.csv``: path, predicted class, probability of each class."""
-        head = ["path", "predicted", *(f"p_{name}" for name in self.classes)]
-        rows = (
-            [path, self.classes[int(p.argmax())], *(f"{value:.6f}" for value in p)]
-            for path, p in zip(self.paths, self.probabilities, strict=True)
-        )
-        return csv_text([head, *rows])
+        """Give ``test_predictions.csv``: path, what is predicted, and each probability."""
+        rows = zip(self.paths, self.predictions, strict=True)
+        if self.kind == NUMBER:
+            return csv_text(
+                [["path", *self.names], *([path, *(f"{v:.6g}" for v in p)] for path, p in rows)]
+            )
+        head = ["path", "predicted", *(f"p_{name}" for name in self.names)]
+        said = self._labels if self.kind == LABELS else self._most_probable
+        return csv_text([head, *([path, said(p), *(f"{v:.6f}" for v in p)] for path, p in rows)])
+
+    def _most_probable(self, probabilities: np.ndarray) -> str:
+        return self.names[int(probabilities.argmax())]
+
+    def _labels(self, probabilities: np.ndarray) -> str:
+        said = KINDS[LABELS].decide(probabilities)
+        return SEPARATOR.join(self.names[k] for k in np.flatnonzero(said).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Give what goes into ``results.json``."""
@@ -76,9 +89,10 @@ def predict_unlabelled(
     except DataError as error:  # none of them can be read: no reason to lose the comparison
         callback.on_message(f"WARNING: no image without a label was predicted. {error}")
         skipped = [Skipped(path, "cannot be read") for path in index.paths]
-        return TestPredictions((), index.classes, none, skipped)
+        return TestPredictions((), index.classes, none, skipped, index.targets.kind)
     skipped = list(extraction.index.skipped)
     if skipped:
         callback.on_message(unread_line(skipped))
-    probabilities = fitted.probabilities_of(extraction.maps)
-    return TestPredictions(extraction.index.paths, index.classes, probabilities, skipped)
+    predictions = fitted.probabilities_of(extraction.maps)
+    paths, kind = extraction.index.paths, index.targets.kind
+    return TestPredictions(paths, index.classes, predictions, skipped, kind)

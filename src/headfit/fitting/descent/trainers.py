@@ -218,13 +218,12 @@ def _losses(weights: list[Array], vectors: Array, aims: Aims, rows: Array, desig
     """One network after another: the rows differ, and only a few images are anyone's to watch."""
 
     def one(item: tuple[list[Array], Array, Array | None, Array | None]) -> Array:
-        network, picked, *standard = item
+        network, picked, middle, spread = item
         scores = after(network, design, vectors[picked])
-        if standard[0] is None:
-            lost = LOSSES[design.kind](scores, aims.values[picked])
-        else:
-            mine = Aims(aims.values, *(each[None] for each in standard))
-            lost = LOSSES[design.kind](scores, mine.of(picked)[0])
+        aimed = aims.values[picked]
+        if middle is not None and spread is not None:
+            aimed = Aims(aims.values, middle[None], spread[None]).of(picked)[0]
+        lost = LOSSES[design.kind](scores, aimed)
         return jnp.minimum(lost, MOST) if design.kind in CLIPPED else lost
 
     losses: Array = jax.lax.map(one, (weights, rows, aims.middle, aims.spread))

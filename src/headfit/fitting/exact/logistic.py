@@ -185,7 +185,8 @@ def _joined(point: Point, together: int) -> Point:
         array.reshape(-1, together * array.shape[1], array.shape[2])
         for array in (point.weights, point.logits)
     )
-    return Point(weights, logits, point.converged.reshape(-1, together).all(axis=1))
+    converged: np.ndarray = np.all(point.converged.reshape(-1, together), axis=1)
+    return Point(weights, logits, converged)
 
 
 class _Problems:

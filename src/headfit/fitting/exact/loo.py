@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headfit.errors import DataError, EngineError
+from headfit.errors import DataError, EngineError, UsageError
 from headfit.fitting.kinds import KINDS
 from headfit.fitting.threads import one_thread
 from headfit.images.targets import Targets
@@ -79,6 +79,7 @@ def leave_out(
 
     Raises:
         DataError: if all images are one group, so that nothing is left to train on.
+        UsageError: if the targets are numbers.
         EngineError: if the features have values that are not finite.
 
     Example:
@@ -89,6 +90,8 @@ def leave_out(
     array([0, 0, 0, 1, 1, 1])
     """
     kind = KINDS[targets.kind]
+    if kind.credit is None:
+        raise UsageError.invalid("targets", targets.kind, "classes or labels, which can be right")
     solver = LeaveOut(features, kind.encode(targets), groups)
     errors = solver.errors(penalties)
     best = int(errors.argmin())

@@ -20,5 +20,5 @@ def choose(
         units: repeat and outer fold.
         progress: reports the fraction done.
     """
-    solver = regression if problem.kind.rows is None else penalties
-    return solver.choose(coordinates, problem, units, progress)
+    solve = regression.choose if problem.kind.rows is None else penalties.choose
+    return solve(coordinates, problem, units, progress)

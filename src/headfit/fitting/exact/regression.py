@@ -22,8 +22,9 @@ from headfit.fitting.exact.choices import Choices, Unit, rises
 from headfit.fitting.exact.coordinates import Coordinates
 from headfit.fitting.exact.ridge import RidgeScreen
 from headfit.fitting.problem import Problem, inner_pairs
-from headfit.fitting.threads import in_threads, usable_cores
+from headfit.fitting.threads import in_threads
 from headfit.progress import SILENT, Progress
+from headfit.util.machine import usable_cores
 
 # where the inverses are larger than this there is one at a time
 TOGETHER_BYTES = 512 * 1024**2
@@ -161,7 +162,8 @@ class _AtPenalty:
 
     def residuals(self, left_out: np.ndarray) -> np.ndarray:
         """See :class:`_Models`."""
-        return self.all_residuals(left_out)[left_out]
+        residuals: np.ndarray = self.all_residuals(left_out)[left_out]
+        return residuals
 
     def all_residuals(self, left_out: np.ndarray) -> np.ndarray:
         """See :class:`_Models`."""
@@ -266,7 +268,7 @@ class _Some:
         models, share = len(self.pairs) + len(self.units), 2 / self.problem.splits.folds
         levels = len(self.problem.penalties)
         each = levels * n * r + levels * r**3 / 3 + share * n * r**2 * levels
-        return models * each < levels * (n**3 + models * (share * n) ** 3 / 3)
+        return bool(models * each < levels * (n**3 + models * (share * n) ** 3 / 3))
 
 
 class _Maker(Protocol):

@@ -59,6 +59,26 @@ def hits_in(
     return Hits.of(precise, labels, units[images], targets.weights_of(images))
 
 
+def share_right(predictions: Floats, problem: Problem) -> Floats | None:
+    """Give the share of the repeats that got an image, with all its labels, right.
+
+    Args:
+        predictions: float64 (repeats, n, K).
+        problem: targets of the n images.
+
+    Returns:
+        float64 (n,); None for numbers, of which none is right or wrong.
+    """
+    targets = problem.targets
+    if targets.kind == NUMBER:
+        return None
+    right = problem.kind.decide(predictions) == targets.values
+    if right.ndim > 2:
+        right = right.all(axis=2)
+    share: Floats = right.mean(axis=0)
+    return share
+
+
 def weighted_scores(predictions: Sequence[Floats], problem: Problem) -> Callable[[Floats], Floats]:
     """Give a function from how much images count, (B, n), to the scores of all heads, (B, heads).
 

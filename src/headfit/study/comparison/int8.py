@@ -22,7 +22,6 @@ from headfit.study.comparison.results import fold_metrics
 from headfit.study.protocol.crossval import cross_validate
 
 MOST_IMAGES = 512
-SCORE = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ class Int8Comparison:
         cosine_lowest: the lowest such cosine.
         head: name of the head that is scored.
         recommended: whether that is the recommended head.
-        int8: its balanced accuracy on int8 maps, a fraction.
-        float32: its balanced accuracy on float32 maps.
+        int8: its score on int8 maps, in the primary metric.
+        float32: its score on float32 maps.
         difference: int8 − float32: mean, low and high of the 95 % interval.
-        crossed: balanced accuracy when trained on int8 and scored on float32, as the saved model
+        crossed: its score when trained on int8 and scored on float32, as the saved model
             is used.
     """
 
@@ -95,11 +94,14 @@ def choose_sample(
 
 
 def choose_head(
-    recommended: str, fits: list[CrossValidation], metrics: list[dict[str, np.ndarray]]
+    recommended: str,
+    fits: list[CrossValidation],
+    metrics: list[dict[str, np.ndarray]],
+    primary: str = "balanced_accuracy",
 ) -> Head:
     """Give the recommended head if it is linear, else the best linear one, else gap."""
     scored = {
-        fit.head.name: (float(np.mean(each[SCORE])), fit.head)
+        fit.head.name: (float(np.mean(each[primary])), fit.head)
         for fit, each in zip(fits, metrics, strict=True)
         if fit.head.linear
     }
@@ -131,7 +133,7 @@ def measure(
     """
     cosines = map_cosines(int8, float32)
     fits = [_cross_validate(maps, problem, head) for maps in (int8, float32)]
-    scores = [fold_metrics(fit, problem)[SCORE] for fit in fits]
+    scores = [fold_metrics(fit, problem)[problem.kind.primary] for fit in fits]
     change = corrected_interval(scores[0] - scores[1], problem.splits.folds)
     return Int8Comparison(
         len(int8),

@@ -116,7 +116,7 @@ def _check_numbers(folds: int, repeats: int, seed: int) -> None:
 
 def _check_classes(labels: Ints, folds: int, groups: Ints | None, names: Sequence[str]) -> None:
     several = labels.ndim == 2
-    classes = np.arange(labels.shape[1]) if several else np.unique(labels)
+    classes = list(range(labels.shape[1])) if several else np.unique(labels).tolist()
     if len(classes) < 2 and not several:
         raise DataError("All images are of one class. Expected at least 2: add images of another.")
     # a group counts once: a class that is one group cannot be both learnt and tested
@@ -127,8 +127,9 @@ def _check_classes(labels: Ints, folds: int, groups: Ints | None, names: Sequenc
     scarce = counts < folds
     if not scarce.any():
         return
-    pairs = zip(classes[scarce], counts[scarce], strict=True)
-    listed = ", ".join(f"{_named(c, names)} has {m}" for c, m in pairs)
+    listed = ", ".join(
+        f"{_named(c, names)} has {m}" for c, m in zip(classes, counts, strict=True) if m < folds
+    )
     fewer = f", or set `folds={counts.min()}`" if counts.min() >= FEWEST_FOLDS else ""
     noun = "label" if several else "class"
     raise DataError(
@@ -155,7 +156,7 @@ def _check_training_parts(
 ) -> None:
     """Check that no fold is empty, and that each class is learnt from in every fold."""
     several = labels.ndim == 2
-    classes = np.arange(labels.shape[1]) if several else np.unique(labels)
+    classes = list(range(labels.shape[1])) if several else np.unique(labels).tolist()
     noun = "label" if several else "class"
     for repeat in assignment:
         for fold in range(folds):

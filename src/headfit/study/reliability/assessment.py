@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from headfit.fitting.metrics import Floats, Ints
 from headfit.fitting.threads import one_thread
+from headfit.images.targets import CLASS, LABELS, NUMBER, Targets
 from headfit.study.reliability.calibration import TemperatureScaling, calibrate
 from headfit.study.reliability.confidence import Confidence, calibration_bins, confidence_of
 from headfit.study.reliability.conformal import Conformal, conform
-from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.study.reliability.labels import assess_labels
+from headfit.study.reliability.model_reliability import ModelReliability, Reliabilities
+from headfit.study.reliability.numbers import assess_numbers
 from headfit.study.reliability.outliers import OutlierDetector, fit_detector
 from headfit.study.reliability.per_class import ClassReport, confusion_matrix, report_classes
 from headfit.study.reliability.suspects import (
+    SUSPECTS_IN_RESULTS,
     ExpectedSuspects,
     Suspect,
     expect_suspects,
@@ -24,12 +28,10 @@ from headfit.study.reliability.suspects import (
     suspects_csv,
 )
 
-SUSPECTS_IN_RESULTS = 20
-
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How far a head can be trusted.
+    """How far a head for classes can be trusted.
 
     Attributes:
         calibration: temperature, and calibration before and after.
@@ -56,6 +58,7 @@ class Reliability:
     def to_dict(self) -> dict[str, Any]:
         """Give the ``reliability`` object of ``results.json``: plain types, None where unknown."""
         return {
+            "kind": CLASS,
             "temperature": asdict(self.calibration),
             "confidence": asdict(self.confidence),
             "bins": self.bins,
@@ -79,39 +82,69 @@ class Reliability:
         )
 
 
+class Assessment(Protocol):
+    """How far a head can be trusted, whatever it predicts."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the ``reliability`` object of ``results.json``: plain types, None where unknown."""
+
+    def suspects_csv(self) -> str:
+        """Give the content of ``suspects.csv``."""
+
+    def for_model(self) -> Reliabilities:
+        """Give the part that is stored in the finished model."""
+
+
 def assess(
     *,
-    probabilities: Floats,
-    labels: Ints,
+    predictions: Floats,
+    targets: Targets,
     splits: Ints,
-    classes: Sequence[str],
     paths: Sequence[str],
     features: np.ndarray,
     seed: int,
     groups: Ints | None = None,
-    weights: Floats | None = None,
-) -> Reliability:
+) -> Assessment:
     """Assess a head from predictions that have been made already.
 
     Args:
-        probabilities: float64 (repeats, n, K), each image by the model that did not see it.
-        labels: int (n,), 0 to K−1.
+        predictions: float64 (repeats, n, K), each image by the model that did not see it.
+        targets: of the n images. Suspects and the confusion matrix count images, the rest is by
+            their weights.
         splits: int (repeats, n), the fold of each image.
-        classes: names of the K classes.
         paths: paths of the n images.
         features: float32 (n, C), channel means of the feature maps (gap).
         seed: random seed of the simulations and of the outlier detector.
         groups: int (n,), equal for images that belong together; None if each stands alone.
-        weights: float64 (n,), how much each image counts; None if all count alike. Suspects and
-            the confusion matrix count images.
 
     Raises:
         ValueError: shapes do not match, or a number is not finite.
     """
-    _check(probabilities, labels, splits, classes, paths, features)
-    averaged, counted = probabilities.mean(axis=0), (groups, weights)
+    _check(predictions, targets, splits, paths, features)
+    # images are unlike those of their own class; without classes, unlike all
+    classes = targets.values if targets.kind == CLASS else np.zeros(len(targets), np.int64)
     with one_thread():
-        detector = fit_detector(features, labels, splits[0], weights, seed=seed)
+        detector = fit_detector(features, classes, splits[0], targets.weights, seed=seed)
+    if targets.kind == LABELS:
+        return assess_labels(
+            predictions, targets, splits, list(paths), detector, seed=seed, groups=groups
+        )
+    if targets.kind == NUMBER:
+        return assess_numbers(predictions, targets, splits, list(paths), detector, groups=groups)
+    return _assess_classes(predictions, targets, splits, paths, detector, seed, groups)
+
+
+def _assess_classes(
+    probabilities: Floats,
+    targets: Targets,
+    splits: Ints,
+    paths: Sequence[str],
+    detector: OutlierDetector,
+    seed: int,
+    groups: Ints | None,
+) -> Reliability:
+    labels, classes = targets.values, targets.names
+    averaged, counted = probabilities.mean(axis=0), (groups, targets.weights)
     suspects = find_suspects(averaged, labels, classes, paths)
     return Reliability(
         calibrate(probabilities, labels, splits, *counted, seed=seed),
@@ -122,24 +155,23 @@ def assess(
         confusion_matrix(probabilities, labels),
         suspects,
         expect_suspects(averaged, labels, groups, seed=seed),
-        calibration_bins(probabilities, labels, weights),
+        calibration_bins(probabilities, labels, targets.weights),
     )
 
 
 def _check(
-    probabilities: Floats,
-    labels: Ints,
+    predictions: Floats,
+    targets: Targets,
     splits: Ints,
-    classes: Sequence[str],
     paths: Sequence[str],
     features: np.ndarray,
 ) -> None:
     repeats, n = splits.shape
-    shapes = probabilities.shape, labels.shape, features.shape[:1], (len(paths),)
-    if shapes != ((repeats, n, len(classes)), (n,), (n,), (n,)):
+    shapes = predictions.shape, (len(targets),), features.shape[:1], (len(paths),)
+    if shapes != ((repeats, n, targets.count), (n,), (n,), (n,)):
         raise ValueError(
-            f"probabilities, labels, features and paths have shapes {shapes}; expected them for "
-            f"{repeats} repeats, {n} images and {len(classes)} classes."
+            f"predictions, targets, features and paths have shapes {shapes}; expected them for "
+            f"{repeats} repeats, {n} images and {targets.count} outputs."
         )
-    if not (np.isfinite(probabilities).all() and np.isfinite(features).all()):
-        raise ValueError("probabilities and features must be finite: a fit has failed.")
+    if not (np.isfinite(predictions).all() and np.isfinite(features).all()):
+        raise ValueError("predictions and features must be finite: a fit has failed.")

@@ -27,6 +27,8 @@ from headfit.study.reliability.confidence import generators
 from headfit.study.reliability.label_noise import fit_label_noise
 from headfit.util.csv_cells import csv_text
 
+SUSPECTS_IN_RESULTS = 20
+
 
 @dataclass(frozen=True)
 class Suspect:
