@@ -118,11 +118,12 @@ def test_what_is_held_out_does_not_show_through_a_start(maps: FeatureMaps) -> No
         changed[60:] *= -3
         labels[60:] = 0
         plain, other = (
-            starts(design, *given, 0)(train) for given in ((values, LABELS), (changed, labels))
+            starts(design, given, numbered(of, K), 0)(train)
+            for given, of in ((values, LABELS), (changed, labels))
         )
         for one, same in zip(plain, other, strict=True):
             np.testing.assert_array_equal(one, same)
-        everything = starts(design, changed, labels, 0)(np.ones((1, N), bool))
+        everything = starts(design, changed, numbered(labels, K), 0)(np.ones((1, N), bool))
         assert any(not np.allclose(a, b) for a, b in zip(plain, everything, strict=True))
 
 

@@ -47,7 +47,7 @@ def test_numbers_are_learnt_in_their_own_units(chain):
 @pytest.mark.parametrize("make", [labels_of, easy_numbers])
 def test_a_head_on_all_images_predicts_them(chain, make):
     maps = maps_of(images=240)
-    problem = problem_of(make(maps), repeats=1, quick=True)
+    problem = problem_of(make(maps), repeats=1)
     head = parse_head(chain)
     method = method_of(head, pooled_of(maps, [head]))
     fitted = method.refit(problem, method.cross_validate(problem).final)

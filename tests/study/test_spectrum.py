@@ -55,7 +55,7 @@ def test_the_curve_is_best_at_the_end_that_the_images_were_made_for(kind, studie
     json.dumps(curve.to_dict(), allow_nan=False)
     if kind == "where":
         assert curve.nearest_gap < 1
-        gap, *_, flatten = curve.balanced_accuracy.mean(axis=1)
+        gap, *_, flatten = curve.scores.mean(axis=1)
         assert flatten > gap + 0.2
     else:
         assert curve.nearest_gap == 1.0
@@ -66,7 +66,7 @@ def test_ends_that_are_not_known_are_computed_to_the_same(studied):
     pooled, problem, found = studied
     known = {tau: o.probabilities[0] for tau, o in found.items()}
     mine, theirs = spectrum(pooled, problem, {}), spectrum(pooled, problem, known)
-    np.testing.assert_allclose(mine.log_loss, theirs.log_loss, rtol=1e-6)
+    np.testing.assert_allclose(mine.losses, theirs.losses, rtol=1e-6)
 
 
 def test_a_head_between_that_is_ahead_is_named():

@@ -207,6 +207,7 @@ def test_the_dictionary_has_the_names_of_the_results_file_and_no_nan(verdict):
     interval, tests = ["mean", "low", "high"], ["p_value", "p_rope", "p_better"]
     planned = ["minimal_detectable", "images_needed", "limited_by"]
     assert list(written) == [
+        "metric",
         *("flatten", "sentence", "recommended", "difference", "holm_p_value"),
         *("secondary", *planned, "cheaper", "expected_score"),
     ]
