@@ -21,6 +21,7 @@ from headfit.heads.keras_layers.shaped import GeM, LogSumExp  # noqa: E402
 from headfit.heads.keras_layers.spatial import SPP, SpatialShrinkage  # noqa: E402
 from headfit.heads.keras_layers.trained import (  # noqa: E402
     AttentionPooling,
+    BiasedActivation,
     BiasedSoftmax,
     CovariancePooling,
     LowRankReadout,
@@ -32,6 +33,7 @@ from headfit.heads.keras_layers.trained import (  # noqa: E402
 __all__ = [
     "SPP",
     "AttentionPooling",
+    "BiasedActivation",
     "BiasedSoftmax",
     "CovariancePooling",
     "GeM",

@@ -25,6 +25,8 @@ from headfit.heads.trained import TrainedPooling
 
 MAX_UNITS = 65536
 POOL, SOFTMAX = "head_pool", "head_softmax"
+LAST = {name: f"head_{name}" for name in ("softmax", "sigmoid", "linear")}
+"""By its activation, what the last layer of a model is called."""
 Tensor = Any
 """A Keras tensor; Keras carries no types."""
 _DENSE = re.compile(r"([0-9]{1,9})(?::([a-z_]+))?")
@@ -165,7 +167,7 @@ class Head:
 
         Args:
             map_shape: height, width and channels of the feature map.
-            classes: at least 2.
+            classes: number of outputs, at least 1.
             bias: False leaves out the bias of the softmax layer.
 
         Raises:
@@ -188,6 +190,7 @@ class Head:
         shape: float | None = None,
         data_format: str | None = None,
         scale: float = 1.0,
+        activation: str = "softmax",
     ) -> Tensor:
         """Append the head to a Keras graph.
 
@@ -195,13 +198,15 @@ class Head:
 
         Args:
             x: Keras tensor, the feature map.
-            classes: K, at least 2.
+            classes: K, the number of outputs, at least 1.
             shape: initial value of the pooling's shape parameter; its default if None.
             data_format: order of the axes of ``x``; Keras' setting if None.
             scale: factor of the maps, in a layer ``head_scale`` unless it is 1.
+            activation: of the last layer, which is called after it: ``"softmax"`` for classes,
+                ``"sigmoid"`` for several labels, ``"linear"`` for numbers.
 
         Returns:
-            Keras tensor (batch, K), the probabilities, float32 under mixed precision too.
+            Keras tensor (batch, K), probabilities or numbers, float32 under mixed precision too.
 
         Raises:
             UsageError: if the map, the classes or the shape parameter does not suit the head.
@@ -215,7 +220,10 @@ class Head:
         from keras import layers  # noqa: PLC0415  (heavy)
 
         from headfit.heads.keras_layers.registry import append_pooling  # noqa: PLC0415
-        from headfit.heads.keras_layers.trained import BiasedSoftmax  # noqa: PLC0415  (imports Keras)
+        from headfit.heads.keras_layers.trained import (  # noqa: PLC0415  (imports Keras)
+            BiasedActivation,
+            BiasedSoftmax,
+        )
 
         _check_classes(classes)
         if scale != 1.0:
@@ -232,9 +240,12 @@ class Head:
                 layer = layers.Dropout(step.rate, name=name)
             x = layer(x)
         # half precision would round the probabilities of many classes to 0
-        if self.readout:
-            return BiasedSoftmax(dtype="float32", name=SOFTMAX)(x)
-        return layers.Dense(classes, "softmax", dtype="float32", name=SOFTMAX)(x)
+        last = {"dtype": "float32", "name": LAST[activation]}
+        if not self.readout:
+            return layers.Dense(classes, activation, **last)(x)
+        if activation == "softmax":
+            return BiasedSoftmax(**last)(x)
+        return BiasedActivation(activation, **last)(x)
 
 
 def parse_head(text: str | Callable[..., Any]) -> Head:
@@ -326,5 +337,5 @@ def _parse_step(step: str, chain: str) -> Step:
 
 
 def _check_classes(classes: int) -> None:
-    if classes < 2:
-        raise UsageError.invalid("classes", classes, "an integer of at least 2")
+    if classes < 1:
+        raise UsageError.invalid("classes", classes, "an integer of at least 1")

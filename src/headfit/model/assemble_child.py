@@ -1,4 +1,4 @@
-"""Join preprocessing, backbone and head into one Keras model: pixels in, probabilities out.
+"""Join preprocessing, backbone and head into one Keras model: pixels in, predictions out.
 
 Imports Keras, so it runs in a child process (see :mod:`headfit.util.child`).
 """
@@ -25,7 +25,7 @@ from headfit.model.assembly import Assembly
 
 
 def write_model(request: Assembly) -> dict[str, Any]:
-    """Write a classifier as a ``.keras`` file.
+    """Write a model as a ``.keras`` file.
 
     Returns:
         ``parameters`` of the whole model.
@@ -42,7 +42,9 @@ def write_model(request: Assembly) -> dict[str, Any]:
         head = Head(read_custom(Origin(request.head, place=request.place), Path(custom)))
     else:
         head = parse_head(request.head)
-    outputs = head.build(maps, request.classes, request.shape, "channels_last", request.scale)
+    outputs = head.build(
+        maps, request.classes, request.shape, "channels_last", request.scale, request.activation
+    )
     model = keras.Model(images, outputs, name="headfit_classifier")
     with np.load(request.head_weights, allow_pickle=False) as arrays:
         assign_head(model, head, dict(arrays))

@@ -1,4 +1,4 @@
-"""What a child process is asked to put together: a whole classifier."""
+"""What a child process is asked to put together: a whole model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headfit.util.child import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Assembly(Request):
-    """Write a classifier as a ``.keras`` file.
+    """Write a model as a ``.keras`` file.
 
     Attributes:
         backbone: the text that finds it, for one of the catalogue its name.
@@ -19,7 +19,7 @@ class Assembly(Request):
         head: the head's chain.
         shape: value of the pooling's shape parameter.
         scale: factor by which the head multiplies its maps.
-        classes: K.
+        classes: K, the number of outputs.
         head_weights: an ``.npz`` of the head's arrays, by ``layer/variable``.
         path: where to write; ends in ``.keras``.
         cut: the layer that the backbone ends at; empty for its own end.
@@ -28,6 +28,7 @@ class Assembly(Request):
             ``layer/number``; empty for none.
         tuned_after: the layer that all these come after; empty for the beginning.
         place: ``module:function`` of a custom head as the user named it; None for others.
+        activation: of the last layer, by its name in Keras.
     """
 
     function = "headfit.model.assemble_child:write_model"
@@ -43,5 +44,6 @@ class Assembly(Request):
     cut: str = ""
     custom: str = ""
     place: str | None = None
+    activation: str = "softmax"
     tuned: str = ""
     tuned_after: str = ""

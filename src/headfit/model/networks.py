@@ -1,4 +1,4 @@
-"""A saved classifier in Keras, opened to give its probabilities, or what lies before them.
+"""A saved model in Keras, opened to give its predictions, or what lies before them.
 
 Imports Keras: it is used in child processes, and where Keras itself runs a model.
 """
@@ -14,8 +14,9 @@ import numpy as np
 
 from headfit.backbones.custom.file import load
 from headfit.errors import EngineError
+from headfit.heads.keras_layers.weights import last_layer
 
-POOL, SCALE, SOFTMAX = "head_pool", "head_scale", "head_softmax"
+POOL, SCALE = "head_pool", "head_scale"
 
 
 class Parts(NamedTuple):
@@ -25,7 +26,7 @@ class Parts(NamedTuple):
         model: as it was loaded.
         images: its input.
         maps: the feature map that its pooling takes, (n, H, W, C).
-        logits: (n, K), before the softmax.
+        logits: (n, K), before the activation.
     """
 
     model: keras.Model
@@ -69,9 +70,10 @@ def take_apart(path: Path) -> Parts:
     model = load(path)
     maps: list[Any] = []
     features: list[Any] = []
+    last = last_layer(model)
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        if layer.name == SOFTMAX:
+        if layer is last:
             features.append(args[0])
         output = layer(*args, **kwargs)
         backbone = isinstance(layer, keras.Model) and not maps
@@ -82,7 +84,7 @@ def take_apart(path: Path) -> Parts:
     same = _called_again(model, call)
     if not (maps and features):
         raise EngineError("it has no backbone and head as headfit writes them")
-    last = model.get_layer(SOFTMAX)
+    assert last is not None
     arrays = last.get_weights()
     if len(arrays) == 1:  # a bias alone: what comes before it is a logit for each class already
         arrays = [np.eye(len(arrays[0]), dtype=np.float32), *arrays]
@@ -104,7 +106,7 @@ def with_means(path: Path) -> Network:
     """Open a classifier that also gives what its outlier score needs, for the cost of one mean.
 
     Returns:
-        A model of the same layers, from pixels to float32 (n, K + C): the probabilities, then the
+        A model of the same layers, from pixels to float32 (n, K + C): the predictions, then the
         mean of each channel of the backbone's feature map. In one tensor, since that is what an
         engine gives.
 

@@ -257,3 +257,35 @@ class BiasedSoftmax(keras.layers.Layer):  # type: ignore[misc]  # Keras carries 
     def call(self, inputs: Any) -> Any:
         """Compute the probabilities."""
         return keras.ops.softmax(inputs + self.bias, axis=-1)
+
+
+@keras.saving.register_keras_serializable("headfit")
+class BiasedActivation(keras.layers.Layer):  # type: ignore[misc]  # Keras carries no types
+    """activation(x + b): input and output (batch, K); K parameters, initially 0.
+
+    Args:
+        activation: its name in Keras, such as ``"sigmoid"``.
+
+    Example:
+
+    >>> import keras
+    >>> BiasedActivation("sigmoid")(keras.Input((10,))).shape
+    (None, 10)
+    """
+
+    def __init__(self, activation: str = "linear", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the bias."""
+        self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the outputs."""
+        return self.activation(inputs + self.bias)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments of the constructor."""
+        name = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "activation": name}

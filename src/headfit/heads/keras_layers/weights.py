@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headfit.heads.chain import Head
+from headfit.heads.chain import LAST, SOFTMAX, Head
 
 
 def assign_head(model: Any, head: Head, arrays: Mapping[str, np.ndarray]) -> None:
@@ -23,7 +23,8 @@ def assign_head(model: Any, head: Head, arrays: Mapping[str, np.ndarray]) -> Non
     """
     left = dict(arrays)
     for layer, names in head.variables.items():
-        model.get_layer(layer).set_weights([left.pop(f"{layer}/{name}") for name in names])
+        arrays_of = [left.pop(f"{layer}/{name}") for name in names]
+        _layer(model, layer).set_weights(arrays_of)
     if left:
         raise ValueError(f"Head '{head.name}' has no variables {', '.join(left)}.")
 
@@ -33,5 +34,15 @@ def head_weights(model: Any, head: Head) -> tuple[np.ndarray, ...]:
     return tuple(
         np.asarray(array)
         for layer in head.variables
-        for array in model.get_layer(layer).get_weights()
+        for array in _layer(model, layer).get_weights()
     )
+
+
+def last_layer(model: Any) -> Any:
+    """Find the layer that gives the outputs, whatever its activation; None if there is none."""
+    return next((layer for layer in model.layers if layer.name in LAST.values()), None)
+
+
+def _layer(model: Any, name: str) -> Any:
+    """Find a layer by the name that it has in a model of classes."""
+    return last_layer(model) if name == SOFTMAX else model.get_layer(name)
