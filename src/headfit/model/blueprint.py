@@ -1,4 +1,4 @@
-"""All that a classifier is made of, before it is one file."""
+"""All that a model is made of, before it is one file."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ from headfit.backbones.weights import weights_identity
 from headfit.errors import EngineError
 from headfit.finetuning.tuned import TunedStages
 from headfit.fitting.fitted import FittedHead
+from headfit.fitting.kinds import KINDS
 from headfit.heads.chain import Head
 from headfit.heads.custom.pooling import CustomPooling
 from headfit.images.contract import Contract
+from headfit.images.targets import CLASS
 from headfit.model.assembly import Assembly
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
 from headfit.model.provenance import Provenance
-from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.study.reliability.model_reliability import AnyReliability
 from headfit.util import child, digests, files
 from headfit.util.cache import MODELS
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """All that a classifier is made of.
+    """All that a model is made of.
 
     Attributes:
         backbone: the backbone's name.
         weights: where its weights come from.
         contract: its preprocessing.
         fitted: the trained head.
-        classes: names of the classes.
-        probe: probabilities of the probe images, float64 (2, K).
+        classes: names of the classes, labels or numbers.
+        probe: predictions of the probe images, float64 (2, K).
         version: of headfit.
-        reliability: temperature and thresholds for the model file; None leaves them out.
+        reliability: temperatures, thresholds, intervals for the model file; None leaves them out.
         cut: the layer that the backbone ends at; empty for its own end.
         reference: the text that finds the backbone again; its name if empty.
         tuned: the weights of the layers that were trained; None if the backbone is frozen.
@@ -56,7 +58,7 @@ class Blueprint:
     classes: tuple[str, ...]
     probe: np.ndarray
     version: str
-    reliability: ModelReliability | None = None
+    reliability: AnyReliability | None = None
     cut: str = ""
     reference: str = ""
     tuned: TunedStages | None = None
@@ -92,6 +94,7 @@ class Blueprint:
             {
                 "format": MODELS.format,
                 **({"cut": self.cut} if self.cut else {}),
+                **({"kind": self.fitted.kind} if self.fitted.kind != CLASS else {}),
                 **({"tuned": self.tuned.identity()} if self.tuned else {}),
                 **({"provenance": self.provenance.to_dict()} if self.provenance else {}),
                 "backbone": [self.backbone, source],
@@ -126,6 +129,7 @@ class Blueprint:
                 head_weights=str(Path(folder) / "head.npz"),
                 path=str(path),
                 cut=self.cut,
+                activation=KINDS[self.fitted.kind].activation,
                 **_custom(self.fitted.head),
                 **_tuned(self.tuned, Path(folder) / "tuned.npz"),
             )
@@ -141,6 +145,7 @@ class Blueprint:
             self.version,
             self.reliability,
             self.provenance,
+            self.fitted.kind,
         )
         record.append_to(path)
         if self.tuned:
@@ -149,7 +154,7 @@ class Blueprint:
     def _check(self, path: Path) -> None:
         """See that the file, opened again, gives the outputs that training ended with."""
         try:
-            Classifier(path).predict_proba(probe_images(self.contract.height, self.contract.width))
+            Classifier(path).outputs(probe_images(self.contract.height, self.contract.width))
         except EngineError as error:
             raise EngineError(
                 f"The model was not written: opened again, {error}, with which training ended."

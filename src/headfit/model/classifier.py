@@ -1,11 +1,10 @@
-"""The finished classifier: files or arrays in, classes and probabilities out."""
+"""The finished model: files or arrays in; classes, labels or numbers out."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,39 @@ import numpy as np
 from headfit.errors import ImageError, ModelFileError, UsageError
 from headfit.explain.explainer import Explainer
 from headfit.images.contract import Contract
-from headfit.images.inputs import check_array, listed, name_of
-from headfit.images.read_ahead import ImageLike, PathLike, decode_images
+from headfit.images.inputs import listed
+from headfit.images.read_ahead import ImageLike, PathLike
+from headfit.images.targets import CLASS, LABELS, NUMBER
 from headfit.model.maps import SavedMapModel
-from headfit.model.metadata import ModelRecord
-from headfit.model.prediction import Prediction, class_sets, describe
+from headfit.model.metadata import NOUNS, ModelRecord
+from headfit.model.prediction import (
+    Prediction,
+    class_sets,
+    describe,
+    label_sets,
+    scale_labels,
+)
 from headfit.model.prediction_file import PredictionFile, Written
 from headfit.model.prediction_formats import format_of
-from headfit.model.runner import (
-    PROBABILITIES,
-    WITH_MEANS,
-    Runner,
-    Tell,
-    check_outputs,
-    keras_network,
-    saved_graph,
-    unscaled,
-)
+from headfit.model.runner import Runner, Tell, keras_network
+from headfit.model.saved_network import Images, SavedNetwork
 from headfit.model.stream import iter_outputs
 from headfit.progress import Callback, CallbackList
 from headfit.study.reliability.calibration import scale
-from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.study.reliability.model_reliability import (
+    AnyReliability,
+    LabelReliability,
+    ModelReliability,
+    NumberReliability,
+)
 from headfit.util import files, html
-
-AT_ONCE = 256  # images that are explained together
-Images = np.ndarray | ImageLike | Iterable[ImageLike]
+from headfit.util.nouns import counted
 
 
 class Classifier:
     """A backbone with the head that was chosen for it, as saved in a ``model.keras``.
+
+    It predicts one class, several labels or numbers for each image: its ``kind``.
 
     Wherever a method takes ``images``, these may be
 
@@ -57,8 +60,9 @@ class Classifier:
         tell: called with a line of text when something takes long or falls back.
 
     Attributes:
-        classes_: names of the classes, str (K,), in the order of the probabilities.
+        classes_: names of the classes, labels or numbers, str (K,), in the order of the outputs.
         classes: the same as a tuple.
+        kind: what is predicted: ``"class"``, ``"labels"`` or ``"number"``.
         contract: how a file becomes pixels.
         record: the metadata of the file.
 
@@ -81,26 +85,25 @@ class Classifier:
         self.record = ModelRecord.read(self.path)
         self.classes: tuple[str, ...] = self.record.classes
         self.classes_: np.ndarray = np.array(self.classes)
+        self.kind: str = self.record.kind
         self.contract: Contract = self.record.contract
         self._tell = tell
-        self._runner = Runner(
-            unscaled(self.contract), self._graph, self._keras, check=self._check, tell=tell
-        )
+        self._network = SavedNetwork(self.path, self.record, tell)
 
     @classmethod
     def load(cls, path: PathLike) -> Classifier:
-        """Load a saved classifier; the same as ``Classifier(path)``."""
+        """Load a saved model; the same as ``Classifier(path)``."""
         return cls(path)
 
     @property
     def model(self) -> Any:
-        """The Keras model, loaded in safe mode on your Keras backend: pixels to probabilities."""
+        """The Keras model, loaded in safe mode on your Keras backend: pixels to outputs."""
         return keras_network(self.path).model
 
     @property
     def runner(self) -> Runner:
-        """What runs the network; its outputs are probabilities, (n, K), and channel means."""
-        return self._runner
+        """What runs the network; it gives what :meth:`outputs` does, (n, K), and channel means."""
+        return self._network.runner
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -112,40 +115,71 @@ class Classifier:
         return Explainer(SavedMapModel(self.path, self.record, self._tell))
 
     def predict(self, images: Images) -> np.ndarray:
-        """Predict the most probable class of each image.
+        """Predict the class, the labels or the numbers of each image.
 
         Args:
             images: see :class:`Classifier`.
 
         Returns:
-            Class names, str (n,).
+            Of classes their names, str (n,). Of labels those of each image, most probable first, an
+            object array (n,) of tuples of str: the labels whose probability is at least the
+            threshold that was chosen in cross-validation. Of numbers float64 (n, K), in their own
+            units.
 
         Raises:
             ImageError: if an image cannot be read; names it. :meth:`iter_predictions` goes on.
             UsageError: if an array has another shape.
         """
-        names: np.ndarray = self.classes_[self.predict_proba(images).argmax(axis=1)]
-        return names
+        outputs = self.outputs(images)
+        if self.kind == NUMBER:
+            return outputs
+        if self.kind == CLASS:
+            names: np.ndarray = self.classes_[outputs.argmax(axis=1)]
+            return names
+        labels = np.empty(len(outputs), object)
+        labels[:] = label_sets(outputs, self.record)
+        return labels
 
-    def predict_proba(self, images: Images, *, calibrated: bool = False) -> np.ndarray:
-        """Predict the probability of each class.
+    def outputs(self, images: Images) -> np.ndarray:
+        """Give what plain Keras gives for the model: probabilities, or numbers in their own units.
 
         Args:
             images: see :class:`Classifier`.
-            calibrated: apply temperature scaling, so that about eight in ten of the predictions
-                with probability 0.8 are right. The most probable class stays the same.
 
         Returns:
-            float64 (n, K), rows summing to 1.
+            float64 (n, K).
 
         Raises:
             ImageError: if an image cannot be read; names it.
             UsageError: if an array has another shape.
+        """
+        return self._network.predict(images)
+
+    def predict_proba(self, images: Images, *, calibrated: bool = False) -> np.ndarray:
+        """Predict the probability of each class or label.
+
+        Args:
+            images: see :class:`Classifier`.
+            calibrated: apply temperature scaling, so that about eight in ten of the predictions
+                with probability 0.8 are right. The order of the classes stays; each label has a
+                temperature of its own.
+
+        Returns:
+            float64 (n, K); rows of classes sum to 1.
+
+        Raises:
+            ImageError: if an image cannot be read; names it.
+            UsageError: if an array has another shape, or the model predicts numbers.
             ModelFileError: if ``calibrated``, and the model file holds no temperature.
         """
-        temperature = self._reliability.temperature if calibrated else None
-        p = self._run(images)[:, : len(self.classes)]
-        return p if temperature is None else scale(p, temperature)
+        self._require((CLASS, LABELS), "have no probabilities", "predict or predict_interval")
+        if not calibrated:
+            return self.outputs(images)
+        reliability = self._reliability
+        if isinstance(reliability, LabelReliability):
+            return scale_labels(self.outputs(images), reliability.temperatures)
+        assert isinstance(reliability, ModelReliability)
+        return scale(self.outputs(images), reliability.temperature)
 
     def predict_set(self, images: Images) -> list[list[str]]:
         """Predict sets of classes that contain the true one for about nine images in ten.
@@ -158,10 +192,43 @@ class Classifier:
             images: see :class:`Classifier`.
 
         Raises:
+            UsageError: if the model predicts labels or numbers.
             ModelFileError: if the model file holds no threshold.
         """
+        other = "predict" if self.kind == LABELS else "predict_interval"
+        self._require((CLASS,), "have no sets of classes", other)
         reliability = self._reliability
-        return class_sets(self.predict_proba(images), self.classes, reliability)
+        assert isinstance(reliability, ModelReliability)
+        return class_sets(self.outputs(images), self.classes, reliability)
+
+    def predict_interval(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
+        """Predict intervals that contain the true number for about nine images in ten.
+
+        Their width is the same for all images. How often the true number was within in
+        cross-validation is in ``results.json``, and for which share of images they are meant.
+
+        Args:
+            images: see :class:`Classifier`.
+
+        Returns:
+            Lower and upper ends, each float64 (n, K), in the numbers' own units.
+
+        Raises:
+            UsageError: if the model predicts classes or labels.
+            ModelFileError: if the model file holds no intervals.
+
+        Example:
+
+        ```python
+        low, high = hf.Classifier.load("headfit-run/model.keras").predict_interval("new.jpg")
+        ```
+        """
+        other = "predict_set" if self.kind == CLASS else "predict_proba"
+        self._require((NUMBER,), "have no intervals", other)
+        reliability = self._reliability
+        assert isinstance(reliability, NumberReliability)
+        values, half_widths = self.outputs(images), np.array(reliability.half_widths)
+        return values - half_widths, values + half_widths
 
     def outlier_scores(self, images: Images) -> np.ndarray:
         """Measure how unlike the training images each image is; above 1 it is an outlier.
@@ -178,23 +245,26 @@ class Classifier:
             ModelFileError: if the model file holds no detector.
         """
         detector = self._reliability.detector
-        return detector.scores(self._run(images)[:, len(self.classes) :])
+        return detector.scores(self._network.means(images))
 
     def explain(self, images: Images, class_: str | None = None) -> np.ndarray:
-        """Compute what each position of the feature map adds to the logit of a class.
+        """Compute what each position of the feature map adds to a logit, or to a number.
 
         Where the head is linear after pooling, the sum over the positions and the bias of the class
-        are its logit; elsewhere the map is HiResCAM's. See :mod:`headfit.explain`.
+        are its logit, or the number itself; elsewhere the map is HiResCAM's. See
+        :mod:`headfit.explain`.
 
         Args:
             images: see :class:`Classifier`.
-            class_: name of the class; the most probable one of each image if None.
+            class_: name of the class, label or number; if None the most probable one of each
+                image, of numbers the first.
 
         Returns:
-            float32 (n, H, W), in logits; negative where a position lowers the logit of the class.
+            float32 (n, H, W), in logits, or in the number's own units; negative where a position
+            lowers the logit or the number.
 
         Raises:
-            UnknownNameError: if there is no such class.
+            UnknownNameError: if there is no such name.
             ImageError: if an image cannot be read; names it.
             UsageError: if an array has another shape.
             ModelFileError: if the head has no positions.
@@ -203,7 +273,7 @@ class Classifier:
         target = None if class_ is None else explainer.target(class_)
         maps = [
             each.map
-            for pixels in self._pixel_chunks(images)
+            for pixels in self._network.pixel_chunks(images)
             for each in explainer.explain(pixels, target)
         ]
         return np.stack(maps) if maps else np.empty((0, *explainer.map_shape[:2]), np.float32)
@@ -222,11 +292,11 @@ class Classifier:
         Yields:
             For each image a :class:`~headfit.model.prediction.Prediction`.
         """
-        for path, row in iter_outputs(listed(images), self._runner, self.contract):
+        for path, row in iter_outputs(listed(images), self.runner, self.contract):
             if isinstance(row, ImageError):
                 yield Prediction(path, None, str(row))
             else:
-                yield describe(path, row, self.classes, self.record.reliability)
+                yield describe(path, row, self.record)
 
     def write_predictions(
         self,
@@ -247,14 +317,15 @@ class Classifier:
                 table of files.
             out: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
             overwrite: begin again, whatever is there.
-            top: number of classes in each line of a ``.jsonl`` file.
+            top: number of classes or labels in each line of a ``.jsonl`` file.
             callbacks: follow the progress.
 
         Raises:
             UsageError: if the file is of other images, of another model or of unknown origin.
             WriteError: if it cannot be written.
         """
-        file = PredictionFile(Path(out), self.path, format_of(Path(out), self.classes, top))
+        form = format_of(Path(out), self.classes, top, self.kind)
+        file = PredictionFile(Path(out), self.path, form)
         return file.write(listed(images), self.iter_predictions, CallbackList(callbacks), overwrite)
 
     def save(self, path: PathLike) -> Path:
@@ -272,76 +343,35 @@ class Classifier:
 
     def __repr__(self) -> str:
         head, size = self.record.head, f"{self.contract.height}×{self.contract.width} px"
-        return f"<Classifier {self.record.backbone} + {head}: {len(self.classes)} classes, {size}>"
+        count = counted(len(self.classes), *NOUNS[self.kind])
+        return f"<Classifier {self.record.backbone} + {head}: {count}, {size}>"
 
     def _repr_html_(self) -> str:
+        more = {CLASS: "predict_proba, predict_set", LABELS: "predict_proba"}
         use = (
-            "predict, predict_proba, predict_set, outlier_scores and explain take paths of image "
-            "files, Pillow images or arrays; model is the Keras model, and save(path) copies its "
-            "file."
+            f"predict, {more.get(self.kind, 'predict_interval')}, outlier_scores and explain take "
+            f"paths of image files, Pillow images or arrays; model is the Keras model, and "
+            f"save(path) copies its file."
         )
         return self.record.to_html("Classifier") + html.paragraph(use)
 
     @property
-    def _reliability(self) -> ModelReliability:
+    def _reliability(self) -> AnyReliability:
         if self.record.reliability is None:
             raise ModelFileError(
-                f"'{self.path}' contains neither temperature nor thresholds. Run the comparison "
+                f"'{self.path}' contains neither temperature nor thresholds nor intervals. Run the comparison "
                 f"again with this version of headfit and use its model.keras."
             )
         return self.record.reliability
 
-    def _run(self, images: Images) -> np.ndarray:
-        """Give the outputs of the network, float64 (n, K + C): probabilities and channel means."""
-        if isinstance(images, np.ndarray):
-            images = check_array(images, self.contract)
-            if not len(images):
-                return np.empty((0, self._width))
-            return self._runner.predict(images).astype(np.float64)
-        rows = []
-        for path, row in iter_outputs(listed(images), self._runner, self.contract):
-            if isinstance(row, ImageError):
-                raise ImageError(f"'{path}' cannot be read: {row}.")
-            rows.append(row)
-        return np.array(rows, np.float64).reshape(len(rows), -1 if rows else self._width)
-
-    @property
-    def _width(self) -> int:
-        """K + C as far as the file says it: enough for no images."""
-        reliability = self.record.reliability
-        return len(self.classes) + (reliability.detector.channels if reliability else 0)
-
-    def _pixel_chunks(self, images: Images) -> Iterator[np.ndarray]:
-        if isinstance(images, np.ndarray):
-            yield check_array(images, self.contract)
-            return
-        decoded = enumerate(decode_images(listed(images), self.contract), 1)
-        while chunk := list(islice(decoded, AT_ONCE)):
-            for number, (image, pixels) in chunk:
-                if isinstance(pixels, ImageError):
-                    raise ImageError(f"'{name_of(image, number)}' cannot be read: {pixels}.")
-            yield np.stack([pixels for _, (_, pixels) in chunk if isinstance(pixels, np.ndarray)])
-
-    def _graph(self) -> Path:
-        return saved_graph(self.path, self.contract, self._outputs, self._tell).path
-
-    def _keras(self) -> Any:
-        return keras_network(self.path, self._outputs).model
-
-    @property
-    def _outputs(self) -> str:
-        """What the network has to give: channel means only for the outlier score."""
-        return WITH_MEANS if self.record.reliability else PROBABILITIES
-
-    def _check(self, outputs: np.ndarray) -> None:
-        classes, reliability = len(self.classes), self.record.reliability
-        channels = outputs.shape[1] - classes
-        if reliability and reliability.detector.channels != channels:
-            raise ModelFileError(
-                f"'{self.path}' is damaged: its outlier detector takes "
-                f"{reliability.detector.channels} channels, but its backbone gives {channels}."
+    def _require(self, kinds: tuple[str, ...], why: str, other: str) -> None:
+        """Refuse a question that has no answer for this kind of model."""
+        if self.kind not in kinds:
+            nouns = NOUNS[self.kind][1]
+            listed_names = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
+            raise UsageError(
+                f"'{self.path}' predicts {nouns} ({listed_names}), which {why}. Use {other}."
             )
-        check_outputs(outputs[:, :classes], np.array(self.record.probe))
 
     def _copy(self, target: Path) -> None:
         shutil.copyfile(self.path, target)

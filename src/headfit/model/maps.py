@@ -1,4 +1,4 @@
-"""A saved classifier opened at its feature map: images in, logits and maps out."""
+"""A saved model opened at its feature map: images in, logits and maps out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headfit.fitting.softmax import softmax
+from headfit.fitting.kinds import KINDS
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
 from headfit.model.metadata import ModelRecord
@@ -32,7 +32,7 @@ Rows = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HirescamRequest(child.Request):
-    """Write gradient × map of ``maps``, an ``.npy``, for the class ``targets`` of each."""
+    """Write gradient × map of ``maps``, an ``.npy``, for the output ``targets`` of each."""
 
     function = "headfit.model.networks_child:hirescam"
     opens = "path"
@@ -53,6 +53,7 @@ class SavedMapModel:
 
     def __init__(self, path: Path, record: ModelRecord, tell: Tell) -> None:
         self.path, self.head, self.classes = path, record.head, record.classes
+        self.kind = record.kind
         self.contract: Contract = record.contract
         self._record, self._tell = record, tell
         self._facts: dict[str, Any] = {}
@@ -93,7 +94,7 @@ class SavedMapModel:
     ) -> tuple[Rows, npt.NDArray[np.float64]]:
         """Multiply each map by its logit's gradient and sum over the channels, in a child process.
 
-        The class of each image is its target.
+        The output of each image is its target.
         """
         with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
             file = Path(folder) / "maps.npy"
@@ -123,4 +124,6 @@ class SavedMapModel:
 
     def _check(self, rows: np.ndarray) -> None:
         logits = rows[:, : len(self.classes)].astype(np.float64)
-        check_outputs(softmax(logits), np.array(self._record.probe))
+        record = self._record
+        outputs = KINDS[record.kind].link(logits)
+        check_outputs(outputs, np.array(record.probe), record.spread)

@@ -1,4 +1,4 @@
-"""What headfit adds to a ``.keras`` file: classes, preprocessing, a proof, thresholds.
+"""What headfit adds to a ``.keras`` file: names, preprocessing, a proof, thresholds.
 
 A ``.keras`` file is a zip archive. Keras reads the members that it knows, so plain
 ``keras.models.load_model`` opens ours; :class:`ModelRecord` is one more member, ``headfit.json``.
@@ -22,32 +22,51 @@ import numpy as np
 
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
+from headfit.images.targets import CLASS, KINDS, LABELS, NUMBER
 from headfit.model.provenance import Provenance
-from headfit.study.reliability.model_reliability import Arrays, ModelReliability
+from headfit.study.reliability.model_reliability import (
+    AnyReliability,
+    Arrays,
+    LabelReliability,
+    ModelReliability,
+    NumberReliability,
+    read_reliability,
+)
 from headfit.util import html, not_a_model, saved_model
 from headfit.util.model_parts import ARRAYS, RECORD, check_archive, parse
+from headfit.util.nouns import counted
 
 SCHEMA = "headfit.model/1"
 EXPORT = "export"  # in an exported file: headfit.exports.record as plain data
 KEPT = "heads"
 SHOWN = 20  # names of classes in a notebook
+RELIABILITY: dict[str, type[AnyReliability]] = {
+    CLASS: ModelReliability,
+    LABELS: LabelReliability,
+    NUMBER: NumberReliability,
+}
+"""What a model of each kind knows of itself."""
+NOUNS = {CLASS: ("class", "classes"), LABELS: ("label", "labels"), NUMBER: ("number", "numbers")}
+"""What its outputs stand for, one and several."""
 _FLOAT = np.dtype("<f4")
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What a classifier needs beside its network.
+    """What a model needs beside its network.
 
     Attributes:
-        classes: names of the classes, in the order of the probabilities.
+        classes: names of the classes, labels or numbers, in the order of the outputs.
         contract: how a file becomes the pixels (0–255) that the network takes.
         head: the head's chain.
         backbone: the backbone's name.
-        probe: probabilities that the network must give for the probe images, (2, K); any engine
-            that loads the file is checked against them.
+        probe: what the network must give for the probe images, (2, K); any engine that loads the
+            file is checked against it.
         version: the headfit that wrote it.
-        reliability: temperature and thresholds; None in files that were written without.
+        reliability: temperatures, thresholds, intervals, as the kind has them; None in files that
+            were written without.
         provenance: verdict, origin of the weights, digest of the data; None likewise.
+        kind: what is predicted: ``"class"``, ``"labels"`` or ``"number"``.
     """
 
     classes: tuple[str, ...]
@@ -56,8 +75,24 @@ class ModelRecord:
     backbone: str
     probe: tuple[tuple[float, ...], ...]
     version: str
-    reliability: ModelReliability | None = None
+    reliability: AnyReliability | None = None
     provenance: Provenance | None = None
+    kind: str = CLASS
+
+    @property
+    def spread(self) -> np.ndarray:
+        """What a difference of each output is measured against, float64 (K,).
+
+        1 for probabilities. Numbers have units of their own: half of what the probe images differ
+        by, or the width of an interval, and no less than a hundredth of their size.
+        """
+        probe = np.array(self.probe, np.float64)
+        if self.kind != NUMBER:
+            return np.ones(len(self.classes))
+        apart = np.maximum(np.ptp(probe, axis=0) / 2, np.abs(probe).max(axis=0) / 100)
+        if isinstance(self.reliability, NumberReliability):
+            apart = np.maximum(apart, self.reliability.half_widths)
+        return np.where(apart > 0, apart, 1.0)
 
     def append_to(self, path: Path, more: Mapping[str, Any] | None = None) -> None:
         """Add the record to a ``.keras`` file.
@@ -74,6 +109,7 @@ class ModelRecord:
             "probe": self.probe,
             "version": self.version,
             "schema": SCHEMA,
+            **({} if self.kind == CLASS else {"kind": self.kind}),
             **(more or {}),
         }
         if self.provenance is not None:
@@ -120,17 +156,26 @@ class ModelRecord:
             ("backbone", self.backbone),
             ("head", self.head),
             ("input", f"{self.contract.height} × {self.contract.width} px, RGB 0–255"),
-            (f"{len(self.classes)} classes", f"{listed} and {more} more" if more > 0 else listed),
-            ("temperature", f"{self.reliability.temperature:.2f}" if self.reliability else "none"),
+            (
+                counted(len(self.classes), *NOUNS[self.kind]),
+                f"{listed} and {more} more" if more > 0 else listed,
+            ),
+            *_trust(self.reliability),
             ("written by", f"headfit {self.version}"),
         ]
         return html.table((), rows, caption, numbers=False)
 
     @classmethod
-    def _from_data(cls, data: Any, reliability: ModelReliability | None) -> ModelRecord:
-        classes, probe = data["classes"], data["probe"]
-        if len(classes) < 2 or any(len(row) != len(classes) for row in probe):
-            raise ValueError("its classes and its probe do not match")
+    def _from_data(cls, data: Any, reliability: AnyReliability | None) -> ModelRecord:
+        classes, probe, kind = data["classes"], data["probe"], data.get("kind", CLASS)
+        if kind not in KINDS:
+            raise ValueError(f"its kind is {kind!r}, expected one of {', '.join(KINDS)}")
+        if len(classes) < (2 if kind == CLASS else 1):
+            raise ValueError(f"it has {counted(len(classes), *NOUNS[kind])}")
+        if any(len(row) != len(classes) for row in probe):
+            raise ValueError(f"its {NOUNS[kind][1]} and its probe do not match")
+        if reliability is not None:
+            _check_reliability(reliability, kind, len(classes))
         return cls(
             tuple(map(str, classes)),
             Contract.from_dict(data["contract"]),
@@ -140,6 +185,7 @@ class ModelRecord:
             str(data["version"]),
             reliability,
             _provenance(data),
+            kind,
         )
 
 
@@ -173,7 +219,7 @@ def _no_record(path: Path) -> ModelFileError:
     )
 
 
-def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None:
+def _reliability(data: Any, archive: zipfile.ZipFile) -> AnyReliability | None:
     if not isinstance(data, dict):
         raise ValueError(f"its {RECORD} holds no object")
     if data.get("schema") != SCHEMA:
@@ -181,7 +227,30 @@ def _reliability(data: Any, archive: zipfile.ZipFile) -> ModelReliability | None
     reliability = data.get("reliability")
     if reliability is None:
         return None
-    return ModelReliability.from_data(reliability, _read_arrays(data["arrays"], archive))
+    return read_reliability(reliability, _read_arrays(data["arrays"], archive))
+
+
+def _check_reliability(reliability: AnyReliability, kind: str, count: int) -> None:
+    """Make sure that it is of the kind of the model, and of as many names."""
+    if not isinstance(reliability, RELIABILITY[kind]):
+        raise ValueError(f"its reliability is not that of kind {kind!r}")
+    lengths = {
+        LabelReliability: ("thresholds", "temperatures"),
+        NumberReliability: ("half_widths",),
+    }.get(type(reliability), ())
+    for name in lengths:
+        if len(getattr(reliability, name)) != count:
+            raise ValueError(f"its {name} are not {count}")
+
+
+def _trust(reliability: AnyReliability | None) -> list[tuple[str, str]]:
+    """Give the row of a notebook's table that says what the model knows of itself."""
+    if isinstance(reliability, LabelReliability):
+        return [("thresholds", ", ".join(f"{each:.2f}" for each in reliability.thresholds[:SHOWN]))]
+    if isinstance(reliability, NumberReliability):
+        listed = ", ".join(f"± {each:.3g}" for each in reliability.half_widths[:SHOWN])
+        return [(f"{100 * reliability.level:.0f} % intervals", listed)]
+    return [("temperature", f"{reliability.temperature:.2f}" if reliability else "none")]
 
 
 def _provenance(data: dict[str, Any]) -> Provenance | None:

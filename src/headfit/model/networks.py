@@ -97,8 +97,8 @@ def take_apart(path: Path) -> Parts:
     return Parts(model, same.inputs[0], maps[-1], logits)
 
 
-def probabilities(path: Path) -> Network:
-    """Open a classifier as it is."""
+def predictions(path: Path) -> Network:
+    """Open a model as it is."""
     return Network(load(path), {}, {})
 
 
@@ -151,5 +151,5 @@ def _called_again(model: keras.Model, call: Callable[..., Any]) -> keras.Model:
 
 
 OPENED: dict[str, Callable[[Path], Network]] = {
-    function.__name__: function for function in (probabilities, with_means, logits_and_maps)
+    function.__name__: function for function in (predictions, with_means, logits_and_maps)
 }

@@ -27,6 +27,7 @@ from headfit.images.inputs import name_of
 from headfit.images.read_ahead import ImageLike
 from headfit.model.prediction import Prediction
 from headfit.model.prediction_formats import Format
+from headfit.model.prediction_layout import LAYOUTS
 from headfit.progress import IMAGES, Callback
 from headfit.util import digests, files, records
 
@@ -46,7 +47,7 @@ class Written:
         images: number of its rows.
         unreadable: those of images that could not be read.
         resumed: those that an earlier run had written.
-        classes: number of images that each class was predicted for.
+        classes: number of images that each class or label was predicted for; empty for numbers.
     """
 
     path: Path
@@ -111,7 +112,8 @@ class PredictionFile:
         self._out, self._form = out, form
         self._partial = out.with_name(f"{out.name}.partial")
         self._journal = out.with_name(f"{out.name}.json")
-        settings = {key: value for key, value in vars(form).items() if key != "classes"}
+        of_model = ("classes", "kind")  # which the digest covers
+        settings = {key: value for key, value in vars(form).items() if key not in of_model}
         self._facts = {"schema": SCHEMA, "model_digest": digests.of_file(model), **settings}
         self._model = str(model)
         self._block = _Block(NOTHING)
@@ -192,7 +194,7 @@ class PredictionFile:
         before = self._block.safe.images
         if before:
             callback.on_message(f"{before:,} rows are there already; continuing after them.")
-        callback.on_stage_begin("Classifying", count, IMAGES)
+        callback.on_stage_begin("Predicting", count, IMAGES)
         complete, saved = False, time.monotonic()
         self._save(stream)
         unreadable = 0
@@ -223,8 +225,8 @@ class PredictionFile:
         digest, classes = self._block.digest.copy(), Counter(safe.classes)
         for each in rows:
             digest.update(_bytes(each.path))
-            if each.probabilities is not None:
-                classes[self._form.classes[int(each.probabilities.argmax())]] += 1
+            if not each.error:
+                classes.update(LAYOUTS[self._form.kind].mentioned(each, self._form.classes))
         now = _Safe(
             images=safe.images + len(rows),
             bytes=safe.bytes + len(data),

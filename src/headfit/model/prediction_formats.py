@@ -16,11 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from headfit.errors import DataError, UsageError
+from headfit.images.targets import CLASS, SEPARATOR
 from headfit.model.prediction import Prediction
+from headfit.model.prediction_layout import FLOAT32, FLOAT64, LAYOUTS, TEXT, TEXTS, Column, Layout
 from headfit.util import files
 from headfit.util.csv_cells import csv_text
 
-SEPARATOR = ";"  # between the classes of a set, in CSV
 MOST_ROWS, GROUP_VALUES = 1 << 16, 1 << 22  # of a row group of Parquet, which is held in memory
 
 
@@ -29,7 +30,11 @@ class Format(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
+        """Names of the classes, labels or numbers."""
+
+    @property
+    def kind(self) -> str:
+        """Kind of the targets."""
 
     def start(self) -> bytes:
         """Give what stands before all rows."""
@@ -43,45 +48,43 @@ class Format(Protocol):
 
 @dataclass(frozen=True)
 class Csv:
-    """A row for each image: path, predicted class, a probability for each class, and the rest.
+    """A row for each image: its path, what is predicted, and the rest.
 
     Attributes:
-        classes: their names.
+        classes: names of the classes, labels or numbers.
+        kind: of the targets.
     """
 
     classes: tuple[str, ...]
+    kind: str = CLASS
 
     def start(self) -> bytes:
         """Give the names of the columns."""
-        probabilities = (f"p_{name}" for name in self.classes)
-        rest = ["calibrated", "set", "outlier", "error"]
-        return _lines([["path", "predicted", *probabilities, *rest]])
+        layout = LAYOUTS[self.kind]
+        before, after = ([column.name for column in some] for some in (layout.before, layout.after))
+        return _lines([["path", *before, *layout.titles(self.classes), *after, "outlier", "error"]])
 
     def rows(self, predictions: Sequence[Prediction]) -> bytes:
         """Give a line for each."""
-        return _lines(self._row(prediction) for prediction in predictions)
+        return _lines(self._row(prediction, LAYOUTS[self.kind]) for prediction in predictions)
 
     def finish(self, partial: Path, out: Path) -> None:
         """Rename the file."""
         partial.replace(out)
 
-    def _row(self, prediction: Prediction) -> list[str]:
-        p, calibrated, outlier = (
-            prediction.probabilities,
-            prediction.calibrated,
-            prediction.outlier,
+    def _row(self, prediction: Prediction, layout: Layout) -> list[str]:
+        if prediction.error:
+            columns = len(layout.before) + len(layout.titles(self.classes)) + len(layout.after)
+            return [prediction.path, *[""] * (columns + 1), prediction.error]
+        before, after = (
+            [_cell(column.read(prediction, self.classes)) for column in some]
+            for some in (layout.before, layout.after)
         )
-        if p is None:
-            return [prediction.path, *[""] * (len(self.classes) + 4), prediction.error]
-        return [
-            prediction.path,
-            self.classes[int(p.argmax())],
-            *(f"{value:.6f}" for value in p),
-            "" if calibrated is None else f"{calibrated:.6f}",
-            SEPARATOR.join(prediction.prediction_set or ()),
-            "" if outlier is None else str(outlier).lower(),
-            "",
+        numbers = [
+            "" if np.isnan(x) else format(x, layout.digits) for x in layout.numbers(prediction)
         ]
+        outlier = "" if prediction.outlier is None else str(prediction.outlier).lower()
+        return [prediction.path, *before, *numbers, *after, outlier, ""]
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,14 @@ class JsonLines:
     """An object for each image, as the command predict prints them in JSON.
 
     Attributes:
-        classes: their names.
-        top: number of classes in an object.
+        classes: names of the classes, labels or numbers.
+        top: number of classes or labels in an object.
+        kind: of the targets.
     """
 
     classes: tuple[str, ...]
     top: int
+    kind: str = CLASS
 
     def start(self) -> bytes:
         """Give nothing."""
@@ -111,18 +116,9 @@ class JsonLines:
 
     def record(self, prediction: Prediction) -> dict[str, Any]:
         """Give one prediction as data for JSON."""
-        p = prediction.probabilities
-        order = [] if p is None else np.argsort(-p, kind="stable")[: self.top].tolist()
-        best = [
-            {"class": self.classes[i], "probability": float(p[i])} for i in order if p is not None
-        ]
         return {
             "path": prediction.path,
-            "class": best[0]["class"] if best else None,
-            "probability": best[0]["probability"] if best else None,
-            "top": best,
-            "calibrated": prediction.calibrated,
-            "set": None if prediction.prediction_set is None else list(prediction.prediction_set),
+            **LAYOUTS[self.kind].record(prediction, self.classes, self.top),
             "outlier": prediction.outlier,
             "error": prediction.error or None,
         }
@@ -133,10 +129,12 @@ class Parquet:
     """The columns of :class:`Csv` with their types; the partial file is an Arrow stream.
 
     Attributes:
-        classes: their names.
+        classes: names of the classes, labels or numbers.
+        kind: of the targets.
     """
 
     classes: tuple[str, ...]
+    kind: str = CLASS
 
     def __post_init__(self) -> None:
         try:
@@ -157,21 +155,15 @@ class Parquet:
 
         if not predictions:
             return b""
-        missing = np.zeros(len(self.classes))
-        rows = [each.probabilities for each in predictions]
-        unknown = np.array([p is None for p in rows])
-        classes = list(map(_text, self.classes))
-        best = [None if p is None else classes[int(p.argmax())] for p in rows]
-        p = np.array([missing if p is None else p for p in rows], np.float32)
+        layout, titles = LAYOUTS[self.kind], LAYOUTS[self.kind].titles(self.classes)
+        missing = np.full(len(titles), np.nan)
+        rows = [missing if each.error else layout.numbers(each) for each in predictions]
+        numbers = np.array(rows, layout.type)
         columns = [
             [_text(each.path) for each in predictions],
-            best,
-            *(pa.array(column, mask=unknown) for column in p.T),
-            [each.calibrated for each in predictions],
-            [
-                None if each.prediction_set is None else list(map(_text, each.prediction_set))
-                for each in predictions
-            ],
+            *(self._cells(column, predictions) for column in layout.before),
+            *(pa.array(column, mask=np.isnan(column)) for column in numbers.T),
+            *(self._cells(column, predictions) for column in layout.after),
             [each.outlier for each in predictions],
             [_text(each.error) or None for each in predictions],
         ]
@@ -192,6 +184,12 @@ class Parquet:
 
         files.write_file(out, write, durable=True)
         partial.unlink()
+
+    def _cells(self, column: Column, predictions: Sequence[Prediction]) -> list[Any]:
+        cells = (None if p.error else column.read(p, self.classes) for p in predictions)
+        if column.type == TEXTS:
+            return [None if cell is None else list(map(_text, cell)) for cell in cells]
+        return [_text(cell) if isinstance(cell, str) else cell for cell in cells]
 
     def _tables(self, partial: Path) -> Iterator[Any]:
         """Read the rows that are safe on disk."""
@@ -215,20 +213,23 @@ class Parquet:
     def _schema(self) -> Any:
         import pyarrow as pa  # noqa: PLC0415
 
-        return pa.schema(
-            [
-                ("path", pa.string()),
-                ("predicted", pa.string()),
-                *((f"p_{_text(name)}", pa.float32()) for name in self.classes),
-                ("calibrated", pa.float64()),
-                ("set", pa.list_(pa.string())),
-                ("outlier", pa.bool_()),
-                ("error", pa.string()),
-            ]
+        types = {
+            TEXT: pa.string(),
+            TEXTS: pa.list_(pa.string()),
+            FLOAT32: pa.float32(),
+            FLOAT64: pa.float64(),
+        }
+        layout = LAYOUTS[self.kind]
+        before, after = (
+            [(column.name, types[column.type]) for column in some]
+            for some in (layout.before, layout.after)
         )
+        numbers = [(_text(title), types[layout.type]) for title in layout.titles(self.classes)]
+        rest = [("outlier", pa.bool_()), ("error", pa.string())]
+        return pa.schema([("path", pa.string()), *before, *numbers, *after, *rest])
 
 
-def format_of(out: Path, classes: tuple[str, ...], top: int) -> Format:
+def format_of(out: Path, classes: tuple[str, ...], top: int, kind: str = CLASS) -> Format:
     """Choose the format by the suffix of the file.
 
     Raises:
@@ -236,12 +237,20 @@ def format_of(out: Path, classes: tuple[str, ...], top: int) -> Format:
     """
     suffix = out.suffix.lower()
     if suffix == ".csv":
-        return Csv(classes)
+        return Csv(classes, kind)
     if suffix == ".jsonl":
-        return JsonLines(classes, top)
+        return JsonLines(classes, top, kind)
     if suffix == ".parquet":
-        return Parquet(classes)
+        return Parquet(classes, kind)
     raise UsageError.invalid("out", str(out), "a file name that ends in .csv, .jsonl or .parquet")
+
+
+def _cell(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:.6f}"
+    return cell if isinstance(cell, str) else SEPARATOR.join(cell)
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> bytes:

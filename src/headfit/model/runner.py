@@ -31,9 +31,9 @@ from headfit.util import child
 AGREEMENT = 1e-3
 """Share of the largest output by which two computations of one network may differ."""
 BATCH = 32  # images that Keras is given at once
-PROBABILITIES, WITH_MEANS, LOGITS_AND_MAPS = "probabilities", "with_means", "logits_and_maps"
-OUTPUTS = (PROBABILITIES, WITH_MEANS, LOGITS_AND_MAPS)
-"""What a saved classifier can be opened to give: functions of :mod:`headfit.model.networks`."""
+PREDICTIONS, WITH_MEANS, LOGITS_AND_MAPS = "predictions", "with_means", "logits_and_maps"
+OUTPUTS = (PREDICTIONS, WITH_MEANS, LOGITS_AND_MAPS)
+"""What a saved model can be opened to give: functions of :mod:`headfit.model.networks`."""
 HEAD = "head.npz"  # beside a graph that gives maps: the arrays of the head
 MapShape = tuple[int, int, int]
 Tell = Callable[[str], None]
@@ -168,7 +168,7 @@ def unscaled(contract: Contract) -> Contract:
     return Contract(contract.height, contract.width, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
 
-def keras_network(path: Path, outputs: str = PROBABILITIES) -> Any:
+def keras_network(path: Path, outputs: str = PREDICTIONS) -> Any:
     """Open a model file on the user's Keras backend, in safe mode.
 
     Args:
@@ -193,7 +193,7 @@ def keras_network(path: Path, outputs: str = PROBABILITIES) -> Any:
 
 @dataclass(frozen=True)
 class GraphRequest(child.Request):
-    """Write the graph of a saved classifier into ``folder``; it takes raw uint8 pixels."""
+    """Write the graph of a saved model into ``folder``; it takes raw uint8 pixels."""
 
     function = "headfit.model.networks_child:write_graph"
     opens = "path"
@@ -205,7 +205,7 @@ class GraphRequest(child.Request):
 
 
 def saved_graph(path: Path, contract: Contract, outputs: str, tell: Tell) -> Graph:
-    """Find the graph of a saved classifier, or build it.
+    """Find the graph of a saved model, or build it.
 
     Args:
         path: the model file.
@@ -223,17 +223,21 @@ def saved_graph(path: Path, contract: Contract, outputs: str, tell: Tell) -> Gra
     return file_graph(path, contract, outputs, request, tell)
 
 
-def check_outputs(outputs: np.ndarray, expected: np.ndarray) -> None:
+def check_outputs(outputs: np.ndarray, expected: np.ndarray, spread: np.ndarray) -> None:
     """Make sure that a network gives what it gave when it was written.
+
+    Args:
+        outputs: float (n, K).
+        expected: the same, as stored.
+        spread: (K,), what a difference is measured against; 1 for probabilities.
 
     Raises:
         EngineError: if an output differs by more than a thousandth.
     """
-    difference = largest_difference(outputs, expected)
+    apart = np.abs(outputs - expected)
+    difference = float((apart / spread).max())
     if not difference <= AGREEMENT:
-        raise EngineError(
-            f"its probabilities differ by {difference:.2g} from those stored in the file"
-        )
+        raise EngineError(f"its outputs differ by {apart.max():.2g} from those stored in the file")
 
 
 def largest_difference(outputs: np.ndarray, expected: np.ndarray) -> float:
