@@ -12,7 +12,7 @@ import classifiers
 from headfit.backbones.engines.interface import probe_images
 from headfit.errors import EngineError, ModelFileError
 from headfit.images.contract import Contract
-from headfit.model.runner import PROBABILITIES, Runner, check_outputs, keras_network, saved_graph
+from headfit.model.runner import PREDICTIONS, Runner, check_outputs, keras_network, saved_graph
 
 SIDE = classifiers.SIDE
 CONTRACT = Contract(SIDE, SIDE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def runner(model: Path, messages: list[str], **options: Any) -> Runner:
     def graph() -> Path:
-        return saved_graph(model, CONTRACT, PROBABILITIES, messages.append).path
+        return saved_graph(model, CONTRACT, PREDICTIONS, messages.append).path
 
     def keras() -> Any:
         return keras_network(model).model
@@ -60,9 +60,9 @@ def test_keras_runs_a_network_whose_graph_disagrees_and_says_so(model: Path) -> 
 
 
 def test_a_network_that_disagrees_everywhere_does_not_run(model: Path) -> None:
-    wrong = np.full((2, 3), 1 / 3)
+    wrong, spread = np.full((2, 3), 1 / 3), np.ones(3)
     with pytest.raises(EngineError, match="from those stored in the file"):
-        runner(model, [], check=lambda outputs: check_outputs(outputs, wrong)).open()
+        runner(model, [], check=lambda outputs: check_outputs(outputs, wrong, spread)).open()
 
 
 def test_a_graph_alone_is_not_replaced(model: Path) -> None:

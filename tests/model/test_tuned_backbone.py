@@ -105,7 +105,7 @@ def test_a_file_with_other_outputs_than_training_ended_with_is_not_written(
     blueprint: Blueprint, tmp_path: Path
 ) -> None:
     wrong = replace(blueprint, probe=blueprint.probe + np.array([0.01, -0.01, 0.0]))
-    with pytest.raises(EngineError, match=r"not written: opened again, its probabilities differ"):
+    with pytest.raises(EngineError, match=r"not written: opened again, its outputs differ"):
         wrong.write(tmp_path / "model.keras")
     assert not list(tmp_path.iterdir())
 

@@ -47,13 +47,14 @@ def test_each_kind_is_what_it_says_and_none_is_shown_twice(
     labels = rng.integers(0, CLASSES, n)
     by_head = {"gap": probabilities(rng, labels, good)}
     by_head["flatten"] = probabilities(rng, labels, better)
-    examples = choose_examples(by_head, labels, seed)
-    rows = [row for _, row in examples]
+    targets = numbered(labels, CLASSES)
+    examples = choose_examples(by_head, targets, seed)
+    rows = [row for _, row, _ in examples]
     assert len(set(rows)) == len(rows) <= MOST
-    kinds = [kind for kind, _ in examples]
+    kinds = [kind for kind, _, _ in examples]
     assert all(kinds.count(kind) <= EACH for kind in KINDS)
     right = {name: p.argmax(axis=1) == labels for name, p in by_head.items()}
-    for kind, row in examples:
+    for kind, row, _ in examples:
         expected = {
             "only flatten right": (False, True),
             "only gap right": (True, False),
@@ -63,15 +64,15 @@ def test_each_kind_is_what_it_says_and_none_is_shown_twice(
         assert (right["gap"][row], right["flatten"][row]) == expected
     every = {(bool(g), bool(f)) for g, f in zip(right["gap"], right["flatten"], strict=True)}
     assert len(set(kinds)) == len(every)
-    assert choose_examples(by_head, labels, seed) == examples
+    assert choose_examples(by_head, targets, seed) == examples
 
 
 def test_those_that_both_have_right_are_of_many_classes() -> None:
     labels = np.repeat([0, 1, 2], [90, 5, 5])
     sure = np.full((100, CLASSES), 0.1)
     sure[np.arange(100), labels] = 0.8
-    examples = choose_examples({"gap": sure, "flatten": sure}, labels, 0)
-    assert np.bincount(labels[[row for _, row in examples]]).tolist() == [4, 4, 4]
+    examples = choose_examples({"gap": sure, "flatten": sure}, numbered(labels, CLASSES), 0)
+    assert np.bincount(labels[[row for _, row, _ in examples]]).tolist() == [4, 4, 4]
 
 
 @given(st.integers(1, 70), st.integers(1, 70))
@@ -102,7 +103,7 @@ def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
         weights = Exact(head, pooled).fold_models(problem, outcome.choices)
         models[name] = FoldModels(head, outcome.probabilities[0], *weights)
     folds = splits.assignment[0]
-    examples = explain_examples(models, stored, labels, folds, 0)
+    examples = explain_examples(models, stored, problem.targets, folds, 0)
     assert len(examples) == MOST
     for each in examples:
         row, target = each["row"], each["class"]

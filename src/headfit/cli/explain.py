@@ -13,6 +13,7 @@ from headfit.cli.options import PATH, REPORTING, TABLE_OF_PATHS, option, out_opt
 from headfit.cli.tables import literal, plain_table, print_json
 from headfit.errors import UsageError
 from headfit.images.inputs import Inputs
+from headfit.images.targets import CLASS, NOUNS, NUMBER
 from headfit.util import files
 from headfit.util.nouns import counted
 
@@ -30,6 +31,7 @@ Examples:
   headfit explain headfit-run/model.keras photos/ --class five --faithfulness
   headfit explain headfit-run/model.keras photos/ --compare gap,flatten
   headfit explain gap-run/model.keras photos/ --compare flatten-run/model.keras
+  headfit explain position-run/model.keras photos/ --class x
 """
 MAPS = "Heat maps"
 
@@ -43,8 +45,8 @@ MAPS = "Heat maps"
     "--class",
     "class_",
     metavar="NAME",
-    show_default="the most probable one of each image",
-    help="Class to explain.",
+    show_default="the most probable one of each image; of numbers the first",
+    help="Class, label or number to explain.",
 )
 @option(
     MAPS,
@@ -68,7 +70,7 @@ def command(
     debug: bool,
     **finding: Any,
 ) -> int:
-    """Draw how each part of IMAGES raises or lowers the logit of a class.
+    """Draw how each part of IMAGES raises or lowers the logit of a class or label, or a number.
 
     MODEL is a model.keras written by headfit. IMAGES are image files, folders (searched with their
     sub-folders), archives, tables with a column of paths, lists or patterns, as for predict. Each
@@ -162,24 +164,24 @@ def _document(
     return {
         "schema": SCHEMA,
         **first,
+        **({} if models[0].kind == CLASS else {"kind": models[0].kind}),
         "compared": others[0] if others else None,
         "explanations": explanations,
     }
 
 
 def _record(model: Explainer, one: Explained | None) -> dict[str, Any]:
+    number = model.kind == NUMBER
+    first = (NOUNS[model.kind][0],) if number else (NOUNS[model.kind][0], "probability")
+    keys = (*first, "value" if number else "logit")
+    keys = (*keys, "bias", "map", "method", "completeness_error")
     if one is None:
-        keys = ("class", "probability", "logit", "bias", "map", "method", "completeness_error")
         return dict.fromkeys(keys)
-    return {
-        "class": model.classes[one.target],
-        "probability": one.probability,
-        "logit": one.logit,
-        "bias": one.bias,
-        "map": one.map.tolist(),
-        "method": one.method,
-        "completeness_error": one.completeness_error,
-    }
+    likely = () if number else (one.probability,)
+    values = (model.classes[one.target], *likely, one.logit, one.bias)
+    return dict(
+        zip(keys, (*values, one.map.tolist(), one.method, one.completeness_error), strict=True)
+    )
 
 
 def _show(
@@ -189,14 +191,20 @@ def _show(
     tests: list[dict[str, Any] | None],
 ) -> None:
     console = output()
-    numbers = ("probability", "logit", "bias", "error")
-    table = plain_table(("image", "class", "head", *numbers, "picture"), numbers)
+    kind = models[0].kind
+    shown = ("value",) if kind == NUMBER else ("probability", "logit")
+    numbers = (*shown, "bias", "error")
+    table = plain_table(("image", NOUNS[kind][0], "head", *numbers, "picture"), numbers)
     for item, picture in zip(items, pictures, strict=True):
         if picture is None:
-            table.add_row(literal(item.path), "", "", "", "", "", "", literal(item.error))
+            empty = [""] * (2 + len(numbers))
+            table.add_row(literal(item.path), *empty, literal(item.error))
         for model, one in zip(models, item.explanations, strict=False):
             cells = [item.path, model.classes[one.target], model.head]
-            cells += [f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"]
+            if one.probability is None:
+                cells += [f"{one.logit:.4g}", f"{one.bias:.4g}"]
+            else:
+                cells += [f"{100 * one.probability:.1f} %", f"{one.logit:.2f}", f"{one.bias:.2f}"]
             cells += [f"{one.completeness_error:.1g}", picture.name if picture else ""]
             table.add_row(*map(literal, cells))
     console.print(table)
@@ -211,16 +219,18 @@ def _show(
     for model, test in zip(models, tests, strict=True):
         if test is not None:
             console.print()
-            console.print(_test_table(model.head, test))
+            console.print(_test_table(model, test))
 
 
-def _test_table(head: str, test: dict[str, Any]) -> Table:
-    title = f"{head}: area under the probability, {counted(test['images'], 'image')}"
+def _test_table(model: Explainer, test: dict[str, Any]) -> Table:
+    what = "number" if model.kind == NUMBER else "probability"
+    title = f"{model.head}: area under the {what}, {counted(test['images'], 'image')}"
+    digits = ".4g" if model.kind == NUMBER else ".3f"
     numbers = ("this map", "random", "from the centre", "better than random")
     table = plain_table(("", *numbers), numbers, title=title)
     for kind, sense in (("deletion", "lower is better"), ("insertion", "higher is better")):
         areas = test[kind]
-        values = [f"{areas[order]:.3f}" for order in ("map", "random", "centre")]
+        values = [f"{areas[order]:{digits}}" for order in ("map", "random", "centre")]
         share = f"{100 * areas['better_than_random']:.0f} % of images"
         table.add_row(f"{kind} ({sense})", *values, share)
     return table

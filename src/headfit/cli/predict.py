@@ -1,4 +1,4 @@
-"""``headfit predict``: classify images with a saved model."""
+"""``headfit predict``: predict classes, labels or numbers with a saved model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from headfit.cli.tables import literal, plain_table, print_json
 from headfit.cli.wording import CommandLineWords
 from headfit.errors import UsageError
 from headfit.images.inputs import Inputs
+from headfit.images.targets import CLASS, LABELS, NOUNS, NUMBER
 from headfit.util import files
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ Examples:
     type=click.IntRange(min=1),
     default=3,
     metavar="N",
-    help="Number of classes for each image, the most probable first.",
+    help="Number of classes or labels for each image, the most probable first.",
 )
 @option(
     OUTPUT,
@@ -66,7 +67,7 @@ def command(
     debug: bool,
     **finding: Any,
 ) -> int:
-    """Classify images with MODEL, a model.keras written by headfit.
+    """Predict the class, labels or numbers of images with MODEL, a model.keras of headfit.
 
     PATHS are image files, folders (searched with their sub-folders), archives (zip and tar),
     patterns, tables (.csv, .tsv, .jsonl or .parquet) with a column of paths, lists (LIST.txt or
@@ -87,50 +88,90 @@ def command(
                 names, out, overwrite=overwrite, top=top, callbacks=words
             )
         tell(*names.left_out())
-        _show_written(written, as_json)
+        _show_written(written, as_json, classifier.kind)
         return 0 if written.images > written.unreadable else 1
     images = list(names)
     tell(*names.left_out())
-    steps = tracked(classifier.iter_predictions(images), "Classifying", len(images))
-    predictions = list(steps)
-    records = list(map(JsonLines(classifier.classes, top).record, predictions))
+    steps = tracked(classifier.iter_predictions(images), "Predicting", len(images))
+    predictions, kind = list(steps), classifier.kind
+    records = list(map(JsonLines(classifier.classes, top, kind).record, predictions))
     if csv_path is not None:
-        form = Csv(classifier.classes)
+        form = Csv(classifier.classes, kind)
         files.write_text(csv_path, (form.start() + form.rows(predictions)).decode())
     if as_json:
-        print_json({"schema": SCHEMA, "predictions": records})
+        of_kind = {} if kind == CLASS else {"kind": kind}
+        print_json({"schema": SCHEMA, **of_kind, "predictions": records})
     else:
-        _show(records)
+        _show(records, kind)
         if csv_path is not None:
             tell(f"Written: {csv_path}")
-    return 0 if any(prediction.probabilities is not None for prediction in predictions) else 1
+    return 0 if any(not prediction.error for prediction in predictions) else 1
 
 
-def _show_written(written: Written, as_json: bool) -> None:
+def _show_written(written: Written, as_json: bool, kind: str) -> None:
     if as_json:
         print_json({"schema": SCHEMA, **asdict(written), "path": str(written.path)})
         return
-    table = plain_table(("class", "images"), ["images"])
-    for name, count in sorted(written.classes.items(), key=lambda each: -each[1]):
-        table.add_row(literal(name), f"{count:,}")
-    output().print(table)
+    if kind != NUMBER:
+        table = plain_table((NOUNS[kind][0], "images"), ["images"])
+        for name, count in sorted(written.classes.items(), key=lambda each: -each[1]):
+            table.add_row(literal(name), f"{count:,}")
+        output().print(table)
     unreadable = f", {written.unreadable:,} could not be read" if written.unreadable else ""
     tell(f"Written: {written.path}: {written.images:,} rows{unreadable}")
 
 
-def _show(records: list[dict[str, Any]]) -> None:
+def _show(records: list[dict[str, Any]], kind: str) -> None:
     remarks = any(record["outlier"] for record in records)
-    table = plain_table(
-        ("image", "class", "probability", "then", *["remark"] * remarks), ["probability"]
-    )
+    names = next((list(record["numbers"]) for record in records if record.get("numbers")), [])
+    columns, numbers = {
+        CLASS: (("class", "probability", "then"), ["probability"]),
+        LABELS: (("labels", "next"), []),
+        NUMBER: (tuple(map(literal, names or ["numbers"])), []),
+    }[kind]
+    table = plain_table(("image", *columns, *["remark"] * remarks), numbers)
     for record in records:
         remark = [UNLIKE if record["outlier"] else ""] * remarks
-        table.add_row(*map(literal, [*_cells(record), *remark]))
+        if record["error"]:
+            cells = _unread(record["error"], len(columns))
+        else:
+            cells = _CELLS[kind](record)
+        table.add_row(*map(literal, [record["path"], *cells, *remark]))
     output().print(table)
 
 
-def _cells(record: dict[str, Any]) -> list[str]:
-    if record["error"]:
-        return [record["path"], "cannot be read", "", record["error"]]
+def _unread(error: str, columns: int) -> list[str]:
+    """Fill the columns of a file that cannot be read: the reason is in the last one."""
+    if columns == 1:
+        return [f"cannot be read: {error}"]
+    return ["cannot be read", *[""] * (columns - 2), error]
+
+
+def _class_cells(record: dict[str, Any]) -> list[str]:
     rest = ", ".join(f"{t['class']} {100 * t['probability']:.1f} %" for t in record["top"][1:])
-    return [record["path"], record["class"], f"{100 * record['probability']:.1f} %", rest]
+    return [record["class"], f"{100 * record['probability']:.1f} %", rest]
+
+
+def _label_cells(record: dict[str, Any]) -> list[str]:
+    """Give the labels that the image has, and the most probable ones that it has not."""
+    has, rest = (
+        ", ".join(
+            f"{each['label']} {100 * each['probability']:.1f} %"
+            for each in record["labels"]
+            if each["present"] is present
+        )
+        for present in (True, False)
+    )
+    return [has or "none", rest]
+
+
+def _number_cells(record: dict[str, Any]) -> list[str]:
+    """Give each number, with its interval if the model has one."""
+    return [
+        f"{each['value']:.4g}"
+        + ("" if each["low"] is None else f" ({each['low']:.4g} to {each['high']:.4g})")
+        for each in record["numbers"].values()
+    ]
+
+
+_CELLS = {CLASS: _class_cells, LABELS: _label_cells, NUMBER: _number_cells}

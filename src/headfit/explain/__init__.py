@@ -1,1 +1,1 @@
-"""Where a classifier looks: what each position of the feature map adds to a class's logit."""
+"""Where a model looks: what each position of the feature map adds to a logit, or to a number."""

@@ -1,5 +1,7 @@
 """A heat map's colours: orange where a position supports the class, blue where it opposes it.
 
+Of a number, orange pushes it up and blue pushes it down.
+
 People who confuse red and green can tell the two apart, and 0 has no colour.
 """
 

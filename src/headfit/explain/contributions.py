@@ -1,7 +1,8 @@
-"""What each position adds to a logit, exactly, for poolings whose vector is a sum over positions.
+"""What each position adds to an output, exactly, for poolings whose vector is a sum over positions.
 
 With v the pooled vector and w the weights of a class, ⟨w, v⟩ = Σ_p c_p for every rule here, so the
-c_p and the bias sum to the logit. What may be called exact differs, and the rule says it:
+c_p and the bias sum to the logit, or to the number that is predicted. What may be called exact
+differs, and the rule says it:
 
 - the pooling is linear in the map: gap, flatten, spatial_prior, spp, low_rank;
 - it is linear given which position holds the maximum of each channel: gmp, avgmax;

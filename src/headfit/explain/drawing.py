@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from headfit.errors import UsageError
 from headfit.explain.colours import OPPOSES, SUPPORTS, bar, coloured
+from headfit.images.targets import CLASS, NUMBER
 
 LARGE, SMALL = 336, 150  # the longer side of a picture, in pixels
 GAP, MARGIN = 6, 12
@@ -36,16 +37,31 @@ class Tile:
     captions: Sequence[str]
 
 
-def single(tile: Tile, scale: float) -> Image.Image:
-    """Draw one image large, with the scale below it."""
-    return _page([_drawn(tile, scale, LARGE)], 1, scale)
+LOGITS = "logits added by a position: orange for the class, blue against it"
 
 
-def sheet(tiles: Sequence[Tile], scale: float) -> Image.Image:
-    """Draw images small and side by side; at least one."""
+def meaning(kind: str, name: str) -> str:
+    """Say what the colours mean.
+
+    Args:
+        kind: of the targets.
+        name: of the number that is explained; any for classes and labels.
+    """
+    if kind == NUMBER:
+        return f"added by a position: orange pushes {name} up, blue pushes it down"
+    return LOGITS if kind == CLASS else LOGITS.replace("class", "label")
+
+
+def single(tile: Tile, scale: float, note: str = LOGITS) -> Image.Image:
+    """Draw one image large, with the scale and what it means below it."""
+    return _page([_drawn(tile, scale, LARGE)], 1, scale, note)
+
+
+def sheet(tiles: Sequence[Tile], scale: float, note: str = LOGITS) -> Image.Image:
+    """Draw images small and side by side, as :func:`single`; at least one."""
     drawn = [_drawn(tile, scale, SMALL) for tile in tiles]
     columns = min(len(drawn), COLUMNS[1 + len(tiles[0].maps)])
-    return _page(drawn, columns, scale)
+    return _page(drawn, columns, scale, note)
 
 
 def _drawn(tile: Tile, scale: float, side: int) -> Image.Image:
@@ -68,7 +84,7 @@ def _drawn(tile: Tile, scale: float, side: int) -> Image.Image:
     return canvas
 
 
-def _page(tiles: Sequence[Image.Image], columns: int, scale: float) -> Image.Image:
+def _page(tiles: Sequence[Image.Image], columns: int, scale: float, note: str) -> Image.Image:
     width, height = (max(side) for side in zip(*(tile.size for tile in tiles), strict=True))
     rows = -(-len(tiles) // columns)
     font = _font(LARGE)
@@ -88,7 +104,6 @@ def _page(tiles: Sequence[Image.Image], columns: int, scale: float) -> Image.Ima
         (1, f"{scale:+.2g}", "ra"),
     ):
         draw.text((MARGIN + place * BAR_WIDTH, y), text, INK, font, anchor=anchor)
-    note = "logits added by a position: orange for the class, blue against it"
     _write(page, (MARGIN, y + _line(font)), note, font, full - 2 * MARGIN)
     return page
 
@@ -117,13 +132,16 @@ def _write(
     ImageDraw.Draw(page).text(at, clean, INK, font)
 
 
-def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:
-    """Draw a heat map over its image, with a scale in logits.
+def plot_explanation(
+    image: np.ndarray, map: np.ndarray, ax: Any = None, *, unit: str = "logits"
+) -> Any:
+    """Draw a heat map over its image, with a scale.
 
     Args:
         image: RGB pixels 0–255, (height, width, 3).
         map: float (H, W), as ``Classifier.explain`` gives it for this image.
         ax: matplotlib axes to draw on; those of a new figure if None.
+        unit: of the map: logits, or that of a number.
 
     Returns:
         The axes.
@@ -162,6 +180,6 @@ def plot_explanation(image: np.ndarray, map: np.ndarray, ax: Any = None) -> Any:
     drawn = ax.imshow(
         map, cmap=palette, vmin=-limit, vmax=limit, extent=extent, interpolation="bilinear"
     )
-    ax.figure.colorbar(drawn, ax=ax, label="logits added by a position", shrink=0.8)
+    ax.figure.colorbar(drawn, ax=ax, label=f"{unit} added by a position", shrink=0.8)
     ax.set_axis_off()
     return ax

@@ -1,4 +1,4 @@
-"""Explain the predictions of a classifier: one number for each position of the map and class."""
+"""Explain the predictions of a model: one number for each position of the map and output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
 from headfit.explain.contributions import Case, Floats, Rule, is_affine, joined, rule_of
-from headfit.fitting.softmax import softmax
+from headfit.fitting.kinds import KINDS
 from headfit.heads.chain import Head, parse_head
 from headfit.heads.custom.pooling import is_custom
 from headfit.heads.pooling import MapShape
 from headfit.images.contract import Contract
+from headfit.images.targets import NOUNS, NUMBER
 
 Rows = npt.NDArray[np.float32]
 HIRESCAM = "HiResCAM"
@@ -31,44 +32,48 @@ BY_CHILD = 256  # likewise in float32: each time a process starts
 
 @dataclass(frozen=True)
 class Explained:
-    """What each position adds to the logit of one class, for one image.
+    """What each position adds to one output, for one image.
+
+    An output is the logit of a class or label, or a number in its own units.
 
     Attributes:
-        map: float32 (H, W), in logits; negative where a position lowers it.
-        target: number of the class.
-        probability: of the class.
-        logit: of the class, as the network gives it.
-        bias: the logit without the map: the bias of the class where contributions are exact; with
-            HiResCAM, the logit for a map of zeros.
+        map: float32 (H, W), in logits or those units; negative where a position lowers it.
+        target: which output.
+        probability: of the class or label; None for a number.
+        logit: the output, as the network gives it.
+        bias: the output without the map: its bias where contributions are exact; with HiResCAM,
+            what a map of zeros gives.
         method: ``"HiResCAM"``, or in what sense the contributions are exact.
     """
 
     map: Rows
     target: int
-    probability: float
+    probability: float | None
     logit: float
     bias: float
     method: str
 
     @property
     def completeness_error(self) -> float:
-        """The error of the map's sum: sum + bias − logit."""
+        """The error of the map's sum: sum + bias − output."""
         return float(self.map.sum(dtype=np.float64)) + self.bias - self.logit
 
 
 class MapModel(Protocol):
-    """A classifier opened at its feature map.
+    """A model opened at its feature map.
 
     Attributes:
         path: its file.
         head: the chain of its head.
-        classes: names of the classes.
+        classes: names of the classes, labels or numbers.
+        kind: of the targets.
         contract: how a file becomes pixels.
     """
 
     path: Path
     head: str
     classes: tuple[str, ...]
+    kind: str
     contract: Contract
 
     @property
@@ -82,7 +87,7 @@ class MapModel(Protocol):
         ...
 
     def run(self, pixels: np.ndarray) -> tuple[Floats, Rows]:
-        """Give logits, float64 (n, K), and maps, float32 (n, H, W, C), of RGB pixels 0–255."""
+        """Give logits or numbers, float64 (n, K), and maps, float32 (n, H, W, C), of RGB 0–255."""
         ...
 
     def arrays(self, kind: str) -> list[Floats]:
@@ -90,19 +95,20 @@ class MapModel(Protocol):
         ...
 
     def hirescam(self, maps: Rows, targets: npt.NDArray[np.int64]) -> tuple[Rows, Floats]:
-        """Give gradient × map (n, H, W), and the logits (K,) of a map of zeros."""
+        """Give gradient × map (n, H, W), and the outputs (K,) of a map of zeros."""
         ...
 
 
 class Explainer:
-    """Explains what a classifier makes of images, position by position.
+    """Explains what a model makes of images, position by position.
 
     Args:
-        model: the classifier, opened at its feature map.
+        model: it, opened at its feature map.
 
     Attributes:
         path: the file of the model.
-        classes: names of the classes.
+        classes: names of the classes, labels or numbers.
+        kind: of the targets.
         contract: how a file becomes pixels.
         head: the chain of the head.
 
@@ -112,7 +118,7 @@ class Explainer:
 
     def __init__(self, model: MapModel) -> None:
         self.path, self.head = model.path, model.head
-        self.classes, self.contract = model.classes, model.contract
+        self.classes, self.kind, self.contract = model.classes, model.kind, model.contract
         self._model = model
         if self._chain is not None and self._chain.pooling.several_layers:
             raise ModelFileError(
@@ -137,13 +143,13 @@ class Explainer:
         return self._rule is not None
 
     def target(self, name: str) -> int:
-        """Find a class by its name.
+        """Find a class, label or number by its name.
 
         Raises:
             UnknownNameError: if there is none; lists those that exist.
         """
         if name not in self.classes:
-            raise UnknownNameError("class", name, self.classes)
+            raise UnknownNameError(NOUNS[self.kind][0], name, self.classes)
         return self.classes.index(name)
 
     def explain(
@@ -153,8 +159,8 @@ class Explainer:
 
         Args:
             pixels: RGB 0–255, (n, height, width, 3) of the contract's size.
-            targets: number of the class to explain, one for all or one for each image; that with
-                the largest logit if None.
+            targets: which output to explain, one for all or one for each image; if None that
+                with the largest logit, or the first number.
 
         Raises:
             UsageError: if the pixels have another shape.
@@ -173,21 +179,30 @@ class Explainer:
             explained += self._explain(pixels[part], some)
         return explained
 
-    def probabilities(self, pixels: np.ndarray) -> npt.NDArray[np.float64]:
-        """Give the probability of each class, float64 (n, K); pixels as for :meth:`explain`."""
-        return softmax(self._model.run(pixels)[0])
+    def predictions(self, pixels: np.ndarray) -> npt.NDArray[np.float64]:
+        """Give probabilities or numbers, float64 (n, K); pixels as for :meth:`explain`."""
+        return KINDS[self.kind].link(self._model.run(pixels)[0])
+
+    def default_targets(self, outputs: Floats) -> npt.NDArray[np.int64]:
+        """Choose what to explain of each image, by its logits or numbers (n, K)."""
+        if self.kind == NUMBER:  # none of several numbers is the main one
+            return np.zeros(len(outputs), np.int64)
+        best: npt.NDArray[np.int64] = outputs.argmax(axis=1)
+        return best
 
     def _explain(self, pixels: np.ndarray, classes: Sequence[int] | int | None) -> list[Explained]:
         logits, maps = self._model.run(pixels)
-        targets = logits.argmax(axis=1) if classes is None else np.broadcast_to(classes, len(maps))
+        targets = self.default_targets(logits)
+        if classes is not None:
+            targets = np.broadcast_to(classes, len(maps))
         rows = np.arange(len(logits))
-        chosen, shares = logits[rows, targets], softmax(logits)[rows, targets]
+        chosen, shares = logits[rows, targets], KINDS[self.kind].link(logits)[rows, targets]
         method, sums, biases = self._contributions(maps, targets)
         explained = [
             Explained(
                 each.astype(np.float32),
                 int(target),
-                float(share),
+                None if self.kind == NUMBER else float(share),
                 float(logit),
                 float(bias),
                 method,
@@ -216,10 +231,12 @@ class Explainer:
         return method, rule(case).reshape(maps.shape[:3]), bias[targets]
 
     def _check(self, one: Explained) -> None:
-        allowed = TOLERANCE * max(1.0, float(np.abs(one.map).sum()), abs(one.logit))
+        # a logit of a thousandth is next to nothing, a number of that size need not be
+        least = abs(one.bias) if self.kind == NUMBER else 1.0
+        allowed = TOLERANCE * max(least, float(np.abs(one.map).sum()), abs(one.logit))
         if not abs(one.completeness_error) <= allowed:
             raise EngineError(
-                f"'{self.path}' is damaged: its contributions miss the logit by "
+                f"'{self.path}' is damaged: its contributions miss the output by "
                 f"{one.completeness_error:.2g}, more than the {allowed:.2g} that rounding can "
                 f"explain. Write it again with headfit compare."
             )

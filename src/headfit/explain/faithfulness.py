@@ -1,10 +1,11 @@
-"""Tests whether a map is faithful: how the probability changes when its positions are removed.
+"""Tests whether a map is faithful: how the prediction changes when its positions are removed.
 
 The cells of the map's grid are taken away from the image in the order of their contributions, the
-largest first, and the probability of the class is followed: *deletion*. *Insertion* begins with
-nothing and puts them back in the same order. The area under each curve, from 0 to 1, is compared
-with those of random orders and of the order from the centre outward: a true map has a smaller area
-under deletion and a larger one under insertion. Source: Petsiuk 2018 (RISE).
+largest first, and the probability of the class, or the number, is followed: *deletion*. *Insertion*
+begins with nothing and puts them back in the same order. The area under each curve, a probability
+or a number on average, is compared with those of random orders and of the order from the centre
+outward: a true map has a smaller area under deletion and a larger one under insertion. Source:
+Petsiuk 2018 (RISE).
 
 Taken away means blurred, here, by a Gaussian as wide as a cell: grey squares are shapes that no
 network has seen, and it would answer to their edges. What the network sees of a position reaches
@@ -24,7 +25,7 @@ from PIL import Image, ImageFilter
 STEPS = 12
 DRAWS = 3
 ORDERS = ("map", "random", "centre")
-Probabilities = Callable[[np.ndarray], npt.NDArray[np.float64]]
+Predictions = Callable[[np.ndarray], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def areas(
     image: np.ndarray,
     contributions: np.ndarray,
     target: int,
-    probabilities: Probabilities,
+    predictions: Predictions,
     seed: int = 0,
 ) -> Areas:
     """Measure one map.
@@ -52,8 +53,8 @@ def areas(
     Args:
         image: uint8 (height, width, 3), as the network takes it.
         contributions: float (H, W), each position's.
-        target: number of the class.
-        probabilities: from uint8 (n, height, width, 3) to float (n, K).
+        target: which output.
+        predictions: from uint8 (n, height, width, 3) to float (n, K).
         seed: of the random orders, of which the mean counts.
     """
     rng = np.random.default_rng(seed)
@@ -67,7 +68,7 @@ def areas(
     # what one deletion leaves is what an insertion of the same cells puts back, and vice versa
     both = np.concatenate([masks, ~masks])
     variants = np.where(both[..., None], blurred, image)
-    curves = probabilities(variants)[:, target].reshape(2, len(orders), len(counts))
+    curves = predictions(variants)[:, target].reshape(2, len(orders), len(counts))
     under = np.asarray(np.trapezoid(curves, counts / contributions.size, axis=2))
     named = [
         {"map": float(row[0]), "random": float(row[1:-1].mean()), "centre": float(row[-1])}

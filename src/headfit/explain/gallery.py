@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from headfit.errors import ImageError
+from headfit.errors import ImageError, UsageError
 from headfit.explain import drawing, faithfulness
 from headfit.explain.colours import scale_of
 from headfit.explain.drawing import Tile
 from headfit.explain.explainer import Explained, Explainer
 from headfit.images.decode import decode
 from headfit.images.read_ahead import PathLike, content_of, decode_images
+from headfit.images.targets import NOUNS
 from headfit.util import files
 
 CHUNK = 256
@@ -58,14 +59,22 @@ def explain_files(
     """Explain files, in order; one that cannot be read does not stop the others.
 
     Args:
-        models: one or two; all explain the class that the first predicts.
+        models: one or two; all explain what the first predicts, of numbers the first of them.
         images: image files.
-        class_: the class to explain instead.
+        class_: the class, label or number to explain instead.
 
     Raises:
-        UnknownNameError: if a model has no such class.
+        UnknownNameError: if a model has no such name.
+        UsageError: if the models predict different kinds of targets.
     """
     first, *others = models
+    for other in others:
+        if other.kind != first.kind:
+            raise UsageError(
+                f"Two models are compared where both predict the same. Received: '{first.path}', "
+                f"which predicts {NOUNS[first.kind][1]}, and '{other.path}', which predicts "
+                f"{NOUNS[other.kind][1]}."
+            )
     target = None if class_ is None else first.target(class_)
     for other in others:
         for name in first.classes if class_ is None else (class_,):
@@ -107,6 +116,7 @@ def write_pictures(
         WriteError: if one cannot be written.
         ImageError: if a file cannot be read any more.
     """
+    note = drawing.meaning(models[0].kind, _explained_name(models[0], items))
     scale = scale_of(each.map for item in items for each in item.explanations)
     tiles: list[Tile] = []
     for number, item in enumerate(items, 1):
@@ -118,10 +128,10 @@ def write_pictures(
             tiles.append(tile)
         name = models[0].classes[item.explanations[0].target]
         target = out / f"{number:04}-{safe_name(Path(item.path).stem)}-{safe_name(name)}.png"
-        _write(drawing.single(tile, scale), target)
+        _write(drawing.single(tile, scale, note), target)
         yield target
     if tiles:
-        _write(drawing.sheet(tiles, scale), out / SHEET)
+        _write(drawing.sheet(tiles, scale, note), out / SHEET)
 
 
 def measure_maps(
@@ -138,7 +148,7 @@ def measure_maps(
     for item in tested(items):
         one = item.explanations[column]
         image = _pixels(item.image, model)
-        yield faithfulness.areas(image, one.map, one.target, model.probabilities, seed)
+        yield faithfulness.areas(image, one.map, one.target, model.predictions, seed)
 
 
 def tested(items: Sequence[Item]) -> list[Item]:
@@ -153,11 +163,19 @@ def safe_name(text: str) -> str:
     return _UNSAFE.sub("_", text)[:LONGEST].strip("_-") or "_"
 
 
+def _explained_name(model: Explainer, items: Sequence[Item]) -> str:
+    """Name the first output that is explained; of numbers it is the same for all images."""
+    return next((model.classes[i.explanations[0].target] for i in items if i.explanations), "")
+
+
 def _tile(models: Sequence[Explainer], item: Item) -> Tile:
     captions = []
     for model, one in zip(models, item.explanations, strict=True):
         name = model.classes[one.target]
-        captions.append(f"{name}: {100 * one.probability:.1f} %\n{model.head}")
+        value = f"{one.logit:.4g}"
+        if one.probability is not None:
+            value = f"{100 * one.probability:.1f} %"
+        captions.append(f"{name}: {value}\n{model.head}")
     return Tile(
         _pixels(item.image, models[0]),
         Path(item.path).name,

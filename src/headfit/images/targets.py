@@ -12,6 +12,8 @@ from headfit.errors import UsageError
 
 CLASS, LABELS, NUMBER = "class", "labels", "number"
 KINDS = (CLASS, LABELS, NUMBER)
+NOUNS = {CLASS: ("class", "classes"), LABELS: ("label", "labels"), NUMBER: ("number", "numbers")}
+"""What the names of each kind stand for, one and several."""
 # how many times the smallest class the largest may have before this is a strong imbalance
 STRONG_IMBALANCE = 10
 # between the labels of an image, and between its numbers, where they are written as one text

@@ -10,23 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from headfit.errors import ImageError, ModelFileError, UsageError
+from headfit.errors import ImageError, UsageError
 from headfit.explain.explainer import Explainer
 from headfit.images.contract import Contract
 from headfit.images.inputs import listed
 from headfit.images.read_ahead import ImageLike, PathLike
-from headfit.images.targets import CLASS, LABELS, NUMBER
+from headfit.images.targets import CLASS, LABELS, NOUNS
 from headfit.model.maps import SavedMapModel
-from headfit.model.metadata import NOUNS, ModelRecord
-from headfit.model.prediction import (
-    Prediction,
-    class_sets,
-    describe,
-    label_sets,
-    scale_labels,
-)
+from headfit.model.metadata import ModelRecord
+from headfit.model.prediction import Prediction, class_sets, describe, scale_labels
 from headfit.model.prediction_file import PredictionFile, Written
 from headfit.model.prediction_formats import format_of
+from headfit.model.questions import check_question, decided, reliability_in
 from headfit.model.runner import Runner, Tell, keras_network
 from headfit.model.saved_network import Images, SavedNetwork
 from headfit.model.stream import iter_outputs
@@ -130,15 +125,7 @@ class Classifier:
             ImageError: if an image cannot be read; names it. :meth:`iter_predictions` goes on.
             UsageError: if an array has another shape.
         """
-        outputs = self.outputs(images)
-        if self.kind == NUMBER:
-            return outputs
-        if self.kind == CLASS:
-            names: np.ndarray = self.classes_[outputs.argmax(axis=1)]
-            return names
-        labels = np.empty(len(outputs), object)
-        labels[:] = label_sets(outputs, self.record)
-        return labels
+        return decided(self.outputs(images), self.record)
 
     def outputs(self, images: Images) -> np.ndarray:
         """Give what plain Keras gives for the model: probabilities, or numbers in their own units.
@@ -172,7 +159,7 @@ class Classifier:
             UsageError: if an array has another shape, or the model predicts numbers.
             ModelFileError: if ``calibrated``, and the model file holds no temperature.
         """
-        self._require((CLASS, LABELS), "have no probabilities", "predict or predict_interval")
+        check_question("predict_proba", self.path, self.record)
         if not calibrated:
             return self.outputs(images)
         reliability = self._reliability
@@ -195,8 +182,7 @@ class Classifier:
             UsageError: if the model predicts labels or numbers.
             ModelFileError: if the model file holds no threshold.
         """
-        other = "predict" if self.kind == LABELS else "predict_interval"
-        self._require((CLASS,), "have no sets of classes", other)
+        check_question("predict_set", self.path, self.record)
         reliability = self._reliability
         assert isinstance(reliability, ModelReliability)
         return class_sets(self.outputs(images), self.classes, reliability)
@@ -223,8 +209,7 @@ class Classifier:
         low, high = hf.Classifier.load("headfit-run/model.keras").predict_interval("new.jpg")
         ```
         """
-        other = "predict_set" if self.kind == CLASS else "predict_proba"
-        self._require((NUMBER,), "have no intervals", other)
+        check_question("predict_interval", self.path, self.record)
         reliability = self._reliability
         assert isinstance(reliability, NumberReliability)
         values, half_widths = self.outputs(images), np.array(reliability.half_widths)
@@ -357,21 +342,7 @@ class Classifier:
 
     @property
     def _reliability(self) -> AnyReliability:
-        if self.record.reliability is None:
-            raise ModelFileError(
-                f"'{self.path}' contains neither temperature nor thresholds nor intervals. Run the comparison "
-                f"again with this version of headfit and use its model.keras."
-            )
-        return self.record.reliability
-
-    def _require(self, kinds: tuple[str, ...], why: str, other: str) -> None:
-        """Refuse a question that has no answer for this kind of model."""
-        if self.kind not in kinds:
-            nouns = NOUNS[self.kind][1]
-            listed_names = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
-            raise UsageError(
-                f"'{self.path}' predicts {nouns} ({listed_names}), which {why}. Use {other}."
-            )
+        return reliability_in(self.path, self.record)
 
     def _copy(self, target: Path) -> None:
         shutil.copyfile(self.path, target)

@@ -22,7 +22,7 @@ import numpy as np
 
 from headfit.errors import ModelFileError
 from headfit.images.contract import Contract
-from headfit.images.targets import CLASS, KINDS, LABELS, NUMBER
+from headfit.images.targets import CLASS, KINDS, LABELS, NOUNS, NUMBER
 from headfit.model.provenance import Provenance
 from headfit.study.reliability.model_reliability import (
     AnyReliability,
@@ -46,8 +46,6 @@ RELIABILITY: dict[str, type[AnyReliability]] = {
     NUMBER: NumberReliability,
 }
 """What a model of each kind knows of itself."""
-NOUNS = {CLASS: ("class", "classes"), LABELS: ("label", "labels"), NUMBER: ("number", "numbers")}
-"""What its outputs stand for, one and several."""
 _FLOAT = np.dtype("<f4")
 
 

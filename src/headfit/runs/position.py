@@ -11,7 +11,7 @@ from headfit.errors import EngineError, ImageError, WeightsError
 from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
-from headfit.images.targets import CLASS
+from headfit.images.targets import CLASS, SEPARATOR
 from headfit.progress import Callback, Progress
 from headfit.report.text import learning_curve as learning_text
 from headfit.report.text import position as text
@@ -179,23 +179,27 @@ def _examples(part: _Part, models: dict[str, FoldModels]) -> list[dict[str, Any]
     if part.pooled.maps.shape[1:3] == (1, 1) or problem.targets.kind != CLASS:
         return []
     folds = problem.splits.assignment[0]
-    examples = explain_examples(
-        models, part.pooled.maps, problem.targets.values, folds, problem.seed
-    )
+    examples = explain_examples(models, part.pooled.maps, problem.targets, folds, problem.seed)
     return [{**each, "row": int(part.rows[each["row"]])} for each in examples]
 
 
 def _named(where: dict[str, Any], backbone: CandidateBackbone, problem: Problem) -> dict[str, Any]:
-    """Name images and classes; what is stored has numbers, since folders may be renamed."""
-    index = backbone.extraction.index
+    """Name images and outputs; what is stored has numbers, since folders may be renamed."""
+    index, names = backbone.extraction.index, problem.targets.names
+
+    def named(predicted: int | float | list[int]) -> str | float:
+        if isinstance(predicted, list):
+            return SEPARATOR.join(names[k] for k in predicted)
+        return predicted if isinstance(predicted, float) else names[predicted]
+
     looks = [
         {
             "path": index.paths[backbone.rows[each["row"]]],
             "label": problem.targets.label(each["row"]),
             "kind": each["kind"],
-            "class": index.classes[each["class"]],
+            "class": names[each["class"]],
             "heads": {
-                name: {**one, "predicted": index.classes[one["predicted"]]}
+                name: {**one, "predicted": named(one["predicted"])}
                 for name, one in each["heads"].items()
             },
         }
@@ -214,9 +218,9 @@ def _shift(
     """Move some images; None, with a message, where the backbone or an image cannot be used now."""
     some = choose_images(part.problem.targets.stratum, part.problem.seed)
     index = backbone.extraction.index.subset(backbone.rows[part.rows[some]])
-    folds = part.problem.splits.assignment[0, some]
+    folds, kind = part.problem.splits.assignment[0, some], part.problem.targets.kind
     try:
-        curves = measure_shifts(backbone.source, index, folds, models, progress)
+        curves = measure_shifts(backbone.source, index, folds, models, progress, kind)
     except (EngineError, WeightsError, ImageError) as error:
         callback.on_message(f"The effect of moving the image was not measured: {error}")
         return None

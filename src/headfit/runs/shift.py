@@ -1,4 +1,4 @@
-"""Images moved by a few pixels: how much the logits of gap and flatten change."""
+"""Images moved by a few pixels: how much what gap and flatten put out changes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from headfit.errors import ImageError
 from headfit.heads.layers.plain import FLATTEN, GAP
 from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
+from headfit.images.targets import CLASS
 from headfit.progress import Progress
 from headfit.runs.example_images import FoldModels
 from headfit.runs.map_source import MapSource
@@ -41,8 +42,9 @@ def measure_shifts(
     folds: np.ndarray,
     models: Mapping[str, FoldModels],
     progress: Progress,
+    kind: str = CLASS,
 ) -> dict[str, ShiftCurve]:
-    """Move images, each in one of four directions, and see how the logits of heads change.
+    """Move images, each in one of four directions, and see how the outputs of heads change.
 
     What moves out of the picture is lost, what moves in repeats the edge.
 
@@ -52,6 +54,7 @@ def measure_shifts(
         folds: int (m,), the fold that holds each out.
         models: of ``"gap"`` and ``"flatten"``, trained without these folds.
         progress: reports the fraction done.
+        kind: of the targets.
 
     Raises:
         ImageError: if an image can no longer be read.
@@ -74,7 +77,7 @@ def measure_shifts(
             kernel, bias = model.kernels[folds[number]], model.biases[folds[number]]
             logits[name][number, place] = POOLINGS[name].pool(maps) @ kernel + bias
         progress((done + 1) / (len(index) * (1 + len(pixels))))
-    return {name: ShiftCurve.of(pixels, each) for name, each in logits.items()}
+    return {name: ShiftCurve.of(pixels, each, kind) for name, each in logits.items()}
 
 
 def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:

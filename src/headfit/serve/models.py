@@ -72,7 +72,7 @@ class ServedModel:
 
     def describe(self, name: str, row: np.ndarray) -> Prediction:
         """Make a prediction of one row of outputs, float32 (K + C,)."""
-        return describe(name, row, self.classes, self.classifier.record.reliability)
+        return describe(name, row, self.classifier.record)
 
 
 def parse_models(models: Models) -> dict[str, Path]:
