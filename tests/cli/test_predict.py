@@ -54,7 +54,7 @@ def test_csv_has_the_same_columns_for_all() -> None:
 def test_the_table_marks_outliers(
     shown: list[Prediction], marked: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _show(list(map(FORM.record, shown)))
+    _show(list(map(FORM.record, shown)), "class")
     out = capsys.readouterr().out
     assert out.count("unlike the training images") == marked
     lines = [line for line in out.splitlines() if "unlike" in line]

@@ -14,10 +14,11 @@ import classifiers
 import headfit as hf
 from headfit.backbones.engines.interface import probe_images
 from headfit.errors import EngineError, ModelFileError, UnknownNameError, UsageError
-from headfit.explain import faithfulness
+from headfit.explain import faithfulness, gallery
 from headfit.explain.colours import OPPOSES, SUPPORTS, coloured, scale_of
 from headfit.explain.explainer import HIRESCAM
 from headfit.explain.gallery import safe_name
+from headfit.images.targets import LABELS, NUMBER
 from headfit.model.maps import SavedMapModel
 
 IMAGES = probe_images(classifiers.SIDE, classifiers.SIDE)
@@ -97,7 +98,7 @@ def test_deletion_of_the_true_map_beats_random_and_its_negative_does_not(corners
         for sign, areas in ((1, true), (-1, false)):
             values = sign * one.map
             areas.append(
-                faithfulness.areas(image, values, one.target, explainer.probabilities, seed=1)
+                faithfulness.areas(image, values, one.target, explainer.predictions, seed=1)
             )
     good, bad = faithfulness.summary(true), faithfulness.summary(false)
     assert good["deletion"]["map"] < good["deletion"]["random"] - 0.1
@@ -174,3 +175,47 @@ def test_a_head_whose_gradient_says_nothing_is_refused(chain: str, tmp_path: Pat
     path = classifiers.random_classifier(chain, tmp_path / "model.keras")
     with pytest.raises(ModelFileError, match="gradient × map is 0 everywhere"):
         hf.Classifier(path).explain(IMAGES)
+
+
+@pytest.mark.parametrize("chain", ["gap-bn", "flatten", "low_rank"])
+@pytest.mark.parametrize("kind", [LABELS, NUMBER])
+def test_the_map_sums_to_a_label_s_logit_or_to_the_number(
+    chain: str, kind: str, tmp_path: Path
+) -> None:
+    path = classifiers.random_classifier(chain, tmp_path / "model.keras", kind=kind)
+    classifier = hf.Classifier(path)
+    outputs = classifier.outputs(IMAGES)
+    for target, name in enumerate(classifier.classes):
+        maps = classifier.explain(IMAGES, name)
+        explained = classifier.explainer.explain(IMAGES, target)
+        for one, map_, output in zip(explained, maps, outputs[:, target], strict=True):
+            np.testing.assert_array_equal(map_, one.map)
+            total = one.map.sum(dtype=np.float64) + one.bias
+            given = total if kind == NUMBER else 1 / (1 + np.exp(-total))
+            assert given == pytest.approx(output, rel=1e-4, abs=1e-4)
+            assert (one.probability is None) == (kind == NUMBER)
+
+
+def test_without_a_name_the_first_number_is_explained(tmp_path: Path) -> None:
+    explainer = hf.Classifier(
+        classifiers.random_classifier("gap", tmp_path / "model.keras", kind=NUMBER)
+    ).explainer
+    assert {one.target for one in explainer.explain(IMAGES)} == {0}
+    with pytest.raises(UnknownNameError, match="number 'z'"):
+        explainer.target("z")
+
+
+def test_where_the_object_is_pushes_its_coordinate_up_or_down(tmp_path: Path) -> None:
+    path = classifiers.corner_predictor("flatten", tmp_path / "model.keras", NUMBER)
+    images, corners = classifiers.corner_images(4, seed=3)
+    maps = hf.Classifier(path).explain(images, "x")
+    right = corners % 2 == 1
+    sums = maps.sum(axis=(1, 2))
+    assert sums[right].min() > sums[~right].max()
+
+
+def test_models_of_different_kinds_are_not_compared(corners: Path, tmp_path: Path) -> None:
+    numbers = classifiers.corner_predictor("flatten", tmp_path / "model.keras", NUMBER)
+    models = [hf.Classifier(path).explainer for path in (corners, numbers)]
+    with pytest.raises(UsageError, match=r"predicts classes, and .* predicts numbers"):
+        next(gallery.explain_files(models, []))

@@ -132,8 +132,8 @@ def test_golden_figures(row):
     assert gap.parameters(shape, 10) == int(row["gap_to_10"])
 
 
-def test_one_class_is_refused():
-    with pytest.raises(UsageError, match=r"`classes` must be .* at least 2\. Received: classes=1"):
-        parse_head("gap").parameters(VGG16, 1)
-    with pytest.raises(UsageError, match=r"`classes` must be .* at least 2\. Received: classes=1"):
-        parse_head("gap").build(keras.Input((4, 4, 3)), 1)
+def test_no_output_is_refused():
+    with pytest.raises(UsageError, match=r"`classes` must be .* at least 1\. Received: classes=0"):
+        parse_head("gap").parameters(VGG16, 0)
+    with pytest.raises(UsageError, match=r"`classes` must be .* at least 1\. Received: classes=0"):
+        parse_head("gap").build(keras.Input((4, 4, 3)), 0)

@@ -92,7 +92,7 @@ def test_thresholds_that_were_read_score_as_those_written(
         ({"arrays": [1]}, None, "items"),
         ({"arrays": {}}, b"", "outlier_mean"),
         ({"reliability": {}}, lambda good: good, "temperature"),
-        ({"reliability": []}, lambda good: good, "indices"),
+        ({"reliability": []}, lambda good: good, "no object"),
         ({"reliability": {"temperature": 10**400}}, lambda good: good, "too large"),
     ],
 )

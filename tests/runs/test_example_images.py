@@ -14,6 +14,7 @@ from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.fitting.softmax import softmax
 from headfit.heads.chain import parse_head
+from headfit.images.targets import Targets
 from headfit.runs.example_images import (
     BOTH,
     EACH,
@@ -116,3 +117,59 @@ def test_maps_and_bias_sum_to_the_logit_of_the_model_that_did_not_see_the_image(
             assert one["logit"] == pytest.approx(logits[target], abs=1e-2)
             assert np.sum(one["map"]) + one["bias"] == pytest.approx(one["logit"], abs=1e-3)
             assert softmax(logits[None])[0, target] == pytest.approx(one["p_class"], abs=2e-2)
+
+
+def positions(n: int = 40) -> Targets:
+    rng = np.random.default_rng(0)
+    return Targets.of_numbers(["x", "y"], rng.normal(size=(n, 2)) * np.array([10.0, 0.1]))
+
+
+def test_of_numbers_those_come_first_that_gap_misses_and_flatten_does_not() -> None:
+    targets = positions()
+    missed = np.zeros((40, 2))
+    missed[7, 1], missed[3, 0] = 0.5, 20.0
+    near = {"gap": targets.values + missed, "flatten": targets.values}
+    examples = choose_examples(near, targets, 0)
+    assert examples[:2] == [("only flatten close", 7, 1), ("only flatten close", 3, 0)]
+    assert {kind for kind, *_ in examples[2:]} == {"both close"}
+    assert len({row for _, row, _ in examples}) == len(examples) == MOST
+
+
+def test_of_labels_an_image_is_shown_for_the_one_that_the_heads_differ_in() -> None:
+    targets = Targets.of_labels([{"sea"}, {"sky"}, {"sea", "sky"}, set()] * 5)
+    sure = np.where(targets.mentions, 0.9, 0.1)
+    gap = sure.copy()
+    gap[[5, 3]] = [[0.2, 0.1], [0.1, 0.8]]
+    examples = choose_examples({"gap": gap, "flatten": sure}, targets, 0)
+    assert examples[:2] == [("only flatten right", 5, 1), ("only flatten right", 3, 1)]
+    assert all(targets.mentions[row, label] for _, row, label in examples[2:])
+
+
+@pytest.mark.parametrize("kind", ["labels", "number"])
+def test_maps_of_labels_and_numbers_add_up(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    maps = rng.uniform(0, 1, (40, *SHAPE)).astype(np.float32)
+    values = maps[:, 0, 1, :2] * 10.0
+    targets = Targets.of_numbers(["x", "y"], values)
+    if kind == "labels":
+        targets = Targets(("x", "y"), (values > 5).astype(np.int8), kind)
+    splits = make_splits(targets.strata, folds=3, repeats=1, seed=0)
+    problem = Problem(targets, splits, quick=True, seed=0)
+    heads = {name: parse_head(name) for name in ("gap", "flatten")}
+    stored = store_maps(tmp_path, maps)
+    pooled = PooledFeatures(stored, tuple(head.pooling for head in heads.values()))
+    models = {}
+    for name, head in heads.items():
+        outcome = Exact(head, pooled).cross_validate(problem)
+        weights = Exact(head, pooled).fold_models(problem, outcome.choices)
+        models[name] = FoldModels(head, outcome.probabilities[0], *weights)
+    examples = explain_examples(models, stored, targets, splits.assignment[0], 0)
+    for each in examples:
+        for name, one in each["heads"].items():
+            assert np.sum(one["map"]) + one["bias"] == pytest.approx(one["logit"], abs=1e-3)
+            given = models[name].probabilities[each["row"], each["class"]]
+            if kind == "number":
+                assert one["predicted"] == given == pytest.approx(one["logit"], abs=2e-2)
+            else:
+                assert one["p_class"] == given
+                assert (each["class"] in one["predicted"]) == (given >= 0.5)

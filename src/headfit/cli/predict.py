@@ -132,10 +132,8 @@ def _show(records: list[dict[str, Any]], kind: str) -> None:
     table = plain_table(("image", *columns, *["remark"] * remarks), numbers)
     for record in records:
         remark = [UNLIKE if record["outlier"] else ""] * remarks
-        if record["error"]:
-            cells = _unread(record["error"], len(columns))
-        else:
-            cells = _CELLS[kind](record)
+        error = record["error"]
+        cells = _unread(error, len(columns)) if error else _CELLS[kind](record)
         table.add_row(*map(literal, [record["path"], *cells, *remark]))
     output().print(table)
 

@@ -168,10 +168,10 @@ class ModelRecord:
         classes, probe, kind = data["classes"], data["probe"], data.get("kind", CLASS)
         if kind not in KINDS:
             raise ValueError(f"its kind is {kind!r}, expected one of {', '.join(KINDS)}")
-        if len(classes) < (2 if kind == CLASS else 1):
-            raise ValueError(f"it has {counted(len(classes), *NOUNS[kind])}")
         if any(len(row) != len(classes) for row in probe):
             raise ValueError(f"its {NOUNS[kind][1]} and its probe do not match")
+        if len(classes) < (2 if kind == CLASS else 1):
+            raise ValueError(f"it has {counted(len(classes), *NOUNS[kind])}")
         if reliability is not None:
             _check_reliability(reliability, kind, len(classes))
         return cls(
@@ -225,6 +225,8 @@ def _reliability(data: Any, archive: zipfile.ZipFile) -> AnyReliability | None:
     reliability = data.get("reliability")
     if reliability is None:
         return None
+    if not isinstance(reliability, dict):
+        raise ValueError("its reliability is no object")
     return read_reliability(reliability, _read_arrays(data["arrays"], archive))
 
 
