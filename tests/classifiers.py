@@ -15,9 +15,9 @@ from headfit.images.contract import Contract
 from headfit.images.targets import CLASS, LABELS, NUMBER
 from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.model_reliability import (
-    AnyReliability,
     LabelReliability,
     NumberReliability,
+    Reliabilities,
 )
 from headfit.study.reliability.outliers import OutlierDetector
 
@@ -42,7 +42,7 @@ def write(
     chain: str,
     path: Path,
     classes: tuple[str, ...],
-    reliability: AnyReliability | None = None,
+    reliability: Reliabilities | None = None,
     kind: str = CLASS,
 ) -> Path:
     """Save a model with its record."""
@@ -56,7 +56,7 @@ def write(
 
 
 def random_classifier(
-    chain: str, path: Path, reliability: AnyReliability | None = None, kind: str = CLASS
+    chain: str, path: Path, reliability: Reliabilities | None = None, kind: str = CLASS
 ) -> Path:
     """Give all of the head random weights, so that nothing in it is at its start."""
     model = build(chain, 3, scale=0.5, kind=kind)
@@ -144,5 +144,5 @@ def reliability_of(kind: str) -> LabelReliability | NumberReliability:
     centres, spread = np.zeros((1, 2), np.float32), np.ones(2, np.float32)
     detector = OutlierDetector(np.zeros(6, np.float32), directions, spread, centres, 1.0, 50.0)
     if kind == LABELS:
-        return LabelReliability((2.0, 0.5), (0.5, 0.4), detector)
-    return NumberReliability(0.9, (4.0, 0.5), detector)
+        return LabelReliability(np.array([2.0, 0.5]), np.array([0.5, 0.4]), detector)
+    return NumberReliability(0.9, np.array([4.0, 0.5]), detector)

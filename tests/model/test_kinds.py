@@ -75,7 +75,7 @@ def test_labels_are_those_at_their_thresholds(models: dict[str, Path]) -> None:
 
 
 def test_certain_labels_stay_certain() -> None:
-    scaled = scale_labels(np.array([0.0, 1.0, 0.5]), (2.0, 2.0, 2.0))
+    scaled = scale_labels(np.array([0.0, 1.0, 0.5]), np.full(3, 2.0))
     assert scaled.tolist() == [0.0, 1.0, 0.5]
 
 

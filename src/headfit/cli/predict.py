@@ -127,7 +127,7 @@ def _show(records: list[dict[str, Any]], kind: str) -> None:
     columns, numbers = {
         CLASS: (("class", "probability", "then"), ["probability"]),
         LABELS: (("labels", "next"), []),
-        NUMBER: (tuple(map(literal, names or ["numbers"])), []),
+        NUMBER: (tuple(names or ["numbers"]), []),
     }[kind]
     table = plain_table(("image", *columns, *["remark"] * remarks), numbers)
     for record in records:

@@ -14,7 +14,7 @@ from headfit.heads.chain import parse_body
 from headfit.heads.custom.pooling import is_custom
 from headfit.heads.layers import LOW_RANK
 from headfit.model.metadata import ModelRecord
-from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.study.reliability.model_reliability import Reliabilities
 from headfit.util.model_parts import RECORD
 
 SHARED_NAME = "low_rank_shared"
@@ -37,7 +37,7 @@ def read_record(path: Path) -> ModelRecord | None:
 
 
 def new_record(
-    old: ModelRecord, form: Form, probe: np.ndarray, reliability: ModelReliability | None
+    old: ModelRecord, form: Form, probe: np.ndarray, reliability: Reliabilities | None
 ) -> ModelRecord:
     """Make the record of the converted model.
 

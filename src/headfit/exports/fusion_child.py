@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from headfit.errors import UsageError
-from headfit.heads.chain import POOL, SOFTMAX
+from headfit.heads.chain import LAST, POOL
 from headfit.heads.keras_layers.spatial import SPP, SpatialShrinkage
+from headfit.heads.keras_layers.weights import last_layer
 
 LINEAR = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten, SPP, SpatialShrinkage)
 """Poolings whose output is a linear function of the map, each channel by itself."""
@@ -28,18 +29,19 @@ def fused(model: keras.Model) -> keras.Model:
     names = [layer.name for layer in model.layers]
     hidden = [name for name in names if name.startswith("head_")]
     pool = model.get_layer(POOL) if POOL in names else None
-    if not isinstance(pool, LINEAR) or not {*hidden} <= {POOL, SCALE, SOFTMAX}:
+    if not isinstance(pool, LINEAR) or not {*hidden} <= {POOL, SCALE, *LAST.values()}:
         raise UsageError(
             "`fuse` folds heads that are linear in the feature map: gap, flatten, spp and "
             "spatial_prior without layers behind them. This model has another head. Leave `fuse` "
             "out."
         )
-    last = model.get_layer(SOFTMAX)
+    last = last_layer(model)
+    assert last is not None
     kernel, bias = last.get_weights()
     scale = model.get_layer(SCALE).scale if SCALE in names else 1.0
     shape = (model.get_layer(SCALE) if SCALE in names else pool).input.shape[1:]
     folded = _folded(pool, scale * kernel.astype(np.float64), shape)
-    dense = keras.layers.Dense(len(bias), "softmax", dtype="float32", name=SOFTMAX)
+    dense = keras.layers.Dense(len(bias), last.activation, dtype="float32", name=last.name)
     flatten = keras.layers.Flatten("channels_last", name=FLAT)
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

@@ -19,7 +19,7 @@ from headfit.backbones.graphs.trace import Trace, trace
 from headfit.errors import EngineError, HeadfitError, UsageError
 from headfit.exports.fusion_child import fused
 from headfit.exports.network import NetworkRequest
-from headfit.exports.record import IMAGES, OUTLIER_SCORE, PROBABILITIES
+from headfit.exports.record import IMAGES, OUTLIER_SCORE, ExportRecord
 from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.outliers import TINY, OutlierDetector
 
@@ -36,9 +36,9 @@ def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.M
             the same: faster in some runtimes.
 
     Returns:
-        A functional model from ``images``, float32 (n, H, W, 3) of 0 to 255, to the
-        ``probabilities`` (n, K) or, if asked for, a list of them and the ``outlier_score``
-        (n, 1). What reads raw pixels only has to cast them. Preprocessing is within.
+        A functional model from ``images``, float32 (n, H, W, 3) of 0 to 255, to ``probabilities``
+        or ``values`` (n, K) or, if asked for, a list of them and the ``outlier_score`` (n, 1). What
+        reads raw pixels only has to cast them. Preprocessing is within.
 
     Raises:
         ModelFileError, EngineError: if it cannot be opened.
@@ -63,12 +63,17 @@ def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.M
         clone_function=lambda layer: layer,
         call_function=call,
     )
-    outputs = [_named(PROBABILITIES)(same.outputs[0])]
+    outputs = [_named(names_of(request)[0])(same.outputs[0])]
     if request.outlier_score:
         if not maps:
             raise EngineError("it has no backbone as headfit writes it, and so no outlier score")
         outputs.append(_outlier_score(Path(request.path))(maps[0]))
     return keras.Model(images, outputs if len(outputs) > 1 else outputs[0], name="headfit")
+
+
+def names_of(request: NetworkRequest) -> tuple[str, ...]:
+    """Name the outputs, as the record does."""
+    return ExportRecord.from_json(request.record).outputs
 
 
 def weights_of(model: keras.Model) -> tuple[list[Any], list[Any]]:

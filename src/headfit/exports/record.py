@@ -7,16 +7,23 @@ how far they can be trusted. The card, the snippets and the server read the same
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 from headfit.errors import ModelFileError
+from headfit.fitting.kinds import KINDS
 from headfit.images.contract import DECODER, Contract
-from headfit.images.targets import CLASS
+from headfit.images.targets import CLASS, NUMBER
 from headfit.model.metadata import ModelRecord
 from headfit.model.provenance import WEIGHTS, Provenance
+from headfit.study.reliability.model_reliability import (
+    LabelReliability,
+    ModelReliability,
+    NumberReliability,
+)
 
 SCHEMA = "headfit.contract/1"
 KEY = "headfit"
@@ -33,7 +40,12 @@ DECODING = {
 }
 """What a contract's ``decoder`` stands for, spelled out in the file for whoever reads it there."""
 IMAGES, PROBABILITIES, OUTLIER_SCORE = "images", "probabilities", "outlier_score"
+VALUES = "values"  # the output of numbers
 """Names of the input and the outputs, in every format."""
+
+
+_LATER = ("activation", "temperatures", "thresholds", "intervals")
+"""Fields that files of earlier versions, all of classes, do not have."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +53,23 @@ class ExportRecord:
     """All that travels with an exported model, beside its network.
 
     Attributes:
-        classes: names of the classes, in the order of the probabilities.
+        classes: names of the classes, labels or numbers, in the order of the outputs.
         contract: how an image file becomes the input, uint8 RGB of its height and width. Its
             ``scale``, ``offset`` and ``bgr`` are done already, within the file: they are there to
             be read, not to be applied.
         head: the head's chain; empty if headfit did not make the model.
         backbone: its name; empty likewise.
-        target: what is predicted: ``"class"``.
+        target: what is predicted: ``"class"``, ``"labels"`` or ``"number"``.
+        activation: what the network ends in: ``"softmax"``, ``"sigmoid"`` or ``"linear"``, in the
+            numbers' own units.
         temperature: what logits are divided by to calibrate them; None if it is not known.
         prediction_set: ``level`` and ``quantile`` of prediction sets, or None.
+        temperatures: what the logit of each label is divided by to calibrate it, or None.
+        thresholds: the probability from which on an image has each label, or None.
+        intervals: of numbers ``level`` and ``half_widths``, to be taken off and added; None in
+            place of a width that is not known, and None where nothing is.
         outlier_threshold: above which score an image is unlike the training images, or None.
-        outputs: names of the outputs, ``probabilities`` first.
+        outputs: names of the outputs, ``probabilities`` or, of numbers, ``values`` first.
         verdict: the sentence of the comparison that chose the head; empty if there was none.
         weights: ``name``, ``origin`` and ``licence`` of the backbone's weights.
         data: digest of the training images; empty if it is not known.
@@ -81,6 +99,10 @@ class ExportRecord:
     data: str = ""
     from_bytes: Mapping[str, str] | None = None
     version: str = ""
+    activation: str = "softmax"
+    temperatures: tuple[float, ...] | None = None
+    thresholds: tuple[float, ...] | None = None
+    intervals: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, model: ModelRecord, *, outlier_score: bool = False) -> ExportRecord:
@@ -90,21 +112,19 @@ class ExportRecord:
             model: its record.
             outlier_score: whether the export has the second output.
         """
-        reliability, origin = model.reliability, model.provenance or Provenance()
+        origin = model.provenance or Provenance()
+        main = VALUES if model.kind == NUMBER else PROBABILITIES
         return cls(
             classes=model.classes,
             contract=model.contract,
             head=model.head,
             backbone=model.backbone,
-            temperature=reliability.temperature if reliability else None,
-            prediction_set=(
-                {"level": reliability.level, "quantile": reliability.quantile}
-                if reliability
-                else None
-            ),
+            target=model.kind,
+            activation=KINDS[model.kind].activation,
+            **_known(model),
             # the score is relative to its threshold
             outlier_threshold=1.0 if outlier_score else None,
-            outputs=(PROBABILITIES, OUTLIER_SCORE) if outlier_score else (PROBABILITIES,),
+            outputs=(main, OUTLIER_SCORE) if outlier_score else (main,),
             verdict=origin.verdict,
             weights=dict(origin.weights),
             data=origin.data,
@@ -136,7 +156,11 @@ class ExportRecord:
         try:
             if data["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {str(data['schema'])[:40]!r}, expected {SCHEMA!r}")
-            fields = {name: data[name] for name in cls.__dataclass_fields__}
+            names = [n for n in cls.__dataclass_fields__ if n in data or n not in _LATER]
+            fields = {name: data[name] for name in names}
+            for name in ("temperatures", "thresholds"):
+                if fields.get(name) is not None:
+                    fields[name] = tuple(map(float, fields[name]))
             lists = {name: tuple(map(str, data[name])) for name in ("classes", "outputs")}
             return cls(**{**fields, **lists, "contract": Contract.from_dict(data["contract"])})
         except (KeyError, TypeError, ValueError) as error:
@@ -157,3 +181,20 @@ class ExportRecord:
         except ValueError as error:
             raise ModelFileError(f"The record of an exported model is no JSON: {error}.") from None
         return cls.from_dict(data)
+
+
+def _known(model: ModelRecord) -> dict[str, Any]:
+    """Give what the model knows of its reliability, by the names of the record."""
+    known = model.reliability
+    if isinstance(known, ModelReliability):
+        sets = {"level": known.level, "quantile": known.quantile}
+        return {"temperature": known.temperature, "prediction_set": sets}
+    if isinstance(known, LabelReliability):
+        return {
+            "temperatures": tuple(known.temperatures.tolist()),
+            "thresholds": tuple(known.thresholds.tolist()),
+        }
+    if isinstance(known, NumberReliability):
+        widths = [width if math.isfinite(width) else None for width in known.half_widths.tolist()]
+        return {"intervals": {"level": known.level, "half_widths": widths}}
+    return {}

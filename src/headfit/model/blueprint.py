@@ -27,7 +27,7 @@ from headfit.model.assembly import Assembly
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
 from headfit.model.provenance import Provenance
-from headfit.study.reliability.model_reliability import AnyReliability
+from headfit.study.reliability.model_reliability import Reliabilities
 from headfit.util import child, digests, files
 from headfit.util.cache import MODELS
 
@@ -58,7 +58,7 @@ class Blueprint:
     classes: tuple[str, ...]
     probe: np.ndarray
     version: str
-    reliability: AnyReliability | None = None
+    reliability: Reliabilities | None = None
     cut: str = ""
     reference: str = ""
     tuned: TunedStages | None = None

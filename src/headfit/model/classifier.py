@@ -28,10 +28,10 @@ from headfit.model.stream import iter_outputs
 from headfit.progress import Callback, CallbackList
 from headfit.study.reliability.calibration import scale
 from headfit.study.reliability.model_reliability import (
-    AnyReliability,
     LabelReliability,
     ModelReliability,
     NumberReliability,
+    Reliabilities,
 )
 from headfit.util import files, html
 from headfit.util.nouns import counted
@@ -197,7 +197,8 @@ class Classifier:
             images: see :class:`Classifier`.
 
         Returns:
-            Lower and upper ends, each float64 (n, K), in the numbers' own units.
+            Lower and upper ends, each float64 (n, K), in the numbers' own units; infinite where the
+            training images were too few for an interval.
 
         Raises:
             UsageError: if the model predicts classes or labels.
@@ -212,7 +213,7 @@ class Classifier:
         check_question("predict_interval", self.path, self.record)
         reliability = self._reliability
         assert isinstance(reliability, NumberReliability)
-        values, half_widths = self.outputs(images), np.array(reliability.half_widths)
+        values, half_widths = self.outputs(images), reliability.half_widths
         return values - half_widths, values + half_widths
 
     def outlier_scores(self, images: Images) -> np.ndarray:
@@ -341,7 +342,7 @@ class Classifier:
         return self.record.to_html("Classifier") + html.paragraph(use)
 
     @property
-    def _reliability(self) -> AnyReliability:
+    def _reliability(self) -> Reliabilities:
         return reliability_in(self.path, self.record)
 
     def _copy(self, target: Path) -> None:

@@ -25,11 +25,11 @@ from headfit.images.contract import Contract
 from headfit.images.targets import CLASS, KINDS, LABELS, NOUNS, NUMBER
 from headfit.model.provenance import Provenance
 from headfit.study.reliability.model_reliability import (
-    AnyReliability,
     Arrays,
     LabelReliability,
     ModelReliability,
     NumberReliability,
+    Reliabilities,
     read_reliability,
 )
 from headfit.util import html, not_a_model, saved_model
@@ -40,7 +40,7 @@ SCHEMA = "headfit.model/1"
 EXPORT = "export"  # in an exported file: headfit.exports.record as plain data
 KEPT = "heads"
 SHOWN = 20  # names of classes in a notebook
-RELIABILITY: dict[str, type[AnyReliability]] = {
+RELIABILITY: dict[str, type[Reliabilities]] = {
     CLASS: ModelReliability,
     LABELS: LabelReliability,
     NUMBER: NumberReliability,
@@ -73,7 +73,7 @@ class ModelRecord:
     backbone: str
     probe: tuple[tuple[float, ...], ...]
     version: str
-    reliability: AnyReliability | None = None
+    reliability: Reliabilities | None = None
     provenance: Provenance | None = None
     kind: str = CLASS
 
@@ -89,7 +89,8 @@ class ModelRecord:
             return np.ones(len(self.classes))
         apart = np.maximum(np.ptp(probe, axis=0) / 2, np.abs(probe).max(axis=0) / 100)
         if isinstance(self.reliability, NumberReliability):
-            apart = np.maximum(apart, self.reliability.half_widths)
+            known = np.isfinite(self.reliability.half_widths)
+            apart = np.maximum(apart, np.where(known, self.reliability.half_widths, 0.0))
         return np.where(apart > 0, apart, 1.0)
 
     def append_to(self, path: Path, more: Mapping[str, Any] | None = None) -> None:
@@ -164,7 +165,7 @@ class ModelRecord:
         return html.table((), rows, caption, numbers=False)
 
     @classmethod
-    def _from_data(cls, data: Any, reliability: AnyReliability | None) -> ModelRecord:
+    def _from_data(cls, data: Any, reliability: Reliabilities | None) -> ModelRecord:
         classes, probe, kind = data["classes"], data["probe"], data.get("kind", CLASS)
         if kind not in KINDS:
             raise ValueError(f"its kind is {kind!r}, expected one of {', '.join(KINDS)}")
@@ -217,7 +218,7 @@ def _no_record(path: Path) -> ModelFileError:
     )
 
 
-def _reliability(data: Any, archive: zipfile.ZipFile) -> AnyReliability | None:
+def _reliability(data: Any, archive: zipfile.ZipFile) -> Reliabilities | None:
     if not isinstance(data, dict):
         raise ValueError(f"its {RECORD} holds no object")
     if data.get("schema") != SCHEMA:
@@ -230,7 +231,7 @@ def _reliability(data: Any, archive: zipfile.ZipFile) -> AnyReliability | None:
     return read_reliability(reliability, _read_arrays(data["arrays"], archive))
 
 
-def _check_reliability(reliability: AnyReliability, kind: str, count: int) -> None:
+def _check_reliability(reliability: Reliabilities, kind: str, count: int) -> None:
     """Make sure that it is of the kind of the model, and of as many names."""
     if not isinstance(reliability, RELIABILITY[kind]):
         raise ValueError(f"its reliability is not that of kind {kind!r}")
@@ -243,7 +244,7 @@ def _check_reliability(reliability: AnyReliability, kind: str, count: int) -> No
             raise ValueError(f"its {name} are not {count}")
 
 
-def _trust(reliability: AnyReliability | None) -> list[tuple[str, str]]:
+def _trust(reliability: Reliabilities | None) -> list[tuple[str, str]]:
     """Give the row of a notebook's table that says what the model knows of itself."""
     if isinstance(reliability, LabelReliability):
         return [("thresholds", ", ".join(f"{each:.2f}" for each in reliability.thresholds[:SHOWN]))]

@@ -39,8 +39,9 @@ class Prediction:
         labels: those that the image has, most probable first.
         calibrated_labels: of each label its probability after temperature scaling, float64 (K,).
         values: numbers in their own units, float64 (K,).
-        low: lower end of the interval of each number, float64 (K,).
-        high: its upper end.
+        low: lower end of the interval of each number, float64 (K,); −∞ where too few images were
+            there for one.
+        high: its upper end, likewise.
     """
 
     path: str
@@ -95,16 +96,16 @@ def label_sets(probabilities: np.ndarray, record: ModelRecord) -> list[tuple[str
 def thresholds_of(record: ModelRecord) -> np.ndarray:
     """Give the probability from which on an image has each label, float64 (K,)."""
     if isinstance(record.reliability, LabelReliability):
-        return np.array(record.reliability.thresholds, np.float64)
+        return record.reliability.thresholds
     return np.full(len(record.classes), THRESHOLD)
 
 
-def scale_labels(probabilities: np.ndarray, temperatures: Sequence[float]) -> np.ndarray:
+def scale_labels(probabilities: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
     """Apply temperature scaling to each label: the sigmoid of its logit, divided by T.
 
     Args:
         probabilities: float64 (…, K).
-        temperatures: of the K labels.
+        temperatures: of the K labels, float64 (K,).
     """
     with np.errstate(divide="ignore"):
         yes, no = (np.log(each) / temperatures for each in (probabilities, 1 - probabilities))
@@ -150,7 +151,7 @@ def _of_labels(outputs: np.ndarray, record: ModelRecord) -> dict[str, Any]:
 def _of_numbers(outputs: np.ndarray, record: ModelRecord) -> dict[str, Any]:
     known: dict[str, Any] = {"probabilities": None, "values": outputs}
     if isinstance(record.reliability, NumberReliability):
-        half = np.array(record.reliability.half_widths)
+        half = record.reliability.half_widths
         known |= {"low": outputs - half, "high": outputs + half}
     return known
 

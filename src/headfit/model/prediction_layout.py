@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -103,7 +104,9 @@ def _label_record(prediction: Prediction, names: Names, top: int) -> dict[str, A
 def _number_record(prediction: Prediction, names: Names, top: int) -> dict[str, Any]:
     del top  # there are few
     ends = [
-        [None] * len(names) if each is None else each.tolist()
+        [None] * len(names)
+        if each is None
+        else [value if math.isfinite(value) else None for value in each.tolist()]
         for each in (prediction.values, prediction.low, prediction.high)
     ]
     if prediction.values is None:
@@ -117,7 +120,9 @@ def _with_ends(prediction: Prediction) -> np.ndarray:
     assert values is not None
     missing = np.full(len(values), np.nan)
     low, high = (missing if each is None else each for each in (prediction.low, prediction.high))
-    return np.stack([values, low, high], axis=1).ravel()
+    together = np.stack([values, low, high], axis=1).ravel()
+    together[~np.isfinite(together)] = np.nan  # an interval without an end
+    return together
 
 
 LAYOUTS = {

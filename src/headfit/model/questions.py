@@ -10,7 +10,7 @@ from headfit.errors import ModelFileError, UsageError
 from headfit.images.targets import CLASS, LABELS, NOUNS, NUMBER
 from headfit.model.metadata import ModelRecord
 from headfit.model.prediction import label_sets
-from headfit.study.reliability.model_reliability import AnyReliability
+from headfit.study.reliability.model_reliability import Reliabilities
 
 SHOWN = 5  # names in an error
 _REFUSED = {
@@ -43,7 +43,7 @@ def check_question(question: str, path: Path, record: ModelRecord) -> None:
     )
 
 
-def reliability_in(path: Path, record: ModelRecord) -> AnyReliability:
+def reliability_in(path: Path, record: ModelRecord) -> Reliabilities:
     """Give what the file knows of its reliability.
 
     Raises:

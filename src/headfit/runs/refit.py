@@ -57,7 +57,7 @@ def blueprint(
         classes=backbone.extraction.index.classes,
         probe=fitted.probabilities(probe),
         version=version("headfit"),
-        reliability=reliability.for_model(),  # type: ignore[arg-type]
+        reliability=reliability.for_model(),
         cut=source.cut,
         reference=source.spec.reference,
     )

@@ -116,7 +116,7 @@ class TunedModel:
             classes=index.classes,
             probe=probe,
             version=version("headfit"),
-            reliability=reliability.for_model(),  # type: ignore[arg-type]
+            reliability=reliability.for_model(),
             cut=source.cut,
             reference=source.spec.reference,
             tuned=tuned,

@@ -136,10 +136,13 @@ def _low_rank(layer: trained.LowRankReadout, x: Tensor, weights: Weights) -> Ten
     return dense(layers.Flatten("channels_last", name="head_flat")(x))
 
 
-def _softmax(layer: trained.BiasedSoftmax, x: Tensor, weights: Weights) -> Tensor:
-    """softmax(x + b) as a dense layer that leaves x as it is."""
+def _biased(
+    layer: trained.BiasedSoftmax | trained.BiasedActivation, x: Tensor, weights: Weights
+) -> Tensor:
+    """softmax(x + b), or with another activation, as a dense layer that leaves x as it is."""
     (bias,) = layer.get_weights()
-    dense = layers.Dense(len(bias), "softmax", dtype="float32", name=layer.name)
+    activation = getattr(layer, "activation", "softmax")
+    dense = layers.Dense(len(bias), activation, dtype="float32", name=layer.name)
     weights.append((dense, [np.eye(len(bias), dtype=np.float32), bias]))
     return dense(x)
 
@@ -160,6 +163,7 @@ _REWRITES: dict[type, Callable[[Any, Tensor, Weights], Tensor]] = {
     spatial.SpatialShrinkage: _prior,
     trained.AttentionPooling: _attention,
     trained.LowRankReadout: _low_rank,
-    trained.BiasedSoftmax: _softmax,
+    trained.BiasedSoftmax: _biased,
+    trained.BiasedActivation: _biased,
 }
 """Our layers → the same in Keras' own."""

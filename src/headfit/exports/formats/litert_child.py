@@ -13,7 +13,7 @@ import tensorflow as tf
 from headfit.exports.formats.format import FLOAT16, FLOAT32
 from headfit.exports.formats.litert import LiteRTRequest
 from headfit.exports.formats.saved_model_child import save
-from headfit.exports.network_child import network, no_counterpart
+from headfit.exports.network_child import names_of, network, no_counterpart
 from headfit.exports.record import IMAGES
 from headfit.util import files
 
@@ -21,7 +21,7 @@ from headfit.util import files
 def write_litert(request: LiteRTRequest) -> None:
     """Write the file ``target``."""
     with tempfile.TemporaryDirectory(prefix=files.scratch_prefix()) as folder:
-        save(network(request), Path(folder) / "model")
+        save(network(request), Path(folder) / "model", names_of(request))
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
         if request.precision != FLOAT32:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

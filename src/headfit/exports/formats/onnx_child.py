@@ -13,7 +13,7 @@ import onnx
 
 from headfit.exports.formats.onnx import OPSET, HalfRequest, OnnxRequest, QuantiseOnnxRequest
 from headfit.exports.formats.onnx_rewrites import join_limits, pool_in_two_dimensions
-from headfit.exports.record import IMAGES, KEY, OUTLIER_SCORE, PROBABILITIES
+from headfit.exports.record import IMAGES, KEY
 
 # layers of other libraries; and its form of jnp.power, which refuses an open batch: without it the
 # power is JAX's own operation, which it converts
@@ -32,11 +32,15 @@ def write_onnx(request: OnnxRequest) -> None:
     import jax  # noqa: PLC0415
     import jax.numpy as jnp  # noqa: PLC0415
 
-    from headfit.exports.network_child import network, no_counterpart, weights_of  # noqa: PLC0415
+    from headfit.exports.network_child import (  # noqa: PLC0415
+        names_of,
+        network,
+        no_counterpart,
+        weights_of,
+    )
 
     model = network(request)
     trained, fixed = weights_of(model)
-    several = request.outlier_score
 
     def run(images: Any) -> Any:
         pixels = images.astype(jnp.float32)
@@ -47,7 +51,7 @@ def write_onnx(request: OnnxRequest) -> None:
     shape = jax.export.symbolic_shape(f"batch,{height},{width},3")
     images = jax.ShapeDtypeStruct(shape, np.uint8)  # type: ignore[no-untyped-call]
     try:
-        made = _converted(run, images, several)
+        made = _converted(run, images, list(names_of(request)))
     except Exception as error:
         raise no_counterpart("ONNX", error) from None
     pool_in_two_dimensions(made)
@@ -112,17 +116,21 @@ def quantise(request: QuantiseOnnxRequest) -> None:
     _check_and_save(onnx.load(request.target), Path(request.target))
 
 
-def _converted(run: Any, images: Any, several: bool) -> onnx.ModelProto:
+def _converted(run: Any, images: Any, names: list[str]) -> onnx.ModelProto:
     logging.getLogger("jax2onnx").setLevel(logging.CRITICAL)
     # its examples build networks while they are imported: 11 s of processor time out of 18 s
     absent = {f"jax2onnx.plugins.{name}": None for name in _UNUSED}
     cast(dict[str, Any], sys.modules).update(absent)
     from jax2onnx import to_onnx  # noqa: PLC0415  (optional)
 
-    names = [PROBABILITIES, OUTLIER_SCORE] if several else [PROBABILITIES]
     with warnings.catch_warnings(action="ignore"):
         made: onnx.ModelProto = to_onnx(
-            run, [images], model_name=KEY, opset=OPSET, input_names=[IMAGES], output_names=names
+            run,
+            [images],
+            model_name=KEY,
+            opset=OPSET,
+            input_names=[IMAGES],
+            output_names=names,
         )
         return made
 

@@ -11,10 +11,8 @@ import numpy as np
 from headfit.backbones.graphs.graph_child import save
 from headfit.errors import EngineError
 from headfit.exports.formats.openvino import OpenVINORequest
-from headfit.exports.network_child import network, no_counterpart
-from headfit.exports.record import IMAGES, OUTLIER_SCORE, PROBABILITIES
-
-NAMES = (PROBABILITIES, OUTLIER_SCORE)
+from headfit.exports.network_child import names_of, network, no_counterpart
+from headfit.exports.record import IMAGES
 
 
 def write_graph(request: OpenVINORequest) -> None:
@@ -41,7 +39,7 @@ def _traced(request: OpenVINORequest, *, channels_first: bool) -> Any:
     pixels = ops.convert(images, np.float32)
     called = model(OpenVINOKerasTensor(pixels.output(0)), training=False)
     results = []
-    for name, each in zip(NAMES, keras.tree.flatten(called), strict=False):
+    for name, each in zip(names_of(request), keras.tree.flatten(called), strict=False):
         output = ops.convert(each.output, np.float32).output(0)
         output.get_tensor().set_names({name})
         results.append(output)

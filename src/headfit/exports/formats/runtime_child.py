@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 MAX_REASON = 300  # characters of a foreign error that are passed on
-PROBABILITIES = "probabilities"
+OUTLIER_SCORE = "outlier_score"
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
@@ -49,8 +49,8 @@ def _images(shape: list[int]) -> np.ndarray:
 
 
 def joined(outputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Put the outputs side by side, the probabilities first."""
-    names = sorted(outputs, key=lambda name: name != PROBABILITIES)
+    """Put the outputs side by side, the outlier score last."""
+    names = sorted(outputs, key=lambda name: name == OUTLIER_SCORE)
     rows = [np.asarray(outputs[name], np.float32) for name in names]
     return np.ascontiguousarray(np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1))
 

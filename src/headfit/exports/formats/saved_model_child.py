@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from headfit.exports.formats.saved_model import SavedModelRequest
-from headfit.exports.network_child import network, no_counterpart
-from headfit.exports.record import IMAGES, OUTLIER_SCORE, PROBABILITIES
+from headfit.exports.network_child import names_of, network, no_counterpart
+from headfit.exports.record import IMAGES
 
 LARGE = 64  # numbers; what is smaller is not worth storing in half precision
 
 
 def write_saved_model(request: SavedModelRequest) -> None:
     """Write the folder ``target``."""
-    save(network(request), Path(request.target), half=request.half)
+    save(network(request), Path(request.target), names_of(request), half=request.half)
 
 
-def save(model: keras.Model, folder: Path, *, half: bool = False) -> None:
+def save(model: keras.Model, folder: Path, names: Sequence[str], *, half: bool = False) -> None:
     """Write a network with its signature ``serving_default``.
 
     Args:
         model: what :func:`network` gives.
         folder: a path where nothing lies.
+        names: of its outputs.
         half: whether large weights are stored in half precision. They are widened for each batch.
 
     Raises:
@@ -35,7 +37,6 @@ def save(model: keras.Model, folder: Path, *, half: bool = False) -> None:
     holder = tf.Module()
     trained, fixed = model.trainable_variables, model.non_trainable_variables
     holder.weights = [_variable(each, half) for each in (*trained, *fixed)]
-    names = (PROBABILITIES, OUTLIER_SCORE)
 
     def run(images: Any) -> dict[str, Any]:
         values = [_widened(each) for each in holder.weights]
