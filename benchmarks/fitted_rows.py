@@ -79,7 +79,8 @@ def _bootstrap(outcome: Outcome, seed: int) -> bool:
     """Whether 0 lies outside the 95 % of bootstraps over images of the out-of-fold difference."""
     labels = outcome.problem.targets.values
     weights = 1 / np.bincount(labels)[labels]
-    lead = (outcome.correct[1] - outcome.correct[0]) * weights
+    correct = outcome.hits.right.mean(axis=1)
+    lead = (correct[1] - correct[0]) * weights
     drawn = np.random.default_rng(seed).integers(len(lead), size=(BOOTSTRAPS, len(lead)))
     low, high = np.quantile(lead[drawn].sum(axis=1), [0.025, 0.975])
     return not low <= 0 <= high

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +18,13 @@ from scipy import stats
 
 from headfit.features.store import FeatureMaps
 from headfit.fitting.exact.method import Exact
+from headfit.fitting.fitted import FittedHead
+from headfit.fitting.kinds import KINDS
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
 from headfit.heads.chain import Head, parse_head
-from headfit.study.comparison.compare import ROUNDING, Difference, corrected_t
+from headfit.images.targets import LABELS, NUMBER, Targets
+from headfit.study.comparison.compare import ROUNDING, Difference, corrected_interval, corrected_t
 from headfit.study.comparison.contrast import Contrast, HeadScores, contrast_with_gap
 from headfit.study.comparison.evidence import hits_of, weighted_scores
 from headfit.study.comparison.proportions import Hits
@@ -31,7 +34,7 @@ from numbered import numbered
 
 GAP = parse_head("gap")
 ALPHA, ROPE = 0.05, 0.01
-PRIMARY = "balanced_accuracy"
+TESTED = 20_000  # new images that the truth is measured on
 Rng = np.random.Generator
 
 
@@ -88,6 +91,70 @@ class World:
         return float(found.mean())
 
 
+@dataclass(frozen=True)
+class OtherWorld:
+    """Where images with several labels, or with numbers, are drawn from.
+
+    What is to be predicted depends on ``outputs`` directions of ``width`` dimensions.
+
+    Attributes:
+        kind: ``"labels"`` or ``"number"``.
+        images: N.
+        outputs: labels or numbers of an image.
+        width: dimensions that hold signal.
+        blank: further dimensions, of noise alone.
+        signal: its strength; the noise of a view has deviation 1 in each dimension.
+        shared: share of the noise's variance that all views have in common.
+        unseen: deviation of what no view says of a target, which has deviation 1 without it.
+        rarity: how far above its mean a score must be for its label.
+    """
+
+    kind: str
+    images: int = 150
+    outputs: int = 2
+    width: int = 10
+    blank: int = 30
+    signal: float = 0.7
+    shared: float = 0.5
+    unseen: float = 0.5
+    rarity: float = 0.5
+
+    def draw(self, rng: Rng, strengths: Sequence[float]) -> tuple[Targets, list[np.ndarray]]:
+        """Draw the targets and a view for each strength, float64 (n, width + blank)."""
+        hidden = np.pad(rng.normal(size=(self.images, self.width)), ((0, 0), (0, self.blank)))
+        directions = np.eye(self.outputs)[np.arange(self.width) % self.outputs]
+        directions = directions * math.sqrt(self.outputs / self.width)
+        scores = hidden[:, : self.width] @ directions
+        scores += self.unseen * rng.normal(size=scores.shape)
+        common = rng.normal(size=hidden.shape) * math.sqrt(self.shared)
+        own = math.sqrt(1 - self.shared)
+        views = [
+            s * self.signal * hidden + common + own * rng.normal(size=common.shape)
+            for s in strengths
+        ]
+        names = tuple(f"t{k}" for k in range(self.outputs))
+        if self.kind == NUMBER:
+            return Targets.of_numbers(names, 100 * scores + 2000), views
+        return Targets(names, (scores > self.rarity).astype(int), LABELS), views
+
+    def truths(
+        self, fitted: Sequence[FittedHead], strengths: Sequence[float], seed: int, test: int
+    ) -> list[float]:
+        """Give what heads truly score, on many new images in parts of as many as a fold holds."""
+        large = replace(self, images=TESTED // test * test)
+        targets, views = large.draw(np.random.default_rng([seed, 1]), strengths)
+        kind = KINDS[self.kind]
+        parts = np.arange(large.images).reshape(-1, test)
+        if self.kind == NUMBER:
+            parts = parts.reshape(1, -1)
+        scores = []
+        for head, view in zip(fitted, views, strict=True):
+            predictions = head.probabilities(view.astype(np.float32)[:, None, None])
+            each = [kind.score(predictions[rows], targets.values[rows]) for rows in parts]
+            scores.append(float(np.nanmean(each)))
+        return scores
+
+
 def maps_of(values: np.ndarray) -> FeatureMaps:
     """Give features (n, d) or maps (n, H, W, C) as maps that are in memory already."""
     block = values.astype(np.float32).reshape(
@@ -104,11 +171,23 @@ def pooled_of(values: np.ndarray, heads: Sequence[Head] = (GAP,)) -> PooledFeatu
 
 
 def problem_of(
-    labels: np.ndarray, folds: int, repeats: int, seed: int, groups: np.ndarray | None = None
+    labels: np.ndarray | Targets,
+    folds: int,
+    repeats: int,
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> Problem:
-    """Deal the images as a study does."""
-    splits = make_splits(labels, folds=folds, repeats=repeats, seed=seed, groups=groups)
-    return Problem(numbered(labels), splits, seed=seed)
+    """Deal the images as a study does; classes may be given by their numbers."""
+    targets = labels if isinstance(labels, Targets) else numbered(labels)
+    splits = make_splits(
+        targets.strata,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        groups=groups,
+        required=targets.kind != NUMBER,
+    )
+    return Problem(targets, splits, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -127,30 +206,45 @@ class Outcome:
 
     @property
     def scores(self) -> np.ndarray:
-        """Balanced accuracy of each head and fold."""
-        return self.metrics[PRIMARY]
+        """The primary metric of each head and fold."""
+        return self.metrics[self.problem.kind.primary]
 
     @functools.cached_property
-    def hits(self) -> Hits:
-        """Which images each head gets right."""
-        hits = hits_of([fit.probabilities for fit in self.found], self.problem, None)
-        assert hits is not None
-        return hits
+    def hits(self) -> Hits | None:
+        """How right each head is of each image; None for numbers."""
+        return hits_of([fit.probabilities for fit in self.found], self.problem, None)
+
+    def score(self, head: int) -> tuple[float, float]:
+        """Give the interval of one head's score, which counts images where they can be counted."""
+        lower, upper = self.problem.kind.bounds(self.problem.kind.primary)
+        floor = None if self.hits is None else self.hits.score(head)
+        folds = self.problem.splits.folds
+        _, low, high = corrected_interval(
+            self.scores[head], folds, lower=lower, upper=upper, floor=floor
+        )
+        return low, high
 
     @functools.cached_property
     def weighted(self) -> Callable[[np.ndarray], np.ndarray]:
         """Scores of all heads for many weightings of the images."""
         return weighted_scores([fit.probabilities for fit in self.found], self.problem)
 
-    def lead(self, head: int, metric: str = PRIMARY) -> np.ndarray:
+    def lead(self, head: int, metric: str = "") -> np.ndarray:
         """How far a head is ahead of the first in each fold, float64 (repeats·folds,)."""
-        ahead: np.ndarray = self.metrics[metric][head] - self.metrics[metric][0]
+        scores = self.metrics[metric or self.problem.kind.primary]
+        ahead: np.ndarray = scores[head] - scores[0]
         return ahead
 
-    def difference(self, head: int, metric: str = PRIMARY) -> Difference:
-        """Test a head against the first."""
-        floor = self.hits.difference(head, 0) if metric == PRIMARY else None
-        return corrected_t(self.lead(head, metric), self.problem.splits.folds, ROPE, floor=floor)
+    def difference(self, head: int, metric: str = "") -> Difference:
+        """Test a head against the first, in the primary metric if none is named."""
+        floor = None if self.hits is None or metric else self.hits.difference(head, 0)
+        return corrected_t(
+            self.lead(head, metric),
+            self.problem.splits.folds,
+            ROPE,
+            floor=floor,
+            overlap=self.problem.kind.overlap,
+        )
 
     def table(self, heads: Sequence[str] = ()) -> HeadScores:
         """Gather what a verdict rests on.
@@ -170,7 +264,10 @@ class Outcome:
             len(self.problem.targets),
             ROPE,
             hits=self.hits,
+            metric=self.problem.kind.primary,
             weighted=self.weighted,
+            bounds=self.problem.kind.bounds(self.problem.kind.primary),
+            overlap=self.problem.kind.overlap,
         )
 
     def contrast(self, heads: Sequence[str] = ()) -> Contrast:
@@ -190,7 +287,12 @@ def cross_validated(pairs: Sequence[tuple[Head, PooledFeatures]], problem: Probl
 
 
 def simulate(
-    world: World, seed: int, *, folds: int, repeats: int, strengths: Sequence[float] = (1.0, 1.0)
+    world: World | OtherWorld,
+    seed: int,
+    *,
+    folds: int,
+    repeats: int,
+    strengths: Sequence[float] = (1.0, 1.0),
 ) -> tuple[Outcome, list[np.ndarray]]:
     """Draw a data set and compare one head a view; the views come along."""
     labels, views = world.draw(np.random.default_rng(seed), strengths)
@@ -199,7 +301,10 @@ def simulate(
 
 
 def true_scores(
-    world: World, outcome: Outcome, views: Sequence[np.ndarray], strengths: Sequence[float]
+    world: World | OtherWorld,
+    outcome: Outcome,
+    views: Sequence[np.ndarray],
+    strengths: Sequence[float],
 ) -> list[float]:
     """What each head truly scores, trained on one of the training parts.
 
@@ -209,11 +314,14 @@ def true_scores(
     problem = outcome.problem
     training, _ = problem.splits.indices(0, 0)
     part = Problem(problem.targets.subset(training), problem.splits)
-    scores = []
-    for found, view, strength in zip(outcome.found, views, strengths, strict=True):
-        fitted = Exact(found.head, pooled_of(view[training])).refit(part, found.choices[0])
-        scores.append(world.truth(*fitted.weights, strength))
-    return scores
+    fitted = [
+        Exact(found.head, pooled_of(view[training])).refit(part, found.choices[0])
+        for found, view in zip(outcome.found, views, strict=True)
+    ]
+    if isinstance(world, OtherWorld):
+        test = len(problem.targets) // problem.splits.folds
+        return world.truths(fitted, strengths, problem.splits.seed, test)
+    return [world.truth(*f.weights, s) for f, s in zip(fitted, strengths, strict=True)]
 
 
 class Naive(NamedTuple):

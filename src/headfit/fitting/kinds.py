@@ -43,6 +43,10 @@ class Kind:
         encode: writes targets as what ridge regression predicts, float64 (n, K).
         rows: prepares coordinates (n, r) and targets for the exact solver; None where that is
             ridge regression.
+        overlap: how much the scores of folds have in common, in shares of the images that are
+            tested. Whether an image is right depends little on what else was trained on, a squared
+            error as much as on the image: with 1 two equal heads were called different in up to
+            13 % of 200 simulated studies, with 2 in at most 3 %.
         limits: least and greatest value of the metrics that do not lie between 0 and 1.
     """
 
@@ -57,6 +61,7 @@ class Kind:
     credit: Callable[[np.ndarray, np.ndarray, float], np.ndarray] | None
     encode: Callable[[Targets], np.ndarray]
     rows: Callable[[np.ndarray, Targets], Rows] | None
+    overlap: float = 1.0
     limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def evaluate(
@@ -158,6 +163,7 @@ KINDS = {
         credit=None,
         encode=lambda targets: targets.values,
         rows=None,
+        overlap=2.0,
         limits={"r2": (None, 1.0), "rmse": (0.0, None), "mae": (0.0, None)},
     ),
 }

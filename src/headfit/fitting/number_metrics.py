@@ -55,6 +55,35 @@ def columns_r2(predictions: Floats, values: Floats, counts: Floats) -> Floats:
     return result
 
 
+def r2_of_part(
+    predictions: Floats, values: Floats, variances: Floats, weights: Floats | None = None
+) -> float:
+    """R² of a part of the images, relative to the variance of all of them.
+
+    By its own variance the R² of n images is too low: 1 − R² is n/(n − 3) times too large where
+    numbers are normal, a quarter for 15 images. Relative to the variance of all, the mean over
+    folds of one size is R² of all out-of-fold predictions.
+
+    Args:
+        predictions: float64 (m, K).
+        values: float64 (m, K).
+        variances: float64 (K,), of all images; 0 for a column that does not vary, which is left
+            out.
+        weights: float64 (m,), how much each image counts; None if all count alike.
+    """
+    varies = variances > 0
+    errors = np.average(np.square(predictions - values), axis=0, weights=weights)[varies]
+    return float(np.mean(1 - errors / variances[varies])) if varies.any() else float("nan")
+
+
+def variances_of(values: Floats, weights: Floats | None = None) -> Floats:
+    """Give the variance of each column, float64 (K,); 0 where it does not vary."""
+    centred = values - np.average(values, axis=0, weights=weights)
+    variances: Floats = np.average(np.square(centred), axis=0, weights=weights)
+    scale = np.square(values).max(axis=0, initial=0.0)
+    return np.where(variances > 1e-24 * scale, variances, 0.0)
+
+
 def mae(predictions: Floats, values: Floats, weights: Floats | None = None) -> float:
     """Mean absolute error, over images and columns, in the numbers' own units."""
     return float(np.average(np.abs(predictions - values), axis=0, weights=weights).mean())

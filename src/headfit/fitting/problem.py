@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headfit.fitting.kinds import KINDS, Kind
+from headfit.fitting.number_metrics import r2_of_part, variances_of
 from headfit.heads.chain import Head
-from headfit.images.targets import Targets
+from headfit.images.targets import NUMBER, Targets
 
 Settings = dict[str, Any]
 """What a method chose for a model, plain data: ``shape`` of the pooling, ``penalty``, …"""
@@ -98,6 +100,31 @@ class Problem:
         result: np.ndarray = each.mean(axis=-2) if self.average else each[..., 0, :]
         return result
 
+    @cached_property
+    def _variances(self) -> np.ndarray:
+        return variances_of(self.targets.values, self.targets.weights)
+
+    def evaluate_part(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+        """Give all metrics of predictions of some images, by name.
+
+        Args:
+            predictions: float64 (m, K).
+            rows: bool (n,) or int (m,), which images these are. R² is relative to the variance of
+                all n: see :func:`headfit.fitting.number_metrics.r2_of_part`.
+        """
+        values, weights = self.targets.values[rows], self.targets.weights_of(rows)
+        found = self.kind.evaluate(predictions, values, weights)
+        if self.targets.kind == NUMBER:
+            found[self.kind.primary] = r2_of_part(predictions, values, self._variances, weights)
+        return found
+
+    def score_part(self, predictions: np.ndarray, rows: np.ndarray) -> float:
+        """Give the primary metric of predictions, or of scores; see :meth:`evaluate_part`."""
+        values, weights = self.targets.values[rows], self.targets.weights_of(rows)
+        if self.targets.kind == NUMBER:
+            return r2_of_part(predictions, values, self._variances, weights)
+        return self.kind.score(predictions, values, weights)
+
     def score(self, scores: np.ndarray, rows: np.ndarray) -> float:
         """Give the primary metric of the images that some rows belong to.
 
@@ -106,10 +133,8 @@ class Problem:
             rows: bool (n,), all views of some images.
         """
         predictions = self.kind.link(scores[rows]) if self.average else scores[rows]
-        weights, each = self.targets.weights_of(rows), slice(None, None, self.views)
-        values = self.targets.values[rows][each]
-        weights = None if weights is None else weights[each]
-        return self.kind.score(self.of_images(predictions), values, weights)
+        images = np.flatnonzero(rows)[:: self.views]
+        return self.score_part(self.of_images(predictions), images)
 
 
 @dataclass(frozen=True)
@@ -118,8 +143,9 @@ class CrossValidation:
 
     Attributes:
         head: which one.
-        probabilities: float64 (repeats, n, K), each image by the model that did not see it.
-        train_scores: float64 (repeats · folds,), balanced accuracy on the training part.
+        probabilities: float64 (repeats, n, K), each image by the model that did not see it; of
+            numbers the predictions themselves.
+        train_scores: float64 (repeats · folds,), the primary metric on the training part.
         choices: settings chosen in each repeat and fold, in their order.
         final: settings for a model of all images.
         notes: what makes the scores approximate or could improve them, plain data: a ``code``

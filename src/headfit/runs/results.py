@@ -120,6 +120,7 @@ class Comparison:
             groups=groups,
             weighted=weighted_scores(predictions, self.problem),
             bounds=kind.bounds(kind.primary),
+            overlap=kind.overlap,
         )
 
     def results(self, verdict: Verdict) -> dict[str, Any]:

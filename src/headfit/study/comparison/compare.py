@@ -73,10 +73,11 @@ def corrected_t(
     rope: float,
     confidence: float = 0.95,
     floor: tuple[float, float] | None = None,
+    overlap: float = 1.0,
 ) -> Difference:
     """Run the corrected resampled and the Bayesian correlated t-test on paired fold scores.
 
-    SE = s_d √(1/n + 1/(k−1)), t = d̄/SE with n−1 degrees of freedom (Nadeau & Bengio 2003);
+    SE = s_d √(1/n + c/(k−1)), t = d̄/SE with n−1 degrees of freedom, c = 1 (Nadeau & Bengio 2003);
     posterior δ ~ t_{n−1}(d̄, SE²) (Benavoli et al. 2017).
 
     Args:
@@ -87,6 +88,8 @@ def corrected_t(
         floor: an interval of 95 % that counts the images, such as
             :meth:`headfit.study.comparison.proportions.Hits.difference`; on each side the wider of
             the two decides.
+        overlap: c, how much folds have in common. 1 stands for the images that are tested, as if
+            models did not depend on those that they were trained on.
 
     Raises:
         UsageError: ``rope`` is not between 0 and 1.
@@ -99,7 +102,11 @@ def corrected_t(
     steady = bool(np.ptp(differences) <= ROUNDING)
     if steady and floor is None:
         return _without_noise(mean, df)
-    se = 0.0 if steady else float(np.std(differences, ddof=1)) * _inflation(len(differences), folds)
+    se = (
+        0.0
+        if steady
+        else float(np.std(differences, ddof=1)) * _inflation(len(differences), folds, overlap)
+    )
     wide = float(stdtrit(df, 0.975))
     below, above = (
         se if floor is None else max(se, side / wide)
@@ -198,19 +205,20 @@ def holm(p_values: Floats) -> Floats:
     return np.where(np.isnan(p_values), np.nan, adjusted)
 
 
-def paired_se(scores: Floats, folds: int) -> Floats:
+def paired_se(scores: Floats, folds: int, overlap: float = 1.0) -> Floats:
     """Compute the corrected standard error of every paired difference.
 
     Args:
         scores: float64 (heads, repeats·folds).
         folds: k of the cross-validation.
+        overlap: see :func:`corrected_t`.
 
     Returns:
         float64 (heads, heads), symmetric, 0 on the diagonal.
     """
     differences = scores[:, None, :] - scores[None, :, :]
     spread: Floats = np.std(differences, axis=2, ddof=1)
-    return spread * _inflation(scores.shape[1], folds)
+    return spread * _inflation(scores.shape[1], folds, overlap)
 
 
 def as_good_as_best(scores: Floats, folds: int, alpha: float = 0.05) -> npt.NDArray[np.bool_]:
@@ -236,8 +244,8 @@ def as_good_as_best(scores: Floats, folds: int, alpha: float = 0.05) -> npt.NDAr
     return alike
 
 
-def _inflation(n: int, folds: int) -> float:
-    return math.sqrt(1 / n + 1 / (folds - 1))
+def _inflation(n: int, folds: int, overlap: float = 1.0) -> float:
+    return math.sqrt(1 / n + overlap / (folds - 1))
 
 
 def _without_noise(mean: float, df: int) -> Difference:

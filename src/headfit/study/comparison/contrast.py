@@ -80,6 +80,8 @@ class HeadScores:
         weighted: the scores of all heads out of fold, (B, heads), when the n images count as often
             as float64 (B, n) says.
         bounds: least and greatest value of the metric; None where there is none.
+        overlap: how much folds have in common; see
+            :func:`headfit.study.comparison.compare.corrected_t`.
     """
 
     names: Sequence[str]
@@ -97,6 +99,7 @@ class HeadScores:
     groups: Ints | None = None
     weighted: Callable[[Floats], Floats] | None = None
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    overlap: float = 1.0
 
     def by_backbone(self) -> dict[str, HeadScores]:
         """Give the heads on each backbone, by their own names; "" names the only backbone."""
@@ -116,13 +119,22 @@ class HeadScores:
             families=None,
             costs=None if self.costs is None else self.costs[rows],
             hits=None if self.hits is None else self.hits.only(rows),
+            weighted=self._weighted(rows),
         )
+
+    def _weighted(self, rows: list[int]) -> Callable[[Floats], Floats] | None:
+        every = self.weighted
+        return None if every is None else lambda counts: every(counts)[:, rows]
 
     def difference(self, first: int, second: int) -> Difference:
         """Test one head against another."""
         floor = None if self.hits is None else self.hits.difference(first, second)
         return corrected_t(
-            self.scores[first] - self.scores[second], self.folds, self.rope, floor=floor
+            self.scores[first] - self.scores[second],
+            self.folds,
+            self.rope,
+            floor=floor,
+            overlap=self.overlap,
         )
 
     def asks(self) -> bool:
@@ -178,7 +190,9 @@ def contrast_with_gap(heads: HeadScores, beside: Sequence[float] = ()) -> Contra
     # a standard error of 0 or nan is no estimate: nothing can be planned with it
     known = difference.se > 0
     secondary = {
-        name: corrected_t(values[flatten] - values[gap], heads.folds, heads.rope)
+        name: corrected_t(
+            values[flatten] - values[gap], heads.folds, heads.rope, overlap=heads.overlap
+        )
         for name, values in heads.secondary.items()
     }
     return Contrast(

@@ -8,6 +8,7 @@ import numpy as np
 
 from headfit.fitting.label_metrics import precisions
 from headfit.fitting.metrics import Floats, Ints, balanced_accuracies
+from headfit.fitting.number_metrics import variances_of
 from headfit.fitting.problem import Problem
 from headfit.images.targets import CLASS, NUMBER, Targets
 from headfit.study.comparison.proportions import Hits
@@ -82,7 +83,8 @@ def share_right(predictions: Floats, problem: Problem) -> Floats | None:
 def weighted_scores(predictions: Sequence[Floats], problem: Problem) -> Callable[[Floats], Floats]:
     """Give a function from how much images count, (B, n), to the scores of all heads, (B, heads).
 
-    Of classes a score is the mean over the repeats; else each weighting takes one repeat in turn.
+    Of classes and numbers a score is the mean over the repeats; of labels each weighting takes one
+    repeat in turn.
 
     Args:
         predictions: of each head float64 (repeats, n, K), by models that did not see the image.
@@ -93,6 +95,12 @@ def weighted_scores(predictions: Sequence[Floats], problem: Problem) -> Callable
         correct = np.stack([(e.argmax(axis=2) == targets.values).mean(axis=0) for e in predictions])
         return lambda counts: balanced_accuracies(correct, targets.values, counts)
     repeats = len(predictions[0])
+    if targets.kind == NUMBER:
+        variances = variances_of(targets.values, targets.weights)
+        varies = variances > 0
+        squares = [np.square(each - targets.values).mean(axis=0) for each in predictions]
+        lost = np.stack([(each[:, varies] / variances[varies]).mean(axis=1) for each in squares])
+        return lambda counts: 1 - counts @ lost.T / counts.sum(axis=1, keepdims=True)
 
     def score(counts: Floats) -> Floats:
         scores = np.empty((len(counts), len(predictions)))

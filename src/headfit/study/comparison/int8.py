@@ -187,6 +187,5 @@ def _crossed(
             part = replace(problem, targets=problem.targets.subset(train))
             fitted = Exact(fit.head, pooled).refit(part, next(settings))
             probabilities = fitted.probabilities_of(float32.subset(held))
-            truth = problem.targets.values[held], problem.targets.weights_of(held)
-            scores.append(problem.kind.score(probabilities, *truth))
+            scores.append(problem.score_part(probabilities, held))
     return float(np.mean(scores))

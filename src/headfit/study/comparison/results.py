@@ -20,8 +20,7 @@ def fold_metrics(fit: CrossValidation, problem: Problem) -> dict[str, np.ndarray
     for repeat, assignment in enumerate(problem.splits.assignment):
         for fold in range(problem.splits.folds):
             held = assignment == fold
-            values, weights = problem.targets.values[held], problem.targets.weights_of(held)
-            rows.append(problem.kind.evaluate(fit.probabilities[repeat, held], values, weights))
+            rows.append(problem.evaluate_part(fit.probabilities[repeat, held], held))
     return {name: np.array([row[name] for row in rows]) for name in problem.kind.metrics}
 
 

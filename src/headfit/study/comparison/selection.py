@@ -14,18 +14,21 @@ _BOOTSTRAPS_AT_ONCE = 100
 OUTSIDE = math.exp(-1)  # share of the images that a bag leaves out
 
 
-def cheapest_within_one_se(scores: Floats, parameters: Ints, folds: int) -> int:
+def cheapest_within_one_se(
+    scores: Floats, parameters: Ints, folds: int, overlap: float = 1.0
+) -> int:
     """Choose the head with the fewest parameters among those with d̄(best − h) <= SE(best − h).
 
     Args:
         scores: float64 (heads, repeats·folds), higher is better.
         parameters: int (heads,).
         folds: k of the cross-validation.
+        overlap: see :func:`headfit.study.comparison.compare.corrected_t`.
 
     Returns:
         Its index. Of equal counts the higher score wins, then the earlier head.
     """
-    return int(_choose(scores.mean(axis=1)[None], parameters, paired_se(scores, folds))[0])
+    return int(_choose(scores.mean(axis=1)[None], parameters, paired_se(scores, folds, overlap))[0])
 
 
 def expected_score(

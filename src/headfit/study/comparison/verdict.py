@@ -152,14 +152,14 @@ def conclude(
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite: leave out heads whose fit has failed.")
     costs = heads.parameters if heads.costs is None else heads.costs
-    chosen = cheapest_within_one_se(scores, costs, heads.folds)
+    chosen = cheapest_within_one_se(scores, costs, heads.folds, heads.overlap)
     expected = expected_score(
         heads.weighted,
         costs,
         len(targets),
         seed=seed,
         groups=heads.groups,
-        margins=paired_se(scores, heads.folds),
+        margins=paired_se(scores, heads.folds, heads.overlap),
         weights=targets.weights,
         bounds=heads.bounds,
     )

@@ -308,8 +308,7 @@ def _cross_validated(fit: CrossValidation, problem: Problem, subsets: Subsets) -
     for seed, (repeat, fold) in enumerate(units):
         if len(subsets.orders[seed]) <= ALIKE * subsets.sizes[-1]:
             held = problem.splits.held_out(repeat, fold)
-            truth = problem.targets.values[held], problem.targets.weights_of(held)
-            errors[seed, -1] = 1 - problem.kind.score(fit.probabilities[repeat, held], *truth)
+            errors[seed, -1] = 1 - problem.score_part(fit.probabilities[repeat, held], held)
     return errors
 
 

@@ -129,14 +129,13 @@ def position_use(
     common, beyond = np.empty((2, len(problem.targets), problem.targets.count))
     for fold in range(folds):
         held = np.flatnonzero(problem.splits.assignment[0] == fold)
-        truth = problem.targets.values[held], problem.targets.weights_of(held)
         rng = np.random.default_rng([seed, fold])
         plain, mean, shuffled = _logits(maps.subset(held), kernels[fold], biases[fold], rng)
-        drawn = [problem.kind.score(logits, *truth) for logits in shuffled]
+        drawn = [problem.score_part(logits, held) for logits in shuffled]
         scores[:, fold] = (
-            problem.kind.score(plain, *truth),
+            problem.score_part(plain, held),
             np.mean(drawn),
-            problem.kind.score(mean, *truth),
+            problem.score_part(mean, held),
         )
         common[held], beyond[held] = (
             _that_counts(each, problem.targets.kind) for each in (mean, plain - mean)
@@ -190,7 +189,7 @@ def _variance(values: np.ndarray, folds: np.ndarray | None) -> float:
 
 
 def _interval(values: np.ndarray) -> dict[str, float | None]:
-    return by_name(corrected_interval(values, len(values), lower=-1.0, upper=1.0))
+    return by_name(corrected_interval(values, len(values)))
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,8 @@ def spectrum(
             predicted = _out_of_fold(pooled, problem, *_pooling(tau))
         for fold in folds:
             held = assignment == fold
-            truth = problem.targets.values[held], problem.targets.weights_of(held)
-            fold_of = predicted[held], *truth
-            scores[:, number, fold] = kind.score(*fold_of), kind.loss(*fold_of)
+            found = problem.evaluate_part(predicted[held], held)
+            scores[:, number, fold] = found[kind.primary], found[kind.secondary[0]]
         progress((number + 1) / len(GRID))
     metric, loss = kind.primary, kind.secondary[0]
     bounds = kind.bounds(metric)

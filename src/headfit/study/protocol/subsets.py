@@ -187,9 +187,7 @@ def errors_of(
             choices = choose(replace(coordinates, z=coordinates.z[images]), inside, units)
             for (seed, part), logits in zip(parts, choices.scores, strict=True):
                 test = subsets.held[seed]
-                held = problem.targets.subset(test)
-                score = problem.kind.score(logits[:, test[images]].T, held.values, held.weights)
-                errors[seed, part] = 1 - score
+                errors[seed, part] = 1 - problem.score_part(logits[:, test[images]].T, test)
                 done += int(subsets.sizes[part])
             stopped += choices.stopped
             progress(done / total)
