@@ -21,10 +21,12 @@ class HeadScore:
 
     Attributes:
         name: as in ``results.json``, with the backbone, size and cut where there are several.
-        score: balanced accuracy: ``mean``, ``low``, ``high`` of the 95 % interval, ``folds``.
-        log_loss: likewise.
+        score: the primary metric: ``mean``, ``low``, ``high`` of the 95 % interval, ``folds``.
+        log_loss: the loss, likewise: of numbers it is the root of their mean squared error.
         parameters: number of weights of the head.
         seconds: time that its fits took when they were made.
+        metric: what ``score`` is of: ``"balanced_accuracy"``, of several labels
+            ``"macro_average_precision"``, of numbers ``"r2"``.
     """
 
     name: str
@@ -32,6 +34,7 @@ class HeadScore:
     log_loss: dict[str, Any]
     parameters: int
     seconds: float
+    metric: str = "balanced_accuracy"
 
 
 class Callback:

@@ -19,6 +19,7 @@ from headfit.cli.bars import StageColumn, rate, time_left
 from headfit.cli.plain import never_fails
 from headfit.cli.wording import in_command_line_words
 from headfit.progress import IMAGES, Callback, HeadScore
+from headfit.report.text.metrics import METRICS
 from headfit.util.controls import escape_controls
 from headfit.util.machine import Memory, in_words
 
@@ -138,7 +139,7 @@ class ConsoleCallback(Callback):
         """Show the score beside the bar until the next one is there."""
         mean = score.score["mean"]
         if self._task is not None and mean is not None:
-            last = f"{score.name.rpartition('/')[2]} {100 * mean:.1f} %"
+            last = f"{score.name.rpartition('/')[2]} {METRICS[score.metric].value(mean)}"
             self._progress.update(self._task.id, last=last)
 
     def on_message(self, message: str) -> None:

@@ -12,16 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from headfit.cli.plain import shorten
+from headfit.report.text.metrics import BALANCED_ACCURACY, METRICS, Metric
 
 LEAST, MOST = 24, 48  # columns of a plot
 TICKS = 4
 ACCENT = "cyan"  # everybody can tell it from grey; the mark and bold letters say the same
-CAPTION = "Balanced accuracy %, 95 % interval"
+ACCURACY = METRICS[BALANCED_ACCURACY]
 
 
 @dataclass(frozen=True)
 class Range:
-    """A score with its interval, as fractions; None for what is unknown.
+    """A score with its interval; None for what is unknown.
 
     Attributes:
         name: of the head.
@@ -56,19 +57,20 @@ class Axis:
     """Scores on columns of a terminal.
 
     Args:
-        ranges: what it has to show; values are fractions.
+        ranges: what it has to show.
         width: columns, at least 2.
+        metric: what the scores are of.
 
     Attributes:
-        ticks: round values on it, two to four, as fractions.
+        ticks: round values on it, two to four.
     """
 
-    def __init__(self, ranges: Sequence[Range], width: int) -> None:
+    def __init__(self, ranges: Sequence[Range], width: int, metric: Metric = ACCURACY) -> None:
         values = [v for r in ranges for v in (r.mean, r.low, r.high) if v is not None]
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         if high - low < 0.001:  # all alike: a point to each side
             low, high = low - 0.01, high + 0.01
-        self.width = width
+        self.width, self.metric = width, metric
         self._step = next(
             step for step in _steps() if _last(high, step) - _first(low, step) + 1 <= TICKS
         )
@@ -85,11 +87,12 @@ class Axis:
         return round(share * (self.width - 1))
 
     def labels(self) -> str:
-        """Write the ticks in per cent, each centred on its column as far as there is room."""
-        digits = max(0, -math.floor(math.log10(100 * self._step) + 1e-9))
+        """Write the ticks, each centred on its column as far as there is room."""
+        scale = self.metric.scale
+        digits = max(0, -math.floor(math.log10(scale * self._step) + 1e-9))
         line, end = "", -1
         for tick in self.ticks:
-            text = f"{100 * tick:.{digits}f}"
+            text = f"{scale * tick:.{digits}f}"
             start = min(max(0, self.column(tick) - len(text) // 2), self.width - len(text))
             if start > end:
                 line = line.ljust(start) + text
@@ -128,19 +131,23 @@ def draw(row: Range, axis: Axis, *, ascii_only: bool = False) -> Text:
     return Text("".join(cells), style=f"bold {ACCENT}" if row.chosen else "", no_wrap=True)
 
 
-def forest(rows: Sequence[Range], width: int, *, ascii_only: bool = False) -> Text:
+def forest(
+    rows: Sequence[Range], width: int, *, metric: Metric = ACCURACY, ascii_only: bool = False
+) -> Text:
     """Draw all heads below each other, their names before them and the axis below.
 
     Args:
         rows: in the order of the table.
         width: columns of the terminal; no line is wider.
+        metric: what the scores are of.
         ascii_only: whether to do without the characters of boxes.
     """
     most = max(4, min(width // 2, width - LEAST))
     names = [shorten(row.name, most, ascii_only=ascii_only) for row in rows]
     before = max(map(cell_len, names), default=0)
-    axis = Axis(rows, max(2, min(width - before - 4, MOST)))
-    lines = [Text(shorten(CAPTION, width, ascii_only=ascii_only))]
+    axis = Axis(rows, max(2, min(width - before - 4, MOST)), metric)
+    name = f"{metric.name[0].upper()}{metric.name[1:]}{' %' if metric.is_share else ''}"
+    lines = [Text(shorten(f"{name}, 95 % interval", width, ascii_only=ascii_only))]
     for row, name in zip(rows, names, strict=True):
         line = Text(f"{row.mark} {name}{' ' * (before - cell_len(name))}  ")
         if row.chosen:
@@ -151,7 +158,10 @@ def forest(rows: Sequence[Range], width: int, *, ascii_only: bool = False) -> Te
 
 
 def print_with_forest(
-    console: Console, ranges: Sequence[Range], make: Callable[[Axis | None], Table]
+    console: Console,
+    ranges: Sequence[Range],
+    make: Callable[[Axis | None], Table],
+    metric: Metric = ACCURACY,
 ) -> None:
     """Print a table with its plot: as the last column where there is room, else below.
 
@@ -159,21 +169,25 @@ def print_with_forest(
         console: where.
         ranges: of the table's rows, in their order.
         make: makes the table, with a column for a plot if it gets an axis.
+        metric: what the scores are of.
     """
     table = make(None)
     room = console.width - console.measure(table).maximum - 2
     if room >= LEAST:
-        console.print(make(Axis(ranges, min(room, MOST))))
+        console.print(make(Axis(ranges, min(room, MOST), metric)))
         return
     console.print(table)
     console.print()
-    console.print(forest(ranges, console.width, ascii_only=console.options.ascii_only))
+    plain = console.options.ascii_only
+    console.print(forest(ranges, console.width, metric=metric, ascii_only=plain))
 
 
 def add_axis(table: Table, axis: Axis) -> None:
     """Give a table a last column for drawings, under its axis."""
     table.add_column(
-        Text(f"bal. acc. %\n{axis.labels()}", no_wrap=True), min_width=axis.width, no_wrap=True
+        Text(f"{axis.metric.short}\n{axis.labels()}", no_wrap=True),
+        min_width=axis.width,
+        no_wrap=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,20 +16,11 @@ from rich.text import Text
 from headfit.cli.forest import LEAST, Axis, Range, add_axis, draw, print_with_forest
 from headfit.cli.tables import literal, standings_table
 from headfit.model.metadata import kept_models
-from headfit.report.text import summary
+from headfit.report.text import metrics, summary
+from headfit.report.text.metrics import METRICS, metric_of
 from headfit.report.text.table import shown, table_rows
+from headfit.report.text.targets import counted_names, kind_of
 
-# two lines each, so that the table fits a terminal of 80 columns
-COLUMNS = (
-    "\nhead",
-    "bal.\nacc. %",
-    "95 %\ninterval",
-    "log-\nloss",
-    "\nparameters",
-    "% of\nmodel",
-    "overfit\npoints",
-    "train\ns",
-)
 # cells that so many of them take beside the names; report.html has all
 ROOM = ((63, 8), (46, 6), (39, 5), (27, 4))
 NAME = 34  # cells; longer names are folded
@@ -67,6 +59,7 @@ def show_study(
         console,
         study_ranges(results),
         lambda axis: study_table(results, axis, width=console.width, ascii_only=plain),
+        metric_of(results["verdict"]),
     )
     if len(results["candidates"]) > 1:
         console.print("→ recommended: the fewest parameters within one standard error of the best")
@@ -105,26 +98,40 @@ def study_table(
     settings, images = results["settings"], results["images"]
     title = (
         f"{_places(results)}, "
-        f"{images['used']:,} images, {len(images['classes'])} classes, "
+        f"{images['used']:,} images, {counted_names(kind_of(results), images['classes'])}, "
         f"{settings['repeats']} × {settings['folds']} folds"
     )
     rows, count = _shown(results), len(results["candidates"])
     if len(rows) < count:
         title += f"; the best {BEST} of {count}"
     columns = _columns(rows, width)
-    tuned = bool(results.get("finetune"))
-    names = ["trained\nparameters" if tuned and "param" in name else name for name in COLUMNS]
-    table = standings_table(title, names[:columns])
+    table = standings_table(title, _headings(results)[:columns])
     if axis:
         add_axis(table, axis)
     for row, drawn in zip(rows, study_ranges(results), strict=True):
         plot = [draw(drawn, axis, ascii_only=ascii_only)] if axis else []
         table.add_row(
-            *[f"{drawn.mark} {row['head']}", *shown(row)][:columns],
+            *[f"{drawn.mark} {row['head']}", *shown(row, results["verdict"])][:columns],
             *plot,
             style="bold" if drawn.chosen else "",
         )
     return table
+
+
+def _headings(results: dict[str, Any]) -> list[str]:
+    """Name the columns in two lines each, so that the table fits a terminal of 80 columns."""
+    key = metrics.primary(results["verdict"])
+    metric, loss = METRICS[key], METRICS[metrics.loss_key(key)]
+    return [
+        "\nhead",
+        metric.column,
+        "95 %\ninterval",
+        loss.column,
+        "trained\nparameters" if results.get("finetune") else "\nparameters",
+        "% of\nmodel",
+        "overfit\npoints" if metric.is_share else f"overfit\n{metric.name}",
+        "train\ns",
+    ]
 
 
 def _columns(rows: list[dict[str, Any]], width: int) -> int:
@@ -139,11 +146,11 @@ def _columns(rows: list[dict[str, Any]], width: int) -> int:
 
 def study_ranges(results: dict[str, Any]) -> list[Range]:
     """Give the scores of the table's rows, in their order."""
-    recommended = results["verdict"]["recommended"]
+    recommended, key = results["verdict"]["recommended"], metrics.primary(results["verdict"])
     return [
         Range(
             row["head"],
-            row["balanced_accuracy"],
+            row[key],
             row["low"],
             row["high"],
             "→" if row["head"] == recommended else " ",
@@ -191,11 +198,15 @@ def _answer(place: dict[str, Any]) -> str:
 
 
 def grid_table(results: dict[str, Any]) -> Table:
-    """Make a table with a row for each size and cut: scores in per cent, and parameters."""
+    """Make a table with a row for each size and cut: scores and parameters."""
+    key, metric = metrics.primary(results["verdict"]), metric_of(results["verdict"])
     heads = list(dict.fromkeys(each["head"] for each in results["candidates"]))
-    best = {head: max(_score(each) for each in _with_head(results, head)) for head in heads}
+    best: dict[str, float] = {}
+    for each in results["candidates"]:
+        best[each["head"]] = max(best.get(each["head"], -math.inf), each[key]["mean"])
     shown = sorted(sorted(heads, key=lambda head: -best[head])[:GRID_HEADS], key=heads.index)
-    title = "On each: balanced accuracy % and parameters of each head"
+    name = f"{metric.name} %" if metric.is_share else metric.name
+    title = f"On each: {name} and parameters of each head"
     if len(shown) < len(heads):
         title += f", the best {GRID_HEADS} of {len(heads)} heads"
     table = standings_table(title, ("\non", "\nmap", *(f"\n{h}" for h in shown), "\nFlatten is"))
@@ -206,22 +217,14 @@ def grid_table(results: dict[str, Any]) -> Table:
             if each["name"].rpartition("/")[0] == place["name"]
         }
         shape = "×".join(map(str, place["map_shape"]))
-        cells = [_cell(here.get(head), results["verdict"]["recommended"]) for head in shown]
+        cells = [_cell(here.get(head), results["verdict"]) for head in shown]
         table.add_row(place["name"], shape, *cells, _answer(place))
     return table
 
 
-def _with_head(results: dict[str, Any], head: str) -> list[dict[str, Any]]:
-    return [each for each in results["candidates"] if each["head"] == head]
-
-
-def _score(candidate: dict[str, Any]) -> float:
-    mean: float = candidate["balanced_accuracy"]["mean"]
-    return mean
-
-
-def _cell(candidate: dict[str, Any] | None, recommended: str) -> str:
+def _cell(candidate: dict[str, Any] | None, verdict: dict[str, Any]) -> str:
     if candidate is None:
         return "–"
-    mark = "→ " if candidate["name"] == recommended else ""
-    return f"{mark}{100 * _score(candidate):.1f}\n{candidate['parameters']['head']:,}"
+    mark = "→ " if candidate["name"] == verdict["recommended"] else ""
+    score = metric_of(verdict).plain(candidate[metrics.primary(verdict)]["mean"])
+    return f"{mark}{score}\n{candidate['parameters']['head']:,}"

@@ -22,7 +22,6 @@
     if (element.textContent !== text) element.textContent = text;
   };
   const isNumber = (value) => value !== null && value !== undefined;
-  const percent = (value) => (isNumber(value) ? (100 * value).toFixed(1) : "?");
   const whole = (value) => Math.round(value).toLocaleString("en");
 
   // a stage keeps its elements, so that a screen reader's place in the list stays
@@ -47,14 +46,14 @@
     });
   };
 
-  // all intervals on one axis, whose ends are multiples of 5 %
+  // all intervals on one axis, whose ends are multiples of a twentieth
   const axis = (scores) => {
-    const values = scores.flatMap(({ balanced_accuracy: s }) => [s.low, s.mean, s.high]);
+    const values = scores.flatMap(({ score: s }) => [s.low, s.mean, s.high]);
     const numbers = values.filter(isNumber);
     if (!numbers.length) return [0, 1];
     const low = Math.floor(Math.min(...numbers) * 20 - 1e-9) / 20;
     const high = Math.ceil(Math.max(...numbers) * 20 + 1e-9) / 20;
-    return [Math.max(0, low), Math.min(1, high)];
+    return [Math.min(...numbers) < 0 ? low : Math.max(0, low), Math.min(1, high)];
   };
   const interval = (score, [low, high]) => {
     const cell = make("td");
@@ -70,26 +69,30 @@
     return cell;
   };
   const row = (head, ends) => {
-    const { balanced_accuracy: score, log_loss: loss } = head;
+    const { score, written } = head;
     const line = make("tr");
     line.append(
       make("th", head.name, { scope: "row" }),
       interval(score, ends),
-      make("td", percent(score.mean)),
-      make("td", isNumber(score.low) ? `${percent(score.low)} to ${percent(score.high)}` : "?"),
-      make("td", isNumber(loss.mean) ? loss.mean.toFixed(3) : "?"),
+      make("td", written.mean),
+      make("td", written.ends),
+      make("td", written.loss),
       make("td", whole(head.parameters)),
       make("td", head.seconds.toFixed(1)),
     );
     return line;
   };
-  const mean = (head) => head.balanced_accuracy.mean ?? -1;
-  const showScores = (scores) => {
+  const mean = (head) => head.score.mean ?? -Infinity;
+  const showScores = ({ scores, metric }) => {
     $("none").hidden = scores.length > 0;
     $("table").hidden = scores.length === 0;
     const ends = axis(scores);
     const labels = make("span", undefined, { class: "ends" });
-    labels.append(...ends.map((end) => make("span", `${Math.round(100 * end)} %`)));
+    const end = (value) => `${Number((metric.scale * value).toFixed(2))}${metric.unit}`;
+    labels.append(...ends.map((value) => make("span", end(value))));
+    write($("metric"), metric.name);
+    write($("heading"), metric.heading);
+    write($("loss"), metric.loss);
     $("axis").replaceChildren("interval", labels);
     $("axis").hidden = false;
     const best = [...scores].sort((a, b) => mean(b) - mean(a));
@@ -102,7 +105,7 @@
     const count = before ? before.scores.length : now.scores.length;
     const fresh = now.scores.slice(count);
     if (fresh.length) {
-      const each = (s) => `${s.name}: ${percent(s.balanced_accuracy.mean)} %`;
+      const each = (s) => `${s.name}: ${s.written.value}`;
       return `Scored: ${fresh.map(each).join(", ")}.`;
     }
     return now.stages.length > (before ? before.stages.length : 0) ? `${now.headline}.` : null;
@@ -115,7 +118,7 @@
     write($("headline"), now.headline);
     showStages(now.stages);
     // rows are made again only when one has come
-    if (!before || now.scores.length !== before.scores.length) showScores(now.scores);
+    if (!before || now.scores.length !== before.scores.length) showScores(now);
     $("messages-section").hidden = now.messages.length === 0;
     const lines = now.messages.join("\n");
     if (!before || lines !== before.messages.join("\n")) {

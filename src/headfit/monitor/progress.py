@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headfit.progress import HeadScore
+from headfit.report.text.metrics import loss_key
 
 SCHEMA = "headfit.progress/1"
 NAME = "progress.json"
@@ -144,8 +145,9 @@ class RunProgress:
         self.scores.append(
             {
                 "name": head.name,
-                "balanced_accuracy": {end: head.score[end] for end in ends},
-                "log_loss": {end: head.log_loss[end] for end in ends},
+                "metric": head.metric,
+                head.metric: {end: head.score[end] for end in ends},
+                loss_key(head.metric): {end: head.log_loss[end] for end in ends},
                 "parameters": head.parameters,
                 "seconds": round(head.seconds, 1),
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -140,8 +141,8 @@ def policy(style: str, script: str) -> str:
 
 
 def _rank(score: dict[str, Any]) -> float:
-    mean = score["balanced_accuracy"]["mean"]
-    return 1.0 if mean is None else -mean
+    mean = score["score"]["mean"]
+    return math.inf if mean is None else -mean
 
 
 def _text(package: str, name: str) -> str:

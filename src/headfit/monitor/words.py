@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from headfit.errors import DataError
+from headfit.report.text import metrics
+from headfit.report.text.metrics import METRICS
 from headfit.util.records import DAMAGE
 
 CANNOT_SHOW = "progress.json lacks values that the page shows. Run compare again."
@@ -19,7 +21,8 @@ def in_words(progress: dict[str, Any]) -> dict[str, Any]:
         progress: with ``silent``.
 
     Returns:
-        The same with ``title`` and ``headline``, and ``amount`` in each stage.
+        The same with ``title`` and ``headline``, ``amount`` in each stage, ``metric`` with the
+        words for scores, and in each of the ``scores`` the ``score`` and what is ``written``.
 
     Raises:
         DataError: if a value is missing or of another type.
@@ -29,9 +32,39 @@ def in_words(progress: dict[str, Any]) -> dict[str, Any]:
             "title": TITLES[progress["state"]],
             "headline": headline(progress),
             "stages": [stage | {"amount": amount(stage)} for stage in progress["stages"]],
+            "metric": words_for(progress["scores"]),
+            "scores": [score | _written(score) for score in progress["scores"]],
         }
     except DAMAGE as error:
         raise DataError(CANNOT_SHOW) from error
+
+
+def words_for(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """Name what is measured, for the caption, the columns and the axis of the scores."""
+    key = metrics.primary(scores[0]) if scores else metrics.BALANCED_ACCURACY
+    metric, loss = METRICS[key], METRICS[metrics.loss_key(key)]
+    return {
+        "name": metric.name,
+        "heading": f"{metric.name} %" if metric.is_share else metric.name,
+        "loss": loss.name,
+        "scale": metric.scale,
+        "unit": " %" if metric.is_share else "",
+    }
+
+
+def _written(row: dict[str, Any]) -> dict[str, Any]:
+    key, metric = metrics.primary(row), metrics.metric_of(row)
+    loss = metrics.loss_key(key)
+    score = row[key]
+    return {
+        "score": score,
+        "written": {
+            "value": metric.value(score["mean"]),
+            "mean": metric.plain(score["mean"]),
+            "ends": "?" if score["low"] is None else metric.ends(score),
+            "loss": METRICS[loss].plain(row[loss]["mean"]),
+        },
+    }
 
 
 def headline(progress: dict[str, Any]) -> str:

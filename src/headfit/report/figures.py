@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from headfit.images.targets import CLASS, LABELS
 from headfit.report.inline import Plot, height
+from headfit.report.text.targets import kind_of
 
 DPI = 150
 
@@ -15,6 +17,8 @@ def drawable(results: dict[str, Any]) -> dict[str, Plot]:
     from headfit.report import plots  # noqa: PLC0415  (scipy)
     from headfit.report.plots.curves import has_noise  # noqa: PLC0415
 
+    kind, reliability = kind_of(results), results["reliability"]
+    points = bool(reliability.get("points"))
     wanted: dict[str, tuple[Plot, bool]] = {
         "gains": (plots.gains, bool(results.get("finetune"))),
         "scores": (plots.scores, True),
@@ -24,14 +28,19 @@ def drawable(results: dict[str, Any]) -> dict[str, Plot]:
         "maps": (plots.maps, len(results["backbones"]) > 1 and not results.get("finetune")),
         "overfit": (plots.overfit, True),
         "learning_curve": (plots.learning_curve, bool(results["learning_curve"])),
-        "calibration": (plots.calibration, bool(results["reliability"].get("bins"))),
-        "classes": (plots.classes, True),
+        "calibration": (plots.calibration, bool(reliability.get("bins"))),
+        "classes": (plots.classes, kind == CLASS),
+        "roc": (plots.roc, bool(reliability.get("curves"))),
+        "precision_recall": (plots.precision_recall, bool(reliability.get("curves"))),
+        "labels": (plots.labels, kind == LABELS),
+        "predicted_true": (plots.predicted_true, points),
+        "residuals": (plots.residuals, points),
     }
     return {key: plot for key, (plot, able) in wanted.items() if able}
 
 
 def pngs(results: dict[str, Any]) -> dict[str, bytes]:
-    """Draw them and the confusion matrix as PNG files, by name.
+    """Draw them, and the matrix of classes or labels, as PNG files, by name.
 
     Args:
         results: as in ``results.json``.
@@ -46,7 +55,9 @@ def pngs(results: dict[str, Any]) -> dict[str, bytes]:
     # files look alike whatever the user's matplotlib settings are
     with mpl.rc_context():
         mpl.rcdefaults()
-        for key, plot in {**drawable(results), "confusion": plots.confusion}.items():
+        matrices = {CLASS: {"confusion": plots.confusion}}
+        matrices[LABELS] = {"cooccurrence": plots.cooccurrence}
+        for key, plot in {**drawable(results), **matrices.get(kind_of(results), {})}.items():
             figure = Figure(figsize=(4.6, height(key, results)), layout="constrained")
             FigureCanvasAgg(figure)
             plot(results, figure.add_subplot())

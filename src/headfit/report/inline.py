@@ -80,15 +80,16 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
     return Picture(key, title, label, svg, bool(marks.data))
 
 
-def depiction(map_shape: MapShape, classes: int, subject: str) -> str:
+def depiction(map_shape: MapShape, classes: int, subject: str, kind: str = "class") -> str:
     """Draw what Flatten and gap make of this feature map, in colours that the page sets.
 
     Args:
         map_shape: (H, W, C).
-        classes: K.
+        classes: K, of labels or numbers too.
         subject: where the map comes from.
+        kind: of the targets.
     """
-    svg = draw(count(map_shape, classes), subject)
+    svg = draw(count(map_shape, classes, kind), subject)
     for field in fields(LIGHT):
         svg = svg.replace(f'"{getattr(LIGHT, field.name)}"', f'"var(--d-{field.name})"')
     return _prefixed(svg, "depiction")
@@ -105,10 +106,13 @@ def height(key: str, results: dict[str, Any]) -> float:
     rows = {
         "scores": min(len(results["candidates"]), 21),
         "overfit": min(len(results["candidates"]), 21),
-        "classes": min(len(results["reliability"]["classes"]), 30),
+        "classes": min(len(results["reliability"].get("classes", ())), 30),
+        "labels": min(len(results["reliability"].get("labels", ())), 30) + 1,
         "gains": 2 * len((results.get("finetune") or {"gains": ()})["gains"]),
     }
-    return max(2.4, 0.9 + 0.26 * rows[key]) if key in rows else 2.9
+    if key in rows:
+        return max(2.4, 0.9 + 0.26 * rows[key])
+    return 3.4 if key in ("predicted_true", "residuals") else 2.9
 
 
 def _tidy(svg: str, key: str) -> str:

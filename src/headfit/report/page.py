@@ -7,19 +7,22 @@ from typing import Any
 
 from headfit import __version__
 from headfit.images.sources.source import ImageSource
-from headfit.report import policy, view
+from headfit.images.targets import CLASS, LABELS, NUMBER
+from headfit.report import policy, view, view_labels, view_numbers
 from headfit.report.figures import drawable
 from headfit.report.images import depth_of, heat_maps, thumbnails
 from headfit.report.inline import Picture, depiction, depiction_colours, picture
 from headfit.report.templates import environment
-from headfit.report.text import position, reliability
+from headfit.report.text import metrics, position, reliability, tested
+from headfit.report.text.metrics import METRICS
+from headfit.report.text.targets import counted_names, kind_of, names_of
 from headfit.report.text.verdict import after_holm, evidence, headline
 from headfit.report.view import read_predictions
 from headfit.util import digests, files
 
 NAME = "report.html"
 HERE = Path(__file__).parent
-FORMAT = 7
+FORMAT = 8
 # two runs with the same seed differ only in these, and need no new page
 PASSING = {"timings", "train_seconds", "latency_ms", "latency", "cached", "computed", "setting"}
 
@@ -60,10 +63,8 @@ def render(
     results: dict[str, Any], predictions: str, images: ImageSource | None, *, source: str = ""
 ) -> str:
     """Give the page as HTML; see :func:`write_report`."""
-    classes = [row["name"] for row in results["reliability"]["classes"]]
-    rows = read_predictions(predictions, classes) if predictions else []
-    wrong = view.wrong(rows)
-    cells = view.cells(results, rows)
+    key, kind, names = metrics.primary(results["verdict"]), kind_of(results), names_of(results)
+    own = _OF_KIND[kind](results, predictions)
     style = (HERE / "style.css").read_text("utf-8")
     for name, dark in (("LIGHT", False), ("DARK", True)):
         style = style.replace(f"/* {name} DEPICTION */", f"{depiction_colours(dark)};")
@@ -74,9 +75,14 @@ def render(
         headline=headline(results["verdict"]),
         evidence=evidence(results["verdict"]),
         after_holm=after_holm(results["backbones"]),
-        trust=reliability.prediction_sets(results["reliability"]),
+        kind=kind,
+        metric=METRICS[key],
+        loss=METRICS[metrics.loss_key(key)],
+        more=METRICS[view.MORE[kind]] if kind in view.MORE else None,
+        predicts=counted_names(kind, names),
+        trust=reliability.held_out(results["reliability"]),
         expected_suspects=reliability.expected_suspects(results["reliability"]),
-        test=reliability.on_test_split(results["test"]) if results["test"] else "",
+        test=tested.sentence(results["test"], results["verdict"]) if results["test"] else "",
         logit_variance=_logit_variance(results["where"]),
         source=source,
         version=__version__,
@@ -87,22 +93,54 @@ def render(
         tuned=view.tuned(results),
         pictures=pictures(results),
         depictions=[
-            depiction(place["map_shape"], len(classes), place["subject"])
+            depiction(place["map_shape"], len(names), place["subject"], kind)
             for place in view.places(results)
             if not results.get("finetune")
         ],
-        classes=classes,
-        matrix=view.matrix(results),
-        cells=cells,
-        ids={each["id"] for each in cells},
-        wrong=wrong,
-        has_predictions=bool(rows),
+        classes=names,
+        **own,
+        has_predictions=bool(predictions),
         thumbnails=thumbnails(
-            images, view.pictured(results, wrong, cells), depth=depth_of(results)
+            images,
+            view.pictured(results, [each.path for each in own["wrong"]], own["cells"]),
+            depth=depth_of(results),
         ),
         looks=heat_maps(results, images),
         listed=view.LISTED,
     )
+
+
+def _of_classes(results: dict[str, Any], predictions: str) -> dict[str, Any]:
+    rows = read_predictions(predictions, names_of(results)) if predictions else []
+    cells = view.cells(results, rows)
+    return {
+        "matrix": view.matrix(results),
+        "cells": cells,
+        "ids": {each["id"] for each in cells},
+        "wrong": view.wrong(rows),
+    }
+
+
+def _of_labels(results: dict[str, Any], predictions: str) -> dict[str, Any]:
+    labels = results["reliability"]["labels"]
+    return {
+        "matrix": view_labels.matrix(results["reliability"]),
+        "cells": [],
+        "wrong": view_labels.read_mistakes(predictions, labels) if predictions else [],
+    }
+
+
+def _of_numbers(results: dict[str, Any], predictions: str) -> dict[str, Any]:
+    columns = results["reliability"]["columns"]
+    return {
+        "columns": view_numbers.columns(results["reliability"]),
+        "cells": [],
+        "wrong": view_numbers.read_residuals(predictions, columns) if predictions else [],
+        "told": lambda residual: view_numbers.told(residual, columns),
+    }
+
+
+_OF_KIND = {CLASS: _of_classes, LABELS: _of_labels, NUMBER: _of_numbers}
 
 
 def pictures(results: dict[str, Any]) -> dict[str, Picture]:

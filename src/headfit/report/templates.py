@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headfit.report.text.finetune import times
-from headfit.report.text.numbers import number, percent
+from headfit.report.text.numbers import percent, significant
 from headfit.util.html import printable
 from headfit.util.nouns import counted
 
@@ -18,6 +19,7 @@ def environment() -> Environment:
     import jinja2  # noqa: PLC0415  (heavy)
 
     made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
@@ -26,7 +28,7 @@ def environment() -> Environment:
     )
     made.filters["percent"] = percent
     made.filters["counted"] = counted
-    made.filters["in_points"] = lambda fraction: number(100 * fraction, signed=True)
+    made.filters["significant"] = significant
     made.filters["times"] = times
     return made
 

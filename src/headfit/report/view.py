@@ -11,8 +11,11 @@ from itertools import islice
 from typing import Any
 
 from headfit.errors import DataError
+from headfit.images.targets import LABELS, NUMBER
+from headfit.report.text import metrics
 from headfit.report.text.numbers import mean_count
-from headfit.report.text.table import trained_parameters
+from headfit.report.text.table import ranked, trained_parameters
+from headfit.report.text.targets import kind_of
 from headfit.util.csv_cells import unguard
 from headfit.util.records import DAMAGE
 
@@ -51,7 +54,7 @@ def read_predictions(text: str, classes: Sequence[str]) -> list[HeldOutPredictio
     Raises:
         DataError: it is not a table of these classes.
     """
-    with _table():
+    with reading_table():
         rows = list(csv.reader(io.StringIO(text, newline="")))
         names = rows[0]
         path, label, predicted = (names.index(name) for name in ("path", "label", "predicted"))
@@ -75,19 +78,27 @@ def paths_in(text: str, count: int) -> list[str]:
     Raises:
         DataError: it is no such table.
     """
-    with _table():
+    with reading_table():
         rows = csv.DictReader(io.StringIO(text, newline=""))
         return [unguard(str(row["path"])) for row in islice(rows, count)]
 
 
 @contextlib.contextmanager
-def _table() -> Iterator[None]:
+def reading_table(columns: str = "path, label, predicted and one for each class") -> Iterator[None]:
+    """Turn what a damaged ``predictions.csv`` makes of its reader into an error.
+
+    Args:
+        columns: what it must have.
+
+    Raises:
+        DataError: the content is not such a table.
+    """
     try:
         yield
     except DAMAGE as error:
         raise DataError(
             f"predictions.csv does not belong to this run ({type(error).__name__}: {error}). "
-            f"Expected columns path, label, predicted and one for each class. Run compare again."
+            f"Expected columns {columns}. Run compare again."
         ) from error
 
 
@@ -101,15 +112,16 @@ LISTED = 200
 
 def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Give a row for each candidate, the best first."""
-    rows = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
+    key = metrics.primary(results["verdict"])
+    loss, more = metrics.loss_key(key), MORE.get(kind_of(results))
     return [
         {
             "name": row["name"],
             "chosen": row["name"] == results["verdict"]["recommended"],
-            "score": row["balanced_accuracy"],
-            "log_loss": row["log_loss"]["mean"],
-            "ece": row["ece"],
-            "auroc": row["auroc"]["mean"],
+            "score": row[key],
+            "loss": row[loss]["mean"],
+            "more": row[more]["mean"] if more else None,
+            "ece": row.get("ece"),
             "head": (trained := trained_parameters(row)),
             "total": row["parameters"]["total"],
             "share": trained / row["parameters"]["total"],
@@ -119,8 +131,12 @@ def candidates(results: dict[str, Any]) -> list[dict[str, Any]]:
             "front": row["pareto"]["parameters"],
             "warnings": [text.removeprefix(f"{row['head']}: ") for text in row["warnings"]],
         }
-        for row in rows
+        for row in ranked(results)
     ]
+
+
+MORE = {LABELS: "macro_f1", NUMBER: "mae"}
+"""A further metric in the table of heads; classes have the calibration error instead."""
 
 
 def tuned(results: dict[str, Any]) -> dict[str, Any] | None:
@@ -188,10 +204,16 @@ def cells(
 
 
 def pictured(
-    results: dict[str, Any], wrong: Sequence[HeldOutPrediction], cells: Sequence[dict[str, Any]]
+    results: dict[str, Any], wrong: Sequence[str], cells: Sequence[dict[str, Any]] = ()
 ) -> list[str]:
-    """List the images that get thumbnails, the most important first."""
-    paths = [each.path for each in wrong]
+    """List the images that get thumbnails, the most important first.
+
+    Args:
+        results: as in ``results.json``.
+        wrong: paths of images that are predicted wrong.
+        cells: of the confusion matrix.
+    """
+    paths = list(wrong)
     paths += [each["path"] for each in results["reliability"]["suspects"]]
     for depth in range(PER_CELL):
         for cell in cells:

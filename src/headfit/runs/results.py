@@ -249,7 +249,8 @@ def head_score(
         for name in (problem.kind.primary, problem.kind.secondary[0])
     )
     size = fit.head.parameters(backbone.extraction.info.map_shape, problem.targets.count)
-    return HeadScore(f"{place}{fit.name}", main, loss, size + fit.trained, fit.seconds)
+    name, metric = f"{place}{fit.name}", problem.kind.primary
+    return HeadScore(name, main, loss, size + fit.trained, fit.seconds, metric)
 
 
 def cut_of(backbone: CandidateBackbone) -> str | None:

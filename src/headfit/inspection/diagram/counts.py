@@ -8,6 +8,7 @@ from typing import Any
 from headfit.errors import UsageError
 from headfit.heads.chain import parse_head
 from headfit.heads.pooling import MapShape
+from headfit.util.nouns import counted
 
 MAX_SIDE = 4096
 MAX_CHANNELS = 1_000_000
@@ -20,7 +21,7 @@ class Side:
 
     Attributes:
         features: length of the vector that it makes of the map.
-        parameters: number of weights of its softmax layer, biases included.
+        parameters: number of weights of its last layer, biases included.
     """
 
     features: int
@@ -36,12 +37,24 @@ class Counts:
         classes: K.
         flatten: the head ``flatten``.
         gap: the head ``gap``.
+        kind: ``"class"``; ``"labels"`` or ``"number"`` where ``classes`` counts these.
     """
 
     map_shape: MapShape
     classes: int
     flatten: Side
     gap: Side
+    kind: str = "class"
+
+    @property
+    def outputs(self) -> str:
+        """What is predicted: ``10 classes``, ``3 labels``, ``1 number``."""
+        return counted(self.classes, *_NOUNS[self.kind])
+
+    @property
+    def layer(self) -> str:
+        """The last layer of both heads, in words."""
+        return f"{_LAYERS[self.kind]} {self.outputs}"
 
     @property
     def positions(self) -> int:
@@ -55,15 +68,27 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold."""
-        return {**asdict(self), "map_shape": list(self.map_shape), "ratio": self.ratio}
+        shown = {**asdict(self), "map_shape": list(self.map_shape), "ratio": self.ratio}
+        if self.kind == "class":
+            del shown["kind"]
+        return shown
 
 
-def count(map_shape: MapShape, classes: int) -> Counts:
+_NOUNS = {"class": ("class", "classes"), "labels": ("label",), "number": ("number",)}
+_LAYERS = {
+    "class": "Softmax layer over",
+    "labels": "Sigmoid layer over",
+    "number": "Linear layer for",
+}
+
+
+def count(map_shape: MapShape, classes: int, kind: str = "class") -> Counts:
     """Count what both heads make of a map.
 
     Args:
         map_shape: height, width and channels of the feature map.
-        classes: K.
+        classes: K, of labels or numbers too.
+        kind: ``"class"``, ``"labels"`` or ``"number"``.
 
     Raises:
         UsageError: a side, the channels or the classes are out of range.
@@ -73,11 +98,12 @@ def count(map_shape: MapShape, classes: int) -> Counts:
         raise UsageError.invalid("map_shape", map_shape, f"1 to {MAX_SIDE:,} positions a side")
     if not 1 <= channels <= MAX_CHANNELS:
         raise UsageError.invalid("map_shape", map_shape, f"1 to {MAX_CHANNELS:,} channels")
-    if not 2 <= classes <= MAX_CLASSES:
-        raise UsageError.invalid("classes", classes, f"from 2 to {MAX_CLASSES:,}")
+    least = 2 if kind == "class" else 1
+    if not least <= classes <= MAX_CLASSES:
+        raise UsageError.invalid("classes", classes, f"from {least} to {MAX_CLASSES:,}")
     sides = {}
     for name in ("flatten", "gap"):
         head = parse_head(name)
         features = head.pooling.width(map_shape)
         sides[name] = Side(features, head.parameters(map_shape, classes))
-    return Counts(map_shape, classes, **sides)
+    return Counts(map_shape, classes, **sides, kind=kind)

@@ -29,7 +29,7 @@ def draw(counts: Counts, subject: str = "", tiles: Tiles | None = None, dark: bo
     height, width, channels = counts.map_shape
     shape = f"{height}×{width}×{channels}"
     canvas = Canvas(INNER + 2 * MARGIN)
-    title = f"{subject or f'A feature map of {shape}'}, {counts.classes:,} classes"
+    title = f"{subject or f'A feature map of {shape}'}, {counts.outputs}"
     body = Canvas(canvas.width)
     y = body.paragraph(MARGIN, 22, INNER, title, size=22, fill=colours.text, bold=True)
     y = body.paragraph(MARGIN, y, INNER, motto(counts), size=16, fill=colours.soft) + 16
@@ -89,11 +89,12 @@ def compared(counts: Counts) -> str:
 def described(counts: Counts, tiles: Tiles | None) -> str:
     """Describe the drawing for screen readers."""
     height, width, channels = counts.map_shape
+    layer = f"{counts.layer[0].lower()}{counts.layer[1:]}"
     text = (
         f"A feature map of {height:,} by {width:,} positions and {channels:,} channels. "
-        f"Flatten makes a vector of {counts.flatten.features:,} numbers of it; its softmax layer "
-        f"over {counts.classes:,} classes has {counts.flatten.parameters:,} parameters. Global "
-        f"average pooling makes 1 by 1 by {channels:,} of it; its softmax layer has "
+        f"Flatten makes a vector of {counts.flatten.features:,} numbers of it; its {layer} has "
+        f"{counts.flatten.parameters:,} parameters. Global "
+        f"average pooling makes 1 by 1 by {channels:,} of it; its {layer.partition(' layer')[0]} layer has "
         f"{counts.gap.parameters:,} parameters. {compared(counts)}"
     )
     if tiles:

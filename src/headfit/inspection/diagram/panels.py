@@ -9,6 +9,7 @@ from headfit.heads.pooling import MapShape
 from headfit.inspection.diagram.counts import Counts, Side
 from headfit.inspection.diagram.palette import Palette
 from headfit.inspection.diagram.svg import Canvas, text_width
+from headfit.util.nouns import counted
 
 SIDE = 104.0  # of the longer side of a slice
 SLICE_SHORTEST = 16.0
@@ -120,8 +121,7 @@ def draw_panels(canvas: Canvas, colours: Palette, counts: Counts, x: float, top:
     _strips(canvas, colours, counts, scale, lefts, y + 12)
     y = panels.rows(y + 12 + STRIP + 6, _vectors(counts, scale), SMALL, soft=True)
     sides = (counts.flatten, counts.gap)
-    layer = f"Softmax layer over {counts.classes:,} classes"
-    y = panels.rows(y + 16, (layer, layer), BODY)
+    y = panels.rows(y + 16, (counts.layer, counts.layer), BODY)
     y = panels.rows(y + 2, tuple(f"{side.parameters:,} parameters" for side in sides), 17, True)
     y = panels.rows(y, tuple(_product(side, counts.classes) for side in sides), SMALL, soft=True)
     tints = (colours.flatten, colours.gap)
@@ -182,7 +182,7 @@ def _numbers(count: int) -> str:
 
 
 def _product(side: Side, classes: int) -> str:
-    return f"= {side.features:,} × {classes:,} weights + {classes:,} biases"
+    return f"= {side.features:,} × {classes:,} weights + {counted(classes, 'bias', 'biases')}"
 
 
 def _meanings(counts: Counts) -> tuple[str, str]:

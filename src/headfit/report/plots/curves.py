@@ -14,7 +14,6 @@ from headfit.report.plots.style import (
     GREEN,
     GREY,
     ORANGE,
-    SCORE,
     beside,
     colour,
     finish,
@@ -23,16 +22,18 @@ from headfit.report.plots.style import (
     needed,
     new_axes,
     plain,
-    within_percent,
+    within,
 )
-from headfit.report.text import numbers, titles
+from headfit.report.text import learning_curve as learning
+from headfit.report.text import metrics, titles
+from headfit.report.text.metrics import METRICS, Metric, metric_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw balanced accuracy for each strength τ of the spatial prior, with 95 % intervals.
+    """Draw the primary metric for each strength τ of the spatial prior, with 95 % intervals.
 
     Args:
         results: as in ``results.json``.
@@ -42,15 +43,16 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: the run did not measure it.
     """
     where = needed(results["where"], "spectrum of spatial priors", "run compare with `where=True`")
-    measured = where["spectrum"]
-    rows = measured["curve"]
+    key, metric = metrics.primary(results["verdict"]), metric_of(results["verdict"])
+    scale, loss = metric.scale, metrics.loss_key(key)
+    rows = where["spectrum"]["curve"]
     ax = new_axes(ax)
     places = list(range(len(rows)))
-    scores = [row["balanced_accuracy"] for row in rows]
-    means = [100 * score["mean"] for score in scores]
+    scores = [row[key] for row in rows]
+    means = [scale * score["mean"] for score in scores]
     bounded = [score["low"] is not None for score in scores]
-    low = [100 * s["low"] if k else m for s, k, m in zip(scores, bounded, means, strict=True)]
-    high = [100 * s["high"] if k else m for s, k, m in zip(scores, bounded, means, strict=True)]
+    low = [scale * s["low"] if k else m for s, k, m in zip(scores, bounded, means, strict=True)]
+    high = [scale * s["high"] if k else m for s, k, m in zip(scores, bounded, means, strict=True)]
     ax.fill_between(places, low, high, color=GREEN, alpha=0.25, lw=0)
     ax.plot(places, means, color=GREEN, marker="D", ms=4)
     gap, flatten = beside(results, "gap"), beside(results, "flatten")
@@ -59,8 +61,9 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     heads = ["gap", *[""] * (len(rows) - 2), "flatten"]
     for x, row, head in zip(places, rows, heads, strict=True):
         text = (
-            f"τ = {row['tau']:g}{head and f', {head}'}: balanced accuracy "
-            f"{numbers.score(scores[x])}, log-loss {row['log_loss']['mean']:.3f}"
+            f"τ = {row['tau']:g}{head and f', {head}'}: {metric.name} "
+            f"{metric.score(scores[x])}, {METRICS[loss].name} "
+            f"{METRICS[loss].plain(row[loss]['mean'])}"
         )
         link = {"gap": gap, "flatten": flatten}.get(head, "")
         say(ax, text, (x, means[x]), (x, low[x]), (x, high[x]), head=link)
@@ -68,10 +71,9 @@ def spectrum(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     names[0], names[-1] = f"{names[0]}\ngap", f"{names[-1]}\nflatten"
     ax.set_xticks(places, names)
     ax.grid(axis="y", alpha=0.3)
-    within_percent(ax, "y")
-    return finish(
-        ax, titles.spectrum(results), "τ, how alike the weights of all positions must be", SCORE
-    )
+    within(ax, key, "y")
+    title = titles.spectrum(results)
+    return finish(ax, title, "τ, how alike the weights of all positions must be", metric.axis)
 
 
 RUN_BOTH = "run compare with both gap and flatten in `heads`"
@@ -91,7 +93,9 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: gap and flatten were not compared, or did not vary between folds.
     """
     difference = needed(results["verdict"]["difference"], "difference of flatten and gap", RUN_BOTH)
-    df = len(results["candidates"][0]["balanced_accuracy"]["folds"]) - 1
+    key, metric = metrics.primary(results["verdict"]), metric_of(results["verdict"])
+    scale = metric.scale
+    df = len(results["candidates"][0][key]["folds"]) - 1
     spread = needed(
         has_noise(results), "spread of the difference between folds", "nothing can be drawn"
     )
@@ -102,16 +106,16 @@ def posterior(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ends = min(mean - 4 * se, -1.5 * rope), max(mean + 4 * se, 1.5 * rope)
     grid = np.linspace(*ends, 501)
     density = _density((grid - mean) / se, df) / se
-    ax.plot(100 * grid, density, color=ink(), lw=1.2)
+    ax.plot(scale * grid, density, color=ink(), lw=1.2)
     inside = np.abs(grid) <= rope
     for part, shade in ((grid < -rope, BLUE), (inside, GREY), (grid > rope, ORANGE)):
-        ax.fill_between(100 * grid, density, where=part.tolist(), color=shade, alpha=0.55, lw=0)
-    ax.axvspan(-100 * rope, 100 * rope, color=GREEN, alpha=0.15, lw=0)
+        ax.fill_between(scale * grid, density, where=part.tolist(), color=shade, alpha=0.55, lw=0)
+    ax.axvspan(-scale * rope, scale * rope, color=GREEN, alpha=0.15, lw=0)
     ax.axvline(0, color=ink(), lw=0.8, ls=":")
     ax.set_yticks([])
     ax.set_ylim(0)
     title = titles.posterior(results)
-    return finish(ax, title, "flatten − gap in points of balanced accuracy; band: ROPE", "density")
+    return finish(ax, title, f"flatten − gap in {metric.unit}; band: ROPE", "density")
 
 
 def has_noise(results: dict[str, Any]) -> float | None:
@@ -130,7 +134,7 @@ def _density(t: np.ndarray, df: int) -> np.ndarray:
 
 
 def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw balanced accuracy against training images, and the forecast dashed, with intervals.
+    """Draw the primary metric against training images, and the forecast dashed, with intervals.
 
     Args:
         results: as in ``results.json``.
@@ -140,13 +144,14 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: the run did not measure it.
     """
     curve = needed(results["learning_curve"], "learning curve", "run compare with `curve=True`")
+    metric = learning.metric_of(curve)
     ax = new_axes(ax)
     for head in curve["heads"]:
         name = head["name"]
         link = beside(results, name)
-        _line(ax, head["points"], name, link, marker=marker(name), ms=4)
+        _line(ax, head["points"], name, link, metric, marker=marker(name), ms=4)
         if head["forecast"]:
-            _line(ax, head["forecast"], name, link, ", forecast", ls="--")
+            _line(ax, head["forecast"], name, link, metric, ", forecast", ls="--")
     ax.axvline(curve["training_images"], color=ink(), lw=0.8, ls=":")
     ax.set_xscale("log")
     seen = [point["images"] for head in curve["heads"] for point in head["points"]]
@@ -156,32 +161,38 @@ def learning_curve(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.grid(axis="y", alpha=0.3)
     ax.legend(fontsize="small", frameon=False, loc="lower right")
-    within_percent(ax, "y")
-    return finish(
-        ax, titles.learning_curve(results), "images trained on, log scale; dotted: now", SCORE
-    )
+    within(ax, curve.get("metric", metrics.BALANCED_ACCURACY), "y")
+    title = titles.learning_curve(results)
+    return finish(ax, title, "images trained on, log scale; dotted: now", metric.axis)
 
 
 def _line(
-    ax: Axes, rows: list[dict[str, Any]], head: str, link: str, kind: str = "", **style: Any
+    ax: Axes,
+    rows: list[dict[str, Any]],
+    head: str,
+    link: str,
+    metric: Metric,
+    kind: str = "",
+    **style: Any,
 ) -> None:
     x = [row["images"] for row in rows]
-    shade = colour(head)
-    line = ax.plot(x, [100 * row["mean"] for row in rows], color=shade, label=head + kind, **style)
+    shade, scale = colour(head), metric.scale
+    means = [scale * row["mean"] for row in rows]
+    line = ax.plot(x, means, color=shade, label=head + kind, **style)
     bounded = [row for row in rows if row["low"] is not None]
     band = ax.fill_between(
         [row["images"] for row in bounded],
-        [100 * row["low"] for row in bounded],
-        [100 * row["high"] for row in bounded],
+        [scale * row["low"] for row in bounded],
+        [scale * row["high"] for row in bounded],
         color=shade,
         alpha=0.15,
         lw=0,
     )
     belongs(ax, link, [*line, band])
     for row in rows:
-        text = f"{head}{kind}: {row['images']:,} images, balanced accuracy {numbers.score(row)}"
+        text = f"{head}{kind}: {row['images']:,} images, {metric.name} {metric.score(row)}"
         # intervals of several heads overlap
-        say(ax, text, (row["images"], 100 * row["mean"]), head=link)
+        say(ax, text, (row["images"], scale * row["mean"]), head=link)
 
 
 SHADES, MARKERS = (BLUE, ORANGE, GREEN, GREY), "osD^v<>"

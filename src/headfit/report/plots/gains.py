@@ -16,6 +16,7 @@ from headfit.report.plots.style import (
     plain,
 )
 from headfit.report.text import finetune, titles
+from headfit.report.text.metrics import metric_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,15 +33,16 @@ def gains(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: the results are not those of ``headfit.finetune``.
     """
     measured = needed(results.get("finetune"), "gains of fine-tuning", "run finetune")
+    metric = metric_of(results["verdict"])
     rows = measured["gains"][::-1]
     ax = new_axes(ax, 1.2 + 0.3 * len(rows))
-    rope = 100 * results["settings"]["rope"]
+    rope = metric.scale * results["settings"]["rope"]
     ax.axvspan(-rope, rope, color=GREEN, alpha=0.15, lw=0)
     ax.axvline(0, color=ink(), lw=0.8, ls=":")
     for place, row in enumerate(rows):
-        below, above = errors(row["difference"])
+        below, above = errors(row["difference"], metric.scale)
         drawn = ax.errorbar(
-            100 * row["difference"]["mean"],
+            metric.scale * row["difference"]["mean"],
             place,
             xerr=[[below], [above]],
             fmt="D",
@@ -52,13 +54,13 @@ def gains(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     for row, label in zip(rows, ax.get_yticklabels(), strict=True):
         belongs(ax, row["name"], [label])
     for place, row in reversed(list(enumerate(rows))):
-        below, above = errors(row["difference"])
-        at = 100 * row["difference"]["mean"]
+        below, above = errors(row["difference"], metric.scale)
+        at = metric.scale * row["difference"]["mean"]
         text = f"{row['name']}: {row['sentence']}"
         say(ax, text, (at, place), (at - below, place), (at + above, place), head=row["name"])
     ax.margins(y=0.25)
     ax.grid(axis="x", alpha=0.3)
-    finish(ax, titles.gains(results), "points of balanced accuracy beyond frozen; band: ROPE")
+    finish(ax, titles.gains(results), f"{metric.unit} beyond frozen; band: ROPE")
     # beside long names there is little room
     ax.set_xlabel(ax.get_xlabel(), loc="right")
     return ax

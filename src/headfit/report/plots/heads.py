@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.report.marks import belongs, say
 from headfit.report.plots.style import (
-    SCORE,
     colour,
     errors,
     finish,
@@ -15,10 +14,10 @@ from headfit.report.plots.style import (
     new_axes,
     plain,
     ranked,
-    within_percent,
+    within,
 )
-from headfit.report.text import numbers, titles
-from headfit.report.text.numbers import point_range, points
+from headfit.report.text import metrics, titles
+from headfit.report.text.metrics import Metric, metric_of
 from headfit.report.text.table import trained_parameters
 
 if TYPE_CHECKING:
@@ -26,19 +25,20 @@ if TYPE_CHECKING:
 
 
 def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw the balanced accuracy of each head with its 95 % interval, best on top.
+    """Draw the primary metric of each head with its 95 % interval, best on top.
 
     Args:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
     """
+    key, metric = metrics.primary(results["verdict"]), metric_of(results["verdict"])
     rows = ranked(results)[::-1]
     ax = new_axes(ax, 1.2 + 0.26 * len(rows))
     for place, row in enumerate(rows):
-        score = row["balanced_accuracy"]
-        below, above = errors(score)
+        score = row[key]
+        below, above = errors(score, metric.scale)
         drawn = ax.errorbar(
-            100 * score["mean"],
+            metric.scale * score["mean"],
             place,
             xerr=[[below], [above]],
             fmt=marker(row["head"]),
@@ -50,16 +50,16 @@ def scores(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     names = [("→ " if r["name"] == chosen else "") + plain(r["name"], 34) for r in rows]
     ax.set_yticks(range(len(rows)), names)
     for place, row in reversed(list(enumerate(rows))):
-        score = row["balanced_accuracy"]
-        below, above = errors(score)
-        at, name = 100 * score["mean"], row["name"]
-        text = f"{name}: balanced accuracy {numbers.score(score)}"
+        score = row[key]
+        below, above = errors(score, metric.scale)
+        at, name = metric.scale * score["mean"], row["name"]
+        text = f"{name}: {metric.name} {metric.score(score)}"
         say(ax, text, (at, place), (at - below, place), (at + above, place), head=name)
     for row, label in zip(rows, ax.get_yticklabels(), strict=True):
         belongs(ax, row["name"], [label])
     ax.grid(axis="x", alpha=0.3)
-    within_percent(ax, "x")
-    finish(ax, titles.scores(results), f"{SCORE}, 95 % interval")
+    within(ax, key, "x")
+    finish(ax, titles.scores(results), f"{metric.axis}, 95 % interval")
     # beside long names there is little room
     ax.set_xlabel(ax.get_xlabel(), loc="right")
     return ax
@@ -69,7 +69,7 @@ NAMED = 8  # more names would lie upon each other
 
 
 def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw balanced accuracy against parameters on a log axis, and the Pareto front as steps.
+    """Draw the primary metric against parameters on a log axis, and the Pareto front as steps.
 
     With one backbone the parameters are those of the head, with several those of the whole model.
 
@@ -77,6 +77,7 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
     """
+    key, metric = metrics.primary(results["verdict"]), metric_of(results["verdict"])
     ax = new_axes(ax)
     several = len(results["backbones"]) > 1
     count = "total" if several else "head"
@@ -85,16 +86,16 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         what = "trained parameters"
     rows = results["candidates"]
     front = sorted(
-        (_parameters(row, count), 100 * row["balanced_accuracy"]["mean"], row["name"])
+        (_parameters(row, count), metric.scale * row[key]["mean"], row["name"])
         for row in rows
         if row["pareto"]["parameters"]
     )
     ax.step([p for p, _, _ in front], [s for _, s, _ in front], where="post", color=ink(), lw=1)
     for row in rows:
-        below, above = errors(row["balanced_accuracy"])
+        below, above = errors(row[key], metric.scale)
         drawn = ax.errorbar(
             _parameters(row, count),
-            100 * row["balanced_accuracy"]["mean"],
+            metric.scale * row[key]["mean"],
             yerr=[[below], [above]],
             fmt=marker(row["head"]),
             color=colour(row["head"]),
@@ -104,7 +105,7 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         )
         belongs(ax, row["name"], drawn.get_children())
     for row in sorted(rows, key=lambda row: _parameters(row, count)):
-        _cost_mark(ax, row, count, what)
+        _cost_mark(ax, row, (count, what), row[key], metric)
     # names that hold places are too long; the table says which these are
     for number, (parameters, score, name) in enumerate([] if several else front[:NAMED]):
         written = ax.annotate(
@@ -120,18 +121,21 @@ def cost(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.set_xticks(ticks, [_short(tick) for tick in ticks])
     ax.minorticks_off()
     ax.margins(x=0.15)
-    within_percent(ax, "y")
+    within(ax, key, "y")
     title = titles.cost(results, [name for _, _, name in front])
-    return finish(ax, title, f"{what}, log scale", SCORE)
+    return finish(ax, title, f"{what}, log scale", metric.axis)
 
 
-def _cost_mark(ax: Axes, row: dict[str, Any], count: str, what: str) -> None:
-    score, parameters, name = row["balanced_accuracy"], _parameters(row, count), row["name"]
-    text = f"{name}: {parameters:,} {what}, balanced accuracy {numbers.score(score)}"
+def _cost_mark(
+    ax: Axes, row: dict[str, Any], counted: tuple[str, str], score: dict[str, Any], metric: Metric
+) -> None:
+    count, what = counted
+    parameters, name = _parameters(row, count), row["name"]
+    text = f"{name}: {parameters:,} {what}, {metric.name} {metric.score(score)}"
     if row["pareto"]["parameters"]:
         text += "; no other has a better mean with fewer"
-    below, above = errors(score)
-    at = 100 * score["mean"]
+    below, above = errors(score, metric.scale)
+    at = metric.scale * score["mean"]
     say(ax, text, (parameters, at), (parameters, at - below), (parameters, at + above), head=name)
 
 
@@ -159,7 +163,7 @@ def _short(count: float) -> str:
 
 
 def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """Draw the overfit gap of each head, balanced accuracy on training minus held-out images.
+    """Draw the overfit gap of each head, its score on training minus held-out images.
 
     Bars have 95 % intervals.
 
@@ -167,13 +171,14 @@ def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
     """
+    metric = metric_of(results["verdict"])
     rows = sorted(ranked(results), key=lambda row: row["overfit_gap"]["mean"] or 0, reverse=True)
     ax = new_axes(ax, 1.2 + 0.26 * len(rows))
     for place, row in enumerate(rows):
-        below, above = errors(row["overfit_gap"])
+        below, above = errors(row["overfit_gap"], metric.scale)
         bar = ax.barh(
             place,
-            100 * (row["overfit_gap"]["mean"] or 0),
+            metric.scale * (row["overfit_gap"]["mean"] or 0),
             xerr=[[below], [above]],
             color=colour(row["head"]),
             ecolor=ink(),
@@ -186,19 +191,21 @@ def overfit(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     for row, label in zip(rows, ax.get_yticklabels(), strict=True):
         belongs(ax, row["name"], [label])
     for place, row in reversed(list(enumerate(rows))):
-        _overfit_mark(ax, row, place)
+        _overfit_mark(ax, row, place, metric)
     ax.axvline(0, color=ink(), lw=0.8)
-    finish(ax, titles.overfit(rows), "training − held-out accuracy in points")
+    unit = f"{metric.name.removeprefix('balanced ')} in points" if metric.is_share else metric.name
+    finish(ax, titles.overfit(rows, metric), f"training − held-out {unit}")
     # beside long names there is little room
     ax.set_xlabel(ax.get_xlabel(), loc="right")
     return ax
 
 
-def _overfit_mark(ax: Axes, row: dict[str, Any], place: int) -> None:
+def _overfit_mark(ax: Axes, row: dict[str, Any], place: int, metric: Metric) -> None:
     gap, name = row["overfit_gap"], row["name"]
-    at = 100 * (gap["mean"] or 0)
-    below, above = errors(gap)
-    text = f"{name}: overfit gap {'?' if gap['mean'] is None else points(gap['mean'], signed=True)}"
+    at = metric.scale * (gap["mean"] or 0)
+    below, above = errors(gap, metric.scale)
+    size = "?" if gap["mean"] is None else metric.difference(gap["mean"], signed=True)
+    text = f"{name}: overfit gap {size}"
     if gap["mean"] is not None and gap["low"] is not None and gap["high"] is not None:
-        text += f" ({point_range(gap)})"
+        text += f" ({metric.range(gap)})"
     say(ax, text, (at, place), (0, place), (at - below, place), (at + above, place), head=name)

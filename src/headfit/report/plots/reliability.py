@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headfit.images.targets import CLASS
 from headfit.report.marks import say
 from headfit.report.plots.style import (
     BLUE,
@@ -15,11 +16,13 @@ from headfit.report.plots.style import (
     ink,
     needed,
     new_axes,
+    of_kind,
     plain,
     within_percent,
 )
 from headfit.report.text import titles
 from headfit.report.text.numbers import mean_count, percent
+from headfit.report.text.targets import kind_of
 from headfit.util.nouns import counted
 
 if TYPE_CHECKING:
@@ -29,17 +32,21 @@ if TYPE_CHECKING:
 def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     """Draw how often predictions are right against their probability.
 
-    For the recommended head, on held-out images, before the temperature is applied.
+    For the recommended head, on held-out images, before the temperature is applied. Several
+    labels are as many predictions of an image, each that the label is there, or that it is not.
 
     Args:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
 
     Raises:
-        UsageError: an older version wrote the results, without these bins.
+        UsageError: an older version wrote the results, without these bins, or the run predicts
+            numbers.
     """
+    of_kind(results, "calibration", "class", "labels")
     reliability = results["reliability"]
     bins = needed(reliability.get("bins"), "bins of the reliability diagram", "run compare again")
+    unit = "images" if kind_of(results) == CLASS else "pairs of image and label"
     ax = new_axes(ax, 3.4)
     ax.plot([0, 100], [0, 100], color=ink(), lw=0.8, ls=":")
     accuracy = [100 * each["accuracy"] for each in bins]
@@ -60,7 +67,7 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         x = 100 * each["confidence"]
         text = (
             f"probability {percent(each['confidence'])} %: {percent(each['accuracy'])} % right "
-            f"({percent(each['low'])} to {percent(each['high'])}), {each['images']:,.6g} images"
+            f"({percent(each['low'])} to {percent(each['high'])}), {each['images']:,.6g} {unit}"
         )
         say(ax, text, *((x, 100 * each[key]) for key in ("accuracy", "low", "high")))
     ax.set_xlim(0, 100)
@@ -80,7 +87,11 @@ def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     Args:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
+
+    Raises:
+        UsageError: the run does not predict classes.
     """
+    of_kind(results, "classes", CLASS)
     rows = sorted(results["reliability"]["classes"], key=lambda row: row["f1"] or 0)
     shown = rows[:MOST][::-1]
     ax = new_axes(ax, 1.5 + 0.24 * len(shown))
@@ -112,7 +123,11 @@ def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     Args:
         results: as in ``results.json``.
         ax: axes to draw into; new ones if None.
+
+    Raises:
+        UsageError: the run does not predict classes.
     """
+    of_kind(results, "confusion", CLASS)
     reliability = results["reliability"]
     counts = np.array(reliability["confusion"])
     names = [plain(row["name"], 16) for row in reliability["classes"]]

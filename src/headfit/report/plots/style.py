@@ -10,6 +10,9 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
+from headfit.report.text.metrics import bounds
+from headfit.report.text.table import ranked as best_first
+from headfit.report.text.targets import NOUNS, kind_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +22,6 @@ _COLOURS = {"gap": BLUE, "flatten": ORANGE}
 _MARKERS = {"gap": "o", "flatten": "s"}
 TITLE_WIDTH = 52  # characters
 MOST = 20  # candidates in one plot
-SCORE = "balanced accuracy in %"
 
 
 def new_axes(ax: Axes | None, height: float = 3.0) -> Axes:
@@ -40,16 +42,29 @@ def finish(ax: Axes, title: str, x: str = "", y: str = "") -> Axes:
     return ax
 
 
-def within_percent(ax: Axes, *directions: str) -> None:
-    """End axes that show per cent at 0 and 100; marks that lie on the edge stay whole.
+def within(ax: Axes, metric: str, *directions: str) -> None:
+    """End axes where a metric ends; marks that lie on the edge stay whole.
 
     Args:
         ax: the axes, with everything drawn.
+        metric: name of a primary metric.
         directions: ``"x"``, ``"y"`` or both.
     """
+    _end(ax, bounds(metric), directions)
+
+
+def within_percent(ax: Axes, *directions: str) -> None:
+    """End axes that show per cent at 0 and 100; see :func:`within`."""
+    _end(ax, (0.0, 100.0), directions)
+
+
+def _end(ax: Axes, ends: tuple[float | None, float | None], directions: tuple[str, ...]) -> None:
+    least, most = ends
     for direction in directions:
         low, high = getattr(ax, f"get_{direction}lim")()
-        getattr(ax, f"set_{direction}lim")(max(0.0, low), min(100.0, high))
+        low = low if least is None else max(least, low)
+        high = high if most is None else min(most, high)
+        getattr(ax, f"set_{direction}lim")(low, high)
     for artist in (*ax.lines, *ax.collections):
         artist.set_clip_on(False)
 
@@ -92,10 +107,39 @@ def needed(value: Any, what: str, remedy: str) -> Any:
     return value
 
 
+def of_kind(results: dict[str, Any], plot: str, *kinds: str) -> None:
+    """Check that a plot is of the kind of target that a run is of.
+
+    Args:
+        results: as in ``results.json``.
+        plot: its name.
+        kinds: those that it is for.
+
+    Raises:
+        UsageError: it is not.
+    """
+    kind = kind_of(results)
+    if kind not in kinds:
+        wanted = " or ".join(NOUNS[each][1] for each in kinds)
+        other = " or ".join(f"'{name}'" for name in INSTEAD[kind])
+        raise UsageError(
+            f"The plot '{plot}' shows {wanted}, and this run predicts {NOUNS[kind][1]}. "
+            f"Draw {other}."
+        )
+
+
+INSTEAD = {
+    "class": ("classes", "confusion", "calibration"),
+    "labels": ("labels", "cooccurrence", "calibration"),
+    "number": ("predicted_true", "residuals"),
+}
+"""What there is of each kind of target alone."""
+
+
 def ranked(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Give the best ``MOST`` candidates, best first, and the recommended one in any case."""
     chosen = results["verdict"]["recommended"]
-    rows = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
+    rows = best_first(results)
     return rows[:MOST] + [row for row in rows[MOST:] if row["name"] == chosen]
 
 
@@ -106,8 +150,13 @@ def beside(results: dict[str, Any], head: str) -> str:
     return f"{chosen.removesuffix(row['head'])}{head}"
 
 
-def errors(score: dict[str, Any]) -> tuple[float, float]:
-    """Give how far the interval reaches below and above the mean, in percent; 0 if unknown."""
+def errors(score: dict[str, Any], scale: float) -> tuple[float, float]:
+    """Give how far the interval reaches below and above the mean; 0 if unknown.
+
+    Args:
+        score: with ``mean``, ``low`` and ``high``.
+        scale: what it is multiplied by; see :class:`headfit.report.text.metrics.Metric`.
+    """
     if score["low"] is None or score["high"] is None:
         return 0.0, 0.0
-    return 100 * (score["mean"] - score["low"]), 100 * (score["high"] - score["mean"])
+    return scale * (score["mean"] - score["low"]), scale * (score["high"] - score["mean"])

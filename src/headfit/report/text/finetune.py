@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headfit.report.text.numbers import enumerated, point_range, points
+from headfit.report.text.metrics import BALANCED_ACCURACY, METRICS
+from headfit.report.text.numbers import enumerated
 from headfit.study.comparison.contrast import ALPHA
 
 SCRATCH = "scratch"
@@ -31,7 +32,9 @@ def headline(gain: Mapping[str, Any], variant: str) -> str:
     return line.format(what if line.startswith("{}") else _lower(what))
 
 
-def sentence(gain: Mapping[str, Any], variant: str, backbone: str = "") -> str:
+def sentence(
+    gain: Mapping[str, Any], variant: str, backbone: str = "", metric: str = BALANCED_ACCURACY
+) -> str:
     """Say what a row brings, if that is beyond noise, and what it costs.
 
     Args:
@@ -39,7 +42,9 @@ def sentence(gain: Mapping[str, Any], variant: str, backbone: str = "") -> str:
         variant: what was trained: ``views``, ``last``, ``all``, ``scratch``, a number of stages,
             or the layer after which training starts.
         backbone: that was trained, if there are several.
+        metric: the primary one.
     """
+    scored = METRICS[metric]
     who = f"With {backbone}, {_lower(subject(variant))}" if backbone else subject(variant)
     if gain.get("diverged"):
         return (
@@ -49,14 +54,14 @@ def sentence(gain: Mapping[str, Any], variant: str, backbone: str = "") -> str:
     mean, low, high = (gain["difference"][end] for end in ("mean", "low", "high"))
     time, p_value = _training_time(gain["train_seconds_ratio"]), gain["holm_p_value"]
     if p_value is None or p_value >= ALPHA:
-        spread = "" if low is None else f" ({point_range({'low': low, 'high': high})})"
-        change = f"{points(mean, signed=True)}{spread}"
+        spread = "" if low is None else f" ({scored.range({'low': low, 'high': high})})"
+        change = f"{scored.difference(mean, signed=True)}{spread}"
         return f"{who} makes no clear difference: {change}, for {time}."
     if mean > 0:
-        spread = point_range({"low": low, "high": high})
-        return f"{who} brings {points(mean, signed=True)} ({spread}) for {time}."
-    spread = point_range({"low": -high, "high": -low}, signed=False)
-    return f"{who} loses {points(-mean)} ({spread}) and takes {time}."
+        spread = scored.range({"low": low, "high": high})
+        return f"{who} brings {scored.difference(mean, signed=True)} ({spread}) for {time}."
+    spread = scored.range({"low": -high, "high": -low}, signed=False)
+    return f"{who} loses {scored.difference(-mean)} ({spread}) and takes {time}."
 
 
 def sizes(backbones: Sequence[Mapping[str, Any]]) -> str:

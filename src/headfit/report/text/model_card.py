@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.report.text.numbers import enumerated, percent, score
-from headfit.report.text.reliability import calibration, prediction_sets, temperature
+from headfit.images.targets import CLASS, LABELS
+from headfit.report.text.metrics import METRICS, metric_of
+from headfit.report.text.numbers import enumerated, percent
+from headfit.report.text.reliability import calibration, held_out, kind_in, temperature
+from headfit.report.text.targets import NOUNS, counted_names, kind_of
+from headfit.report.text.verdict import expectation
 from headfit.util.nouns import counted
 
 Results = Mapping[str, Any]
-NAMED = 10  # classes
+NAMED = 10  # classes or labels
 WEAK = 0.5  # recall
-METRICS = {
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "auroc": "AUROC",
-    "log_loss": "log-loss",
-    "brier": "Brier score",
-}
-SHARES = ("balanced_accuracy", "accuracy", "macro_f1")
-"""Metrics that are written in per cent."""
 
 
 def data(results: Results, trained: int) -> str:
@@ -31,8 +25,9 @@ def data(results: Results, trained: int) -> str:
         results: content of ``results.json``.
         trained: number of training images.
     """
-    classes = counted(len(results["images"]["classes"]), "class", "classes")
-    text = f"{counted(trained, 'image')} in {classes}."
+    kind, names = kind_of(results), results["images"]["classes"]
+    of = "in" if kind == CLASS else "with"
+    text = f"{counted(trained, 'image')} {of} {counted_names(kind, names)}."
     test = results.get("test")
     if test:
         text += f" Another {counted(test['images'], 'image')} were kept for the test split."
@@ -62,11 +57,7 @@ def metric(name: str, entry: Mapping[str, Any]) -> str:
     """Write a cross-validated score with its interval, where it is known."""
     if entry.get("mean") is None:
         return ""
-    ends = {end: entry.get(end) for end in ("low", "high")}
-    if name in SHARES:
-        return score({"mean": entry["mean"], **ends})
-    spread = "" if None in ends.values() else f" ({ends['low']:.3f} to {ends['high']:.3f})"
-    return f"{entry['mean']:.3f}{spread}"
+    return METRICS[name].score({"low": None, "high": None, **entry})
 
 
 def int8(accuracy: Mapping[str, float]) -> str:
@@ -101,6 +92,8 @@ def from_bytes(decoding: Mapping[str, Any]) -> str:
 
 def trust(reliability: Mapping[str, Any]) -> list[str]:
     """Say how far probabilities can be trusted, a sentence each."""
+    if kind_in(reliability) != CLASS:
+        return [held_out(reliability)]
     scaling = reliability["temperature"]
     first = calibration(reliability)
     applied = temperature(scaling)
@@ -110,7 +103,7 @@ def trust(reliability: Mapping[str, Any]) -> list[str]:
             f"The exported probabilities are not calibrated. Divide their logarithms by the "
             f"temperature {scaling['value']:.2f} and normalise them again."
         )
-    return [*lines, prediction_sets(reliability)]
+    return [*lines, held_out(reliability)]
 
 
 def limits(results: Results, reliability: Mapping[str, Any] | None) -> list[str]:
@@ -122,10 +115,11 @@ def limits(results: Results, reliability: Mapping[str, Any] | None) -> list[str]
         if expected["mean"] is not None:
             lines.append(
                 f"The head was chosen among {heads} on the same images, which flatters its score: "
-                f"expect {percent(expected['mean'])} % balanced accuracy "
-                f"({percent(expected['low'])} to {percent(expected['high'])})."
+                f"{expectation(metric_of(results['verdict']), expected)}."
             )
-    weak = [row for row in (reliability or {}).get("classes", []) if row["recall"] < WEAK]
+    kind, rows = kind_of(results), reliability or {}
+    told = rows.get("labels" if kind == LABELS else "classes", [])
+    weak = [row for row in told if row["recall"] is not None and row["recall"] < WEAK]
     if weak:
         listed = [row["name"] for row in weak[:NAMED]]
         more = f" and {len(weak) - NAMED} more" if len(weak) > NAMED else ""
@@ -133,7 +127,7 @@ def limits(results: Results, reliability: Mapping[str, Any] | None) -> list[str]
     rare = results["images"].get("rare") or {}
     if rare:
         listed = [f"{name} ({count})" for name, count in list(rare.items())[:NAMED]]
-        lines.append(f"Classes with very few images: {enumerated(listed)}.")
+        lines.append(f"{NOUNS[kind][1].capitalize()} with very few images: {enumerated(listed)}.")
     if results["images"].get("class_balanced_loss"):
         lines.append(
             "The probabilities assume classes that are equally common: correct them where they "

@@ -21,6 +21,25 @@ def number(value: float, digits: int = 1, *, signed: bool = False) -> str:
     return f"{rounded:{sign}.{digits}f}".replace("-", MINUS)
 
 
+def significant(value: float, *, signed: bool = False) -> str:
+    """Write a number in somebody's own units, with three significant digits: ``1,230``, ``0.12``.
+
+    Example:
+
+    >>> significant(1234.5), significant(0.1234), significant(3)
+    ('1,234', '0.123', '3')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if abs(value) >= 1e9 or abs(value) < 1e-4:
+        text = f"{value:{'+' if signed else '-'}.2e}"
+    else:
+        digits = max(0, 2 - math.floor(math.log10(abs(value))))
+        text = f"{value:{'+' if signed else '-'},.{digits}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text.replace("-", MINUS)
+
+
 def points(fraction: float, *, signed: bool = False) -> str:
     """Write a difference of fractions in percentage points: ``1.0 point``, ``+2.3 points``."""
     text = number(100 * fraction, signed=signed)

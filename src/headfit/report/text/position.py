@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headfit.report.text.numbers import enumerated, number, percent, point_range, points
+from headfit.report.text import metrics
+from headfit.report.text.metrics import Metric, metric_of
+from headfit.report.text.numbers import enumerated, number, percent
 from headfit.study.position.answer import PositionAnswer, small_lead
 
 HARDLY = 0.02  # a drop that need not concern anybody, a fraction
@@ -22,23 +24,25 @@ def sentence(where: Mapping[str, Any], verdict: Mapping[str, Any], images: int) 
     sample = where["images"]
     part = f" (Measured on {sample:,} of {images:,} images.)" if sample < images else ""
     needed = PositionAnswer.of(where, verdict).word == "needed"
-    return f"{conclusion(where, verdict)} {_use(where['shuffle'], needed)}{part}"
+    use = _use(where["shuffle"], needed, metric_of(verdict))
+    return f"{conclusion(where, verdict)} {use}{part}"
 
 
 def conclusion(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
-    """Say whether position matters: in balanced accuracy and by the verdict's own test.
+    """Say whether position matters: in the metric and by the test of the verdict.
 
     Args:
         where: the ``where`` object of ``results.json``.
         verdict: the ``verdict`` object.
     """
-    answer = PositionAnswer.of(where, verdict)
+    answer, metric = PositionAnswer.of(where, verdict), metric_of(verdict)
     curve, lead = where["spectrum"]["curve"], answer.lead
-    gap, flatten = (percent(curve[end]["balanced_accuracy"]["mean"]) for end in (0, -1))
-    spread = f"nothing between gap ({gap} %) and flatten ({flatten} %) scores above gap"
-    between = lead and f"spatial_prior with τ = {lead['tau']:g} {_above(lead['ahead_of_gap'])}"
+    between = (
+        lead and f"spatial_prior with τ = {lead['tau']:g} {_above(lead['ahead_of_gap'], metric)}"
+    )
     difference = verdict["difference"]
-    above = f"flatten {_above(difference)}" if difference["low"] is not None else ""
+    above = f"flatten {_above(difference, metric)}" if difference["low"] is not None else ""
+    spread = f"nothing between {ends(curve, verdict)} scores above gap"
     if answer.word == "needed":
         better = lead and lead["ahead_of_gap"]["mean"] > curve[-1]["ahead_of_gap"]["mean"]
         also = f" Between the two, {between}." if better else ""
@@ -61,6 +65,18 @@ def conclusion(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     if answer.word == "undecided":
         return f"Whether position matters is undecided: {spread} beyond the noise."
     return f"No effect of position was found: {spread} beyond the noise."
+
+
+def ends(curve: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any]) -> str:
+    """Give the scores of the two ends of the spectrum: ``gap (80.0 %) and flatten (90.0 %)``.
+
+    Args:
+        curve: of the ``spectrum`` object.
+        verdict: the ``verdict`` object.
+    """
+    key, metric = metrics.primary(verdict), metric_of(verdict)
+    gap, flatten = (metric.value(curve[end][key]["mean"]) for end in (0, -1))
+    return f"gap ({gap}) and flatten ({flatten})"
 
 
 def blind_heads(answer: PositionAnswer, verdict: Mapping[str, Any]) -> str:
@@ -100,35 +116,45 @@ def shift(curves: Mapping[str, Any]) -> str:
         curves: by head, the points of its curve, as in ``where.shift.curves`` of ``results.json``.
     """
     last = {name: points[-1] for name, points in curves.items()}
-    parts = [
-        f"{name}'s logits by {percent(point['change']['mean'], 0)} % and "
-        f"{percent(point['flipped'], 0)} % of its predictions"
-        for name, point in last.items()
-    ]
     pixels = next(iter(last.values()))["pixels"]
-    return f"Moving the image by {pixels} pixels changes {enumerated(parts)}."
+    return f"Moving the image by {pixels} pixels changes {enumerated(_shifted(last))}."
 
 
-def _use(shuffle: Mapping[str, Any], needed: bool) -> str:
+def _shifted(last: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    change = {name: percent(point["change"]["mean"], 0) for name, point in last.items()}
+    flipped = {name: point["flipped"] for name, point in last.items()}
+    if None in flipped.values():  # of numbers nothing is decided
+        return [
+            f"{name}'s predictions by {size} % of their spread" for name, size in change.items()
+        ]
+    return [
+        f"{name}'s logits by {size} % and {percent(flipped[name], 0)} % of its predictions"
+        for name, size in change.items()
+    ]
+
+
+def _use(shuffle: Mapping[str, Any], needed: bool, metric: Metric) -> str:
     """Say what the trained head does; what the task needs is another question."""
     drop = shuffle["drop"]
-    scores = f"from {percent(shuffle['plain'])} % to {percent(shuffle['shuffled'])} %"
+    scores = f"from {metric.value(shuffle['plain'])} to {metric.value(shuffle['shuffled'])}"
+    which = "it" if metric.is_share else f"its {metric.name}"
     if drop["low"] > 0:
         other = "" if needed else " This says what the head uses, not what the task needs."
         return (
             f"The trained flatten head uses position: shuffling the positions of each map lowers "
-            f"it {scores}.{other}"
+            f"{which} {scores}.{other}"
         )
     if max(abs(drop["low"]), abs(drop["high"])) <= HARDLY:
         return (
             f"The trained flatten head hardly uses position: shuffling the positions of each map "
-            f"changes it {scores}."
+            f"changes {which} {scores}."
         )
     return (
         f"Whether the trained flatten head uses position is unclear: shuffling the positions of "
-        f"each map costs {points(drop['mean'], signed=True)} ({point_range(drop)})."
+        f"each map costs {metric.difference(drop['mean'], signed=True)} ({metric.range(drop)})."
     )
 
 
-def _above(lead: Mapping[str, Any]) -> str:
-    return f"scores {points(lead['mean'])} above gap ({point_range(lead, signed=False)})"
+def _above(lead: Mapping[str, Any], metric: Metric) -> str:
+    ends = metric.range(lead, signed=False)
+    return f"scores {metric.difference(lead['mean'])} above gap ({ends})"

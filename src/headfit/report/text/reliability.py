@@ -1,13 +1,109 @@
-"""Trust in words: calibration, prediction sets, suspect labels, the test split, int8."""
+"""Trust in words: calibration, prediction sets, intervals of numbers, suspect labels, int8."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.report.text.numbers import mean_count, percent, point_range, points, score
+from headfit.images.targets import CLASS, LABELS, NUMBER
+from headfit.report.text.metrics import METRICS, Metric
+from headfit.report.text.numbers import (
+    enumerated,
+    mean_count,
+    percent,
+    points,
+    score,
+    significant,
+)
+from headfit.report.text.targets import NAMED
 
 ALPHA = 0.05
+
+
+def trust(reliability: Mapping[str, Any]) -> str:
+    """Say in one line how far predictions can be trusted, and how many labels look wrong.
+
+    Args:
+        reliability: the ``reliability`` object of ``results.json``.
+    """
+    lines = {CLASS: calibration, LABELS: _f1, NUMBER: _half_widths}
+    return f"{lines[kind_in(reliability)](reliability)}; {suspects(reliability)}"
+
+
+def held_out(reliability: Mapping[str, Any]) -> str:
+    """Say what predictions of held-out images show, in sentences.
+
+    Args:
+        reliability: the ``reliability`` object of ``results.json``.
+    """
+    sentences = {CLASS: prediction_sets, LABELS: thresholds, NUMBER: intervals}
+    return sentences[kind_in(reliability)](reliability)
+
+
+def kind_in(reliability: Mapping[str, Any]) -> str:
+    """Give the kind of target; old runs are of classes, and do not say so."""
+    return str(reliability.get("kind", CLASS))
+
+
+def thresholds(reliability: Mapping[str, Any]) -> str:
+    """Say how well labels are told at thresholds of their own, and what temperatures do."""
+    rows = reliability["labels"]
+    scaled = [row for row in rows if row["temperature"] != 1]
+    text = (
+        f"Each label is predicted from a probability of its own on, chosen on the other folds for "
+        f"the highest F1: over all images and labels F1 is {percent(reliability['micro_f1'])} %, "
+        f"the mean over labels {percent(reliability['macro_f1'])} %."
+    )
+    if not scaled:
+        return f"{text} No temperature improves the probabilities."
+    before, after = (
+        sum(row[f"log_loss_{when}"] for row in rows) / len(rows) for when in ("before", "after")
+    )
+    log_loss = METRICS["log_loss"]
+    return (
+        f"{text} Temperatures of {len(scaled)} of {len(rows)} labels change the mean log-loss from "
+        f"{log_loss.plain(before)} to {log_loss.plain(after)}."
+    )
+
+
+def intervals(reliability: Mapping[str, Any]) -> str:
+    """Say how far intervals around predicted numbers reach, and how often they hold the number."""
+    measured, columns = reliability["intervals"], reliability["columns"]
+    parts = []
+    for number, column in enumerate(columns[:NAMED]):
+        width = measured["half_widths"][number]
+        if width is None:
+            parts.append(f"{column['name']} has too few images for one")
+            continue
+        coverage = {"mean": measured["coverage"][number]}
+        coverage |= {end: measured[end][number] for end in ("low", "high")}
+        parts.append(f"{column['name']} ± {significant(width)} holds {score(coverage)}")
+    more = len(columns) - NAMED
+    rest = f" {more} more are in the table." if more > 0 else ""
+    return (
+        f"Intervals that aim at {percent(measured['level'], 0)} % of held-out images: "
+        f"{enumerated(parts)}.{rest}"
+    )
+
+
+def _f1(reliability: Mapping[str, Any]) -> str:
+    return (
+        f"F1 {percent(reliability['micro_f1'])} % over all images and labels, "
+        f"{percent(reliability['macro_f1'])} % as a mean over labels"
+    )
+
+
+def _half_widths(reliability: Mapping[str, Any]) -> str:
+    measured, columns = reliability["intervals"], reliability["columns"]
+    known = [
+        f"{column['name']} ± {significant(width)}"
+        for column, width in zip(columns, measured["half_widths"], strict=True)
+        if width is not None
+    ]
+    if not known:
+        return "too few images for intervals"
+    named = f"{enumerated(known[:NAMED])}{', …' if len(known) > NAMED else ''}"
+    return f"{percent(measured['level'], 0)} % intervals {named}"
 
 
 def prediction_sets(reliability: Mapping[str, Any]) -> str:
@@ -61,8 +157,13 @@ def temperature(scaling: Mapping[str, Any]) -> str:
 def suspects(reliability: Mapping[str, Any]) -> str:
     """Say how many labels look wrong, and how many would if none were, as a clause."""
     count, expected = reliability["suspects_found"], reliability.get("suspects_expected")
+    number = kind_in(reliability) == NUMBER
+    what = "number" if number else "label"
     if not count:
-        return "no label looks wrong"
+        return f"no {what} looks wrong"
+    if number:
+        images = f"{'1 image is' if count == 1 else f'{count:,} images are'} far from the rest"
+        return f"{images} in what is predicted (suspects.csv)"
     labels = f"{'1 label looks' if count == 1 else f'{count:,} labels look'} wrong"
     if expected is None:  # before version 2
         return f"{labels} (suspects.csv)"
@@ -84,43 +185,29 @@ def _about(expected: Mapping[str, Any]) -> str:
     return mean_count(expected["mean"] if expected["mean"] < 10 else round(expected["mean"]))
 
 
-def on_test_split(test: Mapping[str, Any]) -> str:
-    """Say what the recommended head scores on the test split.
-
-    Args:
-        test: the ``test`` object of ``results.json``.
-    """
-    return (
-        f"{test['head']} has {tested(test, 'balanced_accuracy')} balanced accuracy "
-        f"({percent(test['accuracy'])} % accuracy) on {test['images']:,} test images, scored once; "
-        f"always guessing the largest class has {percent(test['majority_accuracy'])} % accuracy."
-    )
-
-
-def tested(test: Mapping[str, Any], metric: str) -> str:
-    """Write a score on the test split with its interval, which runs before version 2 lack."""
-    ends = test.get("intervals", {}).get(metric)
-    spread = f" ({percent(ends['low'])} to {percent(ends['high'])})" if ends else ""
-    return f"{percent(test[metric])} %{spread}"
-
-
-def sentence(precision: Mapping[str, Any]) -> str:
+def sentence(precision: Mapping[str, Any], metric: str = "balanced_accuracy") -> str:
     """Say what int8 changes in the score, the maps and the speed.
 
     Args:
         precision: the ``precision`` object of ``results.json``.
+        metric: the primary one.
     """
+    scored = METRICS[metric]
     calibrated = precision["calibrated"]
     used = f"{calibrated} of them" if calibrated else "none of them"
     head, change = precision["head"], precision["difference"]
     which = head if precision["recommended"] else f"{head}, the best linear head,"
     return (
-        f"int8 changes the balanced accuracy of {which} by "
-        f"{points(change['mean'], signed=True)} ({point_range(change)}), from "
-        f"{percent(precision['float32'])} % to {percent(precision['int8'])} %, and runs "
+        f"int8 changes the {scored.name} of {which} by "
+        f"{_change(scored, change['mean'])} ({scored.range(change)}), from "
+        f"{scored.value(precision['float32'])} to {scored.value(precision['int8'])}, and runs "
         f"{precision['speedup']:.2f} times as fast as float32. Measured on "
         f"{precision['images']:,} of your images ({used} used for calibration); the cosine between "
         f"the feature maps is {precision['cosine_mean']:.4f} on average, "
         f"{precision['cosine_lowest']:.4f} at the lowest. The table shows int8 scores; model.keras "
-        f"runs in float32, where the head trained on int8 has {percent(precision['crossed'])} %."
+        f"runs in float32, where the head trained on int8 has {scored.value(precision['crossed'])}."
     )
+
+
+def _change(metric: Metric, value: float) -> str:
+    return (metric.difference if metric.is_share else metric.change)(value, signed=True)

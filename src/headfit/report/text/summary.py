@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headfit.report.text import metrics
 from headfit.report.text.finetune import sizes
-from headfit.report.text.numbers import about, enumerated, percent, point_range, points
+from headfit.report.text.learning_curve import gain_size
+from headfit.report.text.metrics import Metric, metric_of
+from headfit.report.text.numbers import about, enumerated, percent
 from headfit.report.text.position import blind_heads
-from headfit.report.text.reliability import calibration, suspects, tested
-from headfit.report.text.verdict import after_holm, headline
+from headfit.report.text.reliability import trust
+from headfit.report.text.test_split import summary as tested
+from headfit.report.text.verdict import after_holm, expectation, headline
+from headfit.study.comparison.contrast import GAP
 from headfit.study.position.answer import PositionAnswer
 from headfit.util.nouns import counted
 
-RARE = 4  # classes named
+RARE = 4  # classes or labels named
 
 
 def answer(verdict: Mapping[str, Any]) -> str:
@@ -27,8 +32,10 @@ def answer(verdict: Mapping[str, Any]) -> str:
     difference = verdict["difference"]
     if difference is None:
         return f"{headline(verdict)} Compare gap and flatten."
-    spread = "" if difference["low"] is None else f" ({point_range(difference)})"
-    return f"{headline(verdict)} Flatten − gap: {points(difference['mean'], signed=True)}{spread}."
+    metric = metric_of(verdict)
+    spread = "" if difference["low"] is None else f" ({metric.range(difference)})"
+    mean = metric.difference(difference["mean"], signed=True)
+    return f"{headline(verdict)} Flatten − gap: {mean}{spread}."
 
 
 def advice(results: Mapping[str, Any]) -> str:
@@ -37,16 +44,19 @@ def advice(results: Mapping[str, Any]) -> str:
     Args:
         results: content of ``results.json``.
     """
-    name, expected = results["verdict"]["recommended"], results["verdict"]["expected_score"]
-    (chosen,) = [each for each in results["candidates"] if each["name"] == name]
+    verdict = results["verdict"]
+    name, expected = verdict["recommended"], verdict["expected_score"]
+    rows = {each["name"]: each for each in results["candidates"]}
+    chosen = rows[name]
     trained = chosen["parameters"].get("trained", chosen["parameters"]["head"])
     tuned = trained > chosen["parameters"]["head"]
     count = f"{trained:,} {'trained ' if tuned else ''}parameters"
     if expected["mean"] is None:
         return f"Use {name}: {count}."
-    low, high = percent(expected["low"]), percent(expected["high"])
-    score = f"{percent(expected['mean'])} % balanced accuracy ({low} to {high})"
-    return f"Use {name}: expect {score}, {count}."
+    place = name.removesuffix(chosen["head"])
+    gap = rows.get(f"{place}{GAP}") if chosen["head"] != GAP else None
+    mean = gap[metrics.primary(verdict)]["mean"] if gap else None
+    return f"Use {name}: {expectation(metric_of(verdict), expected, mean)}, {count}."
 
 
 def subjects(results: Mapping[str, Any]) -> dict[str, str]:
@@ -63,10 +73,10 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
         "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
         **balance_lines(results["images"], results["settings"]["folds"]),
-        "Trust": _trust(results["reliability"]),
-        "Test split": test and _test(test),
+        "Trust": trust(results["reliability"]),
+        "Test split": test and tested(test, verdict),
         "No label": results.get("unlabelled") and _unlabelled(results["unlabelled"]),
-        "int8": int8 and _int8(int8),
+        "int8": int8 and _int8(int8, metric_of(verdict)),
     }
     return {label: line for label, line in lines.items() if line}
 
@@ -116,16 +126,17 @@ def position(where: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     if answer.word == "needed":
         return "matters: flatten is ahead of gap"
     if answer.word == "helps" and answer.lead:
-        gain = _lead(answer.lead["ahead_of_gap"])
+        gain = _lead(answer.lead["ahead_of_gap"], metric_of(verdict))
         return f"improves on gap: {gain} with spatial_prior, τ = {answer.lead['tau']:g}"
     if answer.word == "little":
-        return f"little difference: flatten is ahead of gap by {_lead(verdict['difference'])}"
+        lead = _lead(verdict["difference"], metric_of(verdict))
+        return f"little difference: flatten is ahead of gap by {lead}"
     word = "undecided" if answer.word == "undecided" else "no effect found"
     return f"{word}: nothing between gap and flatten beats gap clearly"
 
 
-def _lead(lead: Mapping[str, Any]) -> str:
-    return f"{points(lead['mean'], signed=True)} ({point_range(lead)})"
+def _lead(lead: Mapping[str, Any], metric: Metric) -> str:
+    return f"{metric.difference(lead['mean'], signed=True)} ({metric.range(lead)})"
 
 
 def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
@@ -133,7 +144,9 @@ def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     parts = []
     if gains:
         count = next(iter(gains.values()))["more_images"]
-        parts.append(f"{count:,} more: {', '.join(map(_gain, gains, gains.values()))}")
+        metric = metric_of(verdict)
+        brief = (f"{name} {gain_size(gain, metric)}" for name, gain in gains.items())
+        parts.append(f"{count:,} more: {', '.join(brief)}")
     else:
         parts.append("no forecast, see the report")
     if verdict["flatten"] == "undecided" and verdict["images_needed"]:
@@ -141,30 +154,13 @@ def _more(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _gain(name: str, gain: Mapping[str, Any]) -> str:
-    mean, low, high = (percent(gain[end]) for end in ("mean", "low", "high"))
-    return f"{name} +{mean} points ({low} to {high})"
-
-
-def _trust(reliability: Mapping[str, Any]) -> str:
-    return f"{calibration(reliability)}; {suspects(reliability)}"
-
-
-def _test(test: Mapping[str, Any]) -> str:
-    return (
-        f"{tested(test, 'balanced_accuracy')} balanced accuracy on "
-        f"{counted(test['images'], 'image')}; accuracy {percent(test['accuracy'])} %"
-    )
-
-
 def _unlabelled(unlabelled: Mapping[str, Any]) -> str:
     return f"{counted(unlabelled['predicted'], 'image')} predicted, see {unlabelled['file']}"
 
 
-def _int8(precision: Mapping[str, Any]) -> str:
-    change = precision["difference"]
+def _int8(precision: Mapping[str, Any], metric: Metric) -> str:
     return (
-        f"{points(change['mean'], signed=True)} ({point_range(change)}) against float32, "
+        f"{_lead(precision['difference'], metric)} against float32, "
         f"{precision['speedup']:.2f} times as fast"
     )
 

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
-from headfit.report.text.numbers import percent
+from headfit.report.text import metrics
+from headfit.report.text.metrics import METRICS, metric_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# what a person reads beside the name of a head; see :func:`shown`
-COLUMNS = (
-    "balanced accuracy, %",
-    "95 % interval",
-    "log-loss",
-    "parameters",
-    "% of model",
-    "overfit, points",
-    "training, s",
-)
+
+def columns(results: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give what a person reads above each text of :func:`shown`, beside the name of a head."""
+    key = metrics.primary(results["verdict"])
+    metric, loss = METRICS[key], METRICS[metrics.loss_key(key)]
+    return (
+        metric.heading,
+        "95 % interval",
+        loss.heading,
+        "parameters",
+        "% of model",
+        "overfit, points" if metric.is_share else f"overfit, {metric.name}",
+        "training, s",
+    )
+
+
+def ranked(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the candidates, the best first."""
+    key = metrics.primary(results["verdict"])
+    return sorted(results["candidates"], key=lambda candidate: -candidate[key]["mean"])
 
 
 def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Flatten ``results`` to a row for each candidate, best balanced accuracy first."""
-    candidates = sorted(results["candidates"], key=lambda c: -c["balanced_accuracy"]["mean"])
-    return [_row(candidate) for candidate in candidates]
+    """Flatten ``results`` to a row for each candidate, the best first."""
+    key = metrics.primary(results["verdict"])
+    return [_row(candidate, key) for candidate in ranked(results)]
 
 
 def data_frame(records: list[dict[str, Any]], index: str) -> pd.DataFrame:
@@ -44,15 +56,22 @@ def data_frame(records: list[dict[str, Any]], index: str) -> pd.DataFrame:
     return pd.DataFrame(records).set_index(index)
 
 
-def shown(row: dict[str, Any]) -> list[str]:
-    """Write a row as a person reads it, a text for each of ``COLUMNS``."""
+def shown(row: dict[str, Any], verdict: Mapping[str, Any]) -> list[str]:
+    """Write a row as a person reads it, a text for each of :func:`columns`.
+
+    Args:
+        row: of :func:`table_rows`.
+        verdict: the ``verdict`` object of ``results.json``.
+    """
+    key, metric = metrics.primary(verdict), metric_of(verdict)
+    loss = metrics.loss_key(key)
     return [
-        percent(row["balanced_accuracy"]),
-        f"{percent(row['low'])}–{percent(row['high'])}",
-        f"{row['log_loss']:.3f}",
+        metric.plain(row[key]),
+        metric.ends(row, "–"),
+        METRICS[loss].plain(row[loss]),
         f"{row['parameters']:,}",
         f"{100 * row['share']:.1f}",
-        f"{100 * row['overfit_gap']:.1f}",
+        metric.plain(row["overfit_gap"]),
         f"{row['train_seconds']:.1f}",
     ]
 
@@ -63,14 +82,14 @@ def trained_parameters(candidate: dict[str, Any]) -> int:
     return int(parameters.get("trained", parameters["head"]))
 
 
-def _row(candidate: dict[str, Any]) -> dict[str, Any]:
-    score, parameters = candidate["balanced_accuracy"], candidate["parameters"]
+def _row(candidate: dict[str, Any], key: str) -> dict[str, Any]:
+    score, parameters, loss = candidate[key], candidate["parameters"], metrics.loss_key(key)
     return {
         "head": candidate["name"],
-        "balanced_accuracy": score["mean"],
+        key: score["mean"],
         "low": score["low"],
         "high": score["high"],
-        "log_loss": candidate["log_loss"]["mean"],
+        loss: candidate[loss]["mean"],
         "parameters": trained_parameters(candidate),
         "share": trained_parameters(candidate) / parameters["total"],
         "overfit_gap": candidate["overfit_gap"]["mean"],

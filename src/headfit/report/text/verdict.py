@@ -9,15 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from headfit.report.text.numbers import (
-    about,
-    enumerated,
-    number,
-    p_value,
-    point_range,
-    points,
-    probability,
-)
+from headfit.report.text import metrics
+from headfit.report.text.metrics import METRICS, Metric, metric_of
+from headfit.report.text.numbers import about, enumerated, p_value, percent, probability
+from headfit.report.text.targets import NOUNS
 from headfit.study.comparison.compare import Difference, holm
 from headfit.study.comparison.contrast import ALPHA, FLATTEN, GAP, Contrast, HeadScores
 from headfit.study.comparison.verdict import LIMIT, Conclusion, Verdict
@@ -59,22 +54,24 @@ def evidence(verdict: Mapping[str, Any]) -> str:
     difference = verdict["difference"]
     if not difference or difference["low"] is None:
         return ""
+    metric = metric_of(verdict)
     text = (
-        f"Flatten differs from gap by {points(difference['mean'], signed=True)} of balanced "
-        f"accuracy ({point_range(difference)}), {p_value(difference['p_value'])}."
+        f"Flatten differs from gap by {metric.difference_of(difference['mean'], signed=True)} "
+        f"({metric.range(difference)}), {p_value(difference['p_value'])}."
     )
     if verdict["holm_p_value"] > difference["p_value"]:
         text += f" After Holm's correction that is {p_value(verdict['holm_p_value'])}."
     if verdict["minimal_detectable"]:
         text += (
             f" Four of five repetitions with as many images would show a true difference of "
-            f"{points(verdict['minimal_detectable'])}."
+            f"{metric.difference(verdict['minimal_detectable'])}."
         )
     if limit := verdict.get("limited_by"):
-        text += f" {limits(limit)}"
-    loss = verdict.get("secondary", {}).get("log_loss")
+        text += f" {limits(limit, metrics.primary(verdict))}"
+    key = metrics.loss_key(metrics.primary(verdict))
+    loss = verdict.get("secondary", {}).get(key)
     if loss and loss["p_value"] is not None and loss["p_value"] < SECONDARY_ALPHA:
-        text += f" {_log_loss(loss)}"
+        text += f" {_hint(METRICS[key], loss)}"
     return text
 
 
@@ -87,20 +84,24 @@ def after_holm(backbones: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         A sentence or two; empty if the question was not asked on several.
     """
-    asked = {
-        each["name"]: each["verdict"]["difference"]
+    verdicts = {
+        each["name"]: each["verdict"]
         for each in backbones
         if each["verdict"] and each["verdict"]["difference"]
     }
-    if len(asked) < 2:
+    if len(verdicts) < 2:
         return ""
+    metric = metric_of(next(iter(verdicts.values())))
+    asked = {name: verdict["difference"] for name, verdict in verdicts.items()}
     # float: None is nan, which passes no threshold
     alone = np.array([each["p_value"] for each in asked.values()], float)
     together = holm(alone)
     order = [list(asked)[place] for place in np.argsort(alone)]
     holds = dict(zip(asked, together < ALPHA, strict=True))
     lost = dict(zip(asked, (alone < ALPHA) & ~(together < ALPHA), strict=True))
-    differ = [f"{n} ({points(asked[n]['mean'], signed=True)})" for n in order if holds[n]]
+    differ = [
+        f"{n} ({metric.difference(asked[n]['mean'], signed=True)})" for n in order if holds[n]
+    ]
     count = (
         f"{len(differ)} of {len(asked)}: {_first(differ)}" if differ else f"none of {len(asked)}"
     )
@@ -118,7 +119,7 @@ def _first(names: list[str]) -> str:
 def advice(conclusion: Conclusion) -> str:
     """Say which head to use and what to expect of it."""
     heads, chosen, verdict = conclusion.heads, conclusion.chosen, conclusion.verdict
-    means = heads.scores.mean(axis=1)
+    means, metric = heads.scores.mean(axis=1), METRICS[heads.metric]
     best = int(means.argmax())
     lead = float(means[best] - means[chosen])
     if len(heads.names) == 1:
@@ -126,11 +127,35 @@ def advice(conclusion: Conclusion) -> str:
     elif lead <= 0:
         rank = "no other head scored higher"
     else:
-        rank = f"{heads.names[best]} scores {points(lead)} higher, within one standard error"
+        apart = metric.difference(lead)
+        rank = f"{heads.names[best]} scores {apart} higher, within one standard error"
     expected = dict(zip(("mean", "low", "high"), verdict.expected_score, strict=True))
+    family, gap = conclusion.family, None
+    if GAP in family.names and family.names[conclusion.place] != GAP:
+        gap = float(family.scores[family.names.index(GAP)].mean())
     unknown = math.isnan(expected["mean"])
-    expect = "" if unknown else f"expect {_balanced(expected)} with "
+    expect = "" if unknown else f"{expectation(metric, expected, gap, ', ')}with "
     return f"Use {heads.names[chosen]}: {expect}{heads.parameters[chosen]:,} parameters; {rank}."
+
+
+def expectation(
+    metric: Metric, expected: Mapping[str, float], gap: float | None = None, end: str = ""
+) -> str:
+    """Say what to expect of a head, as a clause.
+
+    Args:
+        metric: the primary one.
+        expected: mean, low and high.
+        gap: the mean of gap, which R² alone names beside it; None if that is the head itself.
+        end: what sets the clause apart from the next.
+    """
+    ends = metric.ends(expected)
+    if metric.is_share:
+        value = metric.value(expected["mean"])
+        return f"expect {value} {metric.name} ({ends}){' ' if end else ''}"
+    beside = "" if gap is None else f", gap {percent(max(0.0, gap), 0)} %"
+    value = f"{metric.name} {metric.value(expected['mean'])}; {ends}"
+    return f"it {metrics.explained(expected['mean'])} ({value}){beside}{end}"
 
 
 def answer(conclusion: Conclusion) -> str:
@@ -148,7 +173,8 @@ def in_words(conclusion: Conclusion) -> Verdict:
     """Give the verdict with its sentence: the answer, then the advice."""
     parts = [answer(conclusion), advice(conclusion)]
     if conclusion.verdict.limited_by and conclusion.verdict.flatten in ("undecided", "ahead"):
-        parts.insert(1, limits(dict(zip(LIMIT, conclusion.verdict.limited_by, strict=True))))
+        limit = dict(zip(LIMIT, conclusion.verdict.limited_by, strict=True))
+        parts.insert(1, limits(limit, conclusion.verdict.metric))
     sentence = " ".join(parts)
     return replace(conclusion.verdict, sentence=sentence)
 
@@ -162,16 +188,16 @@ def _necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
         else "No other cheaper head, such as spp, was compared."
     )
     return (
-        f"Flatten is necessary here: it {_above_gap(contrast)}. The probability that it leads by "
-        f"more than {points(heads.rope)} is {sure}. {rest}"
+        f"Flatten is necessary here: it {_above_gap(heads, contrast)}. The probability that it "
+        f"leads by more than {_margin(heads)} is {sure}. {rest}"
     )
 
 
 def _position_needed(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     name = heads.names[contrast.aware[0]]
     return (
-        f"Flatten is not necessary here, but position is: flatten {_above_gap(contrast)}. {name} "
-        f"is ahead of gap too, and {_as_good(heads, contrast.aware[0])}."
+        f"Flatten is not necessary here, but position is: flatten {_above_gap(heads, contrast)}. "
+        f"{name} is ahead of gap too, and {_as_good(heads, contrast.aware[0])}."
     )
 
 
@@ -181,21 +207,21 @@ def _ahead(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     if contrast.difference.p_better < 1 - ALPHA:
         sure = probability(contrast.difference.p_better)
         reasons.append(
-            f"the probability that it leads by more than {points(heads.rope)} is only {sure}"
+            f"the probability that it leads by more than {_margin(heads)} is only {sure}"
         )
     if open_heads:
         reasons.append(f"cheaper heads may do as well: {open_heads}")
     return (
-        f"Flatten is ahead of gap here: it {_above_gap(contrast)}. Whether it is necessary is "
-        f"open: {' and '.join(reasons)}."
+        f"Flatten is ahead of gap here: it {_above_gap(heads, contrast)}. Whether it is necessary "
+        f"is open: {' and '.join(reasons)}."
     )
 
 
 def _equivalent(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     start, choice = "Flatten is not necessary here:", _if_flatten_chosen(heads, chosen)
     return (
-        f"{start} it is equivalent to gap. They differ by {_difference(contrast.difference)} and "
-        f"are at most {points(heads.rope)} apart with probability "
+        f"{start} it is equivalent to gap. They differ by {_difference(heads, contrast)} and "
+        f"are at most {_margin(heads)} apart with probability "
         f"{probability(contrast.difference.p_rope)}.{choice}"
     )
 
@@ -205,12 +231,12 @@ def _not_necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     if difference.p_better > ALPHA:
         blind = contrast.blind[0]
         return (
-            f"Flatten is not necessary here: it {_above_gap(contrast)}, but so is a head that "
-            f"ignores position. {heads.names[blind]} {_as_good(heads, blind)}."
+            f"Flatten is not necessary here: it {_above_gap(heads, contrast)}, but so is a head "
+            f"that ignores position. {heads.names[blind]} {_as_good(heads, blind)}."
         )
     return (
-        f"Flatten is not necessary here: it differs from gap by {_difference(difference)}, and "
-        f"the probability that it is better by more than {points(heads.rope)} is "
+        f"Flatten is not necessary here: it differs from gap by {_difference(heads, contrast)}, "
+        f"and the probability that it is better by more than {_margin(heads)} is "
         f"{probability(difference.p_better)}.{_if_flatten_chosen(heads, chosen)}"
     )
 
@@ -218,16 +244,17 @@ def _not_necessary(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
 def _undecided(heads: HeadScores, chosen: int, contrast: Contrast) -> str:
     start = (
         f"These images do not decide whether Flatten is necessary: it differs from gap by "
-        f"{_difference(contrast.difference)}{_tested(contrast)}."
+        f"{_difference(heads, contrast)}{_tested(contrast)}."
     )
     detectable = contrast.minimal_detectable
     if detectable is None or contrast.images_needed is None:
         return f"{start} All folds agree, so the noise is unknown: use more folds or more images."
     shown = (
         f"With {heads.images:,} images, four of five repetitions would show a difference of "
-        f"{points(detectable)}"
+        f"{METRICS[heads.metric].difference(detectable)}"
     )
-    return f"{start} {shown}; {needed(contrast.images_needed, heads.images)}.{secondary(contrast)}"
+    hint = secondary(contrast, heads.metric)
+    return f"{start} {shown}; {needed(contrast.images_needed, heads.images)}.{hint}"
 
 
 def needed(count: int, images: int) -> str:
@@ -241,14 +268,16 @@ def needed(count: int, images: int) -> str:
     return f"about {enough} images would decide with a probability of 80 %"
 
 
-def limits(limited_by: Mapping[str, Any]) -> str:
-    """Say which class limits what can be said.
+def limits(limited_by: Mapping[str, Any], metric: str = metrics.BALANCED_ACCURACY) -> str:
+    """Say which class or label limits what can be said.
 
     Args:
         limited_by: of the ``verdict`` object of ``results.json``.
+        metric: the primary one.
     """
+    noun, _ = NOUNS[metrics.kind_for(metric)]
     return (
-        f"The class {limited_by['class']!r} limits what can be said, with "
+        f"The {noun} {limited_by['class']!r} limits what can be said, with "
         f"{limited_by['images']:,} independent images: add images of it first."
     )
 
@@ -263,24 +292,27 @@ _ANSWERS = {
 }
 
 
-def secondary(contrast: Contrast) -> str:
-    """Say what log-loss hints at where balanced accuracy decides nothing.
+def secondary(contrast: Contrast, metric: str = metrics.BALANCED_ACCURACY) -> str:
+    """Say what the loss hints at where the primary metric decides nothing.
 
     No p-value is quoted: where the choice of penalty is a close call, log-loss calls equal heads
     different at .05 in up to 14 % of data sets (benchmarks/calibration.py).
     """
-    loss = contrast.secondary.get("log_loss")
+    key = metrics.loss_key(metric)
+    loss = contrast.secondary.get(key)
     if loss is None or not loss.p_value < SECONDARY_ALPHA:
         return ""
-    return f" {_log_loss({'mean': loss.mean, 'low': loss.low, 'high': loss.high})}"
+    ends = {"mean": loss.mean, "low": loss.low, "high": loss.high}
+    return f" {_hint(METRICS[key], ends)}"
 
 
-def _log_loss(loss: Mapping[str, float]) -> str:
+def _hint(metric: Metric, loss: Mapping[str, float]) -> str:
     word = "lower" if loss["mean"] < 0 else "higher"
     low, high = sorted((abs(loss["low"]), abs(loss["high"])))
+    ends = metric.ends({"low": low, "high": high})
     return (
-        f"A hint, not a test: flatten's log-loss is {abs(loss['mean']):.3f} {word} "
-        f"({low:.3f} to {high:.3f})."
+        f"A hint, not a test: flatten's {metric.name} is {metric.value(abs(loss['mean']))} {word} "
+        f"({ends})."
     )
 
 
@@ -289,26 +321,30 @@ def _if_flatten_chosen(heads: HeadScores, chosen: int) -> str:
     if heads.names[chosen] != FLATTEN:
         return ""
     count = heads.parameters[heads.names.index(GAP)]
-    return f" If {points(heads.rope)} does not matter to you, gap needs only {count:,} parameters."
+    return f" If {_margin(heads)} does not matter to you, gap needs only {count:,} parameters."
 
 
-def _balanced(expected: Mapping[str, float]) -> str:
-    mean, low, high = (number(100 * expected[name]) for name in ("mean", "low", "high"))
-    return f"{mean} % balanced accuracy ({low} to {high})"
+def _margin(heads: HeadScores) -> str:
+    return METRICS[heads.metric].margin(heads.rope)
 
 
-def _difference(difference: Difference) -> str:
+def _difference(heads: HeadScores, contrast: Contrast) -> str:
     """Write flatten − gap with its interval, where one is known."""
-    mean = points(difference.mean, signed=True)
+    metric, difference = METRICS[heads.metric], contrast.difference
+    mean = metric.difference(difference.mean, signed=True)
     if math.isnan(difference.low):
         return mean
-    return f"{mean} ({point_range({'low': difference.low, 'high': difference.high})})"
+    return f"{mean} ({metric.range(_ends(difference))})"
 
 
-def _above_gap(contrast: Contrast) -> str:
-    difference = contrast.difference
-    ends = point_range({"low": difference.low, "high": difference.high}, signed=False)
-    return f"scores {points(difference.mean)} above gap ({ends}){_tested(contrast)}"
+def _above_gap(heads: HeadScores, contrast: Contrast) -> str:
+    metric, difference = METRICS[heads.metric], contrast.difference
+    lead, ends = metric.difference(difference.mean), metric.range(_ends(difference), signed=False)
+    return f"scores {lead} above gap ({ends}){_tested(contrast)}"
+
+
+def _ends(difference: Difference) -> dict[str, float]:
+    return {"low": difference.low, "high": difference.high}
 
 
 def _tested(contrast: Contrast) -> str:
@@ -323,6 +359,6 @@ def _as_good(heads: HeadScores, head: int) -> str:
     flatten = heads.names.index(FLATTEN)
     worse = probability(heads.difference(flatten, head).p_better)
     return (
-        f"is as good as flatten (worse by more than {points(heads.rope)} with probability {worse}) "
+        f"is as good as flatten (worse by more than {_margin(heads)} with probability {worse}) "
         f"with {heads.parameters[head]:,} parameters instead of {heads.parameters[flatten]:,}"
     )
