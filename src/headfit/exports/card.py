@@ -20,6 +20,7 @@ from headfit.exports.markdown import items, plain, table, verbatim
 from headfit.exports.record import ExportRecord
 from headfit.model.metadata import KEPT
 from headfit.report.text import model_card as text
+from headfit.report.text.metrics import METRICS
 from headfit.report.text.numbers import percent
 from headfit.util import files, records
 from headfit.util.html import printable
@@ -169,7 +170,7 @@ def _scores(run: Run) -> list[dict[str, Any]]:
 
     def entry(data: Mapping[str, str], values: Mapping[str, float]) -> dict[str, Any]:
         metrics = [
-            {"type": kinds[name], "name": text.METRICS[name], "value": round(number, 4)}
+            {"type": kinds[name], "name": METRICS[name].name, "value": round(number, 4)}
             for name, number in values.items()
         ]
         return {"task": {"type": "image-classification"}, "dataset": dict(data), "metrics": metrics}
@@ -222,11 +223,11 @@ def _always(record: ExportRecord, *, scored: bool) -> list[str]:
 
 
 def _score_table(run: Run) -> str:
-    names = [name for name in text.METRICS if name in run.candidate]
+    names = [name for name in METRICS if name in run.candidate]
     columns = ["", "cross-validation"] + (["test split"] if run.test else [])
     rows = []
     for name in names:
-        cells = [text.METRICS[name], text.metric(name, run.candidate[name])]
+        cells = [METRICS[name].name, text.metric(name, run.candidate[name])]
         if run.test:
             ends = run.test.get("intervals", {}).get(name, {})
             cells.append(text.metric(name, {"mean": run.test.get(name), **ends}))

@@ -48,7 +48,7 @@
   const choice = document.getElementById("class");
   const about = (element) => {
     const { label, predicted } = element.dataset;
-    return !choice.value || label === choice.value || predicted === choice.value;
+    return !choice?.value || label === choice.value || predicted === choice.value;
   };
   const choose = () => {
     for (const row of all("tr[data-class]")) {
@@ -56,7 +56,7 @@
     }
     for (const element of all("[data-label]")) element.hidden = !about(element);
   };
-  choice.addEventListener("change", choose);
+  choice?.addEventListener("change", choose); // numbers have none
 
   // a number of the confusion matrix opens its images
   const open = (details) => {

@@ -12,11 +12,13 @@ import numpy as np
 
 from headfit.errors import UnknownNameError, UsageError
 from headfit.images.index import ImageIndex
+from headfit.images.targets import CLASS, NUMBER
 from headfit.model.blueprint import Blueprint
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import kept_models, kept_path
 from headfit.report.page import NAME, write_report
-from headfit.report.text.table import COLUMNS, data_frame, shown, table_rows
+from headfit.report.text.table import columns, data_frame, shown, table_rows
+from headfit.report.text.targets import counted_names, kind_of
 from headfit.runs.written import note_written
 from headfit.study.comparison.verdict import Verdict
 from headfit.util import files, html
@@ -81,7 +83,8 @@ class Study:
         Returns:
             ``head``, ``balanced_accuracy`` with the 95 % interval ``low`` to ``high``,
             ``log_loss``, ``parameters`` of the head, their ``share`` of the whole model,
-            ``overfit_gap``, ``train_seconds``. Scores are fractions.
+            ``overfit_gap``, ``train_seconds``. Scores are fractions. Of several labels the score is
+            ``macro_average_precision``; of numbers it is ``r2``, and ``rmse`` the loss.
         """
         return table_rows(self.results)
 
@@ -105,7 +108,8 @@ class Study:
 
         Raises:
             UnknownNameError: there is no such plot; lists those that there are.
-            UsageError: the comparison did not measure what it shows; says how to.
+            UsageError: the comparison did not measure what it shows, and says how to; or it is of
+                classes, say, and the run predicts numbers.
 
         Example:
 
@@ -179,24 +183,32 @@ class Study:
     def predictions_csv(self) -> str:
         """Give the out-of-fold predictions as CSV, a row for each training image.
 
-        Probabilities are means over repeats, and ``predicted`` is the most probable class by them;
-        ``right`` is the share of the repeats in which the image was predicted right.
+        Predictions are means over repeats. Of classes ``predicted`` is the most probable one, and
+        ``right`` is the share of the repeats in which the image was predicted right, with all its
+        labels where it has several; they are written ``a;b``. Numbers have their true and predicted
+        values instead of probabilities.
         """
-        classes = self.index.classes
         folds = (f"fold_{repeat}" for repeat in range(1, len(self.folds) + 1))
-        head = ["path", "label", *folds, "right", "predicted", *(f"p_{name}" for name in classes)]
         rows = (
-            [
-                path,
-                classes[self.index.labels[row]],
-                *(int(fold) for fold in self.folds[:, row]),
-                "" if self.right is None else f"{self.right[row]:.6g}",
-                classes[int(p.argmax())],
-                *(f"{value:.6f}" for value in p),
-            ]
-            for row, (path, p) in enumerate(zip(self.index.paths, self.out_of_fold, strict=True))
+            [path, self.index.targets.label(row), *self.folds[:, row].tolist(), *self._cells(row)]
+            for row, path in enumerate(self.index.paths)
         )
-        return csv_text([head, *rows])
+        return csv_text([["path", "label", *folds, *self._columns()], *rows])
+
+    def _columns(self) -> list[str]:
+        names = self.index.classes
+        if self.index.targets.kind == NUMBER:
+            return [f"{what}_{name}" for what in ("true", "predicted") for name in names]
+        decided = ["predicted"] if self.index.targets.kind == CLASS else []
+        return ["right", *decided, *(f"p_{name}" for name in names)]
+
+    def _cells(self, row: int) -> list[str]:
+        targets, predicted = self.index.targets, self.out_of_fold[row]
+        if self.right is None:
+            return [f"{value:.9g}" for value in (*targets.values[row], *predicted)]
+        decided = [targets.names[int(predicted.argmax())]] if targets.kind == CLASS else []
+        shares = (f"{value:.6f}" for value in predicted)
+        return [f"{self.right[row]:.6g}", *decided, *shares]
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.results['candidates'])} heads: use {self.recommended}>"
@@ -205,17 +217,20 @@ class Study:
         return self.verdict.sentence
 
     def _repr_html_(self) -> str:
-        rows, settings = table_rows(self.results), self.results["settings"]
-        images, places = self.results["images"], self.results["backbones"]
+        results, verdict = self.results, self.results["verdict"]
+        rows, settings = table_rows(results), results["settings"]
+        images, places = results["images"], results["backbones"]
         first = places[0]
         cut = f" to {first['cut']}" if first["cut"] else ""
         one = f"{first['backbone']}{cut} at {first['input_size']} px"
         where = one if len(places) == 1 else f"{len(places)} backbones, sizes or cuts"
         caption = (
-            f"{where}: {images['used']:,} images, {len(images['classes'])} classes, "
+            f"{where}: {images['used']:,} images, "
+            f"{counted_names(kind_of(results), images['classes'])}, "
             f"{settings['repeats']} × {settings['folds']} folds"
         )
         names = [row["head"] for row in rows]
-        cells = [(name, *shown(row)) for name, row in zip(names, rows, strict=True)]
-        table = html.table(("head", *COLUMNS), cells, caption, names.index(self.recommended))
+        cells = [(name, *shown(row, verdict)) for name, row in zip(names, rows, strict=True)]
+        headings = ("head", *columns(results))
+        table = html.table(headings, cells, caption, names.index(self.recommended))
         return self.verdict._repr_html_() + table

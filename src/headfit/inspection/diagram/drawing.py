@@ -90,11 +90,12 @@ def described(counts: Counts, tiles: Tiles | None) -> str:
     """Describe the drawing for screen readers."""
     height, width, channels = counts.map_shape
     layer = f"{counts.layer[0].lower()}{counts.layer[1:]}"
+    activation, _, _ = layer.partition(" ")
     text = (
         f"A feature map of {height:,} by {width:,} positions and {channels:,} channels. "
         f"Flatten makes a vector of {counts.flatten.features:,} numbers of it; its {layer} has "
         f"{counts.flatten.parameters:,} parameters. Global "
-        f"average pooling makes 1 by 1 by {channels:,} of it; its {layer.partition(' layer')[0]} layer has "
+        f"average pooling makes 1 by 1 by {channels:,} of it; its {activation} layer has "
         f"{counts.gap.parameters:,} parameters. {compared(counts)}"
     )
     if tiles:

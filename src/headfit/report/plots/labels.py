@@ -47,9 +47,7 @@ def labels(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: the run does not predict labels.
     """
     of_kind(results, "labels", "labels")
-    rows = sorted(
-        results["reliability"]["labels"], key=lambda row: row["average_precision"] or 0.0
-    )
+    rows = sorted(results["reliability"]["labels"], key=lambda row: row["average_precision"] or 0.0)
     shown = rows[:MOST][::-1]
     ax = new_axes(ax, 1.5 + 0.24 * len(shown))
     for kind, (name, shade, sign) in KINDS.items():

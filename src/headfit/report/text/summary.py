@@ -12,7 +12,7 @@ from headfit.report.text.metrics import Metric, metric_of
 from headfit.report.text.numbers import about, enumerated, percent
 from headfit.report.text.position import blind_heads
 from headfit.report.text.reliability import trust
-from headfit.report.text.test_split import summary as tested
+from headfit.report.text.tested import summary as tested
 from headfit.report.text.verdict import after_holm, expectation, headline
 from headfit.study.comparison.contrast import GAP
 from headfit.study.position.answer import PositionAnswer

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from headfit.images.targets import LABELS
 from headfit.report.text import learning_curve as learning
 from headfit.report.text import metrics
 from headfit.report.text import reliability as trust
-from headfit.images.targets import LABELS
 from headfit.report.text.metrics import METRICS, Metric, metric_of
 from headfit.report.text.numbers import mean_count, percent, significant
 from headfit.report.text.position import ends
@@ -261,7 +261,9 @@ def residuals(results: Results) -> str:
         worst = max(columns, key=lambda column: float(column["rmse"]) / (column["std"] or 1.0))
         share = worst["rmse"] / (worst["std"] or 1.0)
         return f"Least sure is {worst['name']}: its RMSE is {share:.2f} standard deviations"
-    half, most = (significant(float(q)) for q in np.quantile(np.linalg.norm(apart, axis=1), (0.5, 0.9)))
+    half, most = (
+        significant(float(q)) for q in np.quantile(np.linalg.norm(apart, axis=1), (0.5, 0.9))
+    )
     return f"Half of the images are off by less than {half}, nine of ten by less than {most}"
 
 
