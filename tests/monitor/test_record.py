@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +54,15 @@ def test_what_was_told_is_in_the_file_when_the_run_is_done(tmp_path: Path) -> No
     assert score["balanced_accuracy"] == {"mean": 0.8, "low": 0.7, "high": 0.9}
     assert score["log_loss"]["low"] is None
     assert score["parameters"] == 1281
+
+
+def test_scores_lie_under_the_names_of_their_metrics(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "run", "photos") as recorder:
+        recorder.on_stage_begin("Heads", 2)
+        recorder.on_progress(0.5, "gap")
+        recorder.on_head_end(replace(HEAD, metric="r2"))
+    (score,) = read(tmp_path / "run")["scores"]
+    assert score["metric"] == "r2" and {"r2", "rmse"} <= set(score)
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,18 @@ def test_the_page_is_readable_without_its_script(address: Address, run: Path) ->
     assert "85.0 to 95.0" in body and "1,234,567" in body
 
 
+def test_scores_of_numbers_are_told_in_r2(address: Address, run: Path) -> None:
+    interval = {"mean": -0.0123, "low": -0.05, "high": 0.02}
+    head = {"parameters": 12, "seconds": 2.0, "metric": "r2"}
+    write(run, scores=[{"name": "gap", "r2": interval, "rmse": interval | {"mean": 4.5}, **head}])
+    _, _, body = ask(address, "/")
+    assert 'Best <span id="metric">R²</span> first' in body
+    assert '<th scope="col" id="loss">RMSE</th>' in body and "4.50" in body
+    assert "−0.05 to 0.02" in body
+    told = json.loads(ask(address, "/progress.json")[2])
+    assert told["metric"]["unit"] == "" and told["scores"][0]["written"]["value"] == "−0.01"
+
+
 def test_links_pipes_and_what_is_too_large_are_not_read(run: Path, address: Address) -> None:
     report = run / "report.html"
     report.unlink()

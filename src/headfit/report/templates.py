@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headfit.images.targets import SEPARATOR
 from headfit.report.text.finetune import times
 from headfit.report.text.numbers import percent, significant
 from headfit.util.html import printable
@@ -29,8 +30,14 @@ def environment() -> Environment:
     made.filters["percent"] = percent
     made.filters["counted"] = counted
     made.filters["significant"] = significant
+    made.filters["rounded"] = _rounded
     made.filters["times"] = times
     return made
+
+
+def _rounded(text: str) -> str:
+    """Round the numbers of an image, as tables hold them: ``61.1483;25.8`` to ``61.1; 25.8``."""
+    return "; ".join(significant(float(number)) for number in text.split(SEPARATOR))
 
 
 def _finalize(value: Any) -> Any:

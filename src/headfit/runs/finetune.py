@@ -227,21 +227,23 @@ def _gains(comparison: Comparison) -> tuple[list[dict[str, Any]], dict[str, Any]
         pairs += [(place + row, place) for row in range(1, len(backbone.fits))]
         place += len(backbone.fits)
     rows, scores = comparison.rows(), comparison.scores
+    metric = comparison.problem.kind.primary
     found = gains(scores, pairs, [fit.seconds for _, fit, _ in rows])
     told, answers = [], []
     for (row, _), gain in zip(pairs, found, strict=True):
         backbone, fit, metrics = rows[row]
-        told.append(_told(gain, fit))
+        told.append(_told(gain, fit, metric))
         if fit.trained:
-            mean = float(np.mean(metrics[comparison.problem.kind.primary]))
+            mean = float(np.mean(metrics[metric]))
             of = backbone.name if comparison.several else ""
             # a part that diverged everywhere says nothing, however its frozen head scores
             order = (fit.variant != SCRATCH, not told[-1]["diverged"], mean)
-            answers.append((order, {**told[-1], "sentence": sentence(told[-1], fit.variant, of)}))
+            said = sentence(told[-1], fit.variant, of, metric)
+            answers.append((order, {**told[-1], "sentence": said}))
     return told, max(answers, key=lambda each: each[0])[1]
 
 
-def _told(gain: Gain, fit: CrossValidation) -> dict[str, Any]:
+def _told(gain: Gain, fit: CrossValidation, metric: str) -> dict[str, Any]:
     """Give what a row brings, in numbers and words."""
     diverged = sum(note["folds"] for note in fit.notes if note["code"] == DIVERGED)
     plain = gain.to_dict() | {"diverged": diverged == len(fit.choices)}
@@ -250,5 +252,5 @@ def _told(gain: Gain, fit: CrossValidation) -> dict[str, Any]:
     return {
         **plain,
         "headline": headline(plain, fit.variant),
-        "sentence": sentence(plain, fit.variant),
+        "sentence": sentence(plain, fit.variant, metric=metric),
     }

@@ -73,4 +73,4 @@ def int8_effect(
     )
     info = extraction.info
     facts = agreement.to_dict(info.calibrated_on, info.speedup)
-    return Int8Effect({**facts, "sentence": sentence(facts)}, exact.probe)
+    return Int8Effect({**facts, "sentence": sentence(facts, problem.kind.primary)}, exact.probe)

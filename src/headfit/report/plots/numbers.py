@@ -164,7 +164,7 @@ def _spreads(
         say(ax, text, (middle, place), (low, place), (high, place))
     ax.set_yticks(range(len(columns)), [plain(column["name"], 24) for column in columns])
     ax.grid(axis="x", alpha=0.3)
-    return "predicted − true in standard deviations; lines: nine of ten images", ""
+    return "predicted − true in standard deviations; lines: 90 %", ""
 
 
 def _points(results: dict[str, Any], plot: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
 from headfit.report.text.metrics import bounds
+from headfit.report.text.numbers import enumerated
 from headfit.report.text.table import ranked as best_first
 from headfit.report.text.targets import NOUNS, kind_of
 
@@ -121,7 +122,7 @@ def of_kind(results: dict[str, Any], plot: str, *kinds: str) -> None:
     kind = kind_of(results)
     if kind not in kinds:
         wanted = " or ".join(NOUNS[each][1] for each in kinds)
-        other = " or ".join(f"'{name}'" for name in INSTEAD[kind])
+        other = enumerated([f"'{name}'" for name in INSTEAD[kind]], "or")
         raise UsageError(
             f"The plot '{plot}' shows {wanted}, and this run predicts {NOUNS[kind][1]}. "
             f"Draw {other}."

@@ -43,7 +43,7 @@ def roc(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.plot([0, 100], [0, 100], color=ink(), lw=0.8, ls=":")
     _draw(ax, curves["roc"], "{1} % of these images found, {0} % of the others taken for them")
     name = plain(names_of(results)[curves["class"]], 24)
-    x = f"images of another class taken for {name} in %; dotted: by chance"
+    x = f"other images taken for {name} in %; dotted: by chance"
     return finish(ax, titles.roc(results), x, f"images of {name} found in %")
 
 

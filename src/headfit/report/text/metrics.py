@@ -77,6 +77,19 @@ class Metric:
         words = (self.score(interval), self.name)
         return " ".join(words if self.is_share else words[::-1])
 
+    def expected(self, interval: Mapping[str, Any], gap: float | None = None) -> str:
+        """Say what to expect of a head, as a clause.
+
+        Args:
+            interval: mean, low and high.
+            gap: the mean of gap, which is told beside R² alone; None if the head is gap.
+        """
+        mean, ends = self.value(interval["mean"]), self.ends(interval)
+        if self.is_share:
+            return f"expect {mean} {self.name} ({ends})"
+        beside = "" if gap is None else f", gap {percent(max(0.0, gap), 0)} %"
+        return f"it {explained(interval['mean'])} ({self.name} {mean}; {ends}){beside}"
+
     def change(self, value: float, *, signed: bool = False) -> str:
         """Write a difference without its unit: ``+4.1``, ``0.41``."""
         if self.is_share:

@@ -10,7 +10,6 @@ from headfit.report.text.metrics import METRICS, metric_of
 from headfit.report.text.numbers import enumerated, percent
 from headfit.report.text.reliability import calibration, held_out, kind_in, temperature
 from headfit.report.text.targets import NOUNS, counted_names, kind_of
-from headfit.report.text.verdict import expectation
 from headfit.util.nouns import counted
 
 Results = Mapping[str, Any]
@@ -115,7 +114,7 @@ def limits(results: Results, reliability: Mapping[str, Any] | None) -> list[str]
         if expected["mean"] is not None:
             lines.append(
                 f"The head was chosen among {heads} on the same images, which flatters its score: "
-                f"{expectation(metric_of(results['verdict']), expected)}."
+                f"{metric_of(results['verdict']).expected(expected)}."
             )
     kind, rows = kind_of(results), reliability or {}
     told = rows.get("labels" if kind == LABELS else "classes", [])

@@ -27,7 +27,7 @@ def significant(value: float, *, signed: bool = False) -> str:
     Example:
 
     >>> significant(1234.5), significant(0.1234), significant(3)
-    ('1,234', '0.123', '3')
+    ('1,234', '0.123', '3.00')
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
@@ -36,7 +36,6 @@ def significant(value: float, *, signed: bool = False) -> str:
     else:
         digits = max(0, 2 - math.floor(math.log10(abs(value))))
         text = f"{value:{'+' if signed else '-'},.{digits}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
     return text.replace("-", MINUS)
 
 

@@ -50,9 +50,9 @@ def thresholds(reliability: Mapping[str, Any]) -> str:
     rows = reliability["labels"]
     scaled = [row for row in rows if row["temperature"] != 1]
     text = (
-        f"Each label is predicted from a probability of its own on, chosen on the other folds for "
-        f"the highest F1: over all images and labels F1 is {percent(reliability['micro_f1'])} %, "
-        f"the mean over labels {percent(reliability['macro_f1'])} %."
+        f"Each label has a threshold of its own, chosen on the other folds for the highest F1: F1 "
+        f"over all images and labels is {percent(reliability['micro_f1'])} %, the mean over "
+        f"labels {percent(reliability['macro_f1'])} %."
     )
     if not scaled:
         return f"{text} No temperature improves the probabilities."
@@ -79,10 +79,10 @@ def intervals(reliability: Mapping[str, Any]) -> str:
         coverage |= {end: measured[end][number] for end in ("low", "high")}
         parts.append(f"{column['name']} ± {significant(width)} holds {score(coverage)}")
     more = len(columns) - NAMED
-    rest = f" {more} more are in the table." if more > 0 else ""
+    rest = f" The table has {more} more." if more > 0 else ""
     return (
-        f"Intervals that aim at {percent(measured['level'], 0)} % of held-out images: "
-        f"{enumerated(parts)}.{rest}"
+        f"Intervals that aim at {percent(measured['level'], 0)} % of the true numbers: "
+        f"{enumerated(parts)} of those of held-out images.{rest}"
     )
 
 
@@ -103,7 +103,7 @@ def _half_widths(reliability: Mapping[str, Any]) -> str:
     if not known:
         return "too few images for intervals"
     named = f"{enumerated(known[:NAMED])}{', …' if len(known) > NAMED else ''}"
-    return f"{percent(measured['level'], 0)} % intervals {named}"
+    return f"{percent(measured['level'], 0)} % intervals: {named}"
 
 
 def prediction_sets(reliability: Mapping[str, Any]) -> str:
@@ -162,8 +162,8 @@ def suspects(reliability: Mapping[str, Any]) -> str:
     if not count:
         return f"no {what} looks wrong"
     if number:
-        images = f"{'1 image is' if count == 1 else f'{count:,} images are'} far from the rest"
-        return f"{images} in what is predicted (suspects.csv)"
+        images = "1 image is" if count == 1 else f"{count:,} images are"
+        return f"{images} labelled far from what is predicted (suspects.csv)"
     labels = f"{'1 label looks' if count == 1 else f'{count:,} labels look'} wrong"
     if expected is None:  # before version 2
         return f"{labels} (suspects.csv)"

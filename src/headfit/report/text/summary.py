@@ -13,7 +13,7 @@ from headfit.report.text.numbers import about, enumerated, percent
 from headfit.report.text.position import blind_heads
 from headfit.report.text.reliability import trust
 from headfit.report.text.tested import summary as tested
-from headfit.report.text.verdict import after_holm, expectation, headline
+from headfit.report.text.verdict import after_holm, headline
 from headfit.study.comparison.contrast import GAP
 from headfit.study.position.answer import PositionAnswer
 from headfit.util.nouns import counted
@@ -56,7 +56,7 @@ def advice(results: Mapping[str, Any]) -> str:
     place = name.removesuffix(chosen["head"])
     gap = rows.get(f"{place}{GAP}") if chosen["head"] != GAP else None
     mean = gap[metrics.primary(verdict)]["mean"] if gap else None
-    return f"Use {name}: {expectation(metric_of(verdict), expected, mean)}, {count}."
+    return f"Use {name}: {metric_of(verdict).expected(expected, mean)}, {count}."
 
 
 def subjects(results: Mapping[str, Any]) -> dict[str, str]:

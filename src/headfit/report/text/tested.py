@@ -28,7 +28,7 @@ def sentence(test: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
         )
     if kind == NUMBER:
         return (
-            f"{test['head']} {explained(test[key] or 0.0)} ({metric.name} {score}) {on}; RMSE is "
+            f"{test['head']} {explained(test[key] or 0.0)}, {metric.name} {score}, {on}; RMSE is "
             f"{_value(test, 'rmse')}, MAE {_value(test, 'mae')}."
         )
     return (

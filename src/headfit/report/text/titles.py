@@ -260,7 +260,7 @@ def residuals(results: Results) -> str:
     if len(columns) > 2:
         worst = max(columns, key=lambda column: float(column["rmse"]) / (column["std"] or 1.0))
         share = worst["rmse"] / (worst["std"] or 1.0)
-        return f"Least sure is {worst['name']}: its RMSE is {share:.2f} standard deviations"
+        return f"Least exact is {worst['name']}: its RMSE is {share:.2f} standard deviations"
     half, most = (
         significant(float(q)) for q in np.quantile(np.linalg.norm(apart, axis=1), (0.5, 0.9))
     )

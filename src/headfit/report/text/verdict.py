@@ -11,7 +11,7 @@ import numpy as np
 
 from headfit.report.text import metrics
 from headfit.report.text.metrics import METRICS, Metric, metric_of
-from headfit.report.text.numbers import about, enumerated, p_value, percent, probability
+from headfit.report.text.numbers import about, enumerated, p_value, probability
 from headfit.report.text.targets import NOUNS
 from headfit.study.comparison.compare import Difference, holm
 from headfit.study.comparison.contrast import ALPHA, FLATTEN, GAP, Contrast, HeadScores
@@ -134,28 +134,9 @@ def advice(conclusion: Conclusion) -> str:
     if GAP in family.names and family.names[conclusion.place] != GAP:
         gap = float(family.scores[family.names.index(GAP)].mean())
     unknown = math.isnan(expected["mean"])
-    expect = "" if unknown else f"{expectation(metric, expected, gap, ', ')}with "
+    separator = " " if metric.is_share else ", "
+    expect = "" if unknown else f"{metric.expected(expected, gap)}{separator}with "
     return f"Use {heads.names[chosen]}: {expect}{heads.parameters[chosen]:,} parameters; {rank}."
-
-
-def expectation(
-    metric: Metric, expected: Mapping[str, float], gap: float | None = None, end: str = ""
-) -> str:
-    """Say what to expect of a head, as a clause.
-
-    Args:
-        metric: the primary one.
-        expected: mean, low and high.
-        gap: the mean of gap, which R² alone names beside it; None if that is the head itself.
-        end: what sets the clause apart from the next.
-    """
-    ends = metric.ends(expected)
-    if metric.is_share:
-        value = metric.value(expected["mean"])
-        return f"expect {value} {metric.name} ({ends}){' ' if end else ''}"
-    beside = "" if gap is None else f", gap {percent(max(0.0, gap), 0)} %"
-    value = f"{metric.name} {metric.value(expected['mean'])}; {ends}"
-    return f"it {metrics.explained(expected['mean'])} ({value}){beside}{end}"
 
 
 def answer(conclusion: Conclusion) -> str:

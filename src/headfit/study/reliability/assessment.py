@@ -27,6 +27,7 @@ from headfit.study.reliability.suspects import (
     find_suspects,
     suspects_csv,
 )
+from headfit.study.reliability.threshold_curves import threshold_curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,7 @@ class Reliability:
         suspects: labels that look wrong, the most suspect first.
         expected: how many would if none were wrong.
         bins: bins of the reliability diagram; see :func:`calibration_bins`.
+        curves: of two classes ROC and precision–recall; see :func:`threshold_curves`.
     """
 
     calibration: TemperatureScaling
@@ -54,6 +56,7 @@ class Reliability:
     suspects: list[Suspect]
     expected: ExpectedSuspects
     bins: list[dict[str, Any]]
+    curves: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the ``reliability`` object of ``results.json``: plain types, None where unknown."""
@@ -62,6 +65,7 @@ class Reliability:
             "temperature": asdict(self.calibration),
             "confidence": asdict(self.confidence),
             "bins": self.bins,
+            **({"curves": self.curves} if self.curves else {}),
             "conformal": asdict(self.conformal),
             "outliers": self.detector.to_data()[0],
             "classes": [report.to_dict() for report in self.classes],
@@ -156,6 +160,7 @@ def _assess_classes(
         suspects,
         expect_suspects(averaged, labels, groups, seed=seed),
         calibration_bins(probabilities, labels, targets.weights),
+        threshold_curves(probabilities, labels, targets.weights) if len(classes) == 2 else None,
     )
 
 

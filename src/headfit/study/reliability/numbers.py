@@ -22,6 +22,7 @@ from headfit.images.targets import SEPARATOR, Targets
 from headfit.study.comparison.compare import or_none
 from headfit.study.comparison.proportions import share_of
 from headfit.study.reliability.conformal import LEVEL
+from headfit.study.reliability.held_out_points import held_out_points
 from headfit.study.reliability.model_reliability import NumberReliability
 from headfit.study.reliability.outliers import OutlierDetector
 from headfit.study.reliability.suspects import SUSPECTS_IN_RESULTS
@@ -102,6 +103,7 @@ class NumbersAssessment:
         columns: figures of each column.
         detector: detects images that are unlike the training images.
         suspects: images whose numbers look wrong, the most suspect first.
+        points: true and predicted numbers of some images; see :func:`held_out_points`.
     """
 
     level: float
@@ -109,6 +111,7 @@ class NumbersAssessment:
     columns: list[NumberReport]
     detector: OutlierDetector
     suspects: list[NumberSuspect]
+    points: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Give the ``reliability`` object of ``results.json``: plain types, None where unknown."""
@@ -122,6 +125,7 @@ class NumbersAssessment:
                 "high": [each.coverage_high for each in self.intervals],
             },
             "columns": [asdict(column) for column in self.columns],
+            "points": self.points,
             "outliers": self.detector.to_data()[0],
             "suspects_found": len(self.suspects),
             "suspects": [asdict(each) for each in self.suspects[:SUSPECTS_IN_RESULTS]],
@@ -169,6 +173,7 @@ def assess_numbers(
         [_report(k, targets, predictions) for k in range(targets.count)],
         detector,
         _suspects(predictions.mean(axis=0), targets, paths),
+        held_out_points(predictions, targets.values),
     )
 
 
