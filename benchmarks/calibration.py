@@ -27,13 +27,19 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import drawn_rows
 import fitted_rows
+import target_rows
 import trust_rows
 from promises import Record, Section
 from tables import machine
 
 from headfit.fitting import threads
 
-SECTIONS = [*drawn_rows.SECTIONS, *trust_rows.SECTIONS, *fitted_rows.SECTIONS]
+SECTIONS = [
+    *drawn_rows.SECTIONS,
+    *trust_rows.SECTIONS,
+    *fitted_rows.SECTIONS,
+    *target_rows.SECTIONS,
+]
 TOGETHER = 20  # data sets that a process takes at a time
 NOTE = (
     "Rates are given with their Monte-Carlo standard error. In drawn rows, heads that are x apart "

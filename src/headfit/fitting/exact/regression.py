@@ -219,7 +219,8 @@ class _Some:
         scores = np.zeros((len(self.units), centred.y.shape[1], self.total))
         for level in np.unique(chosen):
             penalty = self.problem.penalties[level]
-            models = make(penalty) if penalty >= LEAST_INVERSE else _Sums(centred).at(penalty)
+            safe = penalty >= LEAST_INVERSE or centred.z.shape[1] >= len(centred.z) - 1
+            models = make(penalty) if safe else _Sums(centred).at(penalty)
             for unit in np.flatnonzero(chosen == level):
                 repeat, fold = self.units[unit]
                 left_out = np.flatnonzero(self.folds[repeat] == fold)
