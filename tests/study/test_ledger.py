@@ -11,6 +11,7 @@ from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import Problem
 from headfit.heads.chain import parse_head
+from headfit.images.targets import Targets
 from headfit.study.protocol import crossval
 from headfit.study.protocol.ledger import Ledger
 from headfit.study.protocol.splits import make_splits
@@ -63,6 +64,18 @@ def test_a_second_run_finds_every_fit_of_the_first(tmp_path, method, problem, mo
     assert stored.shape == fitted.shape
     for weight, same in zip(stored.weights, fitted.weights, strict=True):
         np.testing.assert_array_equal(weight, same)
+
+
+@pytest.mark.parametrize("kind", ["labels", "number"])
+def test_a_stored_head_predicts_what_it_was_fitted_for(tmp_path, method, problem, kind):
+    values = np.random.default_rng(1).integers(0, 2, (60, 3))
+    problem = replace(problem, targets=Targets(("a", "b", "c"), values, kind))
+    ledger = Ledger(tmp_path, FEATURES, problem)
+    first = crossval.cross_validate(method, problem, ledger=ledger)
+    fitted = crossval.refit(method, problem, first.final, ledger)
+    stored = crossval.refit(method, problem, first.final, ledger)
+    maps = np.random.default_rng(2).random((5, 2, 2, 8), np.float32)
+    np.testing.assert_array_equal(stored.probabilities(maps), fitted.probabilities(maps))
 
 
 def test_whatever_fits_depend_on_makes_another_entry(tmp_path, method, problem):

@@ -45,6 +45,7 @@ class Ledger:
             "seed": problem.seed,
             "versions": {name: version(name) for name in PACKAGES},
         }
+        self._kind = problem.targets.kind
         # named only where there are any, so that fits stored without them are found
         if (weights := problem.targets.loss_weights) is not None:
             self._base["weights"] = [weights.tolist(), problem.targets.weights is not None]
@@ -76,7 +77,8 @@ class Ledger:
         if entry is None:
             return None
         arrays, facts = entry
-        return FittedHead(method.head, facts["shape"], tuple(arrays.values()), facts["scale"])
+        shape, weights, scale = facts["shape"], tuple(arrays.values()), facts["scale"]
+        return FittedHead(method.head, shape, weights, scale, self._kind)
 
     def store_fitted(self, method: Method, settings: Settings, fitted: FittedHead) -> None:
         """Store a fitted head.
