@@ -16,7 +16,7 @@ from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.index import ImageIndex
 from headfit.images.inputs import Inputs
 from headfit.images.sources import find_source, open_source
-from headfit.images.sources.dataset import ELSEWHERE
+from headfit.images.sources.dataset_rows import ELSEWHERE
 from headfit.images.sources.links import LEADS_OUT, is_remote
 from headfit.images.sources.once import CONTRADICTS, SAME
 from photos import touch

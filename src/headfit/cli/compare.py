@@ -15,6 +15,9 @@ Examples:
   headfit compare photos                            photos/cat/*.jpg, photos/dog/*.png, …
   headfit compare photos --quick                    a first look
   headfit compare photos.csv --label-column breed   a table of image files
+  headfit compare photos.csv --label-column tags    cells such as sea;sky: several labels
+  headfit compare photos.csv --label-column x,y     two numbers: where something is
+  headfit compare photos.csv --label-column rating --target number
   headfit compare photos --backbone MobileNetV2 --size 160
   headfit compare photos --backbone MobileNetV2,ResNet50
   headfit compare photos --backbone VGG16 --size 96,160 --cut block4_pool,block5_pool

@@ -10,6 +10,7 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.console import tell
 from headfit.cli.options import DATA, STUDY, option, out_option
+from headfit.cli.wording import in_command_line_words
 from headfit.samples.catalog import find_sample, names, write_sample
 from headfit.util.cache import SAMPLES
 
@@ -18,6 +19,9 @@ Examples:
   headfit demo                   photographs of solar cells: intact or defective?
   headfit demo --data where      the class depends on position: Flatten is necessary
   headfit demo --data what       the class does not depend on position: Flatten is not necessary
+  headfit demo --data position   numbers: where is a disc? Flatten is necessary
+  headfit demo --data position --label-column colour   the same discs: Flatten is not necessary
+  headfit demo --data labels     several labels an image: which shapes and colours are there?
 """
 MORE_HEADS = "--heads adds others, such as --heads gap,flatten,gap-1024-1024-512"
 
@@ -40,8 +44,9 @@ def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) ->
     folder = write_sample(sample.name, SAMPLES.path(f"{sample.name}-{seed}"), seed=seed)
     if not as_json:
         for line in (f"{sample.title} ({sample.licence})", *sample.notes):
-            tell(line)
+            tell(in_command_line_words(line))
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 
     closing = {"Published": sample.published, "Next": "" if options["heads"] else MORE_HEADS}
-    run_study(folder, out, as_json, options, closing)
+    chosen = {name: value for name, value in sample.options.items() if not options[name]}
+    run_study(folder / sample.table, out, as_json, {**options, **chosen}, closing)

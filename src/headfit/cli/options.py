@@ -146,7 +146,8 @@ LAYOUT = stack(
 )
 _ROLES = {
     "path": "the image files",
-    "label": "the classes",
+    "label": "the classes, labels or numbers. Several, such as x,y, hold numbers, or 0 and 1 for "
+    "a label each",
     "split": "train, validation or test",
     "group": "groups, each of which stays in one fold",
     "weight": "weights: how much each image counts",
@@ -155,12 +156,29 @@ _COLUMNS = [
     option(
         DATA,
         f"--{role}-column",
-        metavar="NAME",
+        metavar="NAMES" if role == "label" else "NAME",
         show_default=f"{role}, or another usual name",
         help=f"Column of a table that holds {what}.",
     )
     for role, what in _ROLES.items()
 ]
+_TARGET = stack(
+    option(
+        DATA,
+        "--target",
+        type=click.Choice(["class", "labels", "number"]),
+        show_default="from the source",
+        help="What to predict for each image: one class, several labels or numbers. Class folders "
+        "give classes.",
+    ),
+    option(
+        DATA,
+        "--label-separator",
+        default=";",
+        metavar="TEXT",
+        help="What stands between the labels in a cell of a table.",
+    ),
+)
 _ROOT = option(
     DATA,
     "--root",
@@ -171,11 +189,12 @@ _ROOT = option(
 )
 TABLE_OF_PATHS = stack(LINKS, _COLUMNS[0], _ROOT)
 """How images are found that need no label."""
-TABLE = stack(*_COLUMNS[:-1], _ROOT)
+TABLE = stack(*_COLUMNS[:-1], _TARGET, _ROOT)
 """How a table is read whose weights do not count."""
 READING = stack(
     LAYOUT,
     *_COLUMNS,
+    _TARGET,
     _ROOT,
     option(
         DATA,

@@ -13,7 +13,7 @@ from headfit.cli.echo import echo
 from headfit.cli.options import DATA, DEBUG, LINKS, PATH, option
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.sources import find_source, open_source
-from headfit.images.sources.dataset import PREFIX
+from headfit.images.sources.dataset_rows import PREFIX
 from headfit.images.sources.source import ImageSource, links_remedy, quote
 from headfit.runs.study import READABLE
 from headfit.runs.written import was_written_here

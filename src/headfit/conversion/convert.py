@@ -18,6 +18,7 @@ from headfit.conversion.conversion import Arguments, Conversion
 from headfit.conversion.opened_model import OpenedModel, check_agreement
 from headfit.conversion.record import new_record, read_record
 from headfit.errors import ModelFileError, UsageError
+from headfit.images.targets import SEPARATOR
 from headfit.progress import Callback, CallbackList
 from headfit.util import files
 
@@ -43,9 +44,11 @@ def convert(
     splits: bool | None = None,
     follow_links: bool = False,
     path_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Iterable[str] | None = None,
     split_column: str | None = None,
     group_column: str | None = None,
+    target: str | None = None,
+    label_separator: str = SEPARATOR,
     root: PathLike | None = None,
     callbacks: Callback | Iterable[Callback] | None = None,
 ) -> Conversion:
@@ -67,11 +70,13 @@ def convert(
         splits: whether the folders of ``data`` are ``train``/``val``/``test`` folders of class
             folders (True) or classes (False). If None, their names decide.
         follow_links: whether links are followed that point outside ``data``.
-        path_column: of a table; this and the next four as for
+        path_column: of a table; this and the next six as for
             :meth:`headfit.ImageIndex.from_table`.
         label_column: of a table.
         split_column: of a table.
         group_column: of a table.
+        target: ``"class"``, ``"labels"`` or ``"number"``; if None, the source shows it.
+        label_separator: what stands between the labels in a cell of a table.
         root: of a table.
         callbacks: told about the progress.
 
@@ -110,6 +115,8 @@ def convert(
             "label_column": label_column,
             "split_column": split_column,
             "group_column": group_column,
+            "target": target,
+            "label_separator": label_separator,
             "root": root,
         },
     )

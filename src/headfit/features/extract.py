@@ -70,9 +70,8 @@ class Extraction:
         return self._part(shared, self.index.subset(shared, rest))
 
     def without_classes(self, names: Collection[str]) -> Extraction:
-        """Return the part without some classes."""
-        lost = [name in names for name in self.index.classes]
-        mask = ~np.array(lost, bool)[self.index.labels]
+        """Return the part without some classes, or without some labels."""
+        mask, _ = self.index.targets.without(names)
         return self._part(mask, self.index.without_classes(names))
 
     def _part(self, mask: np.ndarray, index: ImageIndex) -> Extraction:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import UsageError
+from headfit.images import overview
 from headfit.images.per_class import require
 from headfit.images.sources.archive import ArchiveSource
 from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
-from headfit.images.sources.source import TEST, TRAIN, VALIDATION, ImageSource, Skipped, quote
+from headfit.images.sources.source import TEST, ImageSource, Skipped
 from headfit.images.sources.table import TableSource
-from headfit.images.targets import Targets
+from headfit.images.targets import SEPARATOR, Targets
 from headfit.util import html as display
 from headfit.util.nouns import counted
 
@@ -102,30 +103,36 @@ class ImageIndex:
     def from_paths(
         cls,
         paths: Iterable[str | os.PathLike[str]],
-        labels: Iterable[str | int],
+        labels: Iterable[Any],
         *,
         groups: Iterable[str | int | None] | None = None,
         splits: Iterable[str] | None = None,
         weights: Iterable[float] | None = None,
+        target: str | None = None,
+        label_separator: str = SEPARATOR,
     ) -> ImageIndex:
         """Index a list of image files. The images keep the order of the list.
 
         Args:
             paths: n image files.
-            labels: the class of each, a name or a whole number.
+            labels: the class of each, a name or a whole number; its labels, a list of names; or its
+                number. Several columns of numbers, or of 0 and 1 for labels, are a dict or a
+                DataFrame.
             groups: the group of each; images of one group (one patient, one machine) stay in one
                 fold, as with ``groups`` of :func:`headfit.compare`. None for an image that stands
                 alone.
             splits: ``"train"``, ``"validation"`` or ``"test"`` for each; all are for training if
                 None.
             weights: how much each image counts, above 0; all count alike if None.
+            target: ``"class"``, ``"labels"`` or ``"number"``; if None, ``labels`` decide.
+            label_separator: what stands between labels that are one text.
 
         Raises:
             UsageError: the lists differ in length, a file does not exist or is named twice, a
-                label is neither a name nor a whole number, a split is unknown, or a weight is not
+                class is neither a name nor a whole number, a split is unknown, or a weight is not
                 above 0.
-            DataError: the list is empty, there are fewer than two classes, or a class has no
-                images to train on.
+            DataError: the list is empty, there are fewer than two classes, a class or label has no
+                images to train on, or a number is missing.
 
         Example:
 
@@ -134,7 +141,9 @@ class ImageIndex:
         index = hf.ImageIndex.from_paths(table.path, table.label, groups=table.patient)
         ```
         """
-        return cls.from_source(FileSource.of(paths, labels, groups, splits, weights))
+        return cls.from_source(
+            FileSource.of(paths, labels, groups, splits, weights, target, label_separator)
+        )
 
     @classmethod
     def from_archive(
@@ -175,14 +184,16 @@ class ImageIndex:
         *,
         root: str | os.PathLike[str] | None = None,
         path_column: str | None = None,
-        label_column: str | None = None,
+        label_column: str | Iterable[str] | None = None,
         split_column: str | None = None,
         group_column: str | None = None,
         weight_column: str | None = None,
+        target: str | None = None,
+        label_separator: str = SEPARATOR,
         strict: bool = False,
         follow_links: bool = False,
     ) -> ImageIndex:
-        """Index the image files that a table lists. The images are sorted by class and then path.
+        """Index the image files that a table lists, sorted by class, if they have one, and path.
 
         A column that is not named is the one called ``path``, ``label``, ``split``, ``group`` or
         ``weight``, or by another usual name such as ``filename`` or ``class``, if there is only
@@ -195,20 +206,25 @@ class ImageIndex:
             root: the folder that paths are relative to; that of the table, or the current one for
                 a table in memory, if None. A path that leads out of it is not used.
             path_column: column of the image files.
-            label_column: column of the classes.
+            label_column: column of the classes, of texts such as ``"sea;sky"`` that join labels, or
+                of numbers. Several, in a list or separated by commas, hold numbers, or 0 and 1 for
+                a label each.
             split_column: column of ``train``, ``validation`` or ``test``. All are for training if
                 there is none; ``""`` says that there is none, here and below.
             group_column: column of the groups; images of one group stay in one fold. An image
                 whose cell is empty stands alone.
             weight_column: column of the weights, positive numbers.
+            target: ``"class"``, ``"labels"`` or ``"number"``; if None, the label cells decide.
+            label_separator: what stands between the labels in a cell.
             strict: whether to raise an error where a row cannot be used, or an image that lies
                 beside the others has no row.
             follow_links: whether links are followed that point outside the root.
 
         Raises:
-            UsageError: there is no such table, column or root.
+            UsageError: there is no such table, column or root, or several columns of classes.
             DataError: the table cannot be read, it is not plain which column holds the paths or
-                the labels, no row can be used, or there are fewer than two classes.
+                the labels, no row can be used, a number is missing, or there are fewer than two
+                classes.
 
         Example:
 
@@ -217,19 +233,8 @@ class ImageIndex:
         print(*index.notes)
         ```
         """
-        return cls.from_source(
-            TableSource.of(
-                table,
-                root,
-                strict=strict,
-                follow_links=follow_links,
-                path_column=path_column,
-                label_column=label_column,
-                split_column=split_column,
-                group_column=group_column,
-                weight_column=weight_column,
-            )
-        )
+        options = {k: v for k, v in locals().items() if k not in ("cls", "table", "root")}
+        return cls.from_source(TableSource.of(table, root, **options))
 
     @classmethod
     def from_source(cls, source: ImageSource) -> ImageIndex:
@@ -238,7 +243,7 @@ class ImageIndex:
         return cls(
             source=source,
             paths=tuple(listing.paths),
-            targets=Targets.of_classes(listing.labels, listing.weights),
+            targets=listing.targets(),
             splits=tuple(listing.splits),
             groups=None if listing.groups is None else tuple(listing.groups),
             skipped=_by_path(listing.skipped),
@@ -251,12 +256,15 @@ class ImageIndex:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names, sorted by code point."""
+        """The names of the classes or labels, sorted by code point, or of the numbers."""
         return self.targets.names
 
     @property
     def labels(self) -> np.ndarray:
-        """The class of each image, int64 (n,), a position in ``classes``; read-only."""
+        """The class of each image, int64 (n,), a position in ``classes``; read-only.
+
+        Of several labels int8 (n, K), 1 where an image has one; of numbers float64 (n, K).
+        """
         return self.targets.values
 
     @property
@@ -275,7 +283,7 @@ class ImageIndex:
         return np.flatnonzero([split == TEST for split in self.splits])
 
     def counts(self) -> dict[str, int]:
-        """Return how many images each class has, over all splits."""
+        """Return how many images each class or label has, over all splits."""
         return self.targets.counts()
 
     def read_bytes(self, row: int) -> bytes:
@@ -304,26 +312,21 @@ class ImageIndex:
         )
 
     def without_classes(self, names: Collection[str]) -> ImageIndex:
-        """Return the index without some classes and their images."""
-        remains = np.array([name not in names for name in self.classes], bool)
-        mask = remains[self.labels]
-        reason = "its class has no training images"
-        rest = [
-            Skipped(self.paths[row], reason, self.targets.label(int(row)))
-            for row in np.flatnonzero(~mask)
-        ]
-        part = self.subset(mask, rest)
-        numbers = np.cumsum(remains) - 1
-        left = tuple(name for name in self.classes if name not in names)
-        return replace(part, targets=replace(part.targets, names=left, values=numbers[part.labels]))
+        """Return the index without some classes and their images, or without some labels."""
+        mask, targets = self.targets.without(names)
+        lost = np.flatnonzero(~mask).tolist()
+        pairs = [(self.paths[row], self.targets.label(row)) for row in lost]
+        rest = [Skipped(path, "its class has no training images", name) for path, name in pairs]
+        return replace(self.subset(mask, rest), targets=targets)
 
     def for_prediction(self) -> ImageIndex:
-        """Return the images of ``unlabelled`` as a test split; its labels say nothing."""
-        count = len(self.unlabelled)
+        """Return the images of ``unlabelled`` as a test split; its targets say nothing."""
+        count, values = len(self.unlabelled), self.targets.values
+        none = np.zeros((count, *values.shape[1:]), values.dtype)
         return replace(
             self,
             paths=self.unlabelled,
-            targets=replace(self.targets, values=np.zeros(count, np.int64), weights=None),
+            targets=replace(self.targets, values=none, weights=None),
             splits=(TEST,) * count,
             groups=None,
             skipped=(),
@@ -332,18 +335,12 @@ class ImageIndex:
 
     # both show the source's name only: notebooks are given to others, who need not know the disk
     def __repr__(self) -> str:
-        parts = {split: self.splits.count(split) for split in (TRAIN, VALIDATION, TEST)}
-        listed = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
-        more = f" ({listed})" if set(self.splits) - {TRAIN} else ""
-        name = quote(self.source.name)
-        classes = counted(len(self.classes), "class", "classes")
-        return f"<ImageIndex {name}: {counted(len(self), 'image')}{more}, {classes}>"
+        return overview.line(self.source.name, self.targets, self.splits)
 
     def _repr_html_(self) -> str:
         images = counted(len(self), "image")
         caption = f"{self.source.name}: {images}, {len(self.skipped):,} skipped"
-        rows = [(name, f"{count:,}") for name, count in self.counts().items()]
-        return display.table(("class", "images"), rows, caption)
+        return display.table(*overview.rows(self.targets), caption)
 
 
 def _by_path(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:

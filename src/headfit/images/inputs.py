@@ -18,7 +18,7 @@ from headfit.images.lists import list_file, standard_input
 from headfit.images.patterns import Pattern
 from headfit.images.read_ahead import ImageLike, PathLike, StoredImage
 from headfit.images.sources.archive import SUFFIXES as ARCHIVES
-from headfit.images.sources.dataset import PREFIX
+from headfit.images.sources.dataset_rows import PREFIX
 from headfit.images.sources.links import LEADS_OUT, Links
 from headfit.images.sources.members import open_members
 from headfit.images.sources.source import links_note

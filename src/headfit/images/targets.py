@@ -203,6 +203,21 @@ class Targets:
         weights = None if self.weights is None else self.weights[which]
         return replace(self, values=self.values[which], weights=weights)
 
+    def without(self, names: Collection[str]) -> tuple[np.ndarray, Targets]:
+        """Leave out some names: images of such a class, columns of such labels or numbers.
+
+        Returns:
+            Which images stay, bool (n,), and their targets.
+        """
+        stay = np.array([name not in names for name in self.names], bool)
+        left = tuple(name for name in self.names if name not in names)
+        if self.kind != CLASS:
+            return np.ones(len(self), bool), replace(self, names=left, values=self.values[:, stay])
+        mask = stay[self.values]
+        part = self.subset(mask)
+        numbers = np.cumsum(stay) - 1
+        return mask, replace(part, names=left, values=numbers[part.values])
+
     def _sizes(self) -> np.ndarray:
         weights = np.ones(len(self)) if self.weights is None else self.weights
         sizes: np.ndarray = weights @ self.mentions

@@ -14,7 +14,7 @@ from headfit.features.store import FeatureStore
 from headfit.fitting.problem import Problem
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
-from headfit.images.targets import NUMBER
+from headfit.images.targets import NUMBER, SEPARATOR
 from headfit.progress import IMAGES, Callback, CallbackList
 from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
@@ -75,10 +75,12 @@ def compare(
     follow_links: bool = False,
     skip_empty_classes: bool = False,
     path_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Iterable[str] | None = None,
     split_column: str | None = None,
     group_column: str | None = None,
     weight_column: str | None = None,
+    target: str | None = None,
+    label_separator: str = SEPARATOR,
     root: str | os.PathLike[str] | None = None,
     strict: bool = False,
     callbacks: Callback | Iterable[Callback] | None = None,
@@ -131,10 +133,12 @@ def compare(
         skip_empty_classes: whether classes without images that can be read are left out; else
             they stop the run.
         path_column: of a table; all as for :meth:`headfit.ImageIndex.from_table`.
-        label_column: of a table.
+        label_column: of a table; several columns hold numbers, or 0 and 1 for a label each.
         split_column: of a table.
         group_column: of a table.
         weight_column: of a table.
+        target: ``"class"``, ``"labels"`` or ``"number"``; if None, the source shows it.
+        label_separator: what stands between the labels in a cell of a table.
         root: the folder that the paths in a table are relative to.
         strict: whether rows of a table that cannot be used stop the run.
         callbacks: one or several that follow the run.

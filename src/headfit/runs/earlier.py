@@ -9,7 +9,7 @@ from typing import Any
 from headfit.backbones import catalog
 from headfit.errors import UsageError
 from headfit.images.sources import find_source
-from headfit.images.sources.source import quote
+from headfit.images.sources.source import ImageSource, quote
 from headfit.runs.study import READABLE
 from headfit.runs.written import was_written_here
 from headfit.util import records
@@ -31,7 +31,8 @@ def read_run(path: Path) -> tuple[str, dict[str, Any]]:
 
     Returns:
         What a command calls the images; then arguments of :func:`headfit.finetune`: backbone, size
-        and head of the recommended candidate, and what decides folds and groups.
+        and head of the recommended candidate, how the images are read, and what decides folds and
+        groups.
 
     Raises:
         UsageError: it was written elsewhere, or its images are gone, or it cannot be continued.
@@ -42,10 +43,12 @@ def read_run(path: Path) -> tuple[str, dict[str, Any]]:
         results = records.read_json(file)
         if results["schema"] not in READABLE:
             raise ValueError(f"its schema is {str(results['schema'])[:40]!r}")
-        return _source(results, path), _settings(results)
+        source = _source(results, path)
+        reading = {name: value for name, value in source.options.items() if value is not None}
+        return source.argument, {**reading, **_settings(results)}
 
 
-def _source(results: dict[str, Any], path: Path) -> str:
+def _source(results: dict[str, Any], path: Path) -> ImageSource:
     record = results["settings"]["source"]
     if not was_written_here(results):
         raise UsageError(
@@ -59,7 +62,7 @@ def _source(results: dict[str, Any], path: Path) -> str:
             f"The images of {quote(str(path))} are not in {place} any more. Name the folder or "
             f"table of the images instead of the run."
         )
-    return str(source.argument)
+    return source
 
 
 def _backbone(name: str, command: str) -> str:

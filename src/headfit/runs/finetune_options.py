@@ -16,6 +16,7 @@ from headfit.heads.layers.plain import GAP
 from headfit.images.augment import Augmentation
 from headfit.images.sources import DEFAULTS
 from headfit.images.sources.source import ImageSource
+from headfit.images.targets import SEPARATOR
 from headfit.runs.grid import GridPoint
 from headfit.runs.options import Options
 from headfit.runs.provenance import command_line
@@ -62,15 +63,17 @@ class FinetuneOptions:
     follow_links: bool = False
     skip_empty_classes: bool = False
     path_column: str | None = None
-    label_column: str | None = None
+    label_column: str | Iterable[str] | None = None
     split_column: str | None = None
     group_column: str | None = None
     weight_column: str | None = None
+    target: str | None = None
+    label_separator: str = SEPARATOR
     root: str | os.PathLike[str] | None = None
     strict: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("backbone", "weights", "unfreeze", "learning_rate"):
+        for name in ("backbone", "weights", "unfreeze", "learning_rate", "label_column"):
             value = getattr(self, name)
             if isinstance(value, Iterator):  # which could be read only once
                 object.__setattr__(self, name, tuple(value))

@@ -23,6 +23,12 @@ from headfit.util.nouns import counted
 # a group that holds more of the images than this is likelier a plain background than one picture
 LARGE = 0.1
 OFF = "`near_duplicates=False`"
+# what copies of one picture must not have
+_CONTRADICTIONS = {
+    CLASS: ("is", "are", "in several classes"),
+    LABELS: ("has", "have", "copies with different labels"),
+    NUMBER: ("has", "have", "copies with different numbers"),
+}
 
 
 @dataclass(frozen=True)
@@ -217,17 +223,21 @@ def _near(groups: np.ndarray, digests: np.ndarray, callback: Callback) -> dict[s
 def _warn_of_contradictions(
     extraction: Extraction, rows: np.ndarray, digests: np.ndarray, callback: Callback
 ) -> None:
-    """Warn if one picture is in several classes: one of the labels must be wrong."""
+    """Warn if copies of one picture have different targets: one of them must be wrong."""
     index = extraction.index
-    pairs = np.unique([digests[rows], index.labels[rows]], axis=1)
-    numbers, counts = np.unique(pairs[0], return_counts=True)
+    values = index.labels[rows].reshape(len(rows), -1)
+    pairs = np.unique(np.column_stack([digests[rows], values]), axis=0)
+    numbers, counts = np.unique(pairs[:, 0], return_counts=True)
     several = numbers[counts > 1]
     if len(several):
         same = rows[digests[rows] == several[0]]
-        other = next(row for row in same if index.labels[row] != index.labels[same[0]])
-        pictures = counted(len(several), "picture is", "pictures are")
+        other = next(r for r in same if (index.labels[r] != index.labels[same[0]]).any())
+        kind = index.targets.kind
+        one, more, what = _CONTRADICTIONS[kind]
+        pictures = counted(len(several), f"picture {one}", f"pictures {more}")
         callback.on_message(
-            f"WARNING: {pictures} in several classes, so a label must be wrong. The first: "
+            f"WARNING: {pictures} {what}, so a "
+            f"{'number' if kind == NUMBER else 'label'} must be wrong. The first: "
             f"{index.paths[same[0]]} and {index.paths[other]}"
         )
 

@@ -10,6 +10,7 @@ from headfit.backbones.weights import IMAGENET
 from headfit.errors import UsageError
 from headfit.finetuning.sweep import rising_rates
 from headfit.images.index import ImageIndex
+from headfit.images.targets import SEPARATOR
 from headfit.progress import Callback, CallbackList, Progress
 from headfit.runs.clock import Clock
 from headfit.runs.finetune_options import FinetuneOptions
@@ -50,10 +51,12 @@ def lr_find(
     follow_links: bool = False,
     skip_empty_classes: bool = False,
     path_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Iterable[str] | None = None,
     split_column: str | None = None,
     group_column: str | None = None,
     weight_column: str | None = None,
+    target: str | None = None,
+    label_separator: str = SEPARATOR,
     root: str | os.PathLike[str] | None = None,
     strict: bool = False,
     callbacks: Callback | Iterable[Callback] | None = None,
@@ -94,10 +97,12 @@ def lr_find(
         follow_links: whether links are followed that point outside the folder.
         skip_empty_classes: whether classes without images that can be read are left out.
         path_column: of a table.
-        label_column: of a table.
+        label_column: of a table; several columns hold numbers, or 0 and 1 for a label each.
         split_column: of a table.
         group_column: of a table.
         weight_column: of a table.
+        target: ``"class"``, ``"labels"`` or ``"number"``; if None, the source shows it.
+        label_separator: what stands between the labels in a cell of a table.
         root: the folder that the paths in a table are relative to.
         strict: whether rows of a table that cannot be used stop the run.
         callbacks: one or several that follow the run.

@@ -18,6 +18,7 @@ from headfit.images.contract import Contract
 from headfit.images.depth import PLAIN, Depth
 from headfit.images.first_look import look_at
 from headfit.images.index import ImageIndex
+from headfit.images.overview import counted_names
 from headfit.images.sources import open_source
 from headfit.progress import Callback
 from headfit.report.text.features import depth_lines, equal_maps
@@ -64,9 +65,10 @@ def open_index(
     left_out = (each for each in index.skipped if not each.is_told)
     for line in (classes_line(index), *index.notes, *left_out_lines(left_out)):
         callback.on_message(line)
+    options.check_targets(index.targets.kind)
     check(index)
-    classes = counted(len(index.classes), "class", "classes")
-    callback.on_progress(1, f"{counted(len(index), 'image')}, {classes}")
+    names = counted_names(index.targets)
+    callback.on_progress(1, f"{counted(len(index), 'image')}, {names}")
     return index
 
 

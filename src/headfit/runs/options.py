@@ -17,8 +17,11 @@ from headfit.errors import UsageError
 from headfit.features.store import DTYPES
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
+from headfit.images.overview import NOUNS
 from headfit.images.per_class import FEWEST_FOLDS
 from headfit.images.sources import DEFAULTS
+from headfit.images.sources.labelling import check_target
+from headfit.images.targets import CLASS, SEPARATOR
 from headfit.model.metadata import kept_path
 from headfit.runs.grid import GridPoint, grid
 from headfit.study.comparison.compare import check_rope
@@ -58,7 +61,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "feature_dtype": DTYPES,
 }
-_LISTS = ("backbone", "heads", "keep", "weights", "size", "cut")
+_LISTS = ("backbone", "heads", "keep", "weights", "size", "cut", "label_column")
 _INTEGERS = ("folds", "repeats", "seed")
 _SWITCHES = ("near_duplicates", "where", "curve", "follow_links", "skip_empty_classes", "strict")
 
@@ -94,10 +97,12 @@ class Options:
     follow_links: bool = False
     skip_empty_classes: bool = False
     path_column: str | None = None
-    label_column: str | None = None
+    label_column: str | Iterable[str] | None = None
     split_column: str | None = None
     group_column: str | None = None
     weight_column: str | None = None
+    target: str | None = None
+    label_separator: str = SEPARATOR
     root: str | os.PathLike[str] | None = None
     strict: bool = False
 
@@ -128,6 +133,12 @@ class Options:
             if value != default and name != "skip_empty_classes":
                 expected = "left out: the index has been read already"
                 raise UsageError.invalid(name, value, expected)
+
+    def check_targets(self, kind: str) -> None:
+        """Refuse what does not suit the kind of the targets."""
+        if self.class_weight == BALANCED and kind != CLASS:
+            expected = f"'{AUTO}' or 'none' for {NOUNS[kind][1]}: images have no one class"
+            raise UsageError.invalid("class_weight", self.class_weight, expected)
 
     @property
     def rounds(self) -> int:
@@ -160,6 +171,9 @@ class Options:
         """
         self._check_choices()
         self._check_integers()
+        check_target(self.target, self.label_separator)
+        if self.target is not None:
+            self.check_targets(self.target)
         for name in ("heads", "keep"):
             value = getattr(self, name)
             if not (value is None or isinstance(value, str | tuple) or callable(value)):

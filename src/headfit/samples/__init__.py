@@ -1,1 +1,1 @@
-"""Data sets for ``headfit demo``: two of real images, two generated ones that teach."""
+"""Data sets for ``headfit demo``: two of real images, four generated ones that teach."""

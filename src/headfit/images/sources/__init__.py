@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headfit.errors import UsageError
-from headfit.images.sources import archive, dataset
+from headfit.images.sources import archive, dataset_rows
 from headfit.images.sources.archive import ArchiveSource
 from headfit.images.sources.columns import Columns
 from headfit.images.sources.dataset import DatasetSource
@@ -16,11 +16,15 @@ from headfit.images.sources.files import FileSource
 from headfit.images.sources.folder import FolderSource
 from headfit.images.sources.source import ImageSource
 from headfit.images.sources.table import TableSource
+from headfit.images.targets import CLASS, SEPARATOR
+from headfit.images.targets import KINDS as TARGETS
 from headfit.util import tables
 
 LAYOUT: dict[str, Any] = {"splits": None, "follow_links": False, "skip_empty_classes": False}
 TABLE: dict[str, Any] = {
     **dict.fromkeys(f"{each.name}_column" for each in fields(Columns)),
+    "target": None,
+    "label_separator": SEPARATOR,
     "root": None,
     "strict": False,
 }
@@ -57,7 +61,9 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
     """
     chosen = {name: value for name, value in options.items() if value != DEFAULTS[name]}
     path = Path(images)
-    kind = "dataset" if str(images).startswith(dataset.PREFIX) else _kind(path)
+    kind = "dataset" if str(images).startswith(dataset_rows.PREFIX) else _kind(path)
+    if kind in _OPENED and "target" in chosen:
+        _check_folders(chosen.pop("target"))
     for name, value in chosen.items():
         # of a table, a run leaves out the classes that are empty; no column suits every source
         if name not in _SUITED[kind] and value != "":
@@ -71,6 +77,19 @@ def open_source(images: str | os.PathLike[str], **options: Any) -> ImageSource:
     of_layout = {name: chosen[name] for name in chosen if name in LAYOUT}
     source: ImageSource = _OPENED[kind].of(path, **of_layout)
     return source
+
+
+def _check_folders(target: Any) -> None:
+    """Refuse other targets than classes: class folders hold none."""
+    if target != CLASS:
+        valid = target in TARGETS
+        expected = f"'{CLASS}' or left out: class folders give each image one class"
+        raise UsageError.invalid(
+            "target",
+            target,
+            expected if valid else f"one of {', '.join(TARGETS)}",
+            "Give a table with a column of labels or numbers." if valid else "",
+        )
 
 
 def _kind(path: Path) -> str:

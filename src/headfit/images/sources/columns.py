@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import PurePosixPath
+from typing import Any
 
 from headfit.errors import DataError, UsageError
 from headfit.images.decode import IMAGE_SUFFIXES
@@ -31,19 +32,46 @@ class Columns:
 
     Attributes:
         path: the image files.
-        label: the class of each.
+        label: the class of each; several columns of labels or numbers as a tuple.
         split: ``train``, ``validation`` or ``test``.
         group: images of one group stay in one fold.
         weight: how much each image counts.
     """
 
     path: str | None = None
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     split: str | None = None
     group: str | None = None
     weight: str | None = None
 
-    def named(self) -> dict[str, str]:
+    @classmethod
+    def wanted(cls, options: Mapping[str, Any]) -> Columns:
+        """Make them of options such as ``label_column``."""
+        return cls(**{name.removesuffix("_column"): each for name, each in options.items()})
+
+    @classmethod
+    def stored(cls, record: Any) -> Columns | None:
+        """Read what ``named`` gave, from a file that anybody may have written; None if it is not.
+
+        Args:
+            record: as JSON has it.
+        """
+        if not isinstance(record, dict) or not set(record) <= {each.name for each in fields(cls)}:
+            return None
+        names: dict[str, Any] = {
+            role: tuple(each) if _several(each) else each for role, each in record.items()
+        }
+        flat = [name for each in names.values() for name in (each if _several(each) else (each,))]
+        return cls(**names) if all(isinstance(name, str) for name in flat) else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label columns."""
+        if isinstance(self.label, tuple):
+            return self.label
+        return (self.label,) if self.label else ()
+
+    def named(self) -> dict[str, Any]:
         """Return the columns that are set, by their role."""
         pairs = ((each.name, getattr(self, each.name)) for each in fields(self))
         return {role: name for role, name in pairs if name is not None}
@@ -57,7 +85,7 @@ class Columns:
         """
         named = wanted.named()
         guessed = [
-            f"{role} from {quote(name)}"
+            f"{role} from {quote(str(name))}"
             for role, name in self.named().items()
             if role not in named and name != role
         ]
@@ -95,22 +123,26 @@ def choose_columns(
             f"The first row of {quote(table.name)} must name its columns. Received: "
             f"{_listed(names)}. Add a row such as {','.join(needed)}."
         )
-    chosen: dict[str, str | None] = {
-        role: _named(table, role, name) for role, name in wanted.named().items()
+    chosen: dict[str, Any] = {
+        role: _labels(table, name) if role == "label" else _named(table, role, name)
+        for role, name in wanted.named().items()
     }
     for role in ("path", "label", "split", "group", "weight"):
         if role not in chosen:
-            chosen[role] = _by_name(role, [each for each in names if each not in chosen.values()])
+            chosen[role] = _by_name(role, _left(names, chosen))
     if not chosen["path"]:
         chosen["path"] = _of_image_names(table)
-    rest = [name for name in names if name not in chosen.values()]
+    rest = _left(names, chosen)
+    if wanted.label is None and _is_half_a_position(chosen["label"], rest):
+        chosen["label"] = None
     if not chosen["label"] and chosen["path"] and len(rest) == 1 and wanted.label is None:
         chosen["label"] = rest[0]
     for role, what in (("path", "paths of the images"), ("label", "labels")):
         if role in needed and not chosen[role]:
             raise DataError(
                 f"It is not plain which column of {quote(table.name)} holds the {what}. Received: "
-                f"{_listed(names)}. Name it with `{role}_column`."
+                f"{_listed(names)}. Name it with `{role}_column`"
+                f"{'; separate several by commas.' if role == 'label' else '.'}"
             )
     return Columns(**{role: name or None for role, name in chosen.items()})
 
@@ -122,6 +154,40 @@ def is_list(table: Table) -> bool:
 
 def _is_image_name(text: str) -> bool:
     return PurePosixPath(text).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _left(names: Sequence[str], chosen: Mapping[str, Any]) -> list[str]:
+    """Return the columns that have no role yet."""
+    taken = {part for each in chosen.values() for part in (each if _several(each) else (each,))}
+    return [name for name in names if name not in taken]
+
+
+def _several(names: Any) -> bool:
+    return isinstance(names, list | tuple)
+
+
+def _is_half_a_position(label: str | None, rest: Sequence[str]) -> bool:
+    """Whether a column called y is one of two coordinates rather than the label."""
+    return (label or "").casefold() == "y" and any(name.casefold() == "x" for name in rest)
+
+
+def _labels(table: Table, wanted: Any) -> str | tuple[str, ...]:
+    """Find the label columns that the user names: one, or several separated by commas or in a list.
+
+    Raises:
+        UsageError: one of them does not exist or is named twice, or they are no names.
+    """
+    given = wanted
+    if isinstance(given, str):
+        exact = {name.casefold() for name in table.names}
+        alone = given.casefold() in exact or "," not in given
+        given = [given] if alone else [part.strip() for part in given.split(",")]
+    if not _several(given) or not all(isinstance(name, str) for name in given):
+        raise UsageError.invalid("label_column", wanted, "the name of a column, or several")
+    names = [_named(table, "label", name) for name in given]
+    if len(set(names)) < len(names):
+        raise UsageError.invalid("label_column", wanted, "columns that differ")
+    return names[0] if len(names) == 1 else tuple(filter(None, names))
 
 
 def _named(table: Table, role: str, name: str) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from headfit.errors import DataError, UsageError
+from headfit.images.sources.cells import count_cells
+from headfit.images.sources.finder import UnusableError, whole
+from headfit.images.sources.labelling import Label, Labelling, Place, check_target, decide
 from headfit.images.sources.source import (
     SPLITS,
     TRAIN,
@@ -21,6 +24,7 @@ from headfit.images.sources.source import (
     check_classes,
     quote,
 )
+from headfit.images.targets import CLASS, SEPARATOR
 
 PathLike = str | os.PathLike[str]
 
@@ -44,6 +48,8 @@ class FileSource(LocalSource):
         groups: Iterable[object] | None = None,
         splits: Iterable[str] | None = None,
         weights: Iterable[float] | None = None,
+        target: str | None = None,
+        label_separator: str = SEPARATOR,
     ) -> FileSource:
         """Check the columns of a list; see :meth:`headfit.ImageIndex.from_paths`."""
         if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
@@ -51,14 +57,24 @@ class FileSource(LocalSource):
         files = [_absolute(path) for path in paths]
         if not files:
             raise DataError("`paths` is empty. Give at least one image of each of two classes.")
-        names = _texts("labels", labels, len(files))
+        check_target(target, label_separator)
+        labelling, targets = _targets(labels, len(files), target, label_separator)
         group_names = _groups([None] * len(files) if groups is None else groups, len(files))
         split_names = _splits([TRAIN] * len(files) if splits is None else splits, len(files))
         counts = None if weights is None else _weights(weights, len(files))
         _check_files(files)
         root = _common_folder(files)
         grouped = None if set(group_names) == {None} else group_names
-        listing = Listing(_relative(files, root), names, split_names, grouped, counts)
+        listing = Listing(
+            _relative(files, root),
+            targets,
+            split_names,
+            grouped,
+            counts,
+            notes=labelling.notes,
+            kind=labelling.kind,
+            names=labelling.names,
+        )
         return cls(Path(root), listing, follow_links=True)  # the user names each file
 
     @property
@@ -88,9 +104,47 @@ def _absolute(path: PathLike) -> str:
     return os.path.abspath(text)  # noqa: PTH100  (a million Paths take 300 MB)
 
 
-def _texts(name: str, values: Iterable[object], count: int) -> list[str]:
-    """Return names as text, one for each path."""
-    return [_text(name, row, value) for row, value in enumerate(_sized(name, values, count))]
+def _targets(
+    labels: Any, count: int, target: str | None, separator: str
+) -> tuple[Labelling, list[Label]]:
+    """Say what labels mean, and return the target of each image."""
+    names, columns = _label_columns(labels, count)
+    place = Place("`labels`", "entry {}", listed=not _has_columns(labels))
+    rows = list(zip(*columns, strict=True))
+    labelling = decide(count_cells(names, enumerate(rows)), place, target, separator)
+    if labelling.kind == CLASS:
+        return labelling, [_text("labels", row, whole(cell)) for row, (cell,) in enumerate(rows)]
+    targets = []
+    for row, cells in enumerate(rows):
+        try:
+            targets.append(labelling.read(cells))
+        except UnusableError:
+            raise UsageError(
+                f"`labels` must be lists of texts. Received: labels[{row}]={cells[0]!r}."
+            ) from None
+    return labelling, targets
+
+
+def _has_columns(labels: Any) -> bool:
+    """Whether labels are a DataFrame or a dict of columns."""
+    return isinstance(labels, Mapping) or hasattr(labels, "columns")
+
+
+def _label_columns(labels: Any, count: int) -> tuple[list[str], list[list[Any]]]:
+    """Return the names and entries of the label columns."""
+    if not _has_columns(labels):
+        if getattr(labels, "ndim", 1) != 1:
+            raise UsageError.invalid(
+                "labels",
+                f"an array of shape {labels.shape}",
+                "one entry for each path, or a dict of columns such as {'x': …, 'y': …}",
+            )
+        name = getattr(labels, "name", None)  # a Series has one
+        return [str(name or "label")], [_sized("labels", labels, count)]
+    keys = list(labels.keys() if isinstance(labels, Mapping) else labels.columns)
+    if not keys:
+        raise UsageError.invalid("labels", labels, "at least one column")
+    return [str(key) for key in keys], [_sized("labels", labels[key], count) for key in keys]
 
 
 def _text(name: str, row: int, value: object) -> str:

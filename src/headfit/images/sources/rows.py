@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,17 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headfit.images.decode import IMAGE_SUFFIXES
+from headfit.images.sources.cells import is_empty, text_of
 from headfit.images.sources.columns import Columns
-from headfit.images.sources.finder import Finder, Folders, UnusableError, is_missing, whole
+from headfit.images.sources.finder import Finder, Folders, UnusableError, is_missing
+from headfit.images.sources.labelling import Label, Labelling
 from headfit.images.sources.links import Links
 from headfit.images.sources.source import TRAIN, Listing, Skipped, quote
 from headfit.images.sources.splits import split_roles
+from headfit.images.targets import CLASS
 from headfit.util.nouns import counted
-from headfit.util.tables import Table, western
+from headfit.util.tables import Table
 
 SHOWN = 3  # rows of a kind of fault that are named
 _SAME, _CONTRADICTS = "repeats another row", "contradicts another row of its image"
-_ROLES = ("path", "label", "split", "group", "weight")
+_ROLES = ("path", "split", "group", "weight")
 _REMEMBERED = 1 << 16  # different rows of facts that are read once
 
 
@@ -41,7 +43,7 @@ class Fault(NamedTuple):
 class Facts(NamedTuple):
     """What a row says about its image."""
 
-    label: str
+    label: Label
     split: str
     group: str | None
     weight: float
@@ -54,6 +56,7 @@ class Rows:
     Attributes:
         table: the name of the table.
         root: the folder that its paths are relative to.
+        labelling: how label cells become targets.
         used: image → what its row says.
         faults: of the rows that are not used.
         count: number of rows that are not empty.
@@ -62,30 +65,35 @@ class Rows:
 
     table: str
     root: Path
+    labelling: Labelling = field(default_factory=Labelling)
     used: dict[str, Facts] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     count: int = 0
     unlisted: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, table: Table, columns: Columns, root: Path, links: Links) -> Rows:
+    def read(
+        cls, table: Table, columns: Columns, labelling: Labelling, root: Path, links: Links
+    ) -> Rows:
         """Read and check all rows.
 
         Args:
             table: the table.
             columns: the column of each role.
+            labelling: how label cells become targets.
             root: the folder that paths are relative to, and must not lead out of.
             links: says which links are followed.
         """
-        rows, folders = cls(table.name, root), Folders(root, links)
+        rows, folders = cls(table.name, root, labelling), Folders(root, links)
         rows._check(table, columns, folders, Finder(root, links))
         rows._look_beside(folders)
         return rows
 
     def listing(self, columns: Columns, notes: Sequence[str]) -> Listing:
-        """List the images, sorted by class and then path."""
+        """List the images, sorted by class, if they have one, and then path."""
         paths = sorted(self.used)
-        paths.sort(key=lambda path: self.used[path].label)
+        if self.labelling.kind == CLASS:
+            paths.sort(key=lambda path: self.used[path].label)
         facts = [self.used[path] for path in paths]
         return Listing(
             paths,
@@ -102,6 +110,8 @@ class Rows:
                 for each in self.faults
             ],
             notes=notes,
+            kind=self.labelling.kind,
+            names=self.labelling.names,
         )
 
     def in_words(self) -> list[str]:
@@ -127,18 +137,22 @@ class Rows:
 
     def _check(self, table: Table, columns: Columns, folders: Folders, finder: Finder) -> None:
         """Sort rows into images and faults."""
-        named = columns.named()
+        named = {role: name for role, name in columns.named().items() if role in _ROLES}
         places = {role: place for place, role in enumerate(named)}
         pick = itemgetter(*(places.get(role, -1) for role in _ROLES))
-        reader = FactsReader("split" in named, "weight" in named)
+        reader = FactsReader(self.labelling, "split" in named, "weight" in named)
+        first = len(named)  # of the label columns, which come last
         number: dict[str, int] = {}  # of the row of an image
         contradicting: dict[str, list[int]] = {}
-        for row, cells in enumerate(table.rows(list(named.values())), table.first_row):
+        for row, cells in enumerate(
+            table.rows([*named.values(), *columns.labels]), table.first_row
+        ):
             if cells is None:
                 continue
             path, *rest = pick((*cells, None))
+            label = tuple(cells[first:])
             is_named = isinstance(path, str) and path  # most rows are: the quick question first
-            if not is_named and all(is_missing(each) for each in (path, *rest)):
+            if not is_named and all(map(is_empty, (path, *rest, *label))):
                 continue
             self.count += 1
             try:
@@ -146,7 +160,7 @@ class Rows:
                 if name is None:
                     name = finder.find(path)
                     folders.take(name)
-                facts = reader.facts(*rest)
+                facts = reader.facts(label, *rest)
             except UnusableError as fault:
                 self.faults.append(Fault(row, *fault.args))
                 continue
@@ -175,12 +189,13 @@ class Rows:
 class FactsReader:
     """Reads what a row says besides the path; equal rows share one object."""
 
-    def __init__(self, has_splits: bool, has_weights: bool) -> None:
+    def __init__(self, labelling: Labelling, has_splits: bool, has_weights: bool) -> None:
+        self.labelling = labelling
         self.has_splits, self.has_weights = has_splits, has_weights
         self._remembered = functools.lru_cache(_REMEMBERED, typed=True)(self._read)
 
-    def facts(self, label: Any, split: Any, group: Any, weight: Any) -> Facts:
-        """Return the facts.
+    def facts(self, label: tuple[Any, ...], split: Any, group: Any, weight: Any) -> Facts:
+        """Return the facts; ``label`` holds the cells of all label columns.
 
         Raises:
             UnusableError: a cell is empty, or cannot be meant.
@@ -190,17 +205,17 @@ class FactsReader:
         except TypeError:  # a list cannot be remembered
             return self._read(label, split, group, weight)
 
-    def _read(self, label: Any, split: Any, group: Any, weight: Any) -> Facts:
+    def _read(self, label: tuple[Any, ...], split: Any, group: Any, weight: Any) -> Facts:
         return Facts(
-            _text("label", label),
+            self.labelling.read(label),
             self._split(split) if self.has_splits else TRAIN,
-            None if is_missing(group) else _text("group", group),
+            None if is_missing(group) else text_of("group", group),
             self._weight(weight) if self.has_weights else 1.0,
         )
 
     @staticmethod
     def _split(cell: Any) -> str:
-        text = _text("split", cell)
+        text = text_of("split", cell)
         split = _role(text)
         if split is None:
             raise UnusableError(f"unknown split {quote(text)}", "")
@@ -220,17 +235,6 @@ class FactsReader:
 @functools.cache
 def _role(text: str) -> str | None:
     return split_roles([text]).get(text)
-
-
-def _text(role: str, cell: Any) -> str:
-    if is_missing(cell):
-        raise UnusableError(f"no {role}", "")
-    if isinstance(cell, list | dict | tuple):
-        raise UnusableError(f"a {role} that is no text", "")
-    text = western(str(whole(cell))).strip()
-    if not text:
-        raise UnusableError(f"no {role}", "")
-    return sys.intern(text)
 
 
 def _shown(faults: Sequence[Fault]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from headfit.errors import DataError, ImageError, UsageError
 from headfit.images.decode import open_file, read_bytes
 from headfit.images.sources.links import IN_ARCHIVE, LEADS_OUT, Links
+from headfit.images.targets import CLASS, KINDS, LABELS, NUMBER, SEPARATOR, Targets
 from headfit.util.nouns import counted
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -55,7 +56,8 @@ class Listing:
 
     Attributes:
         paths: the name of each image within the source, posix; unique.
-        labels: the class of each.
+        labels: what each is to be predicted as: its class, a collection of its labels, or a tuple
+            of its numbers.
         splits: ``"train"``, ``"validation"`` or ``"test"`` for each.
         groups: images of one group stay in one fold; None for an image that stands alone, and
             None if the source names no groups.
@@ -63,16 +65,28 @@ class Listing:
         unlabelled: images beside the training images that have no class.
         skipped: what was passed over.
         notes: sentences that a run should say, such as what was guessed.
+        kind: of the targets.
+        names: of the numbers, and of labels where the source names them all.
     """
 
     paths: Sequence[str] = ()
-    labels: Sequence[str] = ()
+    labels: Sequence[Any] = ()
     splits: Sequence[str] = ()
     groups: Sequence[str | None] | None = None
     weights: np.ndarray | None = None
     unlabelled: Sequence[str] = ()
     skipped: Sequence[Skipped] = ()
     notes: Sequence[str] = ()
+    kind: str = CLASS
+    names: Sequence[str] = ()
+
+    def targets(self) -> Targets:
+        """Return what a model is to predict."""
+        if self.kind == CLASS:
+            return Targets.of_classes(self.labels, self.weights)
+        if self.kind == LABELS:
+            return Targets.of_labels(self.labels, self.weights)
+        return Targets.of_numbers(self.names, np.array(self.labels, np.float64), self.weights)
 
 
 class ImageSource(Protocol):
@@ -192,6 +206,19 @@ def links_followed(follow_links: bool) -> dict[str, bool]:
     return {"follow_links": True} if follow_links else {}
 
 
+def target_chosen(target: str | None, separator: str) -> dict[str, str]:
+    """Say what the user chose of the targets, for options: nothing unless it is chosen."""
+    chosen = {} if target is None else {"target": target}
+    return chosen if separator == SEPARATOR else {**chosen, "label_separator": separator}
+
+
+def stored_target(record: Mapping[str, Any]) -> tuple[str | None, str] | None:
+    """Read what :func:`target_chosen` gave: target and separator; None if it is neither."""
+    target, separator = record.get("target"), record.get("label_separator", SEPARATOR)
+    valid = (target is None or target in KINDS) and isinstance(separator, str)
+    return (target, separator) if valid else None
+
+
 def as_path(argument: str, value: Any) -> Path:
     """Return the path that an argument gives.
 
@@ -212,7 +239,7 @@ def local_path(value: Any) -> Path | None:
 
 
 def check_classes(listing: Listing, where: str, hint: str = "") -> None:
-    """Check that there are two classes, each with training images.
+    """Check that there are images to train on: of two classes, of each label, or with numbers.
 
     Args:
         listing: the images.
@@ -220,21 +247,46 @@ def check_classes(listing: Listing, where: str, hint: str = "") -> None:
         hint: a sentence to add if there is one class only.
 
     Raises:
-        DataError: names the class.
+        DataError: names the class or label.
     """
-    pairs = dict.fromkeys(zip(listing.labels, listing.splits, strict=True))
+    if listing.kind == NUMBER:
+        if TRAIN not in listing.splits:
+            raise DataError(f"No training images in {where}. Add some.")
+        return
+    several = listing.kind == LABELS
+    pairs = dict.fromkeys(
+        (label, split)
+        for labels, split in zip(listing.labels, listing.splits, strict=True)
+        for label in (labels if several else (labels,))
+    )
     trained = {label for label, split in pairs if split == TRAIN}
     for label, split in pairs:
         if label not in trained:
             raise DataError(
-                f"The class {quote(label)} has {split} images but no training images. Add "
-                "training images of it or remove it."
+                f"The {'label' if several else 'class'} {quote(label)} has {split} images but no "
+                "training images. Add training images of it or remove it."
             )
-    if len(trained) == 1:
+    if several:
+        _check_labels(listing.names, trained, where)
+    elif len(trained) == 1:
         count = counted(len(listing.paths), "image")
         raise DataError(
             f"Only one class in {where}: {quote(*trained)} ({count}). At least two are needed."
             f"{hint}"
+        )
+
+
+def _check_labels(names: Iterable[str], trained: Collection[str], where: str) -> None:
+    """Check that there are labels, and that no column of one is without images."""
+    if not trained:
+        raise DataError(f"No image in {where} has a label. At least one label is needed.")
+    unused = sorted(set(names).difference(trained))
+    if unused:
+        shown = ", ".join(map(quote, unused[:_SHOWN])) + (", …" if len(unused) > _SHOWN else "")
+        one = len(unused) == 1
+        raise DataError(
+            f"No image in {where} has the label{'' if one else 's'} {shown}. Add images or leave "
+            f"{'it' if one else 'them'} out."
         )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from headfit.errors import DataError, UsageError
+from headfit.images.sources.cells import count_cells, is_empty
 from headfit.images.sources.columns import Columns, choose_columns, is_list
 from headfit.images.sources.finder import NO_FILE, OUTSIDE, Finder, UnusableError
+from headfit.images.sources.labelling import Labelling, Place, check_target, decide
 from headfit.images.sources.links import Links
 from headfit.images.sources.rows import Rows
 from headfit.images.sources.source import (
@@ -21,7 +23,10 @@ from headfit.images.sources.source import (
     links_remedy,
     local_path,
     quote,
+    stored_target,
+    target_chosen,
 )
+from headfit.images.targets import SEPARATOR
 from headfit.util.tables import Table, open_table, table_of
 
 
@@ -95,6 +100,8 @@ class TableSource(LocalSource):
         strict: whether a row that cannot be used stops the run.
         data: the table in memory.
         chosen_root: whether the user chose the root.
+        target: what the user says that label columns mean; None lets their cells decide.
+        separator: what stands between the labels in a cell.
     """
 
     kind = "table"
@@ -103,6 +110,8 @@ class TableSource(LocalSource):
     strict: bool = False
     data: Any = field(default=None, repr=False, compare=False)
     chosen_root: bool = False
+    target: str | None = None
+    separator: str = SEPARATOR
 
     @classmethod
     def of(
@@ -112,10 +121,13 @@ class TableSource(LocalSource):
         *,
         strict: bool = False,
         follow_links: bool = False,
-        **columns: str | None,
+        target: str | None = None,
+        label_separator: str = SEPARATOR,
+        **columns: str | Iterable[str] | None,
     ) -> TableSource:
         """Check the arguments; see :meth:`headfit.ImageIndex.from_table`."""
-        wanted = Columns(**{name.removesuffix("_column"): each for name, each in columns.items()})
+        wanted = Columns.wanted(columns)
+        check_target(target, label_separator)
         path = Path(table).absolute() if isinstance(table, str | os.PathLike) else None
         for name, value in (("strict", strict), ("follow_links", follow_links)):
             if not isinstance(value, bool):
@@ -124,8 +136,8 @@ class TableSource(LocalSource):
             raise UsageError.invalid("root", str(root), "a folder that exists")
         folder = Path(root).absolute() if root is not None else path.parent if path else Path.cwd()
         data = None if path else table
-        chosen = root is not None
-        return cls(folder, path, wanted, strict, data, chosen, follow_links=follow_links)
+        chosen = root is not None, target, label_separator
+        return cls(folder, path, wanted, strict, data, *chosen, follow_links=follow_links)
 
     @property
     def location(self) -> str:
@@ -151,18 +163,22 @@ class TableSource(LocalSource):
             **links_followed(self.follow_links),
             "root": str(self.root) if self.chosen_root else None,
             "strict": self.strict or None,
+            **target_chosen(self.target, self.separator),
         }
 
     def listing(self) -> Listing:
-        """List the images, sorted by class and then path, as folders do.
+        """List the images, sorted by class, if they have one, and then path, as folders do.
 
         Raises:
-            UsageError: a column does not exist.
-            DataError: the table cannot be read, or has no row that can be used.
+            UsageError: a column does not exist, or several hold classes.
+            DataError: the table cannot be read, or has no row that can be used, or a number is
+                missing.
         """
         table = open_table(self.path) if self.path else table_of(self.data)
         columns = choose_columns(table, self.columns)
-        rows = Rows.read(table, columns, self.root, Links(self.root, self.follow_links))
+        labelling = self._labelling(table, columns)
+        links = Links(self.root, self.follow_links)
+        rows = Rows.read(table, columns, labelling, self.root, links)
         faults = rows.in_words()
         remedy = links_remedy(each.reason for each in rows.faults).strip()
         if not rows.used:
@@ -171,7 +187,8 @@ class TableSource(LocalSource):
         if faults and self.strict:
             raise DataError(f"{'. '.join(faults)}. Correct this or leave out `strict`.")
         form = [f"{quote(table.name)} is {table.form}."] if table.form else []
-        notes = [*form, *columns.notes(self.columns, table.name), *map("{}.".format, faults)]
+        notes = [*form, *columns.notes(self.columns, table.name), *labelling.notes]
+        notes += map("{}.".format, faults)
         notes += [remedy] if remedy else []
         listing = rows.listing(columns, notes)
         check_classes(listing, quote(table.name))
@@ -182,15 +199,30 @@ class TableSource(LocalSource):
         path = str(self.path) if self.path else None
         columns = self.columns.named()
         record = {"kind": self.kind, "path": path, "root": str(self.root), "columns": columns}
-        return {**record, **links_followed(self.follow_links)}
+        chosen = target_chosen(self.target, self.separator)
+        return {**record, **links_followed(self.follow_links), **chosen}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self | None:
-        """Find the images again; None if their folder is not there."""
+        """Find the images again, and how the table was read; None if their folder is not there."""
         root, path = local_path(record.get("root")), local_path(record.get("path"))
-        if root is None or not root.is_dir():
+        columns, target = Columns.stored(record.get("columns", {})), stored_target(record)
+        if root is None or not root.is_dir() or columns is None or target is None:
             return None
-        return cls(root, path, follow_links=record.get("follow_links") is True)
+        chosen = path is not None and root != path.parent
+        follow = record.get("follow_links") is True
+        return cls(root, path, columns, False, None, chosen, *target, follow_links=follow)
+
+    def _labelling(self, table: Table, columns: Columns) -> Labelling:
+        """Look at all label cells to see what they mean."""
+        numbered = enumerate(table.rows([str(columns.path), *columns.labels]), table.first_row)
+        cells = (
+            (number, row[1:])
+            for number, row in numbered
+            if row is not None and not all(map(is_empty, row))
+        )
+        counted = count_cells(columns.labels, cells)
+        return decide(counted, Place(quote(table.name)), self.target, self.separator)
 
     def _hint(self, rows: Rows) -> str:
         """Help who gave the wrong root, or paths without their suffix."""

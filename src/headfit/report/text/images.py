@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from headfit.images.index import ImageIndex
+from headfit.images.overview import counted_names, ranges
 from headfit.images.sources.reading import listed
 from headfit.images.sources.source import TEST, TRAIN, VALIDATION, Skipped, quote
+from headfit.images.targets import LABELS, NUMBER, Targets
 from headfit.util.nouns import counted
 
 MOST_CLASSES = 12
@@ -15,18 +17,35 @@ MOST_LINES = 5
 
 
 def classes_line(index: ImageIndex) -> str:
-    """Name the classes with their numbers of images; of many, only the smallest and the largest."""
-    counts = index.counts()
+    """Name the classes or labels with their numbers of images, or the numbers with their ranges.
+
+    Of many, only the smallest and the largest are named.
+    """
+    targets, counts = index.targets, index.counts()
     total = counted(len(index), "image")
     parts = {split: index.splits.count(split) for split in (TRAIN, VALIDATION, TEST)}
     if parts[TRAIN] < len(index):
         shown = ", ".join(f"{count:,} {split}" for split, count in parts.items() if count)
         total = f"{total}: {shown}"
-    start = f"{counted(len(counts), 'class', 'classes')} ({total})"
+    if targets.kind == LABELS and (none := int((~targets.mentions.any(axis=1)).sum())):
+        total = f"{total}; {none:,} without a label"
+    start = f"{counted_names(targets)} ({total})"
+    if targets.kind == NUMBER:
+        return f"{start}: {_number_ranges(targets)}."
     if len(counts) <= MOST_CLASSES:
         return f"{start}: {', '.join(f'{quote(k)} {n:,}' for k, n in counts.items())}."
     (most, high), *_, (fewest, low) = Counter(counts).most_common()
     return f"{start}, from {low:,} ({quote(fewest)}) to {high:,} ({quote(most)})."
+
+
+def _number_ranges(targets: Targets) -> str:
+    """Give the range and the mean of each number; of many, only of the first."""
+    spans = [
+        f"{quote(name)} from {low:.4g} to {high:.4g}, mean {mean:.4g}"
+        for name, (low, mean, high) in ranges(targets).items()
+    ]
+    more = len(spans) - MOST_LINES
+    return "; ".join(spans[:MOST_LINES]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def left_out_lines(skipped: Iterable[Skipped]) -> list[str]:
