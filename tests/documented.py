@@ -164,12 +164,26 @@ def write_world(folder: Path) -> None:
     ]
     (folder / "images.csv").write_text("\n".join(listed) + "\n", "utf-8")
     _write_sources(folder, [line.split(",") for line in listed[1:]])
+    _write_targets(folder, [line.split(",")[0] for line in listed[1:]])
     for name in ("my-model.keras", "gap-model.keras", "trained.keras", "old-model.h5"):
         _model(keras.layers.GlobalAveragePooling2D()).save(folder / name)
     for name in ("flatten-model.keras", "flatten-model.h5"):
         _model(keras.layers.Flatten()).save(folder / name)
     maps = keras.Input((2, 2, 1280))  # of the default backbone at 64 pixels
     keras.Model(maps, keras.layers.GlobalAveragePooling2D()(maps)).save(folder / "my_head.keras")
+
+
+def _write_targets(folder: Path, paths: list[str]) -> None:
+    """Write tables of several labels and of numbers for the same images."""
+    frame = pandas.DataFrame({"path": paths})
+    tags = ["", "sea", "sky", "sea;sky"]
+    frame.assign(tags=[tags[n % 4] for n in range(len(frame))]).to_csv(
+        folder / "tags.csv", index=False
+    )
+    x, y = np.random.default_rng(0).uniform(0, 64, (2, len(frame))).round(1)
+    ratings = [n % 5 + 1 for n in range(len(frame))]
+    places = frame.assign(x=x, y=y, rating=ratings)
+    places.to_csv(folder / "places.csv", index=False)
 
 
 def _write_sources(folder: Path, rows: list[list[str]]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from documented import Snippet, blocks, commands, small, write_world
 from headfit.cli.main import main
 from headfit.heads.chain import parse_head
-from headfit.samples import shapes
+from headfit.samples import shapes, targets
 
 # they serve until they are interrupted: tests/monitor starts and stops them
 SERVES = ("--watch", "headfit ui")
@@ -109,6 +109,7 @@ def test_every_command_runs(
         pytest.skip("serves until it is interrupted")
     monkeypatch.chdir(world)
     monkeypatch.setattr(shapes, "PER_CLASS", {"train": 12, "test": 2})  # of the demo
+    monkeypatch.setattr(targets, "COUNTS", {"train": 48, "test": 8})
     if command.text.startswith("headfit serve") and "--prepare" not in command.text:
         assert served_and_stopped(small(command.text)) == 0
         return

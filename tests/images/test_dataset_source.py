@@ -88,3 +88,19 @@ def test_what_cannot_be_loaded_is_said_in_one_line(saved, tmp_path, monkeypatch)
     with pytest.raises(UsageError, match=r"pip install 'headfit\[datasets\]'"):
         index_of("hf:some/name")
     assert find_source({"kind": "dataset", "path": "some/name", "columns": {}}) is None
+
+
+def test_lists_of_classes_and_numbers_of_a_data_set_become_targets(saved, tmp_path):
+    part = datasets.load_from_disk(str(saved))["train"].remove_columns("label")
+    names = datasets.ClassLabel(names=["sea", "sky"])
+    codes = [[number % 2, 1] if number else [] for number in range(len(part))]
+    part = part.add_column("tags", codes).add_column("x", [n / 2 for n in range(len(part))])
+    part.cast_column("tags", datasets.Sequence(names)).save_to_disk(str(tmp_path / "one"))
+    text = f"hf:{tmp_path / 'one'}"
+    tags = index_of(text, label_column="tags")
+    assert (tags.targets.kind, tags.classes) == ("labels", ("sea", "sky"))
+    assert tags.counts() == {"sea": 2, "sky": 5}
+    numbers = index_of(text, label_column="x", target="number")
+    assert sorted(numbers.labels.ravel()) == [n / 2 for n in range(len(part))]
+    again = find_source(json.loads(json.dumps(numbers.source.to_dict())))
+    assert again is not None and again.options == numbers.source.options

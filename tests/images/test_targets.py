@@ -47,5 +47,5 @@ def test_values_that_do_not_fit_are_refused(values, match):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(UsageError, match=r"`kind` must be one of class. Received: kind='number'."):
-        Targets(("a",), np.array([0]), "number")
+    with pytest.raises(UsageError, match="`kind` must be one of class, labels, number"):
+        Targets(("a",), np.array([0]), "words")

@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from headfit.errors import DataError, UnknownNameError, UsageError, WriteError
 from headfit.images.index import ImageIndex
-from headfit.samples import digits, elpv, shapes
+from headfit.images.sources import open_source
+from headfit.samples import digits, elpv, shapes, targets
 from headfit.samples import folder as folders
 from headfit.samples.catalog import SAMPLES, find_sample, names, write_sample
 
@@ -28,6 +29,8 @@ EXPECTED = {
     "where": (QUADRANTS, 480, 160),
     "what": (("checks", "dots", "rings", "stripes"), 480, 160),
 }
+NAMED = (*targets.FORMS, *targets.HUES)
+TABLES = {"position": ("x", "y"), "labels": tuple(sorted(NAMED))}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,7 @@ def written(tmp_path_factory):
 def few(monkeypatch):
     """Let the generated data sets be small."""
     monkeypatch.setattr(shapes, "PER_CLASS", {"train": 2, "test": 1})
+    monkeypatch.setattr(targets, "COUNTS", {"train": 4, "test": 1})
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -55,7 +59,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_catalog_is_complete():
-    assert names() == tuple(SAMPLES) == tuple(EXPECTED)
+    assert names() == tuple(SAMPLES) == (*EXPECTED, *TABLES)
     assert all(sample.name == name for name, sample in SAMPLES.items())
     assert all(sample.title and sample.licence and sample.notes for sample in SAMPLES.values())
 
@@ -115,13 +119,56 @@ def test_another_seed_is_another_split(written, name, tmp_path):
     assert one != two
 
 
-@pytest.mark.parametrize("name", ["where", "what"])
+def table_of(folder: Path, name: str, **options: str) -> ImageIndex:
+    sample = find_sample(name)
+    source = open_source(folder / sample.table, **{**sample.read, **options})
+    return ImageIndex.from_source(source)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_targets_is_read_whole(written, name):
+    index = table_of(written(name), name)
+    assert index.classes == TABLES[name]
+    assert Counter(index.splits) == {"train": 300, "test": 60}
+    assert (index.skipped, index.notes[1:]) == ((), ())
+    assert len({index.read_bytes(row) for row in range(len(index))}) == len(index)
+
+
+def test_the_colour_of_a_disc_does_not_tell_its_position(written):
+    place = table_of(written("position"), "position")
+    colour = table_of(written("position"), "position", label_column="colour")
+    assert colour.paths == place.paths
+    assert colour.classes == ("colour",)
+    together = np.corrcoef(np.hstack([place.labels, colour.labels]).T)
+    assert np.abs(together[2, :2]).max() < 0.15
+    assert (place.labels.min(axis=0) < 30).all()
+    assert (place.labels.max(axis=0) > 194).all()
+
+
+def test_each_label_is_in_a_third_of_the_images_and_some_have_none(written):
+    index = table_of(written("labels"), "labels")
+    assert all(0.25 < count / 360 < 0.5 for count in index.counts().values())
+    assert 15 < (~index.targets.mentions.any(axis=1)).sum() < 60
+
+
+def test_a_disc_is_where_the_table_says(written):
+    index = table_of(written("position"), "position")
+    for row in range(0, len(index), 40):
+        with Image.open(io.BytesIO(index.read_bytes(row))) as image:
+            pixels = np.asarray(image).astype(float)
+        coloured = pixels.max(axis=2) - pixels.min(axis=2) > 90
+        y, x = (np.flatnonzero(coloured.any(axis=axis)) for axis in (1, 0))
+        centre = [(x[0] + x[-1]) / 2, (y[0] + y[-1]) / 2]
+        assert np.abs(centre - index.labels[row]).max() < 4
+
+
+@pytest.mark.parametrize("name", ["where", "what", *TABLES])
 def test_a_seed_fixes_every_byte(few, name, tmp_path):
     one, same, other = (
         bytes_of(write_sample(name, tmp_path / str(number), seed=seed))
         for number, seed in enumerate((3, 3, 4))
     )
-    assert len(one) == 4 * 3 + 1
+    assert len(one) == (5 + 2 if name in TABLES else 4 * 3 + 1)
     assert one == same
     assert all(one[path] != other[path] for path in one)
 

@@ -10,6 +10,7 @@ import click
 from headfit.cli.command import Command
 from headfit.cli.console import tell
 from headfit.cli.options import DATA, STUDY, option, out_option
+from headfit.cli.tuning_options import named
 from headfit.cli.wording import in_command_line_words
 from headfit.samples.catalog import find_sample, names, write_sample
 from headfit.util.cache import SAMPLES
@@ -37,7 +38,10 @@ MORE_HEADS = "--heads adds others, such as --heads gap,flatten,gap-1024-1024-512
 )
 @out_option("headfit-demo")
 @STUDY
-def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context, /, name: str, out: Path, as_json: bool, debug: bool, **options: Any
+) -> None:
     """Run a comparison on data that comes with headfit. Nothing is downloaded."""
     sample = find_sample(name)
     seed = options["seed"]
@@ -48,5 +52,6 @@ def command(name: str, out: Path, as_json: bool, debug: bool, **options: Any) ->
     from headfit.cli.running import run_study  # noqa: PLC0415  (heavy)
 
     closing = {"Published": sample.published, "Next": "" if options["heads"] else MORE_HEADS}
-    chosen = {name: value for name, value in sample.options.items() if not options[name]}
-    run_study(folder / sample.table, out, as_json, {**options, **chosen}, closing)
+    by_user = {name: options[name] for name in named(context, options)}
+    chosen = {**options, **sample.read, **sample.study, **by_user}
+    run_study(folder / sample.table, out, as_json, chosen, closing)

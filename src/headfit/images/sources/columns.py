@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import PurePosixPath
@@ -47,7 +47,11 @@ class Columns:
     @classmethod
     def wanted(cls, options: Mapping[str, Any]) -> Columns:
         """Make them of options such as ``label_column``."""
-        return cls(**{name.removesuffix("_column"): each for name, each in options.items()})
+        names = {name.removesuffix("_column"): each for name, each in options.items()}
+        label = names.get("label")
+        if isinstance(label, Iterable) and not isinstance(label, str):
+            names["label"] = tuple(label)
+        return cls(**names)
 
     @classmethod
     def stored(cls, record: Any) -> Columns | None:
@@ -132,9 +136,9 @@ def choose_columns(
             chosen[role] = _by_name(role, _left(names, chosen))
     if not chosen["path"]:
         chosen["path"] = _of_image_names(table)
-    rest = _left(names, chosen)
-    if wanted.label is None and _is_half_a_position(chosen["label"], rest):
+    if wanted.label is None and _is_half_a_position(chosen["label"], _left(names, chosen)):
         chosen["label"] = None
+    rest = _left(names, chosen)
     if not chosen["label"] and chosen["path"] and len(rest) == 1 and wanted.label is None:
         chosen["label"] = rest[0]
     for role, what in (("path", "paths of the images"), ("label", "labels")):

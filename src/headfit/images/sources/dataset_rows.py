@@ -124,6 +124,7 @@ class DatasetRows:
         """Read the columns of a split that count."""
         import datasets  # noqa: PLC0415  (an extra)
 
+        part = part.with_format(None)  # a cast leaves names of columns that flatten changes
         images = [k for k, each in part.features.items() if isinstance(each, datasets.Image)]
         if wanted.path is None and len(images) == 1:
             wanted = Columns(**{**wanted.named(), "path": images[0]})
