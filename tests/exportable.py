@@ -15,8 +15,8 @@ import headfit as hf
 from headfit.exports.evidence import Evidence
 from headfit.exports.exported import Export, ExportedFile
 from headfit.exports.formats import FORMATS
-from headfit.exports.proof import Reference
 from headfit.exports.record import ExportRecord
+from headfit.exports.reference import Reference
 from headfit.images.index import ImageIndex
 from headfit.images.sources import open_source
 from headfit.model.metadata import ModelRecord

@@ -20,7 +20,7 @@ from exportable import Exportable
 from headfit.errors import DataError, ModelFileError, UnknownNameError, UsageError, WriteError
 from headfit.exports.arguments import formats_of
 from headfit.exports.evidence import Evidence
-from headfit.exports.export import accuracy_of
+from headfit.exports.export import score_of
 from headfit.exports.formats import FORMATS
 from headfit.exports.formats.onnx import HalfRequest, Onnx, OnnxRequest, QuantiseOnnxRequest
 from headfit.exports.formats.onnx_child import halve, quantise, write_onnx
@@ -125,7 +125,7 @@ def test_int8_is_calibrated_on_the_images(exportable: Exportable, tmp_path: Path
     kinds = {node.op_type for node in onnx.load(str(target)).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} < kinds
     agreement, outputs = proved(target, exportable, "int8")
-    scores, problem = accuracy_of(exportable.reference, outputs, 0.05)
+    scores, problem = score_of(exportable.reference, outputs, 0.05)
     assert (agreement.problem, problem) == ("", "")
     assert scores["before"] > 0.9
 
@@ -143,9 +143,9 @@ def test_float16_halves_the_weights(exportable: Exportable, tmp_path: Path) -> N
 
 def test_accuracy_that_falls_too_far_is_a_problem(exportable: Exportable) -> None:
     reference = exportable.reference
-    assert accuracy_of(reference, reference.outputs, 0.0)[1] == ""
+    assert score_of(reference, reference.outputs, 0.0)[1] == ""
     wrong = np.roll(reference.outputs, 1, axis=1)
-    scores, problem = accuracy_of(reference, wrong, 0.01)
+    scores, problem = score_of(reference, wrong, 0.01)
     assert scores["after"] < 0.1
     assert problem.startswith("accuracy on 48 images falls from ")
 

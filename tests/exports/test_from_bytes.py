@@ -21,7 +21,7 @@ from headfit.errors import EngineError, UsageError
 from headfit.exports.arguments import formats_of
 from headfit.exports.card import card
 from headfit.exports.contents import Contents
-from headfit.exports.export import accuracy_of
+from headfit.exports.export import score_of
 from headfit.exports.exported import ExportedFile
 from headfit.exports.formats import format as format_module
 from headfit.exports.formats.onnx import QuantiseOnnxRequest
@@ -254,7 +254,7 @@ def test_a_file_from_bytes_in_8_bits_keeps_its_accuracy(
     path = tmp_path / OnnxBytes.file
     onnx.save(with_decoder(model, 32, 32, IMAGES), str(path))
     agreement, outputs, _ = proved(path, exportable, "int8")
-    scores, problem = accuracy_of(exportable.reference, outputs, 0.05)
+    scores, problem = score_of(exportable.reference, outputs, 0.05)
     assert (agreement.problem, problem) == ("", "")
     assert scores["before"] > 0.9
 

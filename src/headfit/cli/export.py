@@ -101,9 +101,9 @@ FORMAT = "Format"
 def command(model: Path, classes: str | None, as_json: bool, debug: bool, **options: Any) -> int:
     """Write MODEL in other formats, and check that each agrees with headfit predict.
 
-    Input: images, uint8 (batch, height, width, 3). Output: probabilities. The metadata of each file
-    describes decoding and resizing, and names the classes. A file that disagrees is removed, and
-    the exit code is 1.
+    Input: images, uint8 (batch, height, width, 3). Output: probabilities, or values of numbers. The
+    metadata of each file describes decoding and resizing, and names the classes, labels or numbers.
+    A file that disagrees is removed, and the exit code is 1.
     """
     from headfit.exports.export import export  # noqa: PLC0415  (heavy)
 
@@ -118,19 +118,27 @@ def command(model: Path, classes: str | None, as_json: bool, debug: bool, **opti
 
 
 def _show(exports: list[dict[str, Any]]) -> None:
-    numbers = ("size MB", "images", "difference", "top-1 %", "images/s")
+    numbers = ("size MB", "images", "difference", "same %", "images/s")
     table = plain_table(("format", *numbers, "file"), numbers)
     for each in exports:
         table.add_row(*map(literal, _cells(each)))
     output().print(table)
     for each in exports:
         if accuracy := each["accuracy"]:
-            before, after = 100 * accuracy["before"], 100 * accuracy["after"]
-            tell(f"{each['format']}: accuracy {before:.1f} % before, {after:.1f} % after.")
+            tell(f"{each['format']}: {_change(accuracy)}.")
         if each["decoding"]:
             tell(f"{each['format']}: {from_bytes(each['decoding'])}")
         if each["problem"]:
             tell(f"{each['format']} was not kept: {each['problem']}.")
+
+
+def _change(accuracy: dict[str, Any]) -> str:
+    """Say what 8-bit integers cost."""
+    before, after = accuracy["before"], accuracy["after"]
+    if accuracy.get("metric") == "r2":
+        return f"R² {before:.3f} before, {after:.3f} after"
+    name = "accuracy" if "metric" not in accuracy else "macro average precision"
+    return f"{name} {100 * before:.1f} % before, {100 * after:.1f} % after"
 
 
 def _cells(each: dict[str, Any]) -> list[str]:

@@ -49,7 +49,7 @@ class ExportArguments:
             one_of = f"one of {', '.join(PRECISIONS)}"
             raise UsageError.invalid("precision", self.precision, one_of)
         if not 0 <= self.max_drop <= 1:
-            raise UsageError.invalid("max_drop", self.max_drop, "a share of images from 0 to 1")
+            raise UsageError.invalid("max_drop", self.max_drop, "a number from 0 to 1")
         for each in self.formats:
             if self.precision not in each.precisions:
                 listed = ", ".join(each.precisions)

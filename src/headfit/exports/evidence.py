@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.images.read_ahead import ReadAhead
 from headfit.images.sources import find_source, open_source
+from headfit.images.targets import CLASS, NUMBER
 from headfit.runs.earlier import NAME
 from headfit.runs.written import was_written_here
 from headfit.util import records
@@ -33,12 +34,16 @@ class ProofImage:
     Attributes:
         name: for messages.
         read: gives the content of its file.
-        label: its class; None if that is not known.
+        label: its class, labels or numbers as text; None if that is not known.
+        kind: of the targets.
+        values: by name, 1 or 0 for a class or label, or the number.
     """
 
     name: str
     read: Callable[[], bytes]
     label: str | None = None
+    kind: str = CLASS
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,11 @@ class Evidence:
         for more in (np.array(training, int), np.array(sorted(calibrating), int)):
             rows += _spaced(more, most - len(rows)).tolist()
         for row in rows:
+            targets = index.targets
+            values = targets.values if targets.kind == NUMBER else targets.mentions
+            of_row = dict(zip(targets.names, map(float, values[row]), strict=True))
             read = partial(index.read_bytes, row)
-            yield ProofImage(index.paths[row], read, index.classes[index.labels[row]])
+            yield ProofImage(index.paths[row], read, targets.label(row), targets.kind, of_row)
 
     def calibration(self, contract: Contract) -> np.ndarray:
         """Give training images for the ranges of 8-bit integers, uint8 (n, H, W, 3).

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,15 +23,13 @@ from headfit.exports.foreign import opened
 from headfit.exports.formats.format import FLOAT32, INT8, Format, Subject
 from headfit.exports.formats.onnx_bytes import OnnxBytes, says_so
 from headfit.exports.from_bytes import prove_from_bytes
-from headfit.exports.proof import (
-    Reference,
-    by_contract,
-    images_per_second,
-    prove,
-)
+from headfit.exports.proof import by_contract, images_per_second, prove
 from headfit.exports.record import ExportRecord
+from headfit.exports.reference import METRICS, Reference
 from headfit.exports.snippets.program import write_programs
 from headfit.exports.speed import quicker
+from headfit.fitting.kinds import KINDS
+from headfit.images.targets import CLASS, NUMBER
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
 from headfit.progress import Callback, CallbackList
@@ -58,8 +57,9 @@ def export(
     """Write a model in other formats, and prove each file from the bytes of images.
 
     Decoding and resizing stay with whoever runs the file; everything after them is inside: input
-    ``images`` uint8 (batch, height, width, 3), output ``probabilities`` float32 (batch, K). The
-    record in the file's metadata says how to decode and resize. ``MODEL_CARD.md`` and a program for
+    ``images`` uint8 (batch, height, width, 3), output ``probabilities``, or ``values`` of numbers
+    in their own units, float32 (batch, K). The record in the file's metadata says how to decode and
+    resize. ``MODEL_CARD.md`` and a program for
     each format, which needs no headfit, go beside the files.
 
     Args:
@@ -75,7 +75,8 @@ def export(
         from_bytes: of ONNX: write ``model_bytes.onnx``, which decodes by itself: input ``image``,
             the content of one file, uint8 (bytes,); output of one row. ``docs/export.md`` says
             what it reads.
-        max_drop: the share of images that 8-bit integers may cost in accuracy.
+        max_drop: what 8-bit integers may cost: a share of images in accuracy, for several labels
+            macro average precision, for numbers R².
         images: the images of the run, if they are elsewhere now, as ``compare`` takes them.
         classes: names of the classes, in the order of the outputs, of a model that headfit did not
             write.
@@ -140,7 +141,7 @@ class _Run:
                 f"table of the images."
             )
         subject = self._subject(path, evidence)
-        callback.on_stage_begin("Classifying with headfit", 1)
+        callback.on_stage_begin("Predicting with headfit", 1)
         classifier = Classifier(path, callback.on_message)
         reference = Reference.of(classifier, evidence, outlier_score=arguments.outlier_score)
         made = [self._export(each, subject, reference) for each in arguments.formats]
@@ -234,7 +235,8 @@ class _Run:
             agreement, outputs = prove(by_contract(predict, record.contract), *compared)
         problem, accuracy = agreement.problem, None
         if subject.precision == INT8 and not problem and len(reference.labelled):
-            accuracy, problem = accuracy_of(reference, outputs, self.arguments.max_drop)
+            scores, problem = score_of(reference, outputs, self.arguments.max_drop)
+            accuracy = scores or None
         ran = math.isfinite(agreement.max_abs_difference)
         if decoding is not None:
             speed = decoding.images_per_second
@@ -257,24 +259,29 @@ class _Run:
         )
 
 
-def accuracy_of(
+def score_of(
     reference: Reference, outputs: np.ndarray, max_drop: float
-) -> tuple[dict[str, float], str]:
+) -> tuple[dict[str, Any], str]:
     """Score labelled images before and after, and say what is wrong if that costs too much.
 
     Args:
         reference: what headfit gives.
         outputs: those of the file, for the same images.
-        max_drop: the share of images that may be lost.
+        max_drop: how much of the metric may be lost.
     """
-    before, after = map(reference.accuracy, (reference.outputs, outputs))
-    problem = ""
+    before, after = map(reference.score, (reference.outputs, outputs))
+    kind, problem = reference.record.kind, ""
     if before - after > max_drop:
+        scores = [f"{each:.3f}" if kind == NUMBER else f"{each:.1%}" for each in (before, after)]
+        most = f"{max_drop:g}" if kind == NUMBER else f"{max_drop:.1%}"
         problem = (
-            f"accuracy on {len(reference.labelled):,} images falls from {before:.1%} to "
-            f"{after:.1%}, more than `max_drop`, {max_drop:.1%}"
+            f"{METRICS[kind]} on {len(reference.labelled):,} images falls from {scores[0]} to "
+            f"{scores[1]}, more than `max_drop`, {most}"
         )
-    return {"before": before, "after": after}, problem
+    named = {} if kind == CLASS else {"metric": KINDS[kind].primary}
+    if not math.isfinite(before) or not math.isfinite(after):  # too few images for the metric
+        return {}, ""
+    return {**named, "before": before, "after": after}, problem
 
 
 def _move(made: Path, target: Path) -> None:

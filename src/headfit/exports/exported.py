@@ -23,11 +23,14 @@ class ExportedFile:
         bytes: its size.
         precision: ``"float32"``, ``"float16"`` or ``"int8"``.
         images: how many were compared.
-        max_abs_difference: the largest of any output; None if it could not run.
-        top1_agreement: share of the images of the same most probable class.
+        max_abs_difference: the largest of any output, of numbers as a share of their spread; None
+            if it could not run.
+        top1_agreement: share of the images of the same most probable class, the same labels, or
+            the same numbers to 2 % of their spread.
         images_per_second: in its own runtime, in batches of 32; None if it could not run.
         fused: whether pooling, scaling and head are one matrix product.
-        accuracy: ``before`` and ``after`` on labelled images; None without 8-bit integers.
+        accuracy: ``before`` and ``after`` on labelled images, and the ``metric`` if it is another;
+            None without 8-bit integers.
         decoding: what a decoder of its own changes; None if the file takes pixels.
         problem: why it was not kept; empty if it was.
         outlier_score: whether it has the second output.
@@ -42,7 +45,7 @@ class ExportedFile:
     top1_agreement: float
     images_per_second: float | None
     fused: bool = False
-    accuracy: Mapping[str, float] | None = None
+    accuracy: Mapping[str, Any] | None = None
     decoding: Decoding | None = None
     problem: str = ""
     outlier_score: bool = False
@@ -83,11 +86,16 @@ class ExportedFile:
             top1_agreement=float(data["top1_agreement"]),
             images_per_second=_number(data["images_per_second"]),
             fused=bool(data["fused"]),
-            accuracy=accuracy and {name: float(accuracy[name]) for name in ("before", "after")},
+            accuracy=accuracy and _scores(accuracy),
             decoding=decoding and Decoding.from_dict(decoding),
             problem=str(data["problem"] or ""),
             outlier_score=bool(data["outlier_score"]),
         )
+
+
+def _scores(data: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"metric": str(data["metric"])} if "metric" in data else {}
+    return {**named, **{name: float(data[name]) for name in ("before", "after")}}
 
 
 def _number(value: Any) -> float | None:

@@ -15,11 +15,12 @@ import numpy as np
 
 from headfit.errors import HeadfitError
 from headfit.exports.formats.format import INT8
-from headfit.exports.proof import TOLERANCE, Agreement, Reference
+from headfit.exports.proof import TOLERANCE, Agreement
 from headfit.exports.record import ExportRecord
+from headfit.exports.reference import OTHER, Reference
 
 LEAST_AGREEMENT = 0.99
-"""Share of the run's images that must have the same most probable class."""
+"""Share of the run's images that must have the same most probable class, labels or numbers."""
 EXACT, MOST_APART = "palette.png", 0.02
 """The golden image whose pixels it must give as headfit does, and how far outputs may be apart."""
 MUST_READ = ("exif.jpg", EXACT)
@@ -94,15 +95,12 @@ def prove_from_bytes(
 def _compare(
     outputs: np.ndarray, reference: Reference, precision: str, seconds: float, reason: str
 ) -> tuple[Agreement, np.ndarray, Decoding]:
-    expected, count = reference.outputs, len(reference.classes)
-    apart = np.abs(outputs - expected)
-    apart[:, count:] /= np.maximum(1.0, expected[:, count:])  # an outlier score has no upper end
-    apart = apart.max(axis=1)
+    apart = reference.apart(outputs).max(axis=1)
     read = np.isfinite(apart)
     if not read.any():
         return Agreement(0, np.inf, 0.0, f"it cannot be run: {reason}"), outputs, Decoding()
     own = np.array([picture.label is not None for picture in reference.pictures])
-    same = _same_class(outputs[:, :count], expected[:, :count], precision)
+    same = reference.same(outputs, TOLERANCE[precision] if precision != INT8 else 0.0)
     names = [picture.name for picture in reference.pictures]
     golden = {names[row]: float(apart[row]) if read[row] else None for row in np.flatnonzero(~own)}
     counted = read & own if (read & own).any() else read
@@ -116,18 +114,10 @@ def _compare(
     problem = _problem(refused, int(own.sum()), golden, precision)
     if not problem and precision != INT8 and agreement.top1_agreement < LEAST_AGREEMENT:
         problem = (
-            f"it predicts another class for {1 - agreement.top1_agreement:.1%} of the images; at "
-            f"most {1 - LEAST_AGREEMENT:.0%} is expected"
+            f"it predicts {OTHER[reference.record.kind]} for {1 - agreement.top1_agreement:.1%} of "
+            f"the images; at most {1 - LEAST_AGREEMENT:.0%} is expected"
         )
     return replace(agreement, problem=problem), outputs, decoding
-
-
-def _same_class(outputs: np.ndarray, expected: np.ndarray, precision: str) -> np.ndarray:
-    """Whether the most probable class is the same, or headfit cannot tell the two apart."""
-    chosen = np.nan_to_num(outputs).argmax(axis=1)
-    limit = TOLERANCE[precision] if precision != INT8 else 0.0
-    same: np.ndarray = expected.max(axis=1) - expected[np.arange(len(expected)), chosen] <= limit
-    return same
 
 
 def _problem(

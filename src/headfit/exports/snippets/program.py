@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headfit.exports.record import ExportRecord
+from headfit.fitting.label_metrics import THRESHOLD
 from headfit.util import files
 
 DECODER = "decode.py"
@@ -26,7 +27,8 @@ class Runtime:
     Attributes:
         packages: what pip installs.
         modules: lines that import them.
-        run: lines from ``model``, a path, to ``record`` and ``probabilities``, float32 (K,).
+        run: lines from ``model``, a path, to ``record`` and ``OUTPUT``, which stands for
+            ``probabilities`` or ``values``, float32 (K,).
         standard: lines that import what comes with Python, besides ``json`` and ``sys``.
         decodes: whether the format decodes images by itself.
     """
@@ -46,7 +48,7 @@ RUNTIMES = {
             "session = onnxruntime.InferenceSession(model)",
             'record = json.loads(session.get_modelmeta().custom_metadata_map["headfit"])',
             "images = decode(sys.argv[1], record)",
-            'probabilities = session.run(["probabilities"], {"images": images})[0][0]',
+            'OUTPUT = session.run(["OUTPUT"], {"images": images})[0][0]',
         ),
     ),
     "onnx_bytes": Runtime(
@@ -58,7 +60,7 @@ RUNTIMES = {
             "session = onnxruntime.InferenceSession(model, options)",
             'record = json.loads(session.get_modelmeta().custom_metadata_map["headfit"])',
             "image = np.fromfile(sys.argv[1], np.uint8)",
-            'probabilities = session.run(["probabilities"], {"image": image})[0][0]',
+            'OUTPUT = session.run(["OUTPUT"], {"image": image})[0][0]',
         ),
         decodes=True,
     ),
@@ -69,7 +71,7 @@ RUNTIMES = {
             'network = openvino.Core().read_model(f"{model}/model.xml")',
             'record = json.loads(network.get_rt_info(["headfit"]).value)',
             'run = openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})',
-            "probabilities = run(decode(sys.argv[1], record))[0][0]",
+            "OUTPUT = run(decode(sys.argv[1], record))[0][0]",
         ),
     ),
     "keras": Runtime(
@@ -78,7 +80,7 @@ RUNTIMES = {
         (
             'record = json.loads(zipfile.ZipFile(model).read("headfit.json"))["export"]',
             "network = keras.models.load_model(model, compile=False)",
-            "probabilities = network.predict_on_batch(decode(sys.argv[1], record))[0]",
+            "OUTPUT = network.predict_on_batch(decode(sys.argv[1], record))[0]",
         ),
         ("import zipfile",),
     ),
@@ -90,7 +92,7 @@ RUNTIMES = {
             "loaded = tf.saved_model.load(model)",
             'run = loaded.signatures["serving_default"]',
             "outputs = run(images=tf.constant(decode(sys.argv[1], record)))",
-            'probabilities = outputs["probabilities"].numpy()[0]',
+            'OUTPUT = outputs["OUTPUT"].numpy()[0]',
         ),
     ),
     "litert": Runtime(
@@ -99,7 +101,7 @@ RUNTIMES = {
         (
             'record = json.loads(zipfile.ZipFile(model).read("headfit.json"))',
             "run = Interpreter(model).get_signature_runner()",
-            'probabilities = run(images=decode(sys.argv[1], record))["probabilities"][0]',
+            'OUTPUT = run(images=decode(sys.argv[1], record))["OUTPUT"][0]',
         ),
         ("import zipfile",),
     ),
@@ -129,7 +131,7 @@ def programs(record: ExportRecord, models: Mapping[str, str]) -> dict[str, str]:
     for name, model in models.items():
         if not RUNTIMES[name].decodes:
             texts.setdefault(DECODER, _rendered("decode.py.j2"))
-        texts[f"predict_{name}.py"] = _python(name, model)
+        texts[f"predict_{name}.py"] = _python(name, model, record)
     if "onnx" in models:
         texts[WEB_DECODER] = _rendered("decode.mjs.j2")
         texts[WEB] = _web(record, models["onnx"])
@@ -149,7 +151,7 @@ def write_programs(record: ExportRecord, models: Mapping[str, str], folder: Path
     return paths
 
 
-def _python(format: str, model: str) -> str:
+def _python(format: str, model: str, record: ExportRecord) -> str:
     runtime = RUNTIMES[format]
     decoder = [] if runtime.decodes else [f"from decode import decode  # {DECODER}, beside this"]
     return _rendered(
@@ -159,7 +161,8 @@ def _python(format: str, model: str) -> str:
         standard=["import json", "import sys", *runtime.standard],
         imports=[*runtime.modules, *decoder],
         model=model,
-        run=runtime.run,
+        run=[line.replace("OUTPUT", record.outputs[0]) for line in runtime.run],
+        kind=record.target,
     )
 
 
@@ -168,6 +171,8 @@ def _web(record: ExportRecord, model: str) -> str:
         "web.mjs.j2",
         name=WEB,
         classes=json.dumps(record.classes),
+        kind=record.target,
+        thresholds=json.dumps(record.thresholds or [THRESHOLD] * len(record.classes)),
         height=record.contract.height,
         width=record.contract.width,
         model=model,
