@@ -203,7 +203,7 @@ def test_unknown_formats_are_listed() -> None:
         ({"precision": "int4"}, "`precision` must be one of float32, float16, int8"),
         ({"to": "keras", "precision": "int8"}, "keras is written in float32 only"),
         ({"to": "keras", "outlier_score": True}, "keras has no `outlier_score`"),
-        ({"max_drop": 2.0}, "`max_drop` must be a share of images"),
+        ({"max_drop": 2.0}, "`max_drop` must be a number from 0 to 1"),
         ({"precision": "int8"}, "Set `images` to the folder or table of the images"),
     ],
 )

@@ -21,6 +21,7 @@ from headfit.exports.formats import FORMATS
 from headfit.exports.proof import by_contract, prove
 from headfit.exports.record import ExportRecord
 from headfit.exports.reference import Reference
+from headfit.images.contract import Contract
 from headfit.images.index import ImageIndex
 from headfit.images.sources import open_source
 from headfit.images.targets import LABELS, NUMBER, Targets
@@ -65,7 +66,7 @@ def test_the_record_says_what_the_outputs_are(exported: tuple[str, Path, hf.Expo
 
 
 def test_a_record_of_an_earlier_version_is_of_classes() -> None:
-    contract = ExportRecord(("a", "b"), hf.Contract(32, 32, (1.0,) * 3, (0.0,) * 3))
+    contract = ExportRecord(("a", "b"), Contract(32, 32, (1.0,) * 3, (0.0,) * 3))
     data = contract.to_dict()
     for name in ("activation", "temperatures", "thresholds", "intervals"):
         del data[name]
@@ -83,7 +84,9 @@ def test_the_program_beside_it_prints_labels_or_numbers(
     program = [sys.executable, "predict_onnx.py", str(image)]
     done = subprocess.run(program, cwd=export.out, capture_output=True, text=True, check=True)
     printed = dict(line.split() for line in done.stdout.splitlines())
-    expected = dict(zip(classifiers.NAMES[kind], hf.Classifier(path).outputs([image])[0]))
+    expected = dict(
+        zip(classifiers.NAMES[kind], hf.Classifier(path).outputs([image])[0], strict=True)
+    )
     assert {name: float(text) for name, text in printed.items()} == pytest.approx(
         expected, rel=1e-3
     )

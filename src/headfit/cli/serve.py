@@ -180,7 +180,7 @@ def _check(host: str, names: tuple[str, ...], token: str | None, insecure: bool)
 
 
 def _show(models: Any, url: str) -> None:
-    table = plain_table(("model", "network", "classes", "size"), ())
+    table = plain_table(("model", "network", "predicts", "size"), ())
     for model in models:
         table.add_row(*map(literal, _cells(model)))
     console = output()

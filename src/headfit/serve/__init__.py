@@ -1,4 +1,4 @@
-"""Saved models behind HTTP: files or pixels in, probabilities out, batched, bounded, observed."""
+"""Saved models behind HTTP: files or pixels in, predictions out, batched, bounded, observed."""
 
 from __future__ import annotations
 

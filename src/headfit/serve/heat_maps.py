@@ -30,11 +30,11 @@ _log = logging.getLogger("headfit.serve")
 
 @dataclass(frozen=True)
 class HeatMap:
-    """What each position of the map adds to the logit of a class, by one head.
+    """What each position of the map adds to the logit of a class, or to a number, by one head.
 
     Attributes:
         head: the head.
-        class_: name of the class.
+        class_: name of the class, label or number.
         explained: the map and the numbers of it.
         scale: the contribution with the full colour, the same for all heads of an image.
         size: height and width of the picture, in pixels.
@@ -77,7 +77,11 @@ class HeatMaps:
                 explainer = Explainer(SavedMapModel(path, record, tell))
             except HeadfitError:  # a head without positions, or a file that is gone
                 continue
-            same = record.contract == model.contract and record.classes == model.classes
+            same = (record.contract, record.classes, record.kind) == (
+                model.contract,
+                model.classes,
+                model.kind,
+            )
             # a gradient takes a process of its own
             if same and explainer.exact:
                 self._explainers.setdefault(record.head, explainer)
@@ -105,7 +109,7 @@ class HeatMaps:
         """Explain image files; one thread at a time.
 
         Args:
-            files: the content of each, and the number of the class to explain.
+            files: the content of each, and which output to explain.
             heads: heads that :meth:`check` accepts.
 
         Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import numpy as np
 from prometheus_client import (
@@ -15,6 +16,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from headfit.images.targets import LABELS, NUMBER
+from headfit.model.prediction import label_sets
 from headfit.serve.job import Row
 from headfit.serve.models import ServedModel
 
@@ -114,10 +117,10 @@ class Metrics:
         self.held.set_function(held)
 
     def opened(self, model: ServedModel) -> Observation:
-        """Note that a model was opened; every class of it begins at 0."""
+        """Note that a model was opened; every class or label of it begins at 0."""
         self._loads.labels(model.name, "opened").inc()
         self._loaded.labels(model.name).set_to_current_time()
-        for name in model.classes:
+        for name in model.classes if model.kind != NUMBER else ():
             self._classes.labels(model.name, name)
         self._outliers.labels(model.name)
         return Observation(self._decode, self._inference, self._batch, model.name)
@@ -135,8 +138,13 @@ class Metrics:
         if not good:
             return
         outputs = np.stack(good)
-        for place in outputs[:, : len(model.classes)].argmax(axis=1):
-            self._classes.labels(model.name, model.classes[place]).inc()
+        predictions = outputs[:, : len(model.classes)]
+        if model.kind == LABELS:
+            named = chain.from_iterable(label_sets(predictions, model.classifier.record))
+        else:
+            named = (model.classes[place] for place in predictions.argmax(axis=1))
+        for name in named if model.kind != NUMBER else ():
+            self._classes.labels(model.name, name).inc()
         self._outliers.labels(model.name).inc(int(np.sum(model.outliers(outputs))))
 
     def text(self) -> bytes:

@@ -54,8 +54,13 @@ class ServedModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the K classes, in the order of the probabilities."""
+        """Names of the K classes, labels or numbers, in the order of the outputs."""
         return self.classifier.classes
+
+    @property
+    def kind(self) -> str:
+        """What it predicts: ``"class"``, ``"labels"`` or ``"number"``."""
+        return self.classifier.kind
 
     @property
     def contract(self) -> Contract:

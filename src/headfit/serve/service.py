@@ -157,7 +157,7 @@ class Service:
             deadline: the ``time.monotonic()`` by which the answer must be there.
 
         Returns:
-            float32 (n, K + C): probabilities of the K classes and channel means.
+            float32 (n, K + C): probabilities or numbers, and channel means.
 
         Raises:
             Busy: if too much is waiting already, or the server is stopping.
@@ -177,7 +177,7 @@ class Service:
 
         Args:
             model: what :meth:`model` gave.
-            files: the content of each, and the number of the class to explain.
+            files: the content of each, and which output to explain.
             heads: heads that the run kept, or the model's own.
             deadline: the ``time.monotonic()`` by which the answer must be there.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from headfit.images.targets import CLASS, LABELS, NOUNS, NUMBER, SEPARATOR
 from headfit.model.prediction import Prediction
 from headfit.serve.errors import Refused
 from headfit.serve.inference.document import shown
@@ -28,6 +29,7 @@ EXTENSIONS = ("binary_tensor_data", "encoded_images", "class_names")
 PLATFORM = "headfit_keras"
 IMAGES, BYTES = "images", "bytes"
 PROBABILITIES, CLASSES, OUTLIER_SCORE = "probabilities", "classes", "outlier_score"
+LABEL_SETS, VALUES = "labels", "values"  # of models for several labels and for numbers
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,13 @@ def inputs_of(model: ServedModel) -> tuple[Tensor, Tensor]:
 
 def outputs_of(model: ServedModel) -> tuple[Tensor, ...]:
     """Give the outputs that a model has."""
-    probabilities = Tensor(PROBABILITIES, "FP32", (-1, len(model.classes)))
-    outputs = (probabilities, Tensor(CLASSES, "BYTES", (-1,)))
+    shape = (-1, len(model.classes))
+    of_kind = {
+        CLASS: (Tensor(PROBABILITIES, "FP32", shape), Tensor(CLASSES, "BYTES", (-1,))),
+        LABELS: (Tensor(PROBABILITIES, "FP32", shape), Tensor(LABEL_SETS, "BYTES", (-1,))),
+        NUMBER: (Tensor(VALUES, "FP32", shape),),
+    }
+    outputs = of_kind[model.kind]
     if model.classifier.record.reliability is None:
         return outputs
     return (*outputs, Tensor(OUTLIER_SCORE, "FP32", (-1,)))
@@ -79,7 +86,7 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
         "inputs": [images.to_json()],
         "outputs": [each.to_json() for each in outputs_of(model)],
         "alternative_inputs": [encoded.to_json()],
-        "classes": list(model.classes),
+        NOUNS[model.kind][1]: list(model.classes),
     }
 
 
@@ -189,9 +196,12 @@ def values_of(
         predictions: without errors.
     """
     shape = (len(predictions), *tensor.shape[1:])
-    rows = [each.probabilities for each in predictions if each.probabilities is not None]
+    if tensor.name == LABEL_SETS:
+        return shape, [SEPARATOR.join(each.labels or ()) for each in predictions]
+    pairs = ((each.probabilities, each.values) for each in predictions)
+    rows = [values if p is None else p for p, values in pairs]
     if tensor.name == CLASSES:
-        return shape, [model.classes[int(row.argmax())] for row in rows]
+        return shape, [model.classes[int(row.argmax())] for row in rows if row is not None]
     if tensor.name == OUTLIER_SCORE:
         scores = [math.nan if e.outlier_score is None else e.outlier_score for e in predictions]
         return shape, np.array(scores, np.float32)

@@ -27,18 +27,39 @@ NUMBER: Part = {"type": "number"}
 SCHEMAS: dict[str, Part] = {
     "Error": record({"error": described(TEXT, "What happened, and what is expected.")}),
     "ClassProbability": record({"class": TEXT, "probability": PROBABILITY}),
+    "LabelProbability": record(
+        {
+            "label": TEXT,
+            "probability": PROBABILITY,
+            "calibrated": described(
+                or_null(PROBABILITY), "The probability after temperature scaling."
+            ),
+            "present": described(FLAG, "Whether the image is said to have it."),
+        }
+    ),
+    "Number": record(
+        {
+            "value": NUMBER,
+            "low": described(or_null(NUMBER), "Lower end of its interval."),
+            "high": or_null(NUMBER),
+        }
+    ),
     "HeatMap": record(
         {
             "head": TEXT,
             "class": described(TEXT, "The class that is explained: the predicted one."),
+            "label": described(TEXT, "Of a model for several labels: the most probable one."),
+            "number": described(TEXT, "Of a model for numbers: the first."),
             "probability": PROBABILITY,
             "logit": NUMBER,
-            "bias": described(NUMBER, "What the map and this add up to is the logit."),
+            "value": described(NUMBER, "Of a model for numbers: the number itself."),
+            "bias": described(NUMBER, "What the map and this add up to: the logit or number."),
             "method": TEXT,
             "scale": described(NUMBER, "The contribution that has the full colour."),
             "map": array(array(NUMBER)),
             "image": described(TEXT, "A picture of the map, as the address of a PNG."),
         },
+        *("class", "label", "number", "probability", "logit", "value"),
     ),
     "Prediction": record(
         {
@@ -52,10 +73,21 @@ SCHEMAS: dict[str, Part] = {
             "set": described(
                 or_null(array(TEXT)), "Classes among which the true one is nine times in ten."
             ),
+            "present": described(
+                or_null(array(TEXT)), "Of a model for several labels: those of the image."
+            ),
+            "labels": described(
+                array(ref("LabelProbability")), "Likewise: these, and the most probable ones."
+            ),
+            "numbers": described(
+                or_null({"type": "object", "additionalProperties": ref("Number")}),
+                "Of a model for numbers: each by its name, in its own units.",
+            ),
             "outlier": described(or_null(FLAG), "Whether it is unlike the training images."),
             "error": described(or_null(TEXT), "Why the file cannot be read."),
             "explanations": or_null(array(ref("HeatMap"))),
         },
+        *("class", "probability", "top", "calibrated", "set", "present", "labels", "numbers"),
         "explanations",
     ),
     "Predictions": record({"model": TEXT, "predictions": array(ref("Prediction"))}),
@@ -68,11 +100,18 @@ SCHEMAS: dict[str, Part] = {
             "version": TEXT,
             "backbone": TEXT,
             "head": TEXT,
-            "classes": array(TEXT),
+            "kind": described(TEXT, "What it predicts: class, labels or number."),
+            "classes": described(array(TEXT), "Of a model for classes: their names."),
+            "labels": described(array(TEXT), "Of a model for several labels: their names."),
+            "numbers": described(array(TEXT), "Of a model for numbers: their names."),
             "input": record({"height": {"type": "integer"}, "width": {"type": "integer"}}),
             "calibrated": FLAG,
+            "interval_level": described(
+                NUMBER, "Of a model for numbers: share of true numbers within their intervals."
+            ),
             "explain": described(array(TEXT), "Heads whose heat maps can be asked for."),
-        }
+        },
+        *("classes", "labels", "numbers", "interval_level"),
     ),
 }
 PREDICTION: Part = {
@@ -158,7 +197,7 @@ def _options(model: str) -> list[Part]:
         "top": (
             {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 5},
             3,
-            "Number of classes to name for each file.",
+            "Number of classes or labels to name for each file.",
         ),
         "explain": (
             TEXT,

@@ -4,10 +4,9 @@
   const AT_ONCE = 4; // requests under way
   const TRIES = { 429: 8, 503: 8, 504: 3 }; // of a request that a busy server puts off
   const LONGEST_WAIT = 10; // seconds between two of them
-  const MOST_NAMES = 8; // of classes in the line at the top
   const FIRST = ["gap", "flatten"]; // the heat maps to compare, where both are there
   const $ = (id) => document.getElementById(id);
-  const { make, percent, counted, bars, measures, backdrop, heatMaps } = Drawing;
+  const { make, counted, KINDS, about, answers, namesOf, backdrop, heatMaps } = Drawing;
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   const say = (text) => {
     $("news").textContent = text;
@@ -78,9 +77,9 @@
   const heads = () => [...$("heads").querySelectorAll("input:checked")].map((box) => box.value);
 
   const showModel = () => {
-    const { backbone, head, classes, explain } = model();
-    const few = classes.slice(0, MOST_NAMES).join(", ") + (classes.length > MOST_NAMES ? ", …" : "");
-    $("about").textContent = `${backbone} with ${head}, ${classes.length} classes: ${few}`;
+    const { kind, explain } = model();
+    $("about").textContent = about(model());
+    $("task").textContent = KINDS[kind].task;
     const both = FIRST.every((name) => explain.includes(name));
     const order = both ? [...FIRST, ...explain.filter((name) => !FIRST.includes(name))] : explain;
     const boxes = order.map((name, place) => {
@@ -110,8 +109,7 @@
     $("access").hidden = false;
     $("add").hidden = $("settings").hidden = true;
     const wrong = "This is not the token of this server.";
-    const first = "This server asks for a token before it classifies images.";
-    fail(new Error(again ? wrong : first));
+    fail(new Error(again ? wrong : "This server asks for a token before it classifies images."));
     $("token").value = "";
     $("token").focus();
   };
@@ -153,16 +151,16 @@
       return;
     }
     card.outcome = "done";
-    card.spoken = `${prediction.class}, ${percent(prediction.probability)}`;
-    const first = make("p", { class: "class" }, make("b", {}, prediction.class));
-    first.append(` ${percent(prediction.probability)}`);
-    const parts = [first];
+    const { name, behind, parts } = answers[model().kind](prediction, namesOf(model()).length);
+    card.spoken = behind ? `${name}, ${behind}` : name;
+    const first = make("p", { class: "class" }, make("b", {}, name), behind && ` ${behind}`);
+    const lines = [first];
     if (prediction.outlier) {
       card.spoken += ", unlike the training images";
-      const text = "Unlike the training images: the class means little.";
-      parts.push(make("p", { class: "unlike" }, text));
+      const text = `Unlike the training images: the ${KINDS[model().kind].noun} means little.`;
+      lines.push(make("p", { class: "unlike" }, text));
     }
-    write(card, ...parts, bars(prediction.top, model().classes.length), ...measures(prediction));
+    write(card, ...lines, ...parts);
   };
 
   // ---- from an image to its answer
@@ -217,7 +215,7 @@
     const done = cards.filter((card) => card.outcome === "done").length;
     const failed = cards.filter((card) => card.outcome === "failed").length;
     const left = cards.length - done - failed;
-    const parts = [`${counted(done, "image")} classified`];
+    const parts = [`${counted(done, "image")} ${KINDS[model().kind].done}`];
     if (failed) parts.push(`${failed} failed`);
     if (left) parts.push(`${left} to go`);
     $("count").textContent = `${parts.join(", ")}.`;

@@ -1,25 +1,27 @@
-"""``POST /v1/predict``: image files in, classes and probabilities out. ``GET /v1/models``."""
+"""``POST /v1/predict``: image files in; classes, labels or numbers out. ``GET /v1/models``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from headfit.images.targets import NOUNS, NUMBER
 from headfit.model.prediction import Prediction
+from headfit.model.prediction_layout import LAYOUTS
 from headfit.serve.bodies import read_files
 from headfit.serve.clients import while_connected
 from headfit.serve.errors import Refused
 from headfit.serve.heat_maps import HeatMap
 from headfit.serve.models import ServedModel
 from headfit.serve.service import Service
+from headfit.study.reliability.model_reliability import NumberReliability, Reliabilities
 
 TOP = 5
-"""Classes of each image that are named unless ``top`` says otherwise."""
+"""Classes or labels of each image that are named unless ``top`` says otherwise."""
 MOST_EXPLAINED = 16
 """Images of a request whose heat maps are computed."""
 NONE_READ = "No file of this request can be read as an image: see `predictions`."
@@ -42,9 +44,9 @@ def routes(service: Service) -> list[Route]:
         async def work() -> list[dict[str, Any]]:
             predictions = await service.predict_files(model, files, deadline=deadline)
             good = [
-                (content, int(each.probabilities.argmax()))
+                (content, 0 if each.probabilities is None else int(each.probabilities.argmax()))
                 for (_, content), each in zip(files, predictions, strict=True)
-                if isinstance(content, bytes) and each.probabilities is not None
+                if isinstance(content, bytes) and not each.error
             ]
             maps = iter(
                 await service.explain(model, good, heads, deadline=deadline)
@@ -55,7 +57,8 @@ def routes(service: Service) -> list[Route]:
             for each in predictions:
                 record = record_of(model, each, top)
                 if heads:
-                    record["explanations"] = None if each.error else list(map(_map, next(maps)))
+                    drawn = None if each.error else [_map(one, model.kind) for one in next(maps)]
+                    record["explanations"] = drawn
                 records.append(record)
             return records
 
@@ -78,21 +81,11 @@ def record_of(model: ServedModel, prediction: Prediction, top: int) -> dict[str,
     Args:
         model: what predicted.
         prediction: of one file.
-        top: number of classes to name.
+        top: number of classes or labels to name.
     """
-    p = prediction.probabilities
-    most: list[dict[str, Any]] = []
-    if p is not None:
-        order = np.argsort(-p, kind="stable")[:top]
-        most = [{"class": model.classes[k], "probability": float(p[k])} for k in order]
-    first = most[0] if most else {"class": None, "probability": None}
-    members = prediction.prediction_set
     return {
         "name": prediction.path,
-        **first,
-        "top": most,
-        "calibrated": prediction.calibrated,
-        "set": None if members is None else list(members),
+        **LAYOUTS[model.kind].record(prediction, model.classes, top),
         "outlier": prediction.outlier,
         "error": prediction.error or None,
     }
@@ -113,13 +106,13 @@ def _options(request: Request) -> tuple[int, list[str]]:
     return int(text), list(dict.fromkeys(heads))
 
 
-def _map(heat: HeatMap) -> dict[str, Any]:
+def _map(heat: HeatMap, kind: str) -> dict[str, Any]:
     one = heat.explained
+    number = {"value": one.logit}
     return {
         "head": heat.head,
-        "class": heat.class_,
-        "probability": one.probability,
-        "logit": one.logit,
+        NOUNS[kind][0]: heat.class_,
+        **(number if kind == NUMBER else {"probability": one.probability, "logit": one.logit}),
         "bias": one.bias,
         "method": one.method,
         "scale": heat.scale,
@@ -139,8 +132,17 @@ def _about(model: ServedModel, heads: Sequence[str]) -> dict[str, Any]:
         "version": model.version,
         "backbone": record.backbone,
         "head": record.head,
-        "classes": list(model.classes),
+        "kind": model.kind,
+        NOUNS[model.kind][1]: list(model.classes),
         "input": {"height": contract.height, "width": contract.width},
-        "calibrated": record.reliability is not None,
+        "calibrated": record.reliability is not None and model.kind != NUMBER,
+        **_level(record.reliability),
         "explain": list(heads),
     }
+
+
+def _level(reliability: Reliabilities | None) -> dict[str, float]:
+    """Say how many true numbers the intervals are meant to hold; nothing for other models."""
+    if not isinstance(reliability, NumberReliability):
+        return {}
+    return {"interval_level": reliability.level}
