@@ -140,10 +140,10 @@ class Metrics:
         outputs = np.stack(good)
         predictions = outputs[:, : len(model.classes)]
         if model.kind == LABELS:
-            named = chain.from_iterable(label_sets(predictions, model.classifier.record))
+            sets = label_sets(predictions, model.classifier.record)
         else:
-            named = (model.classes[place] for place in predictions.argmax(axis=1))
-        for name in named if model.kind != NUMBER else ():
+            sets = [(model.classes[place],) for place in predictions.argmax(axis=1)]
+        for name in chain.from_iterable(sets) if model.kind != NUMBER else ():
             self._classes.labels(model.name, name).inc()
         self._outliers.labels(model.name).inc(int(np.sum(model.outliers(outputs))))
 
