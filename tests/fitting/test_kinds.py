@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import huber
 
 from headfit.fitting.descent.losses import LOSSES, watched
 from headfit.fitting.kinds import KINDS
+from headfit.fitting.problem import HUBER
 from headfit.images import targets
 from headfit.images.targets import Targets
 from numbered import numbered
@@ -20,7 +22,7 @@ each_kind = pytest.mark.parametrize("name", targets.KINDS)
 
 
 def test_every_kind_of_target_has_its_mathematics():
-    assert set(KINDS) == set(LOSSES) == set(targets.KINDS) == set(SOME)
+    assert set(KINDS) == set(LOSSES) - {HUBER} == set(targets.KINDS) == set(SOME)
 
 
 @each_kind
@@ -42,6 +44,13 @@ def test_all_solvers_have_one_loss(name):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     if name != targets.NUMBER:  # of numbers the loss in words is the root of it
         assert kind.loss(kind.link(SCORES), values) == pytest.approx(expected.mean())
+
+
+def test_hubers_loss_is_that_of_scipy_twice():
+    values = SOME[targets.NUMBER].values * 0.2
+    expected = 2 * huber(1.345, SCORES - values).mean(axis=1)
+    np.testing.assert_allclose(LOSSES[HUBER](SCORES, values), expected, rtol=1e-5)
+    np.testing.assert_allclose(watched(HUBER, SCORES[None], values)[0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", [targets.CLASS, targets.LABELS])

@@ -81,3 +81,16 @@ def test_numbers_are_standardised_on_training_images_only(chain):
     one, two = (cross_validated(chain, each, maps) for each in (problem, other))
     difference = one.probabilities[0, held] - two.probabilities[0, held]
     np.testing.assert_allclose(difference / targets.values.std(axis=0), 0, atol=2e-3)
+
+
+def test_hubers_loss_is_less_led_by_wrong_numbers():
+    maps = maps_of(images=240)
+    targets = easy_numbers(maps)
+    wrong = targets.values.copy()
+    wrong[::8] += 400  # one number in eight is far off, upwards
+    right = []
+    for loss in ("squared", "huber"):
+        problem = problem_of(Targets.of_numbers(targets.names, wrong), repeats=1, loss=loss)
+        fit = cross_validated("low_rank", problem, maps)
+        right.append(np.abs(fit.probabilities[0] - targets.values).mean())
+    assert right[1] < 0.7 * right[0]

@@ -15,6 +15,8 @@ from headfit.fitting.number_metrics import r2_of_part, variances_of
 from headfit.heads.chain import Head
 from headfit.images.targets import NUMBER, Targets
 
+SQUARED, HUBER = "squared", "huber"
+NUMBER_LOSSES = (SQUARED, HUBER)
 Settings = dict[str, Any]
 """What a method chose for a model, plain data: ``shape`` of the pooling, ``penalty``, …"""
 
@@ -72,6 +74,7 @@ class Problem:
         views: how many rows an image has. They follow one another, lie in one fold, and the first
             is the image as it is.
         average: whether scores are of the mean prediction over the views of an image.
+        loss: of numbers, for heads trained by gradient descent: ``"squared"`` or ``"huber"``.
     """
 
     targets: Targets
@@ -81,6 +84,7 @@ class Problem:
     seed: int = 0
     views: int = 1
     average: bool = False
+    loss: str = SQUARED
 
     @property
     def kind(self) -> Kind:

@@ -67,7 +67,7 @@ class Design:
         inputs: (d,) where it is given vectors, (H, W, C) where it is given maps.
         body: the steps between the features and the final layer.
         classes: K.
-        kind: of the targets, which decides the loss.
+        kind: of the targets, or the name of another loss.
         pooling: what turns maps into vectors with weights of its own; None for vectors.
         centred: whether what the pooling gives is shifted and scaled by constants while training.
             Adam steps alike in all directions, so what all vectors have in common would shake the

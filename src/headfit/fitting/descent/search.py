@@ -60,6 +60,7 @@ def refit(head: Head, pooled: PooledFeatures, problem: Problem, settings: Settin
         ),
         schedule=Schedule(seed=problem.seed),
         pooling=head.trained,
+        loss=problem.loss,
     )
     raw = inputs.back([weight[0] for weight in networks.weights])
     weights = tuple(np.asarray(weight, np.float32) for weight in raw)
@@ -138,6 +139,7 @@ class _Repeat:
             attempts,
             schedule=self.schedule,
             pooling=self.head.trained,
+            loss=self.problem.loss,
             progress=progress,
         )
 

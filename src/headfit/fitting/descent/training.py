@@ -26,13 +26,14 @@ import numpy.typing as npt
 from headfit.fitting.descent.adamw import Data, Steps, first_state
 from headfit.fitting.descent.budget import Schedule
 from headfit.fitting.descent.custom_trainer import trainer_of
-from headfit.fitting.descent.losses import Aims
 from headfit.fitting.descent.network import Array, Design, Floats, unscaled
 from headfit.fitting.descent.starts import starts
 from headfit.fitting.descent.trainers import Maps, Trainer
+from headfit.fitting.descent.units import aims_of, in_own_units, standard_units
+from headfit.fitting.problem import HUBER, SQUARED
 from headfit.heads.body import Step
 from headfit.heads.trained import TrainedPooling
-from headfit.images.targets import CLASS, NUMBER, Targets
+from headfit.images.targets import NUMBER, Targets
 from headfit.progress import SILENT, Progress
 
 __all__ = ["Attempts", "Networks", "scores", "train"]
@@ -105,6 +106,7 @@ def train(
     *,
     schedule: Schedule,
     pooling: TrainedPooling | None = None,
+    loss: str = SQUARED,
     progress: Progress = SILENT,
     memory: int = MEMORY,
 ) -> Networks:
@@ -117,6 +119,7 @@ def train(
         attempts: the images, rates and stops of each network.
         schedule: epochs, batches and seed.
         pooling: what turns maps into vectors, trained too.
+        loss: of numbers; see :class:`headfit.fitting.problem.Problem`.
         progress: reports the fraction done, up to 1, after each epoch.
         memory: bytes for weights, moments and gradients; networks are trained in turns if they
             need more, one at a time at the least.
@@ -130,7 +133,8 @@ def train(
     _check_images(features.shape, len(targets), 2 if pooling is None else 4)
     models = _checked(attempts, len(targets), schedule)
     centred, shape = pooling is not None and not pooling.readout, tuple(features.shape[1:])
-    design = Design(shape, tuple(body), targets.count, pooling, centred, targets.kind)
+    kind = HUBER if targets.kind == NUMBER and loss == HUBER else targets.kind
+    design = Design(shape, tuple(body), targets.count, pooling, centred, kind)
     trainer = trainer_of(design, features)
     begin = starts(design, features, targets, schedule.seed)
     _, batch = schedule.shape(len(targets))
@@ -180,9 +184,9 @@ def _train_chunk(
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
     counted = targets.loss_weights
-    middle, spread = _standard(targets, models.train)
+    middle, spread = standard_units(targets, models.train, design.kind)
     data = Data(
-        _aims(targets, middle, spread),
+        aims_of(targets, middle, spread),
         jnp.asarray(models.train.T),
         jnp.asarray(models.rates),
         jnp.asarray(models.decays),
@@ -209,51 +213,8 @@ def _train_chunk(
     weights = [np.array(array) for array in _settled(trainer, design, state.weights, data)]
     weights = _uncentred(design, weights) if design.centred else weights
     if middle is not None and spread is not None:
-        weights = _in_units(design, weights, middle, spread)
+        weights = in_own_units(design, weights, middle, spread)
     return Networks(weights, losses)
-
-
-def _aims(targets: Targets, middle: Floats | None, spread: Floats | None) -> Aims:
-    if middle is None or spread is None:
-        dtype = jnp.int32 if targets.kind == CLASS else jnp.float32
-        return Aims(jnp.asarray(targets.values, dtype=dtype))
-    # float32 has too few digits for years or prices: the common part goes first
-    common = targets.values.mean(axis=0)
-    near = middle - common
-    return Aims(
-        *(jnp.asarray(each, dtype=jnp.float32) for each in (targets.values - common, near, spread))
-    )
-
-
-def _standard(targets: Targets, train: Bools) -> tuple[Reals | None, Reals | None]:
-    """Give mean and deviation of each network's training images, float64 (M, K), of numbers."""
-    if targets.kind != NUMBER:
-        return None, None
-    counts = train if targets.weights is None else train * targets.weights
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
-    common = targets.values.mean(axis=0)
-    values = targets.values - common
-    near = shares @ values
-    variance = np.maximum(shares @ np.square(values) - np.square(near), 0.0)
-    floor = 1e-12 * np.square(values).mean(axis=0)
-    return near + common, np.sqrt(np.where(variance > floor, variance, 1.0))
-
-
-def _in_units(
-    design: Design, weights: Sequence[Floats], middle: Reals, spread: Reals
-) -> list[Floats]:
-    """Make standard units part of the last layer, network by network."""
-    *arrays, bias = (np.asarray(array) for array in weights)
-    bias = (bias * spread + middle).astype(np.float32)
-    if not design.readout:
-        arrays[-1] = (arrays[-1] * spread[:, None]).astype(np.float32)
-        return [*arrays, bias]
-    assert design.pooling is not None
-    each = [
-        design.pooling.multiplied([array[model] for array in arrays], factors)
-        for model, factors in enumerate(spread)
-    ]
-    return [*(np.stack(parts).astype(np.float32) for parts in zip(*each, strict=True)), bias]
 
 
 def _uncentred(design: Design, weights: Sequence[Floats]) -> list[Floats]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.methods import Method
-from headfit.fitting.problem import CrossValidation, Problem, Settings
+from headfit.fitting.problem import SQUARED, CrossValidation, Problem, Settings
 from headfit.util import cache, digests, files
 from headfit.util.records import DAMAGE
 
@@ -46,6 +46,8 @@ class Ledger:
             "versions": {name: version(name) for name in PACKAGES},
         }
         self._kind = problem.targets.kind
+        if problem.loss != SQUARED:
+            self._base["loss"] = problem.loss
         # named only where there are any, so that fits stored without them are found
         if (weights := problem.targets.loss_weights) is not None:
             self._base["weights"] = [weights.tolist(), problem.targets.weights is not None]
