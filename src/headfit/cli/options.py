@@ -227,13 +227,22 @@ CLASS_WEIGHT = option(
     help="balanced: every class contributes alike to the loss, however few images it has; "
     "auto: balanced if the largest class has more than 10 times the images of the smallest.",
 )
+NUMBER_LOSS = option(
+    PROTOCOL,
+    "--number-loss",
+    type=click.Choice(["squared", "huber"]),
+    default="squared",
+    help="Loss of heads with layers of their own, where the targets are numbers. huber is less "
+    "led by a few numbers that are far off; linear heads are always fitted to squared errors.",
+)
 ROPE = option(
     PROTOCOL,
     "--rope",
     type=float,
     default=0.01,
     metavar="FRACTION",
-    help="Largest difference in balanced accuracy that does not matter to you.",
+    help="Largest difference in the primary metric (balanced accuracy, average precision, R²) that "
+    "does not matter to you.",
 )
 SEED = option(PROTOCOL, "--seed", type=int, default=0, help="Random seed.")
 DEBUG = option(OUTPUT, "--debug", is_flag=True, help="Show a traceback on errors.")
@@ -318,6 +327,7 @@ STUDY = stack(
     ),
     ROPE,
     CLASS_WEIGHT,
+    NUMBER_LOSS,
     option(
         PROTOCOL,
         "--where/--no-where",

@@ -64,6 +64,7 @@ def compare(
     seed: int = 0,
     rope: float = 0.01,
     class_weight: str = "auto",
+    number_loss: str = "squared",
     groups: str | os.PathLike[str] | None = None,
     near_duplicates: bool = True,
     where: bool = True,
@@ -113,10 +114,12 @@ def compare(
             where a class has too few images.
         repeats: how often the folds are drawn. If None, the protocol's.
         seed: random seed of folds, initial weights and batches.
-        rope: a difference in balanced accuracy that does not matter to you, as a fraction.
+        rope: a difference in the primary metric that does not matter to you, as a fraction.
         class_weight: ``"balanced"``: all classes contribute alike to the loss, however many images
             they have; ``"none"``: all images do; ``"auto"``: balanced where the largest class has
             more than ten times the images of the smallest.
+        number_loss: of heads trained by gradient descent, where the targets are numbers:
+            ``"squared"`` or ``"huber"``, which is less led by a few numbers that are far off.
         groups: images that must stay in one fold: a CSV file with the columns path and group, or a
             regular expression on the path.
         near_duplicates: whether near-duplicates are detected and kept in one fold.
@@ -268,7 +271,9 @@ class _Run:
         )
         for label, line in balance_lines(balance.facts, splits.folds).items():
             self.callback.on_message(f"{label}: {line}.")
-        problem = Problem(targets, splits, quick=options.quick, seed=options.seed)
+        problem = Problem(
+            targets, splits, quick=options.quick, seed=options.seed, loss=options.number_loss
+        )
         several = len({backbone.name for backbone in backbones}) > 1
         for backbone in backbones:
             named = options.heads is not None

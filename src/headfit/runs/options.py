@@ -15,6 +15,7 @@ from headfit.backbones.graphs import int8
 from headfit.backbones.weights import IMAGENET
 from headfit.errors import UsageError
 from headfit.features.store import DTYPES
+from headfit.fitting.problem import NUMBER_LOSSES, SQUARED
 from headfit.heads.chain import Head, parse_heads
 from headfit.heads.presets import DEFAULT_HEADS
 from headfit.images.overview import NOUNS
@@ -57,6 +58,7 @@ LONGEST_NAME = 200  # of a file, so that it can be written anywhere
 _CHOICES = {
     "protocol": tuple(PROTOCOLS),
     "class_weight": CLASS_WEIGHTS,
+    "number_loss": NUMBER_LOSSES,
     "engine": ENGINES,
     "precision": PRECISIONS,
     "feature_dtype": DTYPES,
@@ -86,6 +88,7 @@ class Options:
     seed: int = 0
     rope: float = 0.01
     class_weight: str = AUTO
+    number_loss: str = SQUARED
     groups: str | os.PathLike[str] | None = None
     near_duplicates: bool = True
     where: bool = True

@@ -11,7 +11,7 @@ from typing import Any
 from headfit.backbones.engines.interface import JOIN, OWN_END
 from headfit.features.extract import Extraction
 from headfit.fitting.descent.budget import Schedule, trials_for
-from headfit.fitting.problem import PENALTIES, Problem
+from headfit.fitting.problem import PENALTIES, SQUARED, Problem
 from headfit.heads.chain import Head
 from headfit.images.contract import Contract
 from headfit.runs.candidates import CandidateBackbone
@@ -42,6 +42,7 @@ def settings(
         "seed": options.seed,
         "rope": options.rope,
         "class_weight": options.class_weight,
+        "number_loss": options.number_loss,
         "groups": options.groups,
         "near_duplicates": options.near_duplicates,
         "where": options.where,
@@ -100,6 +101,7 @@ def command(
         "folds": folds,
         "repeats": options.rounds,
         **{name: None if (v := getattr(options, name)) is True else v for name in REPEATED},
+        "number_loss": None if options.number_loss == SQUARED else options.number_loss,
         "skip_empty_classes": options.skip_empty_classes or None,
     }
     images = backbones[0].extraction.index.source

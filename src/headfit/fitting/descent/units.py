@@ -23,6 +23,7 @@ NORMAL = 1.4826  # standard deviations in a median absolute deviation of normal 
 
 
 def aims_of(targets: Targets, middle: Floats | None, spread: Floats | None) -> Aims:
+    """Say what networks are to put out; ``middle`` and ``spread`` are their standard units."""
     if middle is None or spread is None:
         dtype = jnp.int32 if targets.kind == CLASS else jnp.float32
         return Aims(jnp.asarray(targets.values, dtype=dtype))
@@ -67,7 +68,14 @@ def _robust(targets: Targets, train: Bools) -> tuple[Reals, Reals]:
 def in_own_units(
     design: Design, weights: Sequence[Floats], middle: Reals, spread: Reals
 ) -> list[Floats]:
-    """Make standard units part of the last layer, network by network."""
+    """Make standard units part of the last layer, network by network.
+
+    Args:
+        design: of the networks.
+        weights: arrays with M in front.
+        middle: float64 (M, K).
+        spread: float64 (M, K).
+    """
     *arrays, bias = (np.asarray(array) for array in weights)
     bias = (bias * spread + middle).astype(np.float32)
     if not design.readout:
