@@ -112,11 +112,13 @@ def _told(
     found["verdict"]["expected_score"] = {"mean": 0.96, "low": 0.93, "high": 0.97}
     found["verdict"]["minimal_detectable"] = 0.02
     found["verdict"]["limited_by"] = None
+    found["verdict"]["sentence"] = "Flatten is necessary here. Use flatten."
     found["learning_curve"]["metric"] = metric
     found["images"]["classes"] = targets.counts()
     found["reliability"] = _assessed(targets, predictions)
     found["test"] = {
         "head": "flatten", "images": 30, metric: 0.95, loss: 0.2, "macro_f1": 0.8, "mae": 4.5,
+        "micro_f1": 0.85,
         "intervals": {metric: {"low": 0.9, "high": 0.97}},
     }  # fmt: skip
     return found

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+import stored_kinds
 import stored_run
-from headfit.exports.card import CLASSES, card, find_run, plain, write_card
+from headfit.exports.card import CLASSES, Run, card, find_run, plain, write_card
 from headfit.exports.contents import FILES, Contents
 from headfit.exports.exported import ExportedFile
 from headfit.exports.from_bytes import Decoding
@@ -193,3 +194,37 @@ def test_names_cannot_be_markup_and_many_classes_are_cut(record, exports):
     assert "\\<script\\>\\|\\`\\*x\\*\\` \\# \\[a\\](b)" in body
     assert "and 8 more" in body
     assert "\n# [a]" not in body
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "metrics", "words"),
+    [
+        (
+            "labels",
+            stored_kinds.labels,
+            ["average_precision", "f1"],
+            ("macro average precision | 8", "## Scores by label", "4 labels", "same labels"),
+        ),
+        (
+            "number",
+            stored_kinds.numbers,
+            ["r_squared", "rmse", "mae"],
+            ("| R² | 0.", "## Scores by number", "numbers x and y", "in the numbers' own units"),
+        ),
+    ],
+)
+def test_a_card_of_labels_or_numbers_has_their_scores(kind, made, metrics, words, record, exports):
+    results = made().results
+    row = next(row for row in results["candidates"] if row["name"] == "flatten")
+    outputs = ("values",) if kind == "number" else ("probabilities",)
+    names = tuple(results["targets"]["names"])
+    record = replace(record, classes=names, target=kind, outputs=outputs, head="flatten")
+    text = card(record, exports, Run(results, row, True))
+    facts = front_matter(text)
+    assert facts["metrics"] == metrics
+    values = [each["value"] for each in facts["model-index"][0]["results"][0]["metrics"]]
+    assert round(row[results["verdict"]["metric"]]["mean"], 4) in values
+    for each in (*words, f"output `{outputs[0]}`", "Another 30 images"):
+        assert each in text, each
+    for absent in ("confused", "taken for", "balanced accuracy", "classes"):
+        assert absent not in text.partition("## Files")[0], absent

@@ -268,7 +268,7 @@ def test_the_page_of_labels(labels: Made) -> None:
     assert "Labels that come together" in text and "Sigmoid layer over 4 labels" in text
     assert HOSTILE not in page and "&lt;b&gt;sea&amp;$x$" in page
     assert "not labelled" in text and "predicted with only" in text
-    assert "Labels that may be wrong or missing" in text
+    assert "Labels that may be wrong or missing" in text and "perhaps lacks" in text
     for absent in ("Confusion", "taken for", "calibration error", "Images of each class", "R²"):
         assert absent not in text, absent
 

@@ -8,23 +8,23 @@ user's folders, so they are escaped; no path and no image of the user's is in th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headfit.errors import DataError
 from headfit.exports.card_files import file_table, inputs, instructions
+from headfit.exports.card_scores import TASKS, TYPES, each_table, model_index, score_table
 from headfit.exports.contents import CARD, ENTRY, Contents
 from headfit.exports.markdown import items, plain, table, verbatim
 from headfit.exports.record import ExportRecord
+from headfit.images.targets import CLASS, NUMBER
 from headfit.model.metadata import KEPT
 from headfit.report.text import model_card as text
-from headfit.report.text.metrics import METRICS
-from headfit.report.text.numbers import percent
+from headfit.report.text.targets import NOUNS, counted_names
 from headfit.util import files, records
 from headfit.util.html import printable
-from headfit.util.nouns import counted
 
 RESULTS = "results.json"
 CLASSES = 50  # classes that have a row
@@ -36,8 +36,6 @@ LIBRARIES = {
     "litert": "litert",
 }
 """Format → what Hugging Face calls its library, the most common first."""
-_DATA = {"type": "image-folder", "name": "training images, cross-validated"}
-_TEST = {"type": "image-folder", "name": "test split"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def card(record: ExportRecord, contents: Contents, run: Run | None) -> str:
         inputs(record, contents),
         *(_of_run(record, run, scored=scored) if run else [_without_run(record, scored=scored)]),
         _origin(record, run),
-        file_table(contents),
+        file_table(contents, record.target),
         instructions(record, contents),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -140,21 +138,22 @@ def card(record: ExportRecord, contents: Contents, run: Run | None) -> str:
 def title(record: ExportRecord) -> str:
     """Name a model."""
     name = plain(" + ".join(filter(None, (record.backbone, record.head))) or "classifier")
-    return f"{name}, {counted(len(record.classes), 'class', 'classes')}"
+    return plain(f"{name}, {counted_names(record.target, list(record.classes))}")
 
 
 def _front_matter(record: ExportRecord, contents: Contents, run: Run | None) -> str:
-    formats = [each.format for each in contents.exports]
+    formats, task = [each.format for each in contents.exports], TASKS[record.target]
     library = next((name for key, name in LIBRARIES.items() if key in formats), "tensorflow")
     lines: dict[str, Any] = {
         "license": record.weights.get("licence", "").lower() or "unknown",
         "library_name": library,
-        "pipeline_tag": "image-classification",
-        "tags": ["headfit", "image-classification", "transfer-learning", *dict.fromkeys(formats)],
+        **({"pipeline_tag": task} if record.target != NUMBER else {}),  # it has no such task
+        "tags": ["headfit", task, "transfer-learning", *dict.fromkeys(formats)],
     }
     if run:
-        lines["metrics"] = ["accuracy", "f1"]
-        lines["model-index"] = [{"name": title(record), "results": _scores(run)}]
+        lines["metrics"] = list(dict.fromkeys(TYPES[record.target].values()))
+        scores = model_index(record.target, run.candidate, run.test)
+        lines["model-index"] = [{"name": title(record), "results": scores}]
     # JSON is YAML too
     body = [f"{name}: {_json(entry)}" for name, entry in lines.items()]
     body.append(f"{ENTRY}: {contents.to_json()}")
@@ -165,31 +164,13 @@ def _json(entry: Any) -> str:
     return printable(json.dumps(entry, ensure_ascii=False))
 
 
-def _scores(run: Run) -> list[dict[str, Any]]:
-    kinds = {"balanced_accuracy": "accuracy", "accuracy": "accuracy", "macro_f1": "f1"}
-
-    def entry(data: Mapping[str, str], values: Mapping[str, float]) -> dict[str, Any]:
-        metrics = [
-            {"type": kinds[name], "name": METRICS[name].name, "value": round(number, 4)}
-            for name, number in values.items()
-        ]
-        return {"task": {"type": "image-classification"}, "dataset": dict(data), "metrics": metrics}
-
-    entries = [entry(_DATA, {name: run.candidate[name]["mean"] for name in kinds})]
-    if run.test:
-        entries.append(entry(_TEST, {name: run.test[name] for name in kinds}))
-    return entries
-
-
 def _of_run(record: ExportRecord, run: Run, *, scored: bool) -> list[str]:
     results, reliability = run.results, run.reliability
-    rows = reliability["classes"] if reliability else []
-    trained = round(sum(row["images"] for row in rows)) or int(results["images"]["used"])
+    trained = int(results["images"]["used"]) - ((results.get("test") or {}).get("images") or 0)
     parts = ["## Training images", plain(text.data(results, trained))]
-    parts += ["## Scores", plain(text.measured(results)), _score_table(run)]
-    if rows:
-        parts += ["## Scores by class", _class_table(rows)]
+    parts += ["## Scores", plain(text.measured(results)), score_table(run.candidate, run.test)]
     if reliability:
+        parts += each_table(reliability)
         parts += ["## Trust", items(text.trust(reliability))]
     return [
         *parts,
@@ -203,7 +184,7 @@ def _without_run(record: ExportRecord, *, scored: bool) -> str:
     more = len(record.classes) - CLASSES
     listed = ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
     lines = [
-        f"Classes: {listed}.",
+        f"{NOUNS[record.target][1].capitalize()}: {listed}.",
         "## Limits",
         items(["No scores are known here.", *_always(record, scored=scored)]),
     ]
@@ -215,51 +196,12 @@ def _always(record: ExportRecord, *, scored: bool) -> list[str]:
     if record.contract.depth.to_dict():
         lines.append("Images of more than 8 bits are scaled as the training images were.")
     if scored:
+        unknown = "a class" if record.target == CLASS else "anything"
         lines.append(
-            "About one in twenty images like the training images has an outlier score above 1. A "
-            "score below 1 does not rule out a class that the model does not know."
+            f"About one in twenty images like the training images has an outlier score above 1. A "
+            f"score below 1 does not rule out {unknown} that the model does not know."
         )
     return lines
-
-
-def _score_table(run: Run) -> str:
-    names = [name for name in METRICS if name in run.candidate]
-    columns = ["", "cross-validation"] + (["test split"] if run.test else [])
-    rows = []
-    for name in names:
-        cells = [METRICS[name].name, text.metric(name, run.candidate[name])]
-        if run.test:
-            ends = run.test.get("intervals", {}).get(name, {})
-            cells.append(text.metric(name, {"mean": run.test.get(name), **ends}))
-        rows.append(cells)
-    return table(columns, rows)
-
-
-def _class_table(classes: Sequence[Mapping[str, Any]]) -> str:
-    columns = ("class", "images", "recall", "precision", "F1", "taken for")
-    rows = [
-        [
-            plain(row["name"]),
-            f"{row['images']:,}",
-            text.metric(
-                "accuracy",
-                {
-                    "mean": row["recall"],
-                    "low": row.get("recall_low"),  # not in runs before version 2
-                    "high": row.get("recall_high"),
-                },
-            ),
-            f"{percent(row['precision'])} %",
-            f"{percent(row['f1'])} %",
-            plain(row["confused_with"] or ""),
-        ]
-        for row in classes[:CLASSES]
-    ]
-    more = len(classes) - CLASSES
-    listed = table(columns, rows)
-    return (
-        f"{listed}\n\n… and {counted(more, 'more class', 'more classes')}." if more > 0 else listed
-    )
 
 
 def _origin(record: ExportRecord, run: Run | None) -> str:

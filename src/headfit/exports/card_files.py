@@ -8,8 +8,9 @@ from headfit.exports.contents import Contents
 from headfit.exports.exported import ExportedFile
 from headfit.exports.formats.onnx_bytes import FROM_BYTES, OnnxBytes
 from headfit.exports.markdown import plain, table, verbatim
-from headfit.exports.record import IMAGES, OUTLIER_SCORE, PROBABILITIES, ExportRecord
+from headfit.exports.record import IMAGES, OUTLIER_SCORE, ExportRecord
 from headfit.exports.snippets.program import programs
+from headfit.images.targets import CLASS, LABELS, NUMBER
 from headfit.report.text import model_card as text
 from headfit.report.text.numbers import percent
 
@@ -35,7 +36,9 @@ def inputs(record: ExportRecord, contents: Contents) -> str:
     if inside:
         taken = f"uint8, (bytes): the content of a file. {FROM_BYTES['reads']}"
         rows.append((f"input `{FROM_BYTES['input']}`{only}", taken))
-    rows.append((f"output `{PROBABILITIES}`", f"float32, (batch, {len(record.classes)}){one}"))
+    units = ", in the numbers' own units" if record.target == NUMBER else ""
+    shape = f"float32, (batch, {len(record.classes)}){units}{one}"
+    rows.append((f"output `{record.outputs[0]}`", shape))
     if scored:
         meaning = "above 1 the image is unlike the training images"
         some = f", in {_names(scored)} only" if len(scored) < len(contents.exports) else ""
@@ -47,11 +50,12 @@ def inputs(record: ExportRecord, contents: Contents) -> str:
     return "\n\n".join([*parts, DECODING] if outside else parts)
 
 
-def file_table(contents: Contents) -> str:
-    """List the files, and how each was proved."""
+def file_table(contents: Contents, kind: str = CLASS) -> str:
+    """List the files, and how each was proved; ``kind`` is that of the targets."""
     if not contents.exports:
         return ""
-    columns = ("file", "format", "precision", "MB", "largest difference", "same class")
+    same, largest, agrees = _AGREEMENT[kind]
+    columns = ("file", "format", "precision", "MB", "largest difference", same)
     rows = [
         [
             _names([each]),
@@ -64,8 +68,8 @@ def file_table(contents: Contents) -> str:
         for each in contents.exports
     ]
     note = (
-        "The largest difference of an output from `headfit predict`, and the share of images with "
-        "the same most probable class: from the bytes of image files, in the format's own runtime."
+        f"The largest difference of an output from `headfit predict`{largest}, and the share of "
+        f"images with {agrees}: from the bytes of image files, in the format's own runtime."
     )
     changes = []
     for each in contents.exports:
@@ -77,6 +81,18 @@ def file_table(contents: Contents) -> str:
         listed = ", ".join(f"`{name}`" for name in contents.others)
         changes.append(f"Of another export, and not described here: {listed}.")
     return "\n\n".join(["## Files", table(columns, rows), note, *changes])
+
+
+_AGREEMENT = {
+    CLASS: ("same class", "", "the same most probable class"),
+    LABELS: ("same labels", "", "the same labels"),
+    NUMBER: (
+        "same numbers",
+        ", as a share of the numbers' spread",
+        "the same numbers to 2 % of their spread",
+    ),
+}
+"""Of each kind of target the head of a column, what differences are in, and what agrees."""
 
 
 def instructions(record: ExportRecord, contents: Contents) -> str:

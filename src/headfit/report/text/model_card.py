@@ -7,7 +7,7 @@ from typing import Any
 
 from headfit.images.targets import CLASS, LABELS
 from headfit.report.text.metrics import METRICS, metric_of
-from headfit.report.text.numbers import enumerated, percent
+from headfit.report.text.numbers import enumerated
 from headfit.report.text.reliability import calibration, held_out, kind_in, temperature
 from headfit.report.text.targets import NOUNS, counted_names, kind_of
 from headfit.util.nouns import counted
@@ -59,16 +59,15 @@ def metric(name: str, entry: Mapping[str, Any]) -> str:
     return METRICS[name].score({"low": None, "high": None, **entry})
 
 
-def int8(accuracy: Mapping[str, float]) -> str:
-    """Say what 8-bit integers change in the accuracy.
+def int8(accuracy: Mapping[str, Any]) -> str:
+    """Say what 8-bit integers change in the accuracy, or in another metric.
 
     Args:
-        accuracy: ``before`` and ``after``, on labelled images.
+        accuracy: ``before`` and ``after``, on labelled images, and ``metric`` if it is another.
     """
-    return (
-        f"8-bit integers change the accuracy on labelled images from "
-        f"{percent(accuracy['before'])} % to {percent(accuracy['after'])} %."
-    )
+    metric = METRICS[accuracy.get("metric", "accuracy")]
+    before, after = (metric.value(accuracy[when]) for when in ("before", "after"))
+    return f"8-bit integers change the {metric.name} on labelled images from {before} to {after}."
 
 
 def from_bytes(decoding: Mapping[str, Any]) -> str:
