@@ -25,6 +25,7 @@ from headfit.finetuning.task import Task
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.problem import CrossValidation, Problem, Settings
 from headfit.heads.chain import Head
+from headfit.images.targets import CLASS
 from headfit.progress import SILENT, Progress
 from headfit.util import digests
 
@@ -151,7 +152,7 @@ class FineTuning:
         """Train one fold, or look it up.
 
         Returns:
-            Probabilities of the images held out, as they are and averaged over their views, each
+            Predictions of the images held out, as they are and averaged over their views, each
             float64 (m, K), and what else is known.
         """
         finished = self._checkpoint(problem, "fold", number)
@@ -185,8 +186,7 @@ class FineTuning:
             trainer, problem, train, fitted, choice, seed, checkpoint, progress=last
         )
         views = [trainer.predict(self.inputs, held, view) for view in range(self.inputs.views)]
-        seen, targets = trainer.predict(self.inputs, train), problem.targets
-        score = problem.kind.score(seen, targets.values[train], targets.weights_of(train))
+        score = problem.score_part(trainer.predict(self.inputs, train), train)
         facts = {
             "choice": {**frozen, **choice},
             "train_score": score,
@@ -288,6 +288,7 @@ class FineTuning:
         targets, splits = problem.targets, problem.splits
         weights = None if targets.loss_weights is None else targets.loss_weights.tolist()
         depends = [self.identity, self.source, targets.values.tolist(), weights, problem.seed]
+        depends += [] if targets.kind == CLASS else [targets.kind]
         key = digests.of_data([depends, splits.assignment.tolist(), *what])
         return Checkpoint(self.folder / f"{key}.npz")
 

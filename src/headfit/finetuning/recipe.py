@@ -36,7 +36,8 @@ class Recipe:
         head_factor: rate of the head, relative to that of the last stage.
         decay: rate of each earlier stage, relative to the one after it.
         weight_decay: decoupled, of kernels (Loshchilov & Hutter 2019).
-        label_smoothing: share of the probability that is spread over all classes.
+        label_smoothing: share of the probability that is spread over all classes, or over both
+            answers of each label; 0 for numbers.
         mixup: α of the Beta distribution by which maps and targets of two images are mixed
             (Zhang et al. 2018); 0 for none.
         clip: largest norm of the gradient.

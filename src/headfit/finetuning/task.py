@@ -24,7 +24,7 @@ class Task:
         learning_rate: peak rate of the last stage.
         epochs: to stop after; the rates fall as if all of the recipe's were run.
         seed: numbers that batches, views and mixing depend on.
-        watch: int (w,), images whose log-loss is measured after each epoch; none if empty.
+        watch: int (w,), images whose loss is measured after each epoch; none if empty.
     """
 
     inputs: Inputs
@@ -43,7 +43,7 @@ class History:
 
     Attributes:
         losses: mean training loss of each epoch.
-        watched: log-loss of the watched images before training and after each epoch.
+        watched: loss of the watched images before training and after each epoch.
         diverged: whether a loss or a weight was not finite, or the last loss above twice that of
             guessing; then training was stopped, and its result is not used.
     """

@@ -17,13 +17,17 @@ import numpy as np
 from headfit.errors import EngineError
 from headfit.finetuning.checkpoint import Checkpoint
 from headfit.finetuning.inputs import Inputs
+from headfit.finetuning.losses import guessing, loss_of, wanted_of, watched_loss
 from headfit.finetuning.network import trainable_copy, weights_by_layer
 from headfit.finetuning.optimizer import LayerwiseAdamW
 from headfit.finetuning.recipe import Ints, Recipe, deal, draw_views
 from headfit.finetuning.sweep import OF_GUESSING, SmoothLoss
 from headfit.finetuning.task import History, Task
+from headfit.finetuning.units import Units
+from headfit.fitting.kinds import KINDS
 from headfit.heads.chain import Head
 from headfit.heads.keras_layers.weights import assign_head, head_weights
+from headfit.images.targets import CLASS
 from headfit.progress import SILENT, Progress
 
 PREDICT_TOGETHER = 64
@@ -44,6 +48,7 @@ class Trainer:
         shape: value of the head's shape parameter, if it has one.
         scale: factor by which the head multiplies its maps.
         depths: of each layer of the part, by name: how many stages follow its own.
+        kind: of the targets.
         scratch: whether the part learns from random weights: then batch normalisations take the
             statistics of the batches, and move their own.
     """
@@ -59,13 +64,17 @@ class Trainer:
         scale: float = 1.0,
         depths: Mapping[str, int] | None = None,
         scratch: bool = False,
+        kind: str = CLASS,
     ) -> None:
-        self.head, self.recipe, self.classes = head, recipe, classes
+        self.head, self.recipe, self.kind = head, recipe, kind
+        self._guessing = guessing(kind, classes)
+        self._units: Units | None = None
         self._scratch = scratch
         self._network = trainable_copy(part, learns_statistics=scratch)
         maps = keras.Input(part.input_shape[1:], name="start")
         features = self._network(maps)
-        outputs = head.build(features, classes, shape, "channels_last", scale)
+        activation = KINDS[kind].activation
+        outputs = head.build(features, classes, shape, "channels_last", scale, activation)
         self._model = keras.Model(maps, outputs, name="tuned")
         self._averages = keras.Model(maps, keras.ops.mean(features, axis=(1, 2)), name="averages")
         self._start = self._network.get_weights()
@@ -78,8 +87,7 @@ class Trainer:
             global_clipnorm=recipe.clip,
         )
         self._optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-        self._model.compile(self._optimizer, loss)
+        self._model.compile(self._optimizer, loss_of(kind, recipe.label_smoothing))
         self._optimizer.build(self._model.trainable_variables)
 
     def train(
@@ -97,11 +105,12 @@ class Trainer:
             that it started from.
         """
         checkpoint = checkpoint or Checkpoint()
+        self._units = Units.of(task.targets, task.train)
         self.start(task.head, task.seed)
         statistics = self._statistics()
         history = self._resumed(checkpoint)
         if len(task.watch) and not history.watched:
-            history.watched.append(self._log_loss(task))
+            history.watched.append(self._watched(task))
         for epoch in range(len(history.losses), task.epochs):
             history.losses.append(self._epoch(task, epoch, progress))
             if self._has_diverged(task, history.losses[-1], last=epoch + 1 == task.epochs):
@@ -109,7 +118,7 @@ class Trainer:
                 self.start(task.head, task.seed)
                 break
             if len(task.watch):
-                history.watched.append(self._log_loss(task))
+                history.watched.append(self._watched(task))
             facts = {"losses": history.losses, "watched": history.watched}
             checkpoint.save([np.asarray(each) for each in self._state()], facts)
         self._check_frozen(statistics)
@@ -129,8 +138,9 @@ class Trainer:
         Returns:
             The losses, fewer than rates if they exploded.
         """
+        self._units = Units.of(task.targets, task.train)
         self.start(task.head, task.seed)
-        loss = SmoothLoss(OF_GUESSING * math.log(self.classes))
+        loss = SmoothLoss(OF_GUESSING * self._guessing)
         for number, (rate, step) in enumerate(zip(rates, self._endless(task), strict=False)):
             loss.add(self._take(task, *step, rate))
             progress((number + 1) / len(rates))
@@ -151,20 +161,22 @@ class Trainer:
         rng = np.random.default_rng((*seed, 3))
         for state in self._random_states:
             state.assign(rng.integers(0, 2**31, state.shape, np.int64).astype(state.dtype))
-        assign_head(self._model, self.head, self.head.name_weights(head))
+        own = head if self._units is None else self._units.divided(self.head, head)
+        assign_head(self._model, self.head, self.head.name_weights(own))
         for variable in self._optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
     def load(self, layers: Mapping[str, Sequence[np.ndarray]], head: Sequence[np.ndarray]) -> None:
         """Set weights that were trained before."""
+        self._units = None
         self.start(head)
         for layer in self._network.layers:
             if layer.name in layers:
                 layer.set_weights(layers[layer.name])
 
     def predict(self, inputs: Inputs, images: Ints, view: int = 0) -> np.ndarray:
-        """Predict one view of each of some images: probabilities, float64 (m, K)."""
-        return self._run(self._model, inputs, images, view).astype(np.float64)
+        """Predict one view of each of some images: probabilities or numbers, float64 (m, K)."""
+        return self._in_units(self._run(self._model, inputs, images, view))
 
     def averages(self, inputs: Inputs, images: Ints) -> np.ndarray:
         """Give the means of the feature maps of images over positions, float32 (m, C)."""
@@ -172,7 +184,7 @@ class Trainer:
 
     def predict_maps(self, maps: np.ndarray) -> np.ndarray:
         """Predict maps at the layer where training starts, float64 (m, K)."""
-        return np.asarray(self._model.predict_on_batch(maps), np.float64)
+        return self._in_units(self._model.predict_on_batch(maps))
 
     def layers(self) -> dict[str, list[np.ndarray]]:
         """Give the weights of the part, by layer, in the order of Keras' ``get_weights``."""
@@ -180,7 +192,13 @@ class Trainer:
 
     def head_weights(self) -> tuple[np.ndarray, ...]:
         """Give the weights of the head, in the order of a fitted head."""
-        return head_weights(self._model, self.head)
+        weights = head_weights(self._model, self.head)
+        return weights if self._units is None else self._units.multiplied(self.head, weights)
+
+    def _in_units(self, outputs: Any) -> np.ndarray:
+        """Give what the network puts out in the numbers' own units, if it is numbers."""
+        wide = np.asarray(outputs, np.float64)
+        return wide if self._units is None else self._units.own(wide)
 
     def _epoch(self, task: Task, epoch: int, progress: Progress) -> float:
         recipe, images = self.recipe, len(task.train)
@@ -210,7 +228,7 @@ class Trainer:
     ) -> float:
         """Take a step, and give the loss before it."""
         maps = task.inputs.take(batch, views)
-        wanted = np.eye(self.classes, dtype=np.float32)[task.targets.values[batch]]
+        wanted = wanted_of(task.targets, batch, self._units)
         if self.recipe.mixup:
             maps, wanted = _mixed(maps, wanted, self.recipe.mixup, np.random.default_rng(seed))
         weights = task.targets.loss_weights
@@ -219,13 +237,9 @@ class Trainer:
         self._model.reset_metrics()  # what is returned is a mean since then
         return float(self._model.train_on_batch(maps, wanted, sample_weight=weight))
 
-    def _log_loss(self, task: Task) -> float:
+    def _watched(self, task: Task) -> float:
         predicted = self.predict(task.inputs, task.watch)
-        values = task.targets.values[task.watch]
-        chances = np.maximum(np.nan_to_num(predicted[np.arange(len(values)), values]), 1e-12)
-        weights = task.targets.loss_weights
-        counted = None if weights is None else weights[task.watch]
-        return float(np.average(-np.log(chances), weights=counted))
+        return watched_loss(predicted, task.targets, task.watch, self._units)
 
     def _run(self, model: keras.Model, inputs: Inputs, images: Ints, view: int) -> np.ndarray:
         results = []
@@ -278,7 +292,7 @@ class Trainer:
             return False
         # the last step has changed weights after the last loss was measured
         finite = np.isfinite(self.predict(task.inputs, task.train[:PREDICT_TOGETHER])).all()
-        lost = loss > MOST_LOSS * math.log(self.classes) and not self._scratch
+        lost = loss > MOST_LOSS * self._guessing and not self._scratch
         return bool(lost or not finite)
 
     def _check_frozen(self, before: list[np.ndarray]) -> None:

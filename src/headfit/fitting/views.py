@@ -98,7 +98,7 @@ def expand(problem: Problem, views: int) -> Problem:
     assignment.flags.writeable = False
     return replace(
         problem,
-        targets=replace(targets, values=np.repeat(targets.values, views), weights=weights),
+        targets=replace(targets, values=np.repeat(targets.values, views, axis=0), weights=weights),
         splits=replace(splits, assignment=assignment),
         views=views,
     )

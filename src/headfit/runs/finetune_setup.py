@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from headfit.errors import UsageError
 from headfit.features.views import Views
 from headfit.fitting.problem import Problem
 from headfit.images.index import ImageIndex
 from headfit.images.per_class import require_per_class
+from headfit.images.targets import NUMBER
 from headfit.progress import Callback
 from headfit.report.text.images import not_ranked
 from headfit.report.text.summary import balance_lines
@@ -66,6 +68,13 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
 
     def require(index: ImageIndex) -> None:
         targets = index.targets.subset(index.training)
+        if targets.kind == NUMBER and recipe.label_smoothing:
+            raise UsageError.invalid(
+                "label_smoothing",
+                recipe.label_smoothing,
+                "0 for numbers",
+                "Only probabilities are smoothed.",
+            )
         require_per_class(targets, fewest_of_class(targets, settings))
 
     index = open_index(images, settings, callback, require)
@@ -95,6 +104,7 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
         groups=groups.numbers,
         fewest=MIN_FOLDS if balance.facts["rare"] else None,
         names=targets.names,
+        required=targets.kind != NUMBER,
     )
     for label, line in balance_lines(balance.facts, split.folds).items():
         callback.on_message(f"{label}: {line}.")

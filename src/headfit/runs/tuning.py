@@ -20,6 +20,7 @@ from headfit.features.views import ViewMaps, Views
 from headfit.finetuning.inputs import Inputs, Pixels, StoredMaps
 from headfit.finetuning.method import FineTuning
 from headfit.finetuning.recipe import Ints, Recipe
+from headfit.finetuning.units import Units
 from headfit.fitting.fitted import FittedHead
 from headfit.fitting.methods import Method, method_of
 from headfit.fitting.pooled import PooledFeatures
@@ -231,7 +232,9 @@ class Tuning:
             else np.zeros_like(w)
             for w in fitted.weights
         ]
-        return replace(fitted, weights=tuple(weights))
+        units = Units.of(problem.targets, images)
+        own = tuple(weights) if units is None else units.multiplied(self.head, weights)
+        return replace(fitted, weights=own)
 
     def make_trainer(self, part: Part) -> Callable[[float | None, float], Any]:
         """Give what builds the model that trains a part, for a shape and a scale of the head.
@@ -239,7 +242,7 @@ class Tuning:
         It raises :class:`headfit.EngineError` if the part, before it is trained, does not give the
         maps of the frozen backbone.
         """
-        source, classes = self.source, self.problem.targets.count
+        source, targets = self.source, self.problem.targets
 
         def make(shape: float | None, scale: float) -> Any:
             model = _backbone(source, scratch=part.scratch)
@@ -252,12 +255,13 @@ class Tuning:
             trainer = Trainer(
                 tail(model, part.start),
                 self.head,
-                classes,
+                targets.count,
                 self.recipe,
                 shape=shape,
                 scale=scale,
                 depths=part.depths,
                 scratch=part.scratch,
+                kind=targets.kind,
             )
             if not part.scratch:
                 self._check_start(trainer, part)
