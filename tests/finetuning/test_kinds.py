@@ -52,13 +52,12 @@ def test_a_head_in_standard_units_gives_the_same_numbers(chain: str) -> None:
     head, rng = parse_head(chain), np.random.default_rng(0)
     maps = keras.Input((4, 4, 6))
     model = keras.Model(maps, head.build(maps, 2, activation="linear"))
-    layers = {layer.name: layer for layer in model.layers}
     weights = [rng.normal(size=each.shape).astype("f4") for each in model.weights]
     x = rng.normal(size=(5, 4, 4, 6)).astype("f4")
     outputs = []
     for arrays in (weights, units.divided(head, weights)):
         model.set_weights(list(arrays))
-        outputs.append(np.asarray(layers and model(x), np.float64))
+        outputs.append(np.asarray(model(x), np.float64))
     np.testing.assert_allclose(units.own(outputs[1]), outputs[0], rtol=1e-4, atol=1e-2)
     again = units.multiplied(head, units.divided(head, weights))
     for array, expected in zip(again, weights, strict=True):
@@ -71,7 +70,7 @@ def test_training_lowers_the_loss_and_predicts_in_the_numbers_own_units(
 ) -> None:
     targets, train = TARGETS[kind], np.arange(30)
     recipe = Recipe((1e-2,), epochs=12, batch_size=10)
-    part = tail(tunable.network(), "relu0")
+    part = tail(tunable.network(), "")
     trainer = Trainer(part, parse_head("gap"), 2, recipe, kind=kind)
     middle = targets.values[train].mean(axis=0) if kind == NUMBER else np.zeros(2)
     head = (np.zeros((12, 2), "f4"), middle.astype("f4"))

@@ -73,8 +73,9 @@ def _changed(
 ) -> tuple[np.ndarray, ...]:
     """Multiply the outputs of a head and add to them, by its last layer."""
     *arrays, bias = (np.asarray(each, np.float64) for each in weights)
-    changed: list[np.ndarray] = [*arrays[:-1], arrays[-1] * factors]
-    if head.readout:
-        assert head.trained is not None
+    changed: list[np.ndarray]
+    if head.readout and head.trained is not None:
         changed = [*head.trained.multiplied(arrays, factors)]
+    else:
+        changed = [*arrays[:-1], arrays[-1] * factors]
     return tuple(np.asarray(each, np.float32) for each in (*changed, bias * factors + offsets))
