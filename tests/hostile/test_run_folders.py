@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import stored_kinds
 import stored_run
 from headfit.cli.main import main
 from headfit.errors import DataError, HeadfitError
@@ -102,6 +103,38 @@ def test_results_that_the_page_cannot_show_are_one_line(
     if code:
         assert error.startswith(f"Error: '{tmp_path}/results.json' lacks values that the page")
         assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "at", "value"),
+    [
+        (stored_kinds.labels, ("targets", "kind"), "<b>"),
+        (stored_kinds.labels, ("targets", "kind"), "number"),
+        (stored_kinds.labels, ("verdict", "metric"), "r3"),
+        (stored_kinds.labels, ("reliability", "labels", 0, "threshold"), "x"),
+        (stored_kinds.labels, ("reliability", "cooccurrence"), [[1e308]]),
+        (stored_kinds.numbers, ("targets", "names"), []),
+        (stored_kinds.numbers, ("reliability", "intervals", "half_widths"), [None]),
+        (stored_kinds.numbers, ("reliability", "points", "true"), [[1, 2, 3]]),
+        (stored_kinds.numbers, ("reliability", "points", "true"), [[[[]]]] * 600),
+        (stored_kinds.numbers, ("reliability", "columns", 0, "std"), 0),
+        (stored_kinds.numbers, ("reliability", "suspects", 0, "label"), "<script>"),
+        (stored_kinds.numbers, ("candidates", 0, "r2", "mean"), -1e300),
+    ],
+)
+def test_results_of_other_targets_are_shown_or_one_line(
+    made: Callable[[], stored_kinds.Made],
+    at: tuple[Any, ...],
+    value: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = changed(made().results, at, value)
+    (tmp_path / "results.json").write_text(json.dumps(results), "utf-8")
+    code = main(["report", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert code in (0, 1) and error.count("\n") == code
+    assert code == 0 or error.startswith(f"Error: '{tmp_path}/results.json' lacks values")
 
 
 @pytest.mark.parametrize(

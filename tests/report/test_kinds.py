@@ -115,6 +115,11 @@ def test_labels_are_told_in_macro_average_precision(labels: Made) -> None:
     assert "Temperatures of 4 of 4 labels change the mean log-loss from 0." in told
 
 
+def test_rare_labels_are_called_so() -> None:
+    lines = summary.balance_lines({"rare": {"fog": 4}}, 10, "labels")
+    assert lines == {"Rare labels": lines["Rare labels"]} and "fog (4)" in lines["Rare labels"]
+
+
 def test_what_numbers_allow_to_say_of_trust(numbers: Made) -> None:
     found = numbers.results["reliability"]
     line = reliability.trust(found)

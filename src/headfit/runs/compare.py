@@ -269,7 +269,7 @@ class _Run:
             names=targets.names,
             required=targets.kind != NUMBER,
         )
-        for label, line in balance_lines(balance.facts, splits.folds).items():
+        for label, line in balance_lines(balance.facts, splits.folds, targets.kind).items():
             self.callback.on_message(f"{label}: {line}.")
         problem = Problem(
             targets, splits, quick=options.quick, seed=options.seed, loss=options.number_loss

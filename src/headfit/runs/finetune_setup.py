@@ -106,7 +106,7 @@ def set_up(images: Images, options: FinetuneOptions, callback: Callback, clock: 
         names=targets.names,
         required=targets.kind != NUMBER,
     )
-    for label, line in balance_lines(balance.facts, split.folds).items():
+    for label, line in balance_lines(balance.facts, split.folds, targets.kind).items():
         callback.on_message(f"{label}: {line}.")
     problem = Problem(targets, split, seed=settings.seed)
     tunings = []

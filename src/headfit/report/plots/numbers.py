@@ -29,6 +29,7 @@ SHADES, SIGNS = (GREEN, ORANGE, BLUE, GREY), "oDs^v<>"
 ALIKE = 3.0  # columns whose spreads differ by at most this share one axis in their own units
 MARKS = 60  # tooltips of a column
 MOST = 30  # columns
+POINTS = 500  # a run stores as many
 QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -46,7 +47,7 @@ def predicted_true(results: dict[str, Any], ax: Axes | None = None) -> Axes:
         UsageError: the run does not predict numbers.
     """
     true, predicted = _points(results, "predicted_true")
-    columns = results["reliability"]["columns"]
+    columns = results["reliability"]["columns"][:MOST]
     ax = new_axes(ax, 3.6)
     spreads = [column["std"] or 1.0 for column in columns]
     alike = max(spreads) <= ALIKE * min(spreads)
@@ -59,7 +60,7 @@ def predicted_true(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     if len(columns) == 1 and width is not None:
         for side in (-width, width):
             ax.plot(ends, [end + side for end in ends], color=ink(), lw=0.8, ls="--")
-    for number, column in enumerate(columns[:MOST]):
+    for number, column in enumerate(columns):
         ax.plot(
             x[:, number],
             y[:, number],
@@ -171,4 +172,6 @@ def _points(results: dict[str, Any], plot: str) -> tuple[np.ndarray, np.ndarray]
     """Give true and predicted numbers, float64 (m, K) each."""
     of_kind(results, plot, "number")
     points = needed(results["reliability"].get("points"), "held-out points", "run compare again")
-    return np.array(points["true"], float), np.array(points["predicted"], float)
+    shown = [np.array(points[name][:POINTS], float) for name in ("true", "predicted")]
+    true, predicted = (each.reshape(len(each), -1)[:, :MOST] for each in shown)
+    return true, predicted

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 EACH = 10  # every tenth point has a tooltip
+POINTS = 2000  # more than a run stores
 
 
 def roc(results: dict[str, Any], ax: Axes | None = None) -> Axes:
@@ -82,7 +83,7 @@ def _curves(results: dict[str, Any], plot: str) -> dict[str, Any]:
 
 
 def _draw(ax: Axes, points: list[list[float]], text: str) -> None:
-    places = [(100 * x, 100 * y) for x, y in points]
+    places = [(100 * x, 100 * y) for x, y in points[:POINTS]]
     ax.plot([x for x, _ in places], [y for _, y in places], color=GREEN)
     for x, y in places[::EACH]:
         say(ax, text.format(percent(x / 100), percent(y / 100)), (x, y))

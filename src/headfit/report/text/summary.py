@@ -12,6 +12,7 @@ from headfit.report.text.metrics import Metric, metric_of
 from headfit.report.text.numbers import about, enumerated, percent
 from headfit.report.text.position import blind_heads
 from headfit.report.text.reliability import trust
+from headfit.report.text.targets import NOUNS, kind_of
 from headfit.report.text.tested import summary as tested
 from headfit.report.text.verdict import after_holm, headline
 from headfit.study.comparison.contrast import GAP
@@ -72,7 +73,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
         "Correction": after_holm(results["backbones"]),
         "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
-        **balance_lines(results["images"], results["settings"]["folds"]),
+        **balance_lines(results["images"], results["settings"]["folds"], kind_of(results)),
         "Trust": trust(results["reliability"]),
         "Test split": test and tested(test, verdict),
         "No label": results.get("unlabelled") and _unlabelled(results["unlabelled"]),
@@ -88,12 +89,13 @@ def others(results: Mapping[str, Any]) -> dict[str, str]:
     return {gain["name"]: gain["sentence"] for gain in gains if gain["name"] != answered}
 
 
-def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
+def balance_lines(images: Mapping[str, Any], folds: int, kind: str = "class") -> dict[str, str]:
     """Say what does not count alike, by its label: nothing if all does.
 
     Args:
         images: the ``images`` object of ``results.json``.
         folds: of each repeat.
+        kind: of the targets.
     """
     lines = {}
     if images.get("effective_images"):
@@ -109,7 +111,7 @@ def balance_lines(images: Mapping[str, Any], folds: int) -> dict[str, str]:
     if rare := images.get("rare"):
         named = enumerated([f"{name} ({count})" for name, count in list(rare.items())[:RARE]])
         more = f" and {len(rare) - RARE} more" if len(rare) > RARE else ""
-        lines["Rare classes"] = (
+        lines[f"Rare {NOUNS[kind][1]}"] = (
             f"{named}{more} have fewer images than the {folds} folds, and are tested only in as "
             f"many folds as they have images: what is said about them rests on these few"
         )
