@@ -109,7 +109,7 @@ def finetune(
         folds: number of cross-validation folds, at least 3.
         repeats: how often the folds are drawn.
         seed: random seed of folds, views, weights and batches.
-        rope: a difference in the primary metric, such as balanced accuracy or R², that does not matter
+        rope: a difference in the primary metric, such as balanced accuracy, that does not matter
             to you, as a fraction.
         class_weight: ``"balanced"``, ``"none"`` or ``"auto"``, as for :func:`headfit.compare`.
         groups: images that must stay in one fold: a CSV file with the columns path and group, or a
