@@ -66,6 +66,27 @@ def test_a_run_says_what_it_read_and_its_command_reads_it_again(
     assert words[words.index("--label-column") + 1] == columns
 
 
+def test_labels_that_no_readable_image_has_are_named_or_left_out(
+    tables: Path, tmp_path: Path
+) -> None:
+    (tables / "broken.jpg").write_bytes(b"no picture")
+    frame = pd.read_csv(tables / "tags.csv", keep_default_na=False)
+    for number in range(3):
+        shutil.copy(tables / "broken.jpg", tables / f"broken{number}.jpg")
+        frame.loc[len(frame)] = [f"broken{number}.jpg", "sea;fog"]
+    frame.to_csv(tmp_path / "tags.csv", index=False)
+    options = {**BARE, "label_column": "tags", "root": tables}
+    with pytest.raises(hf.DataError, match=r"Labels without a training image .*: 'fog' \(.*these"):
+        hf.compare(tmp_path / "tags.csv", **options)
+    listener = Listener()
+    study = hf.compare(
+        tmp_path / "tags.csv", skip_empty_classes=True, callbacks=listener, **options
+    )
+    assert study.results["targets"]["names"] == ["sea", "sky"]
+    assert listener.has_line("Left out: 'broken0.jpg' (")
+    assert listener.has_line("WARNING: 'fog' is no label: no training image of it can be read.")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [

@@ -20,9 +20,9 @@ Examples:
   headfit demo                   photographs of solar cells: intact or defective?
   headfit demo --data where      the class depends on position: Flatten is necessary
   headfit demo --data what       the class does not depend on position: Flatten is not necessary
-  headfit demo --data position   numbers: where is a disc? Flatten is necessary
-  headfit demo --data position --label-column colour   the same discs: Flatten is not necessary
-  headfit demo --data labels     several labels an image: which shapes and colours are there?
+  headfit demo --data position   two numbers: where is the disc? An average over positions fails
+  headfit demo --data position --label-column colour   a number that needs no position
+  headfit demo --data labels     several labels: which shapes and colours are in the image?
 """
 MORE_HEADS = "--heads adds others, such as --heads gap,flatten,gap-1024-1024-512"
 

@@ -97,7 +97,7 @@ def look(
     )
     index = ImageIndex.from_source(source)
     left_out = (each for each in index.skipped if not each.is_told)
-    for line in (classes_line(index), *index.notes, *left_out_lines(left_out)):
+    for line in (classes_line(index), *index.notes, *left_out_lines(left_out, index.targets.kind)):
         callback.on_message(line)
     order = _order(index, classes, max(2, subject.facts["outputs"]))
     contract = subject.contract

@@ -20,6 +20,7 @@ from headfit.images.first_look import look_at
 from headfit.images.index import ImageIndex
 from headfit.images.overview import counted_names
 from headfit.images.sources import open_source
+from headfit.images.targets import CLASS
 from headfit.progress import Callback
 from headfit.report.text.features import depth_lines, equal_maps
 from headfit.report.text.images import (
@@ -63,7 +64,7 @@ def open_index(
     else:
         index = ImageIndex.from_source(open_source(images, **options.reading))
     left_out = (each for each in index.skipped if not each.is_told)
-    for line in (classes_line(index), *index.notes, *left_out_lines(left_out)):
+    for line in (classes_line(index), *index.notes, *left_out_lines(left_out, index.targets.kind)):
         callback.on_message(line)
     options.check_targets(index.targets.kind)
     check(index)
@@ -95,16 +96,18 @@ def require_classes(
     """
     index = parts[0].index
     listed = set(before.skipped)
+    kind = index.targets.kind
     unread = [each for each in index.skipped if each not in listed]
-    for line in left_out_lines(unread):
+    for line in left_out_lines(unread, kind):
         callback.on_message(line)
     counts = index.targets.subset(index.training).counts()
     lost = [name for name, count in counts.items() if not count]
     if not lost:
         return list(parts)
-    if not skip_empty_classes or len(counts) - len(lost) < 2:
-        raise DataError(unreadable_classes(lost, unread, optional=skip_empty_classes is not None))
-    callback.on_message(left_out_classes(lost))
+    if not skip_empty_classes or len(counts) - len(lost) < (2 if kind == CLASS else 1):
+        optional = skip_empty_classes is not None
+        raise DataError(unreadable_classes(lost, unread, optional=optional, kind=kind))
+    callback.on_message(left_out_classes(lost, kind))
     return [each.without_classes(lost) for each in parts]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from headfit.samples.coloured import SIDE, Shape, colour_of, render
 
 TABLE = "images.csv"
-COUNTS = {"train": 300, "test": 60}
+COUNTS = {"train": 240, "test": 60}
 FORMS = ("circle", "cross", "square", "triangle")
 HUES = {"blue": 0.62, "green": 0.33, "red": 0.0, "yellow": 0.15}
 CELLS = 3  # places along each side, of which each holds one shape at most

@@ -98,12 +98,12 @@ class Cells:
 
     Attributes:
         name: of the column.
-        seen: cell → the first row that holds it, and how many do; lists as tuples.
+        seen: cell → the first row that holds it, and how many do, as a list; lists as tuples.
         missing: rows whose cell is empty.
     """
 
     name: str
-    seen: dict[Any, tuple[Row, int]] = field(default_factory=dict)
+    seen: dict[Any, list[Any]] = field(default_factory=dict)
     missing: list[Row] = field(default_factory=list)
 
     def add(self, row: Row, cell: Any) -> None:
@@ -113,8 +113,7 @@ class Cells:
             return
         key = tuple(map(str, cell)) if is_list(cell) else cell
         key = str(key) if isinstance(key, dict) else key
-        first, count = self.seen.get(key, (row, 0))
-        self.seen[key] = (first, count + 1)
+        self.seen.setdefault(key, [row, 0])[1] += 1
 
     @property
     def count(self) -> int:
@@ -158,5 +157,10 @@ def count_cells(names: Sequence[str], rows: Iterable[tuple[Row, Sequence[Any]]])
     columns = [Cells(name) for name in names]
     for row, cells in rows:
         for column, cell in zip(columns, cells, strict=True):
-            column.add(row, cell)
+            # of millions of cells, most are texts that were seen before
+            entry = column.seen.get(cell) if cell.__class__ is str else None
+            if entry is None:
+                column.add(row, cell)
+            else:
+                entry[1] += 1
     return columns

@@ -143,13 +143,12 @@ def _inferred(columns: Sequence[Cells], place: Place, separator: str) -> tuple[s
     """Return the kind that the cells show, and a sentence about it if another could be meant."""
     if len(columns) == 1:
         return _of_one(columns[0], place, separator)
-    listed = f"{counted(len(columns), 'column')} of {place.name}"
     if all(each.flags >= (1 - MISTAKES) * each.count and each.seen for each in columns):
         return LABELS, (
-            f"Several labels for each image, from 0 and 1 in {listed}. For numbers, set "
-            "`target='number'`."
+            f"{len(columns)} columns of {place.name} hold 0 and 1: several labels for each image. "
+            "For numbers, set `target='number'`."
         )
-    return NUMBER, f"Numbers to predict, from {listed}."
+    return NUMBER, ""
 
 
 def _of_one(cells: Cells, place: Place, separator: str) -> tuple[str, str]:

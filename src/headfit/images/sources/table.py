@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -219,7 +219,8 @@ class TableSource(LocalSource):
         cells = (
             (number, row[1:])
             for number, row in numbered
-            if row is not None and not all(map(is_empty, row))
+            # most rows name a file: the quick question first
+            if row is not None and ((row[0] and row[0].__class__ is str) or not _is_blank(row))
         )
         counted = count_cells(columns.labels, cells)
         return decide(counted, Place(quote(table.name)), self.target, self.separator)
@@ -244,6 +245,10 @@ class TableSource(LocalSource):
             return min(self.root.glob(pattern), default=None)
         except (OSError, ValueError):  # no file can have such a name
             return None
+
+
+def _is_blank(row: Sequence[Any]) -> bool:
+    return all(map(is_empty, row))
 
 
 def _pattern(path: str) -> str:

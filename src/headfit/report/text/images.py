@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from headfit.images.index import ImageIndex
-from headfit.images.overview import counted_names, ranges
+from headfit.images.overview import NOUNS, counted_names, ranges
 from headfit.images.sources.reading import listed
 from headfit.images.sources.source import TEST, TRAIN, VALIDATION, Skipped, quote
-from headfit.images.targets import LABELS, NUMBER, Targets
+from headfit.images.targets import CLASS, LABELS, NUMBER, SEPARATOR, Targets
 from headfit.util.nouns import counted
 
 MOST_CLASSES = 12
@@ -48,11 +48,16 @@ def _number_ranges(targets: Targets) -> str:
     return "; ".join(spans[:MOST_LINES]) + (f"; and {more:,} more" if more > 0 else "")
 
 
-def left_out_lines(skipped: Iterable[Skipped]) -> list[str]:
-    """Say what was left out and why: a line for each class, the one with most first."""
+def left_out_lines(skipped: Iterable[Skipped], kind: str = CLASS) -> list[str]:
+    """Say what was left out and why: a line for each class, the one with most first.
+
+    Args:
+        skipped: what was left out.
+        kind: of the targets; only classes have lines of their own.
+    """
     by_class: dict[str, list[Skipped]] = {}
     for each in skipped:
-        by_class.setdefault(each.label, []).append(each)
+        by_class.setdefault(each.label if kind == CLASS else "", []).append(each)
     outside = by_class.pop("", [])
     order = sorted(by_class, key=lambda label: -len(by_class[label]))
     lines = [
@@ -73,28 +78,32 @@ def left_out_lines(skipped: Iterable[Skipped]) -> list[str]:
 
 
 def unreadable_classes(
-    classes: Sequence[str], skipped: Iterable[Skipped], *, optional: bool
+    classes: Sequence[str], skipped: Sequence[Skipped], *, optional: bool, kind: str = CLASS
 ) -> str:
-    """Say which classes are lost because none of their training images can be read."""
+    """Say which classes or labels are lost because none of their training images can be read."""
+    if kind == NUMBER:
+        return f"No training image can be read ({reasons(skipped)}). Replace the images."
     why: Mapping[str, list[Skipped]] = {label: [] for label in classes}
     for each in skipped:
-        if each.label in why:
-            why[each.label].append(each)
+        for label in each.label.split(SEPARATOR) if kind == LABELS else (each.label,):
+            if label in why:
+                why[label].append(each)
     shown = [
         f"{quote(label)} ({reasons(each)})" if each else quote(label) for label, each in why.items()
     ]
-    remedy = ", or leave these classes out with `skip_empty_classes=True`" if optional else ""
+    several, lost = NOUNS[kind][1], ", ".join(shown)
+    remedy = f", or leave these {several} out with `skip_empty_classes=True`" if optional else ""
     return (
-        f"Classes without a training image that can be read: {', '.join(shown)}. Replace the "
+        f"{several.capitalize()} without a training image that can be read: {lost}. Replace the "
         f"images{remedy}."
     )
 
 
-def left_out_classes(names: Sequence[str]) -> str:
-    """Say which classes are left out because they have no images."""
-    one = len(names) == 1
+def left_out_classes(names: Sequence[str], kind: str = CLASS) -> str:
+    """Say which classes or labels are left out because they have no images."""
+    one, (noun, nouns) = len(names) == 1, NOUNS[kind]
     return (
-        f"WARNING: {listed(map(quote, names))} {'is no class' if one else 'are no classes'}: no "
+        f"WARNING: {listed(map(quote, names))} {f'is no {noun}' if one else f'are no {nouns}'}: no "
         f"training image of {'it' if one else 'them'} can be read."
     )
 

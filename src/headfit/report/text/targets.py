@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.images.targets import CLASS, LABELS, NUMBER
+from headfit.images.overview import NOUNS
+from headfit.images.targets import CLASS, NUMBER
 from headfit.report.text.numbers import enumerated
 from headfit.util.nouns import counted
 
-NOUNS = {CLASS: ("class", "classes"), LABELS: ("label", "labels"), NUMBER: ("number", "numbers")}
 NAMED = 4  # numbers
 
 
