@@ -10,11 +10,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from headfit.errors import UsageError
-from headfit.images.overview import NOUNS
 from headfit.report.text.metrics import bounds
 from headfit.report.text.numbers import enumerated
 from headfit.report.text.table import ranked as best_first
-from headfit.report.text.targets import kind_of
+from headfit.report.text.targets import NOUNS, kind_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.images.overview import NOUNS
 from headfit.images.targets import CLASS, LABELS
 from headfit.report.text.metrics import METRICS, metric_of
 from headfit.report.text.numbers import enumerated
 from headfit.report.text.reliability import calibration, held_out, kind_in, temperature
-from headfit.report.text.targets import counted_names, kind_of
+from headfit.report.text.targets import NOUNS, counted_names, kind_of
 from headfit.util.nouns import counted
 
 Results = Mapping[str, Any]

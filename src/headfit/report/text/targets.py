@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headfit.images.overview import NOUNS
+from headfit.images import overview
 from headfit.images.targets import CLASS, NUMBER
 from headfit.report.text.numbers import enumerated
 from headfit.util.nouns import counted
 
+NOUNS = overview.NOUNS
 NAMED = 4  # numbers
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from headfit.images.overview import NOUNS
 from headfit.report.text import metrics
 from headfit.report.text.metrics import METRICS, Metric, metric_of
 from headfit.report.text.numbers import about, enumerated, p_value, probability
+from headfit.report.text.targets import NOUNS
 from headfit.study.comparison.compare import Difference, holm
 from headfit.study.comparison.contrast import ALPHA, FLATTEN, GAP, Contrast, HeadScores
 from headfit.study.comparison.verdict import LIMIT, Conclusion, Verdict
