@@ -107,3 +107,41 @@ def test_sentences_are_in_the_metric_of_the_kind(run: tuple[str, hf.Study, Path]
     assert ("of the variance" in texts[0] or "no variance" in texts[0]) == (kind == "number")
     assert ("%" in texts[1]) == (kind != "number")
     assert ("curves" in results["reliability"]) == (kind == "class")
+
+
+def test_the_page_shows_where_the_heads_look(run: tuple[str, hf.Study, Path]) -> None:
+    kind, study, folder = run
+    looks = study.results["where"]["looks"]
+    assert looks and {look["class"] for look in looks} <= set(study.results["targets"]["names"])
+    for look in looks:
+        for one in look["heads"].values():
+            total = np.sum(one["map"]) + one["bias"]
+            assert total == pytest.approx(one["logit"], rel=1e-2, abs=1e-2)
+            assert isinstance(one["predicted"], float) == (kind == "number")
+    page = (folder / "report.html").read_text("utf-8")
+    output = {"labels": "logit of one label", "number": "one number", "class": "logit of one class"}
+    assert f"adds to {'' if kind == 'number' else 'the '}{output[kind]}:" in page
+    assert "None" not in page[page.index('id="looks"') : page.index('id="images"')]
+
+
+def test_its_model_predicts_explains_and_exports(
+    run: tuple[str, hf.Study, Path], table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, study, folder = run
+    model, image = folder / "model.keras", table.parent / "0.png"
+    classifier = hf.Classifier(model)
+    assert classifier.kind == kind
+    assert classifier.classes == tuple(study.results["targets"]["names"])
+    name = classifier.classes[-1]
+    (map_,) = classifier.explain(image, name)
+    (one,) = classifier.explainer.explain(
+        np.asarray(Image.open(image))[None], classifier.explainer.target(name)
+    )
+    assert map_.sum() + one.bias == pytest.approx(one.logit, rel=1e-3, abs=1e-3)
+    assert main(["predict", str(model), str(image), str(table.parent / "1.png")]) == 0
+    shown = capsys.readouterr().out
+    assert {"labels": "labels", "number": " to ", "class": "probability"}[kind] in shown
+    export = hf.export(model, "onnx", out=folder / "export")
+    assert export.agrees and export.exports[0].images == COUNT + 7
+    card = (folder / "export" / "MODEL_CARD.md").read_text("utf-8")
+    assert f"output `{'values' if kind == 'number' else 'probabilities'}`" in card

@@ -18,6 +18,9 @@ from headfit.explain.colours import bar, overlay, scale_of
 from headfit.images.decode import decode
 from headfit.images.depth import PLAIN, Depth
 from headfit.images.sources.source import ImageSource
+from headfit.images.targets import CLASS, LABELS, NUMBER, SEPARATOR
+from headfit.report.text.numbers import significant
+from headfit.report.text.targets import kind_of
 
 SIDE = 96
 QUALITY = 70
@@ -85,9 +88,10 @@ class HeadMap:
         name: of the head.
         uri: the heat map, ``data:image/png``, a pixel for each position.
         strongest: where the map supports the class most, for screen readers.
-        predicted: its class for the image.
-        p_predicted: probability of that.
-        right: whether it is the label.
+        predicted: its class or labels for the image, or the number that is explained.
+        p_predicted: probability of the class; None for labels and numbers.
+        right: whether it is the label, or of labels right about the one that is explained; None for
+            numbers.
         logit: of the class that the map explains.
         bias: of that class.
     """
@@ -96,8 +100,8 @@ class HeadMap:
     uri: str
     strongest: str
     predicted: str
-    p_predicted: float
-    right: bool
+    p_predicted: float | None
+    right: bool | None
     logit: float
     bias: float
 
@@ -129,13 +133,15 @@ class HeatMaps:
 
     Attributes:
         images: each image.
-        scale: logits of a position that get the full colour.
+        scale: what a position adds that gets the full colour, logits or the number's own units.
         bar: the scale as a picture, ``data:image/png``.
+        kind: of the targets.
     """
 
     images: tuple[ComparedImage, ...]
     scale: float
     bar: str
+    kind: str = CLASS
 
 
 def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps | None:
@@ -154,6 +160,7 @@ def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps |
     rows = (results["where"] or {}).get("looks") or []
     if not rows:
         return None
+    kind = kind_of(results)
     maps = [[_map(one["map"], row["path"]) for one in row["heads"].values()] for row in rows]
     scale = scale_of(values for some in maps for values in some)
     photos = thumbnails(source, [row["path"] for row in rows], MAP_SIDE, depth_of(results))
@@ -169,9 +176,9 @@ def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps |
                     name=name,
                     uri=_uri(overlay(values, scale)),
                     strongest=strongest(values),
-                    predicted=one["predicted"],
+                    predicted=_said(one["predicted"]),
                     p_predicted=one["p_predicted"],
-                    right=one["predicted"] == row["label"],
+                    right=_is_right(one["predicted"], row, kind),
                     logit=one["logit"],
                     bias=one["bias"],
                 )
@@ -180,7 +187,24 @@ def heat_maps(results: dict[str, Any], source: ImageSource | None) -> HeatMaps |
         )
         for row, some in zip(rows, maps, strict=True)
     ]
-    return HeatMaps(tuple(images), scale, _uri(bar(*BAR)))
+    return HeatMaps(tuple(images), scale, _uri(bar(*BAR)), kind)
+
+
+def _said(predicted: str | float) -> str:
+    """Write what a head predicts."""
+    if isinstance(predicted, int | float):
+        return significant(predicted)
+    return str(predicted) or "none of the labels"
+
+
+def _is_right(predicted: str | float, row: dict[str, Any], kind: str) -> bool | None:
+    """Say whether a head is right about what its map explains."""
+    if kind == NUMBER:
+        return None
+    if kind == LABELS:
+        said, true = (str(text).split(SEPARATOR) for text in (predicted, row["label"]))
+        return (row["class"] in said) == (row["class"] in true)
+    return bool(predicted == row["label"])
 
 
 def _map(rows: Any, path: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from headfit.errors import EngineError, ImageError, WeightsError
 from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem
-from headfit.images.targets import CLASS, SEPARATOR
+from headfit.images.targets import SEPARATOR
 from headfit.progress import Callback, Progress
 from headfit.report.text import learning_curve as learning_text
 from headfit.report.text import position as text
@@ -176,7 +176,7 @@ def _measure_where(part: _Part, backbone: CandidateBackbone, callback: Callback)
 def _examples(part: _Part, models: dict[str, FoldModels]) -> list[dict[str, Any]]:
     """Explain some images; none where the map has one position."""
     problem = part.problem
-    if part.pooled.maps.shape[1:3] == (1, 1) or problem.targets.kind != CLASS:
+    if part.pooled.maps.shape[1:3] == (1, 1):
         return []
     folds = problem.splits.assignment[0]
     examples = explain_examples(models, part.pooled.maps, problem.targets, folds, problem.seed)
