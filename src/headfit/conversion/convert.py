@@ -18,7 +18,7 @@ from headfit.conversion.conversion import Arguments, Conversion
 from headfit.conversion.opened_model import OpenedModel, check_agreement
 from headfit.conversion.record import new_record, read_record
 from headfit.errors import ModelFileError, UsageError
-from headfit.images.targets import SEPARATOR
+from headfit.images.targets import CLASS, LABELS, NOUNS, NUMBER, SEPARATOR
 from headfit.progress import Callback, CallbackList
 from headfit.util import files
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 EXACT = 1e-10  # share of ‖W‖² that an exact conversion may lose
 PathLike = str | os.PathLike[str]
+_LEFT_OUT = {
+    CLASS: "Temperature, prediction sets and the outlier threshold belong to the old head and are "
+    "left out. `data` with `refit=True` measures them again.",
+    LABELS: "Temperatures, thresholds and the outlier threshold belong to the old head and are "
+    "left out: labels are told from a probability of one half on.",
+    NUMBER: "Intervals and the outlier threshold belong to the old head and are left out.",
+}
 
 
 def convert(
@@ -135,6 +142,7 @@ class _Run:
         callback.on_stage_begin("Reading the model", 1)
         record = read_record(arguments.model)
         self._check_preprocessing(record)
+        self._check_data(record)
         subject = OpenedModel.open(
             arguments.model, self.folder, arguments.pixels, callback.on_message
         )
@@ -170,6 +178,14 @@ class _Run:
                 f"Leave `preprocessing` out."
             )
 
+    def _check_data(self, record: ModelRecord | None) -> None:
+        if record is not None and record.kind != CLASS and self.arguments.data is not None:
+            raise UsageError(
+                f"'{self.arguments.model}' predicts {NOUNS[record.kind][1]}, whose conversion is "
+                f"not measured on images. Leave `data` out: what changes in the weights and the "
+                f"outputs is told without. For a refitted head, run compare with it."
+            )
+
     def _form(self, subject: OpenedModel) -> Form:
         to, facts = self.arguments.to, subject.facts
         if facts["pooling"] == to:
@@ -203,10 +219,7 @@ class _Run:
         elif not _exact(form):
             reliability = None
             if old.reliability is not None:
-                self.remarks.append(
-                    "Temperature, prediction sets and the outlier threshold belong to the old head "
-                    "and are left out. `data` with `refit=True` measures them again."
-                )
+                self.remarks.append(_LEFT_OUT[old.kind])
         return new_record(old, form, probe, reliability)
 
     def _remark(self, subject: OpenedModel, form: Form) -> None:

@@ -44,8 +44,8 @@ def new_record(
     Args:
         old: of the model that was converted.
         form: of the new top.
-        probe: its probabilities for the probe images, (2, K).
-        reliability: temperature and thresholds that apply to it.
+        probe: its outputs for the probe images, (2, K).
+        reliability: temperatures, thresholds, intervals that apply to it.
     """
     rows = tuple(tuple(map(float, row)) for row in probe)
     head = _chain(old.head, form.kind)
@@ -58,6 +58,7 @@ def new_record(
         version("headfit"),
         reliability,
         old.provenance,
+        old.kind,
     )
 
 

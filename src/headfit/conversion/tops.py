@@ -14,7 +14,8 @@ from keras import layers
 
 from headfit.backbones.graphs.trace import Tensor
 from headfit.conversion.top import Top
-from headfit.layers import BiasedSoftmax, LowRankReadout
+from headfit.heads.chain import LAST
+from headfit.layers import BiasedActivation, BiasedSoftmax, LowRankReadout
 
 Arrays = dict[str, np.ndarray]
 Change = Callable[[Tensor], Tensor]
@@ -82,6 +83,11 @@ def _low_rank(top: Top, arrays: Arrays, taken: set[str]) -> Built:
     config = {"name": old.name, "dtype": old.dtype_policy.name}
     if old.activation is keras.activations.softmax:
         last, weights = BiasedSoftmax(**config), [bias]
+    elif old.name in LAST.values():  # a model of headfit's
+        last, weights = (
+            BiasedActivation(keras.activations.serialize(old.activation), **config),
+            [bias],
+        )
     else:
         # a number of its own for each unit, which stays 1, since Keras has no layer for a bias
         last = layers.EinsumDense("bk,k->bk", (classes,), old.activation, bias_axes="k", **config)
