@@ -11,6 +11,7 @@ from headfit.cli.command import OUTPUT, Command
 from headfit.cli.console import ConsoleCallback, output, tell
 from headfit.cli.options import DATA, MODEL, PATH, PREPROCESSING_MODES, REPORTING, option
 from headfit.cli.tables import literal, plain_table, print_json
+from headfit.report.text.metrics import METRICS
 from headfit.report.text.model_card import from_bytes
 
 EXAMPLES = """\b
@@ -134,11 +135,9 @@ def _show(exports: list[dict[str, Any]]) -> None:
 
 def _change(accuracy: dict[str, Any]) -> str:
     """Say what 8-bit integers cost."""
-    before, after = accuracy["before"], accuracy["after"]
-    if accuracy.get("metric") == "r2":
-        return f"R² {before:.3f} before, {after:.3f} after"
-    name = "accuracy" if "metric" not in accuracy else "macro average precision"
-    return f"{name} {100 * before:.1f} % before, {100 * after:.1f} % after"
+    metric = METRICS[accuracy.get("metric", "accuracy")]
+    before, after = (metric.value(accuracy[when]) for when in ("before", "after"))
+    return f"{metric.name} {before} before, {after} after"
 
 
 def _cells(each: dict[str, Any]) -> list[str]:

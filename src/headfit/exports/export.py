@@ -25,7 +25,7 @@ from headfit.exports.formats.onnx_bytes import OnnxBytes, says_so
 from headfit.exports.from_bytes import prove_from_bytes
 from headfit.exports.proof import by_contract, images_per_second, prove
 from headfit.exports.record import ExportRecord
-from headfit.exports.reference import METRICS, Reference
+from headfit.exports.reference import Reference
 from headfit.exports.snippets.program import write_programs
 from headfit.exports.speed import quicker
 from headfit.fitting.kinds import KINDS
@@ -33,6 +33,7 @@ from headfit.images.targets import CLASS, NUMBER
 from headfit.model.classifier import Classifier
 from headfit.model.metadata import ModelRecord
 from headfit.progress import Callback, CallbackList
+from headfit.report.text.metrics import METRICS
 from headfit.util import files
 
 PathLike = str | os.PathLike[str]
@@ -271,14 +272,15 @@ def score_of(
     """
     before, after = map(reference.score, (reference.outputs, outputs))
     kind, problem = reference.record.kind, ""
+    metric = "accuracy" if kind == CLASS else KINDS[kind].primary
     if before - after > max_drop:
         scores = [f"{each:.3f}" if kind == NUMBER else f"{each:.1%}" for each in (before, after)]
         most = f"{max_drop:g}" if kind == NUMBER else f"{max_drop:.1%}"
         problem = (
-            f"{METRICS[kind]} on {len(reference.labelled):,} images falls from {scores[0]} to "
-            f"{scores[1]}, more than `max_drop`, {most}"
+            f"{METRICS[metric].name} on {len(reference.labelled):,} images falls from "
+            f"{scores[0]} to {scores[1]}, more than `max_drop`, {most}"
         )
-    named = {} if kind == CLASS else {"metric": KINDS[kind].primary}
+    named = {} if kind == CLASS else {"metric": metric}
     if not math.isfinite(before) or not math.isfinite(after):  # too few images for the metric
         return {}, ""
     return {**named, "before": before, "after": after}, problem

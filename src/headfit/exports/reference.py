@@ -26,8 +26,6 @@ from headfit.util import files
 AT_ONCE = 64
 SAME_NUMBER = 0.02
 """Share of its spread by which a number may differ and count as the same."""
-METRICS = {CLASS: "accuracy", LABELS: "macro average precision", NUMBER: "R²"}
-"""What 8-bit integers may cost, by the kind of the targets."""
 OTHER = {CLASS: "another class", LABELS: "other labels", NUMBER: "other numbers"}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from headfit.images.targets import CLASS, NUMBER
-from headfit.report.text.numbers import percent
+from headfit.images.targets import CLASS, LABELS, NUMBER
+from headfit.report.text.metrics import METRICS
 from headfit.study.comparison.label_change import LabelChange
 
 CHANGES = {
@@ -11,6 +11,7 @@ CHANGES = {
     "vflip": "Flipping top to bottom",
     "rot90": "Turning by 90 degrees",
 }
+_SCORED = {CLASS: "accuracy", LABELS: "label_accuracy", NUMBER: "r2"}
 
 
 def label_change_warning(step: str, change: LabelChange) -> str:
@@ -20,12 +21,9 @@ def label_change_warning(step: str, change: LabelChange) -> str:
         step: ``hflip``, ``vflip`` or ``rot90``.
         change: what it does to the score of a frozen head.
     """
-    if change.kind == NUMBER:
-        what, ends = "R²", f"{change.plain:.2f} to {change.changed:.2f}"
-    else:
-        what = "accuracy" if change.kind == CLASS else "accuracy over images and labels"
-        ends = f"{percent(change.plain)} to {percent(change.changed)} %"
+    metric = METRICS[_SCORED[change.kind]]
     return (
-        f"WARNING: {CHANGES[step]} lowers the {what} of the frozen head from {ends}. Leave {step} "
-        f"out of `augment`."
+        f"WARNING: {CHANGES[step]} lowers the {metric.name} of the frozen head from "
+        f"{metric.plain(change.plain)} to {metric.value(change.changed)}. Leave {step} out of "
+        f"`augment`."
     )
