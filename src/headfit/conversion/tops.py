@@ -85,7 +85,7 @@ def _low_rank(top: Top, arrays: Arrays, taken: set[str]) -> Built:
         last, weights = BiasedSoftmax(**config), [bias]
     elif old.name in LAST.values():  # a model of headfit's
         last, weights = (
-            BiasedActivation(keras.activations.serialize(old.activation), **config),
+            BiasedActivation(old.activation.__name__, **config),
             [bias],
         )
     else:

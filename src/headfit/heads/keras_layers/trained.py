@@ -287,5 +287,5 @@ class BiasedActivation(keras.layers.Layer):  # type: ignore[misc]  # Keras carri
 
     def get_config(self) -> dict[str, Any]:
         """Give the arguments of the constructor."""
-        name = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "activation": name}
+        # not keras.activations.serialize, which imports TensorFlow where that is installed
+        return {**super().get_config(), "activation": self.activation.__name__}
