@@ -126,3 +126,21 @@ def test_images_of_the_run_are_scored_by_the_metric_of_the_kind(
     wrong = np.where(np.arange(2) == 1, outputs[::-1], outputs)
     agreement, _ = prove(lambda c: wrong[: len(c)], record, record, reference, "float32")
     assert "its outputs differ" in agreement.problem and agreement.top1_agreement < 1
+
+
+def test_a_table_that_the_user_names_is_read_as_what_the_model_predicts(tmp_path: Path) -> None:
+    images, corners = classifiers.corner_images(2, seed=4)
+    rows = {kind: classifiers.corner_values(corners, kind).astype(float).tolist() for kind in KINDS}
+    lines = ["path,label,top,right,x,y"]
+    for number, pixels in enumerate(images):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        (top, right), (x, y) = rows[LABELS][number], rows[NUMBER][number]
+        tags = ";".join(name for name, has in (("top", top), ("right", right)) if has)
+        lines.append(f"{number}.png,{tags},{int(top)},{int(right)},{x},{y}")
+    (tmp_path / "all.csv").write_text("\n".join(lines), "utf-8")
+    for kind in KINDS:
+        evidence = Evidence.of_source(tmp_path / "all.csv", kind, classifiers.NAMES[kind])
+        found = [each.values for each in evidence.held_out()]
+        wanted = [dict(zip(classifiers.NAMES[kind], row, strict=True)) for row in rows[kind]]
+        assert len(found) == len(wanted)
+        assert all(each in wanted for each in found)

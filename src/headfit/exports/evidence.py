@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from headfit.images.decode import decode
 from headfit.images.index import ImageIndex
 from headfit.images.read_ahead import ReadAhead
 from headfit.images.sources import find_source, open_source
-from headfit.images.targets import CLASS, NUMBER
+from headfit.images.targets import CLASS, LABELS, NUMBER
 from headfit.runs.earlier import NAME
 from headfit.runs.written import was_written_here
 from headfit.util import records
@@ -60,9 +60,26 @@ class Evidence:
     _golden: dict[str, bytes] = field(default_factory=golden_images, repr=False)
 
     @classmethod
-    def of_source(cls, source: str, **reading: Any) -> Evidence:
-        """Take the images of a source that the user names, as ``compare`` takes them."""
-        return cls(ImageIndex.from_source(open_source(source, **reading)))
+    def of_source(
+        cls, source: str | os.PathLike[str], kind: str = CLASS, names: Sequence[str] = ()
+    ) -> Evidence:
+        """Take the images of a source that the user names, as ``compare`` takes them.
+
+        Args:
+            source: a folder, a table, an archive or a data set.
+            kind: of the targets of the model.
+            names: of its labels or numbers, which are columns of the table; labels may be in one
+                column, as texts.
+        """
+        if kind == CLASS:
+            return cls(ImageIndex.from_source(open_source(source)))
+        columns = {"target": kind, "label_column": list(names)}
+        if kind == LABELS:
+            try:
+                return cls(ImageIndex.from_source(open_source(source, target=kind)))
+            except (UsageError, DataError):  # a column for each label
+                pass
+        return cls(ImageIndex.from_source(open_source(source, **columns)))
 
     @classmethod
     def of_run(cls, model: Path) -> Evidence:

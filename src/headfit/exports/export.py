@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from headfit.conversion.record import read_record
 from headfit.errors import EngineError, WriteError
 from headfit.exports.arguments import DEFAULT_MAX_DROP, FOLDER, ExportArguments, formats_of
 from headfit.exports.card import find_run, write_card
@@ -162,10 +163,13 @@ class _Run:
     @cached_property
     def evidence(self) -> Evidence:
         """The images of the run."""
-        images = self.arguments.images
-        return (
-            Evidence.of_run(self.arguments.model) if images is None else Evidence.of_source(images)
-        )
+        images, model = self.arguments.images, self.arguments.model
+        if images is None:
+            return Evidence.of_run(model)
+        record = read_record(model)  # a model of another's is of classes
+        if record is None:
+            return Evidence.of_source(images)
+        return Evidence.of_source(images, record.kind, record.classes)
 
     def _subject(self, path: Path, evidence: Evidence) -> Subject:
         arguments = self.arguments
