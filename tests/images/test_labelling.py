@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,7 +219,15 @@ def test_lists_dicts_and_frames_beside_paths_give_every_kind(root):
     flags = {"sky": repeated(0, 1), "sea": repeated(1, 1, 0)}
     several = [[name for name in flags if flags[name][row]] for row in range(COUNT)]
     expected = Targets.of_labels(several).values.tolist()
-    for given_labels in (several, flags, pd.DataFrame(flags), [";".join(each) for each in several]):
+    arrow = pyarrow.table(flags)
+    for given_labels in (
+        several,
+        flags,
+        pd.DataFrame(flags),
+        pd.Series(several),
+        arrow,
+        [";".join(each) for each in several],
+    ):
         index = ImageIndex.from_paths(paths, given_labels)
         assert (index.targets.kind, index.classes) == ("labels", ("sea", "sky"))
         assert index.labels.tolist() == expected
@@ -243,6 +252,16 @@ def test_the_index_of_every_kind_counts_shows_and_loses_names(root):
     assert repr(numbers) == "<ImageIndex 'pictures': 24 images, 2 numbers>"
     html = numbers._repr_html_()
     assert all(f">{cell}<" in html for cell in ("least", "mean", "greatest", "0.5", "1.5", "2.5"))
+
+
+def test_rows_of_one_image_join_their_labels_but_not_their_numbers(root):
+    rows = {"path": [*NAMES[:3], NAMES[0]], "label": ["sea", "sky", "sea", "sky"]}
+    index = ImageIndex.from_table(rows, root=root, target="labels")
+    assert [index.targets.label(row) for row in range(3)] == ["sea;sky", "sky", "sea"]
+    assert "1 image has several rows, whose labels are joined. The first: '00.png'." in index.notes
+    numbers = {**rows, "label": [1.5, 2, 3, 4]}
+    index = ImageIndex.from_table(numbers, root=root, target="number")
+    assert (len(index), len(index.skipped)) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import pytest
 
 import headfit as hf
 from headfit.cli.main import main
+from headfit.runs.earlier import read_run
+from headfit.samples.catalog import write_sample
 from listener import Listener
 from photos import CLASSES, write_folder
 
@@ -55,7 +57,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_run_says_what_it_read_and_its_command_reads_it_again(
-    tables: Path, table: str, columns: str, kind: str, names: list[str], read: str, contradicts: str
+    tables: Path,
+    tmp_path: Path,
+    table: str,
+    columns: str,
+    kind: str,
+    names: list[str],
+    read: str,
+    contradicts: str,
 ) -> None:
     listener = Listener()
     study = hf.compare(tables / table, label_column=columns, callbacks=listener, **BARE)
@@ -64,6 +73,10 @@ def test_a_run_says_what_it_read_and_its_command_reads_it_again(
     assert listener.has_line(f"WARNING: 1 picture has {contradicts}. The first: ")
     words = shlex.split(study.results["settings"]["command"])
     assert words[words.index("--label-column") + 1] == columns
+    study.save(tmp_path / "run")
+    source, again = read_run(tmp_path / "run")  # as finetune goes on from it
+    assert source == str(tables / table)
+    assert again["label_column"] == columns
 
 
 def test_labels_that_no_readable_image_has_are_named_or_left_out(
@@ -127,3 +140,19 @@ def test_the_command_line_takes_targets_and_names_its_options(
     assert main([*run, "--label-column", "x,y", "--target", "class"]) == 2
     assert "--label-column must be one column where the target is class" in capsys.readouterr().err
     assert main([*run, "--target", "words"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "verdicts"),
+    [("x,y", ["necessary"]), ("colour", ["not_necessary", "equivalent"])],
+)
+def test_where_a_disc_is_needs_positions_and_its_colour_does_not(
+    tmp_path_factory: pytest.TempPathFactory, column: str, verdicts: list[str]
+) -> None:
+    folder = write_sample("position", tmp_path_factory.getbasetemp() / "discs")
+    options: dict[str, Any] = {"protocol": "quick", "where": False, "curve": False}
+    study = hf.compare(folder / "images.csv", label_column=column, heads="gap,flatten", **options)
+    verdict = study.results["verdict"]
+    assert verdict["metric"] == "r2"
+    assert verdict["flatten"] in verdicts
+    assert (verdict["difference"]["mean"] > 0.3) == (column == "x,y")

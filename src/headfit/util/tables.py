@@ -103,11 +103,17 @@ def table_of(data: Any) -> Table:
         if len(set(lengths.values())) > 1:
             raise UsageError.invalid("table", lengths, "columns of one length")
         return zip(
-            *(each.to_pylist() if hasattr(each, "to_pylist") else each for each in cells),
+            *map(_plain, cells),
             strict=True,
         )
 
     return Table("the table", tuple(map(str, columns)), 0, "", rows)
+
+
+def _plain(column: Any) -> Any:
+    """Return a column whose cells are Python's: those of lists would be columns else."""
+    plain = getattr(column, "to_pylist", None) or getattr(column, "to_list", None)
+    return plain() if plain else column
 
 
 def western(text: str) -> str:

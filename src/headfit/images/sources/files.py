@@ -141,7 +141,8 @@ def _label_columns(labels: Any, count: int) -> tuple[list[str], list[list[Any]]]
             )
         name = getattr(labels, "name", None)  # a Series has one
         return [str(name or "label")], [_sized("labels", labels, count)]
-    keys = list(labels.keys() if isinstance(labels, Mapping) else labels.columns)
+    columns = labels.keys() if isinstance(labels, Mapping) else labels.columns
+    keys = list(getattr(labels, "column_names", columns))
     if not keys:
         raise UsageError.invalid("labels", labels, "at least one column")
     return [str(key) for key in keys], [_sized("labels", labels[key], count) for key in keys]
@@ -180,7 +181,8 @@ def _weights(values: Iterable[float], count: int) -> np.ndarray:
 def _sized(name: str, values: Iterable[Any], count: int) -> list[Any]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise UsageError.invalid(name, values, "a list, one entry for each path")
-    entries = list(values)
+    plain = getattr(values, "to_pylist", None) or getattr(values, "to_list", None)
+    entries = plain() if plain else list(values)  # a column of lists holds columns else
     if len(entries) != count:
         raise UsageError(
             f"`{name}` must have one entry for each path. Received: {len(entries)} {name}, "

@@ -92,6 +92,12 @@ class Labelling:
             return tuple(sorted(name for name, flag in flags if flag))
         return labels_of(cells[0], self.separator)
 
+    def joined(self, one: Label, other: Label) -> Label | None:
+        """Return the labels of two rows of one image; None if rows contradict each other."""
+        if self.kind != LABELS or self.names:
+            return None
+        return tuple(sorted({*map(str, one), *map(str, other)}))
+
 
 def check_target(target: Any, separator: Any) -> None:
     """Refuse what is no kind of target, or no separator.

@@ -61,6 +61,7 @@ class Rows:
         faults: of the rows that are not used.
         count: number of rows that are not empty.
         unlisted: images beside those of the table that have no row.
+        joined: images with several rows, whose labels are joined.
     """
 
     table: str
@@ -70,6 +71,7 @@ class Rows:
     faults: list[Fault] = field(default_factory=list)
     count: int = 0
     unlisted: list[str] = field(default_factory=list)
+    joined: dict[str, None] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -109,10 +111,18 @@ class Rows:
                 )
                 for each in self.faults
             ],
-            notes=notes,
+            notes=[*notes, *self._joined_in_words()],
             kind=self.labelling.kind,
             names=self.labelling.names,
         )
+
+    def _joined_in_words(self) -> list[str]:
+        """Say which images have several rows."""
+        if not self.joined:
+            return []
+        images = counted(len(self.joined), "image has", "images have")
+        first = quote(next(iter(self.joined)))
+        return [f"{images} several rows, whose labels are joined. The first: {first}."]
 
     def in_words(self) -> list[str]:
         """Count the faults and name the first of each kind; nothing if there are none."""
@@ -169,6 +179,9 @@ class Rows:
                 continue
             if other == facts:
                 self.faults.append(Fault(row, _SAME, name))
+            elif other[1:] == facts[1:] and (both := self.labelling.joined(other[0], facts[0])):
+                self.used[name] = facts._replace(label=both)
+                self.joined[name] = None
             else:
                 contradicting.setdefault(name, [number[name]]).append(row)
         for name, rows in contradicting.items():
