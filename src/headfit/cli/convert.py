@@ -25,6 +25,7 @@ from headfit.cli.options import (
 )
 from headfit.cli.tables import plain_table, print_json
 from headfit.cli.wording import in_command_line_words
+from headfit.report.text.metrics import METRICS
 from headfit.report.text.position import variance_parts
 
 EXAMPLES = """\b
@@ -116,9 +117,10 @@ def _show(console: Console, document: dict[str, Any]) -> None:
 
 
 def _table(document: dict[str, Any]) -> Table:
-    numbers = ("top's parameters", "in all", "accuracy %", "balanced %")
-    table = plain_table(("", *numbers), numbers)
     data = document["data"] or {}
+    metrics = _metrics(data)
+    numbers = ("top's parameters", "in all", *metrics.values())
+    table = plain_table(("", *numbers), numbers)
     new = _name(document)
     after = document["parameters"]["after"]
     rows = [(document["from"], document["parameters"]["before"], "before"), (new, after, "after")]
@@ -130,10 +132,16 @@ def _table(document: dict[str, Any]) -> Table:
             name,
             f"{counts['top']:,}",
             f"{counts['total']:,}",
-            f"{100 * scores['accuracy']:.1f}" if scores else "",
-            f"{100 * scores['balanced_accuracy']:.1f}" if scores else "",
+            *(METRICS[metric].plain(scores[metric]) if scores else "" for metric in metrics),
         )
     return table
+
+
+def _metrics(data: dict[str, Any]) -> dict[str, str]:
+    """Give the head of the column of each metric; those of classes without images."""
+    names = list(data["before"]) if data else ["accuracy", "balanced_accuracy"]
+    short = {"accuracy": "accuracy %", "balanced_accuracy": "balanced %"}
+    return {name: short.get(name, METRICS[name].heading) for name in names}
 
 
 def _name(document: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from headfit.conversion.conversion import Arguments, Conversion
 from headfit.conversion.opened_model import OpenedModel, check_agreement
 from headfit.conversion.record import new_record, read_record
 from headfit.errors import ModelFileError, UsageError
-from headfit.images.targets import CLASS, LABELS, NOUNS, NUMBER, SEPARATOR
+from headfit.images.targets import CLASS, LABELS, NUMBER, SEPARATOR
 from headfit.progress import Callback, CallbackList
 from headfit.util import files
 
@@ -32,8 +32,10 @@ _LEFT_OUT = {
     CLASS: "Temperature, prediction sets and the outlier threshold belong to the old head and are "
     "left out. `data` with `refit=True` measures them again.",
     LABELS: "Temperatures, thresholds and the outlier threshold belong to the old head and are "
-    "left out: labels are told from a probability of one half on.",
-    NUMBER: "Intervals and the outlier threshold belong to the old head and are left out.",
+    "left out: labels are told from a probability of one half on. `data` with `refit=True` "
+    "measures them again.",
+    NUMBER: "Intervals and the outlier threshold belong to the old head and are left out. `data` "
+    "with `refit=True` measures them again.",
 }
 
 
@@ -68,7 +70,8 @@ def convert(
         out: the ``.keras`` file to write; ``MODEL-TO.keras`` beside the model if None.
         rank: of ``low_rank``; if None, the smallest that keeps 95 % of the weights' squared norm.
         shared: use one low rank for all classes instead of one for each.
-        data: images to measure accuracy on: a folder of class folders, an archive of those, a table
+        data: images to measure accuracy on, or for labels macro average precision and for numbers
+            R²: a folder of class folders, an archive of those, a table
             of image files, or ``hf:`` and a data set, as :func:`headfit.compare` takes them.
         refit: write the top that was refitted on ``data``, not the converted one.
         preprocessing: ``"none"``, ``"tf"``, ``"caffe"`` or ``"torch"``: how to scale pixels for a
@@ -142,7 +145,6 @@ class _Run:
         callback.on_stage_begin("Reading the model", 1)
         record = read_record(arguments.model)
         self._check_preprocessing(record)
-        self._check_data(record)
         subject = OpenedModel.open(
             arguments.model, self.folder, arguments.pixels, callback.on_message
         )
@@ -178,14 +180,6 @@ class _Run:
                 f"Leave `preprocessing` out."
             )
 
-    def _check_data(self, record: ModelRecord | None) -> None:
-        if record is not None and record.kind != CLASS and self.arguments.data is not None:
-            raise UsageError(
-                f"'{self.arguments.model}' predicts {NOUNS[record.kind][1]}, whose conversion is "
-                f"not measured on images. Leave `data` out: what changes in the weights and the "
-                f"outputs is told without. For a refitted head, run compare with it."
-            )
-
     def _form(self, subject: OpenedModel) -> Form:
         to, facts = self.arguments.to, subject.facts
         if facts["pooling"] == to:
@@ -207,15 +201,14 @@ class _Run:
         # a second to import, which a conversion without images does not need
         from headfit.conversion.measured import measure  # noqa: PLC0415
 
-        classes = record.classes if record else None
-        return measure(subject, form, self.arguments, classes, self.callback)
+        return measure(subject, form, self.arguments, record, self.callback)
 
     def _record(
         self, old: ModelRecord, form: Form, probe: np.ndarray, measured: Measurement | None
     ) -> ModelRecord:
         reliability = old.reliability
         if self.arguments.refit and measured:
-            reliability = measured.reliability(old.classes, self.arguments.seed)
+            reliability = measured.reliability(self.arguments.seed)
         elif not _exact(form):
             reliability = None
             if old.reliability is not None:

@@ -1,8 +1,7 @@
-"""The effect of a conversion on images: accuracy before, after, and with a refitted top."""
+"""The effect of a conversion on images: scores before, after, and with a refitted top."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,12 @@ from headfit.conversion.refit import Refit, of_maps, refit
 from headfit.errors import DataError
 from headfit.fitting.pooled import PooledFeatures
 from headfit.heads.layers.plain import GAP
-from headfit.images.targets import Targets
+from headfit.images.targets import CLASS, LABELS, NUMBER
+from headfit.model.metadata import ModelRecord
 from headfit.progress import Callback
 from headfit.study.position.perturbation import VarianceParts, among_classes
 from headfit.study.reliability.assessment import assess
-from headfit.study.reliability.model_reliability import ModelReliability
+from headfit.study.reliability.model_reliability import Reliabilities
 
 PIXELS = (
     "The model was given pixels from 0 to 255. If it expects them scaled, set `preprocessing`, or "
@@ -64,11 +64,10 @@ class Measurement:
     assumed: bool
     remarks: list[str]
 
-    def reliability(self, classes: Sequence[str], seed: int) -> ModelReliability | None:
+    def reliability(self, seed: int) -> Reliabilities | None:
         """Measure how reliable the refitted top is; None if there is none.
 
         Args:
-            classes: names of the model's classes.
             seed: of the outlier detector.
         """
         if self.refit is None:
@@ -76,17 +75,15 @@ class Measurement:
         pictures, rows = self.pictures, self.pictures.trained
         averages = PooledFeatures(pictures.maps(rows), (GAP,)).features(GAP, None)
         paths = [pictures.extraction.index.paths[row] for row in rows]
-        stored = assess(
+        return assess(
             predictions=self.refit.probabilities[None],
-            targets=Targets(tuple(classes), pictures.labels[rows]),
+            targets=pictures.targets.subset(rows),
             splits=self.refit.splits.assignment,
             paths=paths,
             features=averages,
             seed=seed,
             groups=self.refit.groups,
         ).for_model()
-        assert isinstance(stored, ModelReliability)
-        return stored
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that JSON can hold."""
@@ -109,7 +106,7 @@ def measure(
     subject: OpenedModel,
     form: Form,
     arguments: Arguments,
-    classes: Sequence[str] | None,
+    record: ModelRecord | None,
     callback: Callback,
 ) -> Measurement:
     """Measure a conversion on images.
@@ -118,20 +115,21 @@ def measure(
         subject: the model.
         form: its new top.
         arguments: of the conversion; ``data`` is the source.
-        classes: the model's, if known.
+        record: the model's, if headfit wrote it.
         callback: told about the progress.
 
     Raises:
         DataError: if the images do not fit the model, or a refit was asked for and cannot be.
     """
-    pictures = look(subject, arguments, classes, callback)
+    pictures = look(subject, arguments, record, callback)
     rows = pictures.scored
     numbers = {"before": of_maps(subject.own, pictures, rows)}
     numbers["after"] = of_maps(form, pictures, rows)
-    unfitted, fit = _why_not(subject), None
+    kind = pictures.targets.kind
+    unfitted, fit = _why_not(subject, kind), None
     if unfitted is None:
         try:
-            fit = refit(form, pictures, subject.facts["units"], arguments.seed, callback)
+            fit = refit(form, pictures, arguments.seed, callback)
         except DataError as error:
             unfitted = str(error)
     if fit is not None:
@@ -142,8 +140,8 @@ def measure(
     scores = {
         name: pictures.scores(each, subject.facts["threshold"]) for name, each in outputs.items()
     }
-    remarks = [ORDER] if classes is None else []
-    if classes is None and arguments.preprocessing is None:
+    remarks = [ORDER] if record is None else []
+    if record is None and arguments.preprocessing is None:
         remarks.append(PIXELS)
     if not pictures.apart:
         remarks.append(SEEN if fit else SEEN_ONLY)
@@ -156,9 +154,13 @@ def measure(
         scores.get("refitted"),
         unfitted,
         _variance_parts(subject, pictures),
-        classes is None,
+        record is None,
         [*remarks, *(fit.warnings if fit else [])],
     )
+
+
+_ENDINGS = {CLASS: ("softmax", "logits"), LABELS: ("sigmoid",), NUMBER: ("logits",)}
+"""What a model may end in whose top can be refitted, by the kind of its targets."""
 
 
 def _fit_facts(fit: Refit | None, pictures: Pictures) -> dict[str, Any]:
@@ -168,8 +170,10 @@ def _fit_facts(fit: Refit | None, pictures: Pictures) -> dict[str, Any]:
     return {"penalty": fit.penalty, "folds": fit.splits.folds, "scored": how}
 
 
-def _why_not(subject: OpenedModel) -> str | None:
-    if subject.facts["ending"] is None or subject.facts["units"] < 2:
+def _why_not(subject: OpenedModel, kind: str) -> str | None:
+    if subject.facts["ending"] not in _ENDINGS[kind] or (
+        kind == CLASS and subject.facts["units"] < 2
+    ):
         return (
             "a top can be refitted only if its dense layer gives the classes, with or without "
             "softmax. This one is followed by other layers or has another activation."
@@ -189,6 +193,6 @@ def _variance_parts(subject: OpenedModel, pictures: Pictures) -> VarianceParts:
     first = of_maps(common, pictures, pictures.scored).astype(np.float64)
     whole = of_maps(subject.own, pictures, pictures.scored) - subject.bias
     second = whole.astype(np.float64) - first
-    if subject.facts["ending"] is not None:
+    if pictures.targets.kind == CLASS and subject.facts["ending"] in _ENDINGS[CLASS]:
         first, second = among_classes(first), among_classes(second)
     return VarianceParts.of(first, second)

@@ -14,6 +14,7 @@ from headfit.backbones.spec import Preprocessing
 from headfit.conversion.algebra import Form
 from headfit.conversion.networks import AFTER, BEFORE, MAPS, PutTogether, RunRest, TakeApart
 from headfit.errors import EngineError, ModelFileError
+from headfit.fitting.sigmoid import sigmoid
 from headfit.fitting.softmax import softmax
 from headfit.images.contract import Contract
 from headfit.model.runner import AGREEMENT, Runner, Tell, keras_network, largest_difference
@@ -112,7 +113,7 @@ class OpenedModel:
         """
         ending = self.facts["ending"]
         if ending is not None:
-            finish = softmax if ending == "softmax" else np.asarray
+            finish = {"softmax": softmax, "sigmoid": sigmoid}.get(ending, np.asarray)
             return {name: finish(z.astype(np.float64)) for name, z in numbers.items()}
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
             sums, results = Path(place) / "sums.npz", Path(place) / "results.npz"

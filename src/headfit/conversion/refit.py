@@ -1,6 +1,6 @@
 """The new top refitted on the maps of the model, and its accuracy on images it has not seen.
 
-A linear top is solved exactly, as in a comparison: the penalty is chosen by inner cross-validation.
+A linear top is solved exactly, as in a comparison, for classes, labels or numbers: the penalty is chosen by inner cross-validation.
 A low rank is the decomposition of the refitted flatten.
 """
 
@@ -16,10 +16,9 @@ from headfit.conversion.pictures import Pictures
 from headfit.fitting.exact.method import Exact
 from headfit.fitting.pooled import PooledFeatures
 from headfit.fitting.problem import CrossValidation, Problem, Splits
-from headfit.fitting.softmax import softmax
 from headfit.heads.chain import Head
 from headfit.heads.layers import FLATTEN, GAP
-from headfit.images.targets import Targets
+from headfit.images.targets import LABELS, NUMBER
 from headfit.progress import Callback, Progress
 from headfit.report.text.summary import fit_warnings
 from headfit.runs.grouping import UserGroups, find_groups, folds_for
@@ -34,11 +33,11 @@ class Refit:
 
     Attributes:
         form: fitted on all training images.
-        probabilities: of the images it was fitted to, float64 (k, K), each by a model of other
+        probabilities: predictions of the images it was fitted to, float64 (k, K), each by a model of other
             folds.
         splits: those folds.
         groups: int (k,), equal for images that belong together; None if each stands alone.
-        numbers: logits of the images that are scored, by models that have not seen them, (m, K).
+        numbers: scores before the activation of the images that are scored, by models that have not seen them, (m, K).
         penalty: the λ chosen for ``form``.
         warnings: lines for the user.
     """
@@ -52,13 +51,12 @@ class Refit:
     warnings: list[str]
 
 
-def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Callback) -> Refit:
+def refit(form: Form, pictures: Pictures, seed: int, callback: Callback) -> Refit:
     """Fit a top of the same form, and rank, on the images.
 
     Args:
         form: what the model was converted to.
         pictures: images and maps.
-        classes: K.
         seed: of the folds.
         callback: told about the progress.
 
@@ -66,13 +64,18 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
         DataError: if a class has too few images.
     """
     options = Options(protocol="quick", seed=seed)
-    labels = pictures.labels[pictures.trained]
     own = UserGroups.read(pictures.extraction.index, options)
     groups = find_groups(pictures.extraction, pictures.trained, own, options, callback)
-    targets = Targets(pictures.names(classes), labels)
+    targets = pictures.targets.subset(pictures.trained)
     folds = folds_for(targets, groups, options, callback)
     splits = make_splits(
-        labels, folds=folds, repeats=1, seed=seed, groups=groups.numbers, names=targets.names
+        targets.strata,
+        folds=folds,
+        repeats=1,
+        seed=seed,
+        groups=groups.numbers,
+        names=targets.names,
+        required=targets.kind != NUMBER,
     )
     problem = Problem(targets, splits, quick=True, seed=seed)
     head = Head(GAP if form.kind == GAP.name else FLATTEN)
@@ -84,11 +87,11 @@ def refit(form: Form, pictures: Pictures, classes: int, seed: int, callback: Cal
     fitted = _made(form, kernel, bias, pictures)
     held_out = validation.probabilities[0]
     if form.rank is not None:
-        held_out = softmax(_held_out(form, method, problem, validation, pictures))
+        held_out = problem.kind.link(_held_out(form, method, problem, validation, pictures))
     if pictures.apart:
         numbers = of_maps(fitted, pictures, pictures.scored)
     else:
-        numbers = np.log(np.maximum(held_out, np.finfo(float).tiny))
+        numbers = _before_the_link(held_out, targets.kind)
     warnings = fit_warnings(head.name, validation.notes)
     penalty = validation.final["penalty"]
     return Refit(fitted, held_out, splits, groups.numbers, numbers, penalty, warnings)
@@ -111,6 +114,15 @@ def _held_out(
         made = _made(form, kernel, bias, pictures)
         numbers[held] = of_maps(made, pictures, pictures.trained[held])
     return numbers
+
+
+def _before_the_link(predictions: np.ndarray, kind: str) -> np.ndarray:
+    """Give scores (n, K) whose link gives these predictions."""
+    if kind == NUMBER:
+        return predictions
+    tiny = np.finfo(float).tiny
+    chances: np.ndarray = np.log(np.maximum(predictions, tiny))
+    return chances - np.log(np.maximum(1 - predictions, tiny)) if kind == LABELS else chances
 
 
 def _made(form: Form, kernel: np.ndarray, bias: np.ndarray, pictures: Pictures) -> Form:

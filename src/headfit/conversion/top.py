@@ -24,7 +24,7 @@ EXPECTED = (
     "BatchNormalization between them"
 )
 _KEPT = ("Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "Identity", "Flatten")
-_SOFTMAX = "softmax"
+_SOFTMAX, _SIGMOID = "softmax", "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,13 @@ class Top:
 
     @property
     def ending(self) -> str | None:
-        """Output of the model: ``"softmax"`` or ``"logits"`` of the dense layer, else None."""
+        """Output of the model: softmax, sigmoid or logits of the dense layer, else None."""
         activation = _function(self.dense.layer)
         after = [_activation(call) for call in self.rest]
         if activation == _SOFTMAX and not after:
             return _SOFTMAX
+        if activation == _SIGMOID and not after:
+            return _SIGMOID
         if activation == "linear" and after in ([], [_SOFTMAX]):
             return after[0] if after else "logits"
         return None
