@@ -1,7 +1,7 @@
-"""The new top refitted on the maps of the model, and its accuracy on images it has not seen.
+"""The new top refitted on the maps of the model, and its score on images it has not seen.
 
-A linear top is solved exactly, as in a comparison, for classes, labels or numbers: the penalty is chosen by inner cross-validation.
-A low rank is the decomposition of the refitted flatten.
+A linear top is solved exactly, as in a comparison, for classes, labels or numbers: the penalty is
+chosen by inner cross-validation. A low rank is the decomposition of the refitted flatten.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ class Refit:
 
     Attributes:
         form: fitted on all training images.
-        probabilities: predictions of the images it was fitted to, float64 (k, K), each by a model of other
-            folds.
+        probabilities: predictions of the images it was fitted to, float64 (k, K), each by a model
+            of other folds.
         splits: those folds.
         groups: int (k,), equal for images that belong together; None if each stands alone.
-        numbers: scores before the activation of the images that are scored, by models that have not seen them, (m, K).
+        numbers: what comes before the activation, of the images that are scored, by models that
+            have not seen them, (m, K).
         penalty: the λ chosen for ``form``.
         warnings: lines for the user.
     """
