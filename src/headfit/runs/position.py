@@ -27,7 +27,7 @@ from headfit.study.position.spectrum import spectrum
 # every τ is a head as large as flatten, and 2,000 images show what there is to see
 MOST_IMAGES = 2000
 # raise it with every change of what is stored
-WHERE_FORMAT, CURVE_FORMAT = 5, 2
+WHERE_FORMAT, CURVE_FORMAT = 6, 2
 
 
 def where_matters(

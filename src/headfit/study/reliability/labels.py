@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import pdtrc
 
 from headfit.fitting.label_metrics import THRESHOLD, average_precisions
 from headfit.fitting.metrics import Floats, Ints
@@ -264,7 +265,11 @@ def _report(
 def _suspects(
     averaged: Floats, targets: Targets, paths: list[str], groups: Ints | None, seed: int
 ) -> tuple[list[Suspect], ExpectedSuspects]:
-    """Find labels that look wrong or missing; the p-value is that of the least, times K."""
+    """Find labels that look wrong or missing.
+
+    There are more than expected only if both are: some label has more than it would by chance
+    (least p-value, times K), and so have all together (as counts of rare events are, Poisson).
+    """
     found: list[Suspect] = []
     expected: list[ExpectedSuspects] = []
     for k, name in enumerate(targets.names):
@@ -273,7 +278,9 @@ def _suspects(
         expected.append(expect_suspects(answers, has, groups, seed=seed))
     found.sort(key=lambda suspect: -suspect.score)
     least = min(1.0, targets.count * min(each.p_value for each in expected))
-    return found, ExpectedSuspects(float(sum(each.mean for each in expected)), least)
+    mean = float(sum(each.mean for each in expected))
+    together = float(pdtrc(len(found) - 1, mean)) if found else 1.0
+    return found, ExpectedSuspects(mean, max(least, together))
 
 
 def _bins(predictions: Floats, values: np.ndarray, weights: Floats | None) -> list[dict[str, Any]]:
