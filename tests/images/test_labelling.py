@@ -293,3 +293,22 @@ def test_what_the_user_chose_is_stored_and_found_again(root):
         assert ImageIndex.from_source(again).targets.names == index.classes
         assert find_source({**stored, "target": "what"}) is None
         assert find_source({**stored, "columns": {"label": 3}}) is None
+
+
+@pytest.mark.parametrize("target", [None, "class", "labels", "number"])
+@pytest.mark.parametrize("as_table", [True, False])
+def test_odd_cells_are_read_or_refused_in_one_line(root, target, as_table):
+    odd = [pd.NA, pd.NaT, 10**400, float("inf"), b"x", {"a": 1}, {"s"}, [["a"]], np.array("q")]
+    odd += [1j, object(), "\udc80", "\x00", "1_0", "٣", True, np.array([1, 2]), ""]
+    for cell in odd:
+        cells = [*repeated("a", "b")[:-1], cell]
+        try:
+            if as_table:
+                index = index_of(root, {"label": cells}, target=target)
+            else:
+                paths = [root / name for name in NAMES]
+                index = ImageIndex.from_paths(paths, cells, target=target)
+        except (DataError, UsageError) as error:
+            assert "\n" not in str(error)
+        else:
+            assert len(index) >= COUNT - 1

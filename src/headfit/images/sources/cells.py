@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -66,7 +66,10 @@ def as_number(cell: Any, *, padded: bool = True) -> float | None:
             return None
         number = float(text.replace(",", "."))
     elif hasattr(cell, "__float__") and not is_list(cell):
-        number = float(cell)
+        try:
+            number = float(cell)
+        except (OverflowError, TypeError, ValueError):
+            return None
     else:
         return None
     return number if isfinite(number) else None
@@ -112,7 +115,7 @@ class Cells:
             self.missing.append(row)
             return
         key = tuple(map(str, cell)) if is_list(cell) else cell
-        key = str(key) if isinstance(key, dict) else key
+        key = key if isinstance(key, Hashable) else str(key)
         self.seen.setdefault(key, [row, 0])[1] += 1
 
     @property

@@ -123,7 +123,7 @@ def whole(cell: Any) -> Any:
 
 def is_missing(cell: Any) -> bool:
     """Whether a cell is empty, as any kind of table writes that."""
+    if cell is None or isinstance(cell, str):
+        return not cell
     # not a number differs from itself; pandas' NA refuses the question
-    if cell is None or cell == "":
-        return True
-    return not isinstance(cell, str) and (type(cell).__name__ == "NAType" or bool(cell != cell))
+    return type(cell).__name__ == "NAType" or bool(cell != cell)
