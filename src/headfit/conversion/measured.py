@@ -176,8 +176,8 @@ def _why_not(subject: OpenedModel, kind: str) -> str | None:
     ):
         return (
             "a top can be refitted only if its dense layer gives the classes, with or without "
-            "softmax, or the labels or numbers of a model of headfit's. This one is followed by other "
-            "layers or has another activation."
+            "softmax, or the labels or numbers of a model of headfit's. This one is followed by "
+            "other layers or has another activation."
         )
     return None
 
