@@ -92,6 +92,13 @@ def test_the_program_beside_it_prints_labels_or_numbers(
     )
 
 
+@pytest.mark.parametrize("kind", ["class", *KINDS])
+def test_a_readout_is_right_for_every_image_of_a_batch(kind: str, tmp_path: Path) -> None:
+    path = classifiers.random_classifier("low_rank", tmp_path / "model.keras", kind=kind)
+    export = hf.export(path, "openvino,onnx,keras")
+    assert [each.problem for each in export.exports] == ["", "", ""]
+
+
 def evidence_of(kind: str, folder: Path) -> Evidence:
     """Images of a run with such targets."""
     images, corners = classifiers.corner_images(6, seed=4)

@@ -10,11 +10,29 @@ import numpy as np
 from headfit.errors import UsageError
 from headfit.heads.chain import LAST, POOL
 from headfit.heads.keras_layers.spatial import SPP, SpatialShrinkage
+from headfit.heads.keras_layers.trained import BiasedActivation, BiasedSoftmax
 from headfit.heads.keras_layers.weights import last_layer
 
 LINEAR = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten, SPP, SpatialShrinkage)
 """Poolings whose output is a linear function of the map, each channel by itself."""
+Weights = list[tuple[keras.Layer, list[np.ndarray]]]
+"""What new layers hold, set once the model is built."""
 SCALE, FLAT = "head_scale", "head_flatten"
+
+
+def biased_by_dense(layer: BiasedSoftmax | BiasedActivation, x: Any, weights: Weights) -> Any:
+    """Write softmax(x + b), or another activation, as a dense layer that leaves x as it is.
+
+    Args:
+        layer: with the bias.
+        x: Keras tensor (batch, K).
+        weights: receives the dense layer and its arrays.
+    """
+    (bias,) = layer.get_weights()
+    activation = getattr(layer, "activation", "softmax")
+    dense = keras.layers.Dense(len(bias), activation, dtype="float32", name=layer.name)
+    weights.append((dense, [np.eye(len(bias), dtype=np.float32), bias]))
+    return dense(x)
 
 
 def fused(model: keras.Model) -> keras.Model:

@@ -17,9 +17,10 @@ from headfit.backbones.graphs.boundary import Boundary, find_boundary
 from headfit.backbones.graphs.replay import replay
 from headfit.backbones.graphs.trace import Trace, trace
 from headfit.errors import EngineError, HeadfitError, UsageError
-from headfit.exports.fusion_child import fused
+from headfit.exports.fusion_child import Weights, biased_by_dense, fused
 from headfit.exports.network import NetworkRequest
 from headfit.exports.record import IMAGES, OUTLIER_SCORE, ExportRecord
+from headfit.heads.keras_layers.trained import BiasedActivation, BiasedSoftmax
 from headfit.model.metadata import ModelRecord
 from headfit.study.reliability.outliers import TINY, OutlierDetector
 
@@ -27,13 +28,18 @@ Tensor = Any
 """A Keras tensor; Keras carries no types."""
 
 
-def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.Model:
+def network(
+    request: NetworkRequest, *, channels_first: bool = False, dense_bias: bool = False
+) -> keras.Model:
     """Open the model that is exported.
 
     Args:
         request: which one, and how.
         channels_first: run the backbone on (n, C, H, W) within, if its layers are known to compute
             the same: faster in some runtimes.
+        dense_bias: add the bias of a readout in a dense layer, whose kernel is the identity.
+            OpenVINO 2026 joins a sum over an axis with the addition of a bias that follows, and
+            gives wrong numbers for all images of a batch but the first.
 
     Returns:
         A functional model from ``images``, float32 (n, H, W, 3) of 0 to 255, to ``probabilities``
@@ -45,9 +51,12 @@ def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.M
     """
     model = load(Path(request.path))
     maps: list[Tensor] = []
+    biased: Weights = []
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
         inner = isinstance(layer, keras.Model) and not maps
+        if dense_bias and isinstance(layer, BiasedSoftmax | BiasedActivation):
+            return biased_by_dense(layer, args[0], biased)
         output = _turned(layer, args[0]) if inner and channels_first else None
         output = layer(*args, **kwargs) if output is None else output
         if inner:
@@ -63,6 +72,8 @@ def network(request: NetworkRequest, *, channels_first: bool = False) -> keras.M
         clone_function=lambda layer: layer,
         call_function=call,
     )
+    for dense, arrays in biased:
+        dense.set_weights(arrays)
     outputs = [_named(names_of(request)[0])(same.outputs[0])]
     if request.outlier_score:
         if not maps:

@@ -264,6 +264,7 @@ def hide_tensorflow() -> None:
     """
     if default_backend() != KERAS_DEFAULT:
         hidden.hide(KERAS_DEFAULT)
+        select_backend()  # Keras' own choice would need it
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from keras import layers, ops
 from headfit.backbones.custom.file import load
 from headfit.errors import UsageError
 from headfit.exports.formats.keras import PlainKerasRequest
-from headfit.exports.fusion_child import fused
+from headfit.exports.fusion_child import Weights, biased_by_dense, fused
 from headfit.heads.chain import POOL
 from headfit.heads.keras_layers import shaped, spatial, trained
 from headfit.heads.layers.gem import LEAST, LEAST_P
@@ -23,8 +23,6 @@ from headfit.heads.layers.spp import CELLS, cell_matrix
 
 Tensor = Any
 """A Keras tensor; Keras carries no types."""
-Weights = list[tuple[keras.Layer, list[np.ndarray]]]
-"""What new layers hold, set once the model is built."""
 
 
 def write_plain(request: PlainKerasRequest) -> dict[str, Any]:
@@ -136,17 +134,6 @@ def _low_rank(layer: trained.LowRankReadout, x: Tensor, weights: Weights) -> Ten
     return dense(layers.Flatten("channels_last", name="head_flat")(x))
 
 
-def _biased(
-    layer: trained.BiasedSoftmax | trained.BiasedActivation, x: Tensor, weights: Weights
-) -> Tensor:
-    """softmax(x + b), or with another activation, as a dense layer that leaves x as it is."""
-    (bias,) = layer.get_weights()
-    activation = getattr(layer, "activation", "softmax")
-    dense = layers.Dense(len(bias), activation, dtype="float32", name=layer.name)
-    weights.append((dense, [np.eye(len(bias), dtype=np.float32), bias]))
-    return dense(x)
-
-
 def _positions(x: Tensor) -> Tensor:
     _, height, width, channels = x.shape
     return layers.Reshape((height * width, channels), name="head_positions")(x)
@@ -163,7 +150,7 @@ _REWRITES: dict[type, Callable[[Any, Tensor, Weights], Tensor]] = {
     spatial.SpatialShrinkage: _prior,
     trained.AttentionPooling: _attention,
     trained.LowRankReadout: _low_rank,
-    trained.BiasedSoftmax: _biased,
-    trained.BiasedActivation: _biased,
+    trained.BiasedSoftmax: biased_by_dense,
+    trained.BiasedActivation: biased_by_dense,
 }
 """Our layers → the same in Keras' own."""

@@ -32,7 +32,7 @@ def _traced(request: OpenVINORequest, *, channels_first: bool) -> Any:
         from keras.src.backend.openvino.core import OpenVINOKerasTensor  # noqa: PLC0415
     except ImportError:
         raise EngineError("this Keras has no OpenVINO backend that headfit knows") from None
-    model = network(request, channels_first=channels_first)
+    model = network(request, channels_first=channels_first, dense_bias=True)
     height, width = model.input_shape[1:3]
     images = ops.parameter([-1, height, width, 3], np.uint8, name=IMAGES)
     images.output(0).get_tensor().set_names({IMAGES})
