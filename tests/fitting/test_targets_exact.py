@@ -1,5 +1,7 @@
 """Linear heads for several labels and for numbers, against scikit-learn in every fold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -123,3 +125,14 @@ def test_units_of_numbers_change_nothing_but_the_units():
     scores = [each.scores.transpose(0, 2, 1) for each in found]
     shift, factor = np.array([7, 3]), np.array([1000, 0.001])
     np.testing.assert_allclose((scores[1] + shift) / factor, scores[0], rtol=1e-5)
+
+
+def test_no_penalty_at_all_is_no_edge_of_the_grid():
+    maps = maps_of()
+    exact = Targets.of_numbers(("x",), maps[:, 0, 0, :1])  # flatten gives it without error
+    problem = problem_of(exact, repeats=1)
+    fit = Exact(HEADS[1], pooled_of(maps, HEADS)).cross_validate(problem)
+    few = replace(problem, penalties=problem.penalties[:3])
+    edge = Exact(HEADS[1], pooled_of(maps, HEADS)).cross_validate(few)
+    assert fit.final["penalty"] < 1e-6 and fit.notes == []
+    assert [note["code"] for note in edge.notes] == ["edge"]

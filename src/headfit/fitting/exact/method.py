@@ -35,6 +35,7 @@ from headfit.progress import SILENT, Progress
 
 # up to so many numbers the final fit is in float64
 FLOAT64_SIZE = 16_000_000
+LITTLE = 0.01  # of a loss
 # of models that are written as weights of the features together
 MODEL_BYTES = 128 * 1024**2
 
@@ -82,7 +83,7 @@ class Exact:
             unfinished += choices.stopped
             notes += _projected(coordinates)
         final = _final(shapes, losses, problem)
-        notes += _at_edge(final["penalty"], problem.penalties)
+        notes += _at_edge(final, losses[final["shape"]], problem)
         notes += [{"code": "unfinished", "fits": unfinished}] if unfinished else []
         notes = [note for number, note in enumerate(notes) if note not in notes[:number]]
         return CrossValidation(head, probabilities, train_scores, settings, final, notes)
@@ -198,6 +199,17 @@ def _projected(coordinates: Coordinates) -> list[Settings]:
     return [{"code": "projected", "images": images, "spanned_by": rank, "variance_share": share}]
 
 
-def _at_edge(penalty: float, grid: tuple[float, ...]) -> list[Settings]:
-    """Note that the best penalty is the first or the last one tried."""
-    return [{"code": "edge", "penalty": penalty}] if penalty in (grid[0], grid[-1]) else []
+def _at_edge(final: Settings, losses: np.ndarray, problem: Problem) -> list[Settings]:
+    """Note that the best penalty is the first or the last one tried.
+
+    Ridge regression has a limit without a penalty, which may be best: where the last step gains
+    next to nothing, a further one would gain less.
+    """
+    grid, penalty = problem.penalties, final["penalty"]
+    if penalty not in (grid[0], grid[-1]):
+        return []
+    if problem.kind.rows is None and penalty == grid[-1] and len(grid) > 1:
+        before, last = losses.sum(axis=0)[-2:]
+        if not last < (1 - LITTLE) * before:
+            return []
+    return [{"code": "edge", "penalty": penalty}]
