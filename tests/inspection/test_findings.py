@@ -186,3 +186,10 @@ def test_what_a_file_cannot_show_is_said(tmp_path: Path) -> None:
             words
         )
         assert words in "".join(each["message"] for each in unseen)
+
+
+def test_a_model_of_numbers_misses_no_softmax(tmp_path: Path) -> None:
+    last = layers.Dense(K, name="head_linear")  # what headfit calls it
+    assert "softmax_missing" not in codes(
+        describe(str(save(classifier(last=last), tmp_path)), None, None)
+    )

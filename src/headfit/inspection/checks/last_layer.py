@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headfit.backbones.graphs.trace import Call
+from headfit.heads.chain import LAST
 from headfit.inspection.inspected_model import InspectedModel, Remark
 
 # layers that may lie between the last layer with weights and the output
@@ -30,6 +31,11 @@ class LastLayer:
     def units(self) -> int:
         """Number of outputs."""
         return int(self.layer.output.shape[-1])
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether headfit made it for numbers, which are not probabilities."""
+        return bool(self.layer.layer.name == LAST["linear"])
 
     @property
     def classes(self) -> int:
@@ -114,7 +120,7 @@ def _softmax(last: LastLayer, loss: Loss | None) -> Iterator[Remark]:
             f"{name} has no sigmoid, but the loss {loss.name} expects probabilities. Add "
             f"activation='sigmoid', or use from_logits=True.",
         )
-    elif not last.activations and loss is None and last.units > 1:
+    elif not last.activations and loss is None and last.units > 1 and not last.is_of_numbers:
         yield Remark(
             "softmax_missing",
             f"{name} gives raw scores, and the file has no loss that would apply softmax. Add "
