@@ -163,6 +163,7 @@ def write_world(folder: Path) -> None:
         f"photos/{row.split(',')[0]},{row.split('/')[0]},{row.split(',')[1]}" for row in rows[1:]
     ]
     (folder / "images.csv").write_text("\n".join(listed) + "\n", "utf-8")
+    (folder / "board.toml").write_text(BOARD, "utf-8")
     _write_sources(folder, [line.split(",") for line in listed[1:]])
     _write_targets(folder, [line.split(",")[0] for line in listed[1:]])
     for name in ("my-model.keras", "gap-model.keras", "trained.keras", "old-model.h5"):
@@ -211,6 +212,13 @@ def _write_sources(folder: Path, rows: list[list[str]]) -> None:
         saved.save_to_disk(str(folder / "saved-photos"))
 
 
+BOARD = """
+[[run]]
+source = "photos"
+heads = ["gap", "flatten"]
+protocol = "quick"
+size = 64
+"""
 MODELS = """import keras
 
 

@@ -35,6 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         words = small("headfit compare photos --keep gap,flatten --out headfit-run")
         assert main(words) == 0
+        assert main(["board", "board.toml"]) == 0
     run = folder / "headfit-run"
     # the documents speak of a run that recommends flatten and keeps gap beside it
     (other,) = (run / "heads").iterdir()

@@ -49,6 +49,7 @@ LAYERS = (
     ("serve",),
     ("monitor",),
     ("tracking",),
+    ("board",),
     ("cli",),
     ("__main__",),
 )

@@ -62,3 +62,9 @@ def wrong_calls_are_seen(folder: str) -> None:
     hf.compare(folder, folds="5")  # type: ignore[arg-type]
     hf.compare(folder, callbacks=print)  # type: ignore[arg-type]
     hf.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def put_side_by_side(declared: str) -> None:
+    board = assert_type(hf.board.run(declared, "board", group=True), hf.board.Board)
+    board.save("copy")
+    assert_type(hf.board.render("board"), hf.board.Board)

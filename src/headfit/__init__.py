@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headfit import layers, serve
+    from headfit import board, layers, serve
     from headfit.conversion.conversion import Conversion
     from headfit.conversion.convert import convert
     from headfit.errors import (
@@ -73,6 +73,7 @@ __all__ = [
     "WeightsError",
     "WriteError",
     "__version__",
+    "board",
     "compare",
     "convert",
     "diagram",
@@ -105,6 +106,7 @@ _HOME = {
     "Study": "headfit.runs.study",
     "Tracker": "headfit.tracking.tracker",
     "Verdict": "headfit.study.comparison.verdict",
+    "board": "headfit.board",
     "compare": "headfit.runs.compare",
     "convert": "headfit.conversion.convert",
     "diagram": "headfit.inspection.diagram.diagram",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headfit.backbones import torch_file
+from headfit.board import declaration, record, rendering
 from headfit.images import budget, gate, groups, helper, structure
 from headfit.images.sources import members
 from headfit.monitor import folder, server
@@ -79,6 +80,12 @@ LIMITS = {
     ),
     "live page: connections; seconds for a request, for an answer": (
         f"{server.BOUNDS.connections}; {server.BOUNDS.head:g}; {server.BOUNDS.answer:g}"
+    ),
+    "bytes of a list for `headfit board`; runs in it": (
+        f"{declaration.MAX_BYTES:,}; {declaration.MAX_RUNS:,}"
+    ),
+    "bytes of a record; records of a board": (
+        f"{record.MAX_BYTES // MB} MB, regular files; {rendering.MAX_RECORDS:,}"
     ),
     "header fields of a request; bytes of them": f"{guard.HEADERS}; {guard.HEADER_BYTES:,}",
     "connections that are answered; refused with an answer": (

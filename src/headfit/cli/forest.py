@@ -132,7 +132,12 @@ def draw(row: Range, axis: Axis, *, ascii_only: bool = False) -> Text:
 
 
 def forest(
-    rows: Sequence[Range], width: int, *, metric: Metric = ACCURACY, ascii_only: bool = False
+    rows: Sequence[Range],
+    width: int,
+    *,
+    metric: Metric = ACCURACY,
+    ascii_only: bool = False,
+    title: str = "",
 ) -> Text:
     """Draw all heads below each other, their names before them and the axis below.
 
@@ -141,13 +146,14 @@ def forest(
         width: columns of the terminal; no line is wider.
         metric: what the scores are of.
         ascii_only: whether to do without the characters of boxes.
+        title: what is drawn; the metric if empty.
     """
     most = max(4, min(width // 2, width - LEAST))
     names = [shorten(row.name, most, ascii_only=ascii_only) for row in rows]
     before = max(map(cell_len, names), default=0)
     axis = Axis(rows, max(2, min(width - before - 4, MOST)), metric)
     name = f"{metric.name[0].upper()}{metric.name[1:]}{' %' if metric.is_share else ''}"
-    lines = [Text(shorten(f"{name}, 95 % interval", width, ascii_only=ascii_only))]
+    lines = [Text(shorten(f"{title or name}, 95 % interval", width, ascii_only=ascii_only))]
     for row, name in zip(rows, names, strict=True):
         line = Text(f"{row.mark} {name}{' ' * (before - cell_len(name))}  ")
         if row.chosen:
@@ -162,6 +168,7 @@ def print_with_forest(
     ranges: Sequence[Range],
     make: Callable[[Axis | None], Table],
     metric: Metric = ACCURACY,
+    title: str = "",
 ) -> None:
     """Print a table with its plot: as the last column where there is room, else below.
 
@@ -170,6 +177,7 @@ def print_with_forest(
         ranges: of the table's rows, in their order.
         make: makes the table, with a column for a plot if it gets an axis.
         metric: what the scores are of.
+        title: what is drawn; the metric if empty.
     """
     table = make(None)
     room = console.width - console.measure(table).maximum - 2
@@ -179,7 +187,8 @@ def print_with_forest(
     console.print(table)
     console.print()
     plain = console.options.ascii_only
-    console.print(forest(ranges, console.width, metric=metric, ascii_only=plain))
+    drawn = forest(ranges, console.width, metric=metric, ascii_only=plain, title=title)
+    console.print(drawn)
 
 
 def add_axis(table: Table, axis: Axis) -> None:

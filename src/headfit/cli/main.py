@@ -24,6 +24,7 @@ COMMANDS = {
     "rank": "Rank backbones by a quick test on your images.",
     "finetune": "Train parts of the backbone too, and see whether that pays.",
     "lr-find": "Find a learning rate for fine-tuning.",
+    "board": "Run a list of comparisons, and put their results side by side.",
     "ui": "Serve the live page of a run.",
     "report": "Write the report of a run again, from its results.",
     "predict": "Classify images with a model written by compare.",

@@ -17,6 +17,7 @@ from headfit.cli.forest import LEAST, Axis, Range, add_axis, draw, print_with_fo
 from headfit.cli.tables import literal, standings_table
 from headfit.model.metadata import kept_models
 from headfit.report.text import metrics, summary
+from headfit.report.text.board import answer
 from headfit.report.text.metrics import METRICS, metric_of
 from headfit.report.text.table import shown, table_rows
 from headfit.report.text.targets import counted_names, kind_of
@@ -26,15 +27,6 @@ ROOM = ((63, 8), (46, 6), (39, 5), (27, 4))
 NAME = 34  # cells; longer names are folded
 BEST = 10  # rows at most; report.html has all
 GRID_HEADS = 6  # columns of the table of sizes and cuts
-
-ANSWERS = {
-    "necessary": "necessary",
-    "position_needed": "not necessary, but position is",
-    "ahead": "ahead of gap, open",
-    "not_necessary": "not necessary",
-    "equivalent": "not necessary",
-    "undecided": "undecided",
-}
 
 
 def show_study(
@@ -188,13 +180,8 @@ def _backbone(described: dict[str, Any]) -> str:
 
 def _answers_line(results: dict[str, Any]) -> str:
     """Say what the answer is on each backbone."""
-    words = [f"{_answer(place)} on {place['name']}" for place in results["backbones"]]
+    words = [f"{answer(place['verdict'])} on {place['name']}" for place in results["backbones"]]
     return f"Flatten is {', '.join(words)}"
-
-
-def _answer(place: dict[str, Any]) -> str:
-    verdict = place["verdict"]
-    return "not tested" if verdict["difference"] is None else ANSWERS[verdict["flatten"]]
 
 
 def grid_table(results: dict[str, Any]) -> Table:
@@ -218,7 +205,7 @@ def grid_table(results: dict[str, Any]) -> Table:
         }
         shape = "×".join(map(str, place["map_shape"]))
         cells = [_cell(here.get(head), results["verdict"]) for head in shown]
-        table.add_row(place["name"], shape, *cells, _answer(place))
+        table.add_row(place["name"], shape, *cells, answer(place["verdict"]))
     return table
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headfit.heads.pooling import MapShape
@@ -50,12 +51,27 @@ class Picture:
 
 
 def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
-    """Draw a plot without its title, which the page shows itself.
+    """Draw a plot of a run without its title, which the page shows itself.
 
     Args:
         key: name within the page.
         plot: function that draws results into axes.
         results: as in ``results.json``.
+    """
+    heads = {row["name"] for row in results["candidates"]}
+    return drawing(key, partial(plot, results), height(key, results), heads)
+
+
+def drawing(
+    key: str, plot: Callable[[Axes], Axes], inches: float, heads: Collection[str] = ()
+) -> Picture:
+    """Draw a plot without its title.
+
+    Args:
+        key: name within the page.
+        plot: function that draws into axes.
+        inches: its height.
+        heads: the candidates that have rows on the page.
     """
     import matplotlib as mpl  # noqa: PLC0415  (heavy)
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
@@ -65,17 +81,16 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        figure = Figure(figsize=(4.6, height(key, results)), layout="constrained")
+        figure = Figure(figsize=(4.6, inches), layout="constrained")
         FigureCanvasSVG(figure)
-        axes = plot(results, figure.add_subplot())
+        axes = plot(figure.add_subplot())
         title = " ".join(axes.get_title(loc="left").split()).replace(r"\$", "$")
         axes.set_title("", loc="left")
         marks = marks_of(axes)
         name_artists(marks)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-        heads = {row["name"] for row in results["candidates"]}
-        svg = with_marks(_tidy(stream.getvalue(), key), key, figure, axes, marks, heads)
+        svg = with_marks(_tidy(stream.getvalue(), key), key, figure, axes, marks, set(heads))
     label = " against ".join(part for part in (axes.get_ylabel(), axes.get_xlabel()) if part)
     return Picture(key, title, label, svg, bool(marks.data))
 

@@ -13,7 +13,7 @@ from headfit.errors import UnknownNameError, UsageError
 from headfit.samples import digits, elpv, shapes, targets
 from headfit.samples.folder import write_whole
 
-_ALIASES = {"elpv": "solar-cells"}
+_ALIASES = {"elpv": "solar-cells", "cells": "solar-cells"}
 _MAX_SEED = 2**32 - 1  # what scikit-learn takes
 
 

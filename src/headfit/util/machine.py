@@ -4,6 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+from pathlib import Path
+from typing import Any
+
+# as the kernel calls them, and as people do; the more telling first
+_FEATURES = {
+    "amx_tile": "AMX",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx2": "AVX2",
+    "fma": "FMA",
+    "sve2": "SVE2",
+    "sve": "SVE",
+    "asimddp": "NEON dot product",
+    "asimd": "NEON",
+}
 
 
 def usable_cores() -> int:
@@ -11,6 +28,32 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def hardware() -> dict[str, Any]:
+    """Say what numbers and times of a run may depend on, without a name of this machine.
+
+    Returns:
+        ``processor`` (its family, such as ``"x86_64"``), ``features`` (the instructions that
+        matter, in words; empty if unknown), ``cores`` (those that this process may use) and
+        ``system``.
+    """
+    return {
+        "processor": platform.machine(),
+        "features": _features(),
+        "cores": usable_cores(),
+        "system": platform.system(),
+    }
+
+
+def _features() -> list[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
+    except OSError:  # not Linux
+        return []
+    lines = (line.partition(":") for line in text.splitlines())
+    flags = next((v.split() for k, _, v in lines if k.strip() in ("flags", "Features")), [])
+    return [name for flag, name in _FEATURES.items() if flag in flags]
 
 
 class Memory:
