@@ -109,6 +109,8 @@ def test_a_board_written_twice_is_the_same(tmp_path: Path) -> None:
         {"verdict": {"flatten": "maybe", "difference": {"mean": 0.1}, "recommended": "gap"}},
         {"images": {"training": "many"}},
         {"claims": [1]},
+        {"folds": 4, "protocol": {"folds": 3, "repeats": 1, "rope": 0.01}},
+        {"position_share": 1e300},
     ],
     ids=lambda changes: next(iter(changes)),
 )

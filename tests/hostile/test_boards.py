@@ -80,5 +80,5 @@ def test_a_record_that_is_too_large_or_a_link_is_not_read(tmp_path: Path) -> Non
         render(tmp_path)
     path.unlink()
     path.write_text(" " * (MOST + 1))
-    with pytest.raises(DataError, match="regular file of at most 4 MB"):
+    with pytest.raises(DataError, match="regular file of at most 1 MB"):
         render(tmp_path)

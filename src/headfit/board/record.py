@@ -19,7 +19,7 @@ from headfit.util.machine import hardware
 
 SCHEMA = "headfit.board/1"
 FOLDER = "records"
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20
 DIGITS = 6  # significant ones of every number
 _NUMBERS = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s*\]")
 _SHAPE = {

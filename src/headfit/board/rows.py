@@ -12,7 +12,7 @@ from headfit.study.comparison.contrast import FLATTEN, GAP
 from headfit.util import records
 
 _PROBABILITIES = ("p_value", "p_rope", "p_better")
-MOST_FOLDS = 10_000  # of a candidate
+LARGEST = 1e12  # of a score or a count: what is computed from them stays finite
 
 
 def row_of(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -48,21 +48,28 @@ def _row(record: Mapping[str, Any], name: str) -> dict[str, Any]:
     counts = images.get("counts")
     spectrum, difference = record.get("spectrum"), verdict["difference"]
     weights = {head: each["parameters"] for head, each in heads.items()}
+    shape = [_count(side) for side in place["map_shape"]]
+    if {len(each["folds"]) for each in heads.values()} != {protocol["folds"] * protocol["repeats"]}:
+        raise ValueError("a head has not one score for each fold")
+    if not 0 < float(protocol["rope"]) < 1 or protocol["folds"] < 2 or len(shape) != 3:
+        raise ValueError("rope, folds or map_shape is out of range")
     return {
         "name": name,
         "source": _text(record["declaration"]["source"]),
         **{each: _text(place[each]) for each in ("backbone", "weights")},
-        "input_size": int(place["input_size"]),
+        "input_size": _count(place["input_size"]),
         "cut": None if place["cut"] is None else _text(place["cut"]),
-        "map_shape": [int(side) for side in place["map_shape"][:3]],
+        "map_shape": shape,
         "metric": key,
-        **{each: int(protocol[each]) for each in ("folds", "repeats")},
+        **{each: _count(protocol[each]) for each in ("folds", "repeats")},
         "rope": float(protocol["rope"]),
-        "statistics": int(record["statistics"]),
+        "statistics": _count(record["statistics"], 0),
         "kind": kind,
-        "images": int(images["training"]),
+        "images": _count(images["training"]),
         "classes": len(names),
-        "images_a_class": sum(map(int, counts.values())) / len(counts) if counts else None,
+        "images_a_class": sum(_count(each, 0) for each in counts.values()) / len(counts)
+        if counts
+        else None,
         "flatten": _text(verdict["flatten"]),
         "answer": answer(verdict),
         "difference": difference
@@ -74,7 +81,7 @@ def _row(record: Mapping[str, Any], name: str) -> dict[str, Any]:
             "flatten": weights.get(FLATTEN),
             "best": weights[best],
         },
-        "best_tau": float(spectrum["best"]) if spectrum else None,
+        "best_tau": _number(spectrum["best"]) if spectrum else None,
         "position_share": _number(record.get("position_share")),
         "claims": _claims(record.get("claims")),
         "heads": heads,
@@ -85,29 +92,41 @@ def _row(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _scored(candidate: Mapping[str, Any], key: str) -> dict[str, Any]:
     score = candidate[key]
-    folds = [_number(value) for value in score["folds"][:MOST_FOLDS]]
-    return {**_interval(score), "parameters": int(candidate["parameters"]), "folds": folds}
+    folds = [_number(value) for value in score["folds"]]
+    return {**_interval(score), "parameters": _count(candidate["parameters"], 0), "folds": folds}
 
 
 def _claims(claims: Any) -> dict[str, float]:
     """Give what would have been claimed, minus the honest score, by the kind of mistake."""
     if not claims:
         return {}
-    return {_text(name): float(value) for name, value in claims.items()}
+    return {_text(name): _value(value) for name, value in claims.items()}
 
 
 def _interval(score: Mapping[str, Any]) -> dict[str, float | None]:
     low, high = (_number(score.get(end)) for end in ("low", "high"))
     known = low is not None and high is not None
     return {
-        "mean": float(score["mean"]),
+        "mean": _value(score["mean"]),
         "low": low if known else None,
         "high": high if known else None,
     }
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _value(value)
+
+
+def _value(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
+        raise ValueError(f"{str(value)[:20]} is no number that a run gives")
+    return float(value)
+
+
+def _count(value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+        raise ValueError(f"{str(value)[:20]} is no count that a run gives")
+    return value
 
 
 def _text(value: Any) -> str:
