@@ -26,7 +26,11 @@ LISTS = {
         % (b"64," * 10_000, b"'a'," * 10_000),
         "may hold 1 to 1,000 runs, and this one holds 100,000,000",
     ),
-    "keys": (b".".join([b"a"] * 60_000) + b" = 1", "Unknown table 'a'"),
+    "keys": (b".".join([b"a"] * 60_000) + b" = 1", "Line 1 .* more than 100 full stops"),
+    "many keys": (
+        b"\n".join(b"%d." % n + b".".join([b"a"] * 100) + b" = 1" for n in range(600)),
+        "Unknown table '0'",
+    ),
     "a zero": (b'[[run]]\nsource = "a\\u0000b"', ""),
     "a way out": (b'[[run]]\nsource = "x"\nname = "../../x"', "`name` must be"),
 }

@@ -81,8 +81,8 @@ LIMITS = {
     "live page: connections; seconds for a request, for an answer": (
         f"{server.BOUNDS.connections}; {server.BOUNDS.head:g}; {server.BOUNDS.answer:g}"
     ),
-    "bytes of a list for `headfit board`; runs in it": (
-        f"{declaration.MAX_BYTES:,}; {declaration.MAX_RUNS:,}"
+    "bytes of a list for `headfit board`; full stops in a line; runs": (
+        f"{declaration.MAX_BYTES:,}; {declaration.MAX_DOTS}; {declaration.MAX_RUNS:,}"
     ),
     "bytes of a record; records of a board": (
         f"{record.MAX_BYTES // MB} MB, regular files; {rendering.MAX_RECORDS:,}"

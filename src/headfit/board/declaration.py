@@ -16,7 +16,8 @@ from headfit.errors import DataError, HeadfitError, UnknownNameError, UsageError
 from headfit.runs.options import Options
 from headfit.util import files
 
-MAX_BYTES = 256 << 10
+MAX_BYTES = 128 << 10
+MAX_DOTS = 100  # in a line: the time to read a key a.b.c… grows with the square of its parts
 MAX_RUNS = 1000
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 DEMO, DATASET = "demo:", "hf:"
@@ -104,6 +105,12 @@ def read_declaration(path: Path) -> list[DeclaredRun]:
             f"Cannot read '{path}': {error.strerror}. Give a list FILE.toml, or the folder of a "
             f"board."
         ) from error
+    for number, line in enumerate(data.splitlines(), 1):
+        if line.count(b".") > MAX_DOTS:
+            raise DataError(
+                f"Line {number} of '{path}' has more than {MAX_DOTS} full stops: the file may be "
+                f"damaged or hostile. Break the line if it is neither."
+            )
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
