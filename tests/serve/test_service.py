@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +22,7 @@ from headfit.serve import service as service_module
 from headfit.serve.batcher import Batcher
 from headfit.serve.errors import Busy, Late, Refused
 from headfit.serve.service import Service
+from headfit.util.machine import LOWEST, STEP
 
 PREDICT = "/v1/predict"
 
@@ -67,10 +70,14 @@ def check(answer: httpx.Response, run, number: int) -> None:
     assert record["probability"] == run.probabilities[number].max()
 
 
-def threads() -> list[str]:
-    """Names of the threads that serve."""
-    names = (thread.name for thread in threading.enumerate())
-    return sorted(name for name in names if name.startswith("headfit-"))
+def threads() -> set[threading.Thread]:
+    """Threads that serve; those of another test may still be ending."""
+    return {each for each in threading.enumerate() if each.name.startswith("headfit-")}
+
+
+def lanes_at_work() -> int:
+    """Count the threads that run models."""
+    return sum(each.name == "headfit-inference" for each in threads())
 
 
 def until_equal(find: Callable[[], object], expected: object) -> None:
@@ -223,7 +230,7 @@ def test_stopping_refuses_what_is_new_and_finishes_what_was_accepted(stored_run,
 
     before = threads()
     asyncio.run(main())
-    until_equal(threads, before)
+    until_equal(lambda: threads() - before, set())
 
 
 def test_a_client_that_goes_away_frees_its_place(stored_run, gate):
@@ -273,7 +280,7 @@ def test_a_changed_file_is_served_without_losing_or_mixing_an_answer(run, monkey
     before = run.probabilities[number].max()
     assert before != after
     app = create_app(run.model)
-    others = threads().count("headfit-inference")
+    others = lanes_at_work()
 
     async def main() -> None:
         async with running(app) as client:
@@ -294,7 +301,7 @@ def test_a_changed_file_is_served_without_losing_or_mixing_an_answer(run, monkey
             async with asyncio.timeout(60):
                 await asyncio.gather(*asked)
             assert set(found) == {before, after}
-            await until(lambda: threads().count("headfit-inference") <= lanes)
+            await until(lambda: lanes_at_work() <= lanes)
 
     asyncio.run(main())
 
@@ -329,3 +336,18 @@ def test_a_file_that_is_no_model_leaves_the_old_one(run, monkeypatch):
             assert found.probabilities.max() == run.probabilities[0].max()
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_threads_that_compute_let_those_that_answer_go_first(run):
+    async def main() -> dict[str, int]:
+        async with running(create_app(run.model)) as client:
+            (await client.post(PREDICT, content=run.files[0])).raise_for_status()
+            mine = {each for each in threads() - before if each.native_id is not None}
+            return {each.name: os.getpriority(os.PRIO_PROCESS, each.native_id) for each in mine}
+
+    before, own = threads(), os.getpriority(os.PRIO_PROCESS, 0)
+    computing = asyncio.run(main())
+    assert len(computing) >= 3
+    assert set(computing.values()) == {min(LOWEST, own + STEP)}
+    assert os.getpriority(os.PRIO_PROCESS, threading.main_thread().native_id) == own

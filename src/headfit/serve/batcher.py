@@ -21,6 +21,7 @@ from headfit.errors import ImageError
 from headfit.images.read_ahead import READ_AHEAD
 from headfit.serve.job import Job
 from headfit.serve.limits import Limits
+from headfit.util.machine import give_way
 
 FEWEST_MEASURED = 32  # images before the interval between them is known
 SMOOTHING = 0.02  # least weight of an image in the mean interval
@@ -141,6 +142,7 @@ class Batcher:
 
     def _run(self) -> None:
         """Run images until the model is retired; what a lane's thread does."""
+        give_way()
         try:
             run = self._lanes.open()
         except Exception as error:

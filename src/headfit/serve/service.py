@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,8 +27,10 @@ from headfit.serve.limits import Limits
 from headfit.serve.metrics import Metrics
 from headfit.serve.models import Models, ServedModel, parse_models
 from headfit.serve.watch import Stamp, changed_files, stamp
+from headfit.util.machine import give_way
 
 WATCH_SECONDS = 1.0
+Result = TypeVar("Result")
 _log = logging.getLogger("headfit.serve")
 
 
@@ -66,8 +69,10 @@ class Service:
         self._batchers: WeakKeyDictionary[ServedModel, Batcher] = WeakKeyDictionary()
         self._heat_maps: WeakKeyDictionary[ServedModel, HeatMaps] = WeakKeyDictionary()
         self._started = self._stopping = False
-        self._decoding = ThreadPoolExecutor(self.limits.decoding_threads, "headfit-decode")
-        self._explaining = ThreadPoolExecutor(1, "headfit-explain")
+        threads = self.limits.decoding_threads
+        self._decoding = ThreadPoolExecutor(threads, "headfit-decode", give_way)
+        self._explaining = ThreadPoolExecutor(1, "headfit-explain", give_way)
+        self._computing = ThreadPoolExecutor(1, "headfit-open", give_way)
         self._opening = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
 
@@ -225,7 +230,7 @@ class Service:
         await self.admission.until_empty()
         for batcher in self._batchers.values():
             batcher.retire()
-        for pool in (self._decoding, self._explaining):
+        for pool in (self._decoding, self._explaining, self._computing):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
     async def reload(self, name: str | None = None) -> None:
@@ -262,9 +267,10 @@ class Service:
 
     async def _open(self, name: str) -> None:
         self._stamps[name] = stamp(self._files[name])
-        model = await asyncio.to_thread(ServedModel.open, name, self._files[name], self._tell)
-        lanes = await asyncio.to_thread(model.classifier.runner.lanes)
-        self._heat_maps[model] = await asyncio.to_thread(HeatMaps, model, self._tell)
+        file, compute = self._files[name], self._beside
+        model = await compute(ServedModel.open, name, file, self._tell)
+        lanes = await compute(model.classifier.runner.lanes)
+        self._heat_maps[model] = await compute(HeatMaps, model, self._tell)
         contract = model.contract
 
         def pixels(data: bytes) -> np.ndarray:
@@ -281,6 +287,10 @@ class Service:
         self._models[name] = model
         if former is not None:
             self._batchers[former].retire()
+
+    async def _beside(self, call: Callable[..., Result], *given: object) -> Result:
+        """Compute in a thread that lets the event loop go first."""
+        return await asyncio.get_running_loop().run_in_executor(self._computing, call, *given)
 
     async def _follow(self) -> None:
         """Open each model again whose file changes; what cannot be opened leaves the old one."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ _FEATURES = {
     "asimddp": "NEON dot product",
     "asimd": "NEON",
 }
+LOWEST, STEP = 19, 5  # of nice values: the lowest priority, and how much lower than the rest
 
 
 def usable_cores() -> int:
@@ -54,6 +57,19 @@ def _features() -> list[str]:
     lines = (line.partition(":") for line in text.splitlines())
     flags = next((v.split() for k, _, v in lines if k.strip() in ("flags", "Features")), [])
     return [name for flag, name in _FEATURES.items() if flag in flags]
+
+
+def give_way() -> None:
+    """Let other threads of this process go first; on Linux, where each has its own priority.
+
+    Threads that this one starts inherit it. What answers many clients must not wait for what
+    computes: with as many threads at work as there are cores, it would wait for whole time slices.
+    """
+    if sys.platform == "linux":
+        lower = min(LOWEST, os.getpriority(os.PRIO_PROCESS, 0) + STEP)
+        # forbidden in some containers, and no reason to compute nothing
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), lower)
 
 
 class Memory:
