@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -41,6 +42,7 @@ __all__ = ["Attempts", "Networks", "scores", "train"]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer]
 Reals = npt.NDArray[np.floating]
+Follow = Callable[[slice, int, list[Floats]], None]
 
 MEMORY = 2_000_000_000
 # Weights, two moments and gradients, float32; of what is formed for an image about as many copies.
@@ -109,6 +111,7 @@ def train(
     loss: str = SQUARED,
     progress: Progress = SILENT,
     memory: int = MEMORY,
+    follow: Follow | None = None,
 ) -> Networks:
     """Train M networks of one design.
 
@@ -123,6 +126,8 @@ def train(
         progress: reports the fraction done, up to 1, after each epoch.
         memory: bytes for weights, moments and gradients; networks are trained in turns if they
             need more, one at a time at the least.
+        follow: called after each epoch with the networks that are trained in this turn, the number
+            of the epoch, and what their weights are so far, as in ``Networks``.
 
     Returns:
         The networks, in the order of the attempts.
@@ -143,7 +148,8 @@ def train(
     for turn, chunk in enumerate(chunks):
         part = models.of(chunk)
         start, share = begin(part.train), progress.part(turn, len(chunks))
-        parts.append(_train_chunk(trainer, targets, design, part, start, schedule, share))
+        told = None if follow is None else partial(follow, chunk)
+        parts.append(_train_chunk(trainer, targets, design, part, start, schedule, share, told))
     return Networks(
         [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)],
         np.concatenate([part.watch_loss for part in parts], axis=1),
@@ -181,6 +187,7 @@ def _train_chunk(
     start: Sequence[Floats],
     schedule: Schedule,
     progress: Progress,
+    follow: Callable[[int, list[Floats]], None] | None,
 ) -> Networks:
     n, m = models.train.shape[1], len(models.train)
     counted = targets.loss_weights
@@ -206,15 +213,30 @@ def _train_chunk(
         # Waiting here, not at the end, lets Ctrl-C through and keeps progress truthful.
         state.weights[-1].block_until_ready()
         losses[epoch] = _watch(trainer, design, state.weights, data, watched)
+        if follow is not None:
+            follow(epoch, _finished(trainer, design, state.weights, data, middle, spread))
         progress((epoch + 1) / last)
     losses[last:] = (
         losses[last - 1] if last else _watch(trainer, design, state.weights, data, watched)
     )
-    weights = [np.array(array) for array in _settled(trainer, design, state.weights, data)]
-    weights = _uncentred(design, weights) if design.centred else weights
-    if middle is not None and spread is not None:
-        weights = in_own_units(design, weights, middle, spread)
+    weights = _finished(trainer, design, state.weights, data, middle, spread)
     return Networks(weights, losses)
+
+
+def _finished(
+    trainer: Trainer,
+    design: Design,
+    weights: list[Array],
+    data: Data,
+    middle: Reals | None,
+    spread: Reals | None,
+) -> list[Floats]:
+    """Write the weights as those of networks that take features and give targets as they are."""
+    settled = [np.array(array) for array in _settled(trainer, design, weights, data)]
+    settled = _uncentred(design, settled) if design.centred else settled
+    if middle is not None and spread is not None:
+        settled = in_own_units(design, settled, middle, spread)
+    return settled
 
 
 def _uncentred(design: Design, weights: Sequence[Floats]) -> list[Floats]:

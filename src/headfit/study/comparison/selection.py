@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from headfit.study.comparison.compare import ROUNDING, Floats, Interval, Ints, paired_se
 
 _BOOTSTRAPS_AT_ONCE = 100
+_REPEATS = 20  # of labels, where each weighting takes one repeat in turn
 OUTSIDE = math.exp(-1)  # share of the images that a bag leaves out
 
 
@@ -71,15 +72,10 @@ def expected_score(
     """
     if margins is None:
         margins = np.zeros((len(parameters), len(parameters)))
-    rng = np.random.default_rng(seed)
-    counted = np.ones(images) if weights is None else weights
     parts = []
-    for start in range(0, bootstraps, _BOOTSTRAPS_AT_ONCE):
-        counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), images, groups)
-        inside, outside = score(counts * counted), score((counts == 0) * counted)
-        usable = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
-        chosen = _choose(inside[usable], parameters, margins)
-        parts.append(outside[usable][np.arange(len(chosen)), chosen])
+    for inside, outside in _in_and_out(score, images, seed, bootstraps, groups, weights):
+        chosen = _choose(inside, parameters, margins)
+        parts.append(outside[np.arange(len(chosen)), chosen])
     drawn = np.concatenate(parts)
     if len(drawn) == 0:
         return math.nan, math.nan, math.nan
@@ -88,6 +84,66 @@ def expected_score(
     mean = min(most, float(drawn.mean()))
     low, high = mean + math.sqrt(OUTSIDE) * (np.quantile(drawn, [0.025, 0.975]) - mean)
     return mean, max(least, float(low)), min(most, float(high))
+
+
+def optimism(
+    score: Callable[[Floats], Floats],
+    images: int,
+    *,
+    seed: int,
+    bootstraps: int = 1000,
+    groups: Ints | None = None,
+    weights: Floats | None = None,
+) -> tuple[float, Interval]:
+    """Give the best score of several heads, and how much of it is the luck of having been chosen.
+
+    As in :func:`expected_score`, the best head of each bag is scored outside of it; so is the head
+    that is best on all images. The difference of the two does not depend on which images the bag
+    leaves out, and is 0 where they are the same head.
+
+    Args:
+        score: see :func:`expected_score`.
+        images: n.
+        seed: of the bootstrap.
+        bootstraps: number of bags.
+        groups: int (n,), drawn and left out as wholes; default: each image on its own.
+        weights: float64 (n,), how much each image counts; default: all alike.
+
+    Returns:
+        The best score, and mean, low, high of the optimism, with quantiles as in
+        :func:`expected_score`; nan if there is never an image outside.
+    """
+    counted = np.ones(images) if weights is None else weights
+    overall = score(np.tile(counted, (_REPEATS, 1))).mean(axis=0)
+    best = int(overall.argmax())
+    parts = [np.empty(0)]
+    for inside, outside in _in_and_out(score, images, seed, bootstraps, groups, weights):
+        chosen = inside.argmax(axis=1)
+        parts.append(outside[:, best] - outside[np.arange(len(chosen)), chosen])
+    drawn = np.concatenate(parts)
+    if len(drawn) == 0:
+        return float(overall[best]), (math.nan, math.nan, math.nan)
+    mean = float(drawn.mean())
+    low, high = mean + math.sqrt(OUTSIDE) * (np.quantile(drawn, [0.025, 0.975]) - mean)
+    return float(overall[best]), (mean, float(low), float(high))
+
+
+def _in_and_out(
+    score: Callable[[Floats], Floats],
+    images: int,
+    seed: int,
+    bootstraps: int,
+    groups: Ints | None,
+    weights: Floats | None,
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the scores of all heads inside and outside of some bags at a time, (bags, heads)."""
+    rng = np.random.default_rng(seed)
+    counted = np.ones(images) if weights is None else weights
+    for start in range(0, bootstraps, _BOOTSTRAPS_AT_ONCE):
+        counts = _bags(rng, min(_BOOTSTRAPS_AT_ONCE, bootstraps - start), images, groups)
+        inside, outside = score(counts * counted), score((counts == 0) * counted)
+        usable = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
+        yield inside[usable], outside[usable]
 
 
 def _choose(scores: Floats, parameters: Ints, margins: Floats) -> npt.NDArray[np.intp]:

@@ -1,0 +1,1 @@
+"""What many data sets say together: ranks of heads, flatten against gap, and what it goes with."""
