@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
-from headfit.cli.options import SOURCE, STUDY, out_option
+from headfit.cli.options import PROTOCOL, SOURCE, STUDY, option, out_option
 
 EXAMPLES = """\b
 Examples:
@@ -33,6 +33,12 @@ Examples:
 @SOURCE
 @out_option("headfit-run")
 @STUDY
+@option(
+    PROTOCOL,
+    "--claims",
+    is_flag=True,
+    help="Measure what common mistakes of evaluation would have claimed.",
+)
 def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images of SOURCE, and train the best one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,8 @@ def claims_of(
     callback.on_stage_begin("What mistakes would claim", max(1, len(fits)))
     rows = []
     for number, fit in enumerate(fits):
-        progress = Progress(lambda done, fit=fit: callback.on_progress(done, fit.head.name))
-        rows.append(_of_head(backbone, fit, problem, groups, progress.part(number, len(fits))))
+        progress = Progress(partial(_report, callback, fit.head.name), number, number + 1)
+        rows.append(_of_head(backbone, fit, problem, groups, progress))
     selection = None
     if len(backbone.fits) > 1:
         predictions = [fit.probabilities for fit in backbone.fits]
@@ -60,6 +61,10 @@ def claims_of(
         "heads": rows,
         "selection": selection,
     }
+
+
+def _report(callback: Callback, head: str, done: float) -> None:
+    callback.on_progress(done, head)
 
 
 def _of_head(

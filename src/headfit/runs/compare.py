@@ -20,6 +20,7 @@ from headfit.report.text.images import to_predict
 from headfit.report.text.summary import balance_lines, fit_warnings
 from headfit.runs.balance import Balance, fewest_of_class
 from headfit.runs.candidates import CandidateBackbone, check_heads
+from headfit.runs.claims import claims_of
 from headfit.runs.clock import Clock
 from headfit.runs.estimate import Estimate
 from headfit.runs.grouping import UserGroups, find_groups
@@ -69,6 +70,7 @@ def compare(
     near_duplicates: bool = True,
     where: bool = True,
     curve: bool = True,
+    claims: bool = False,
     engine: str = "auto",
     precision: str = FLOAT32,
     feature_dtype: str = "float16",
@@ -125,6 +127,7 @@ def compare(
         near_duplicates: whether near-duplicates are detected and kept in one fold.
         where: whether to measure how much position matters.
         curve: whether to measure learning curves.
+        claims: whether to measure what common mistakes of evaluation would have claimed.
         engine: what runs the backbone: ``"openvino"``, ``"keras"``, or ``"auto"`` for the first
             that can.
         precision: of the backbone's arithmetic, ``"float32"`` or ``"int8"``.
@@ -301,6 +304,8 @@ class _Run:
         groups = comparison.groups.numbers
         curve = learning(one_layer, problem, groups, callback) if options.curve else None
         self.clock.lap("learning_curve")
+        claims = claims_of(comparison, one_layer, callback) if options.claims else None
+        self.clock.lap("claims")
         int8 = int8_effect(backbone, comparison, chosen.head, callback)
         self.clock.lap("precision")
         callback.on_stage_begin(f"Fitting {verdict.recommended} on all training images", 1)
@@ -315,6 +320,7 @@ class _Run:
             **comparison.results(verdict),
             "where": where,
             "learning_curve": curve,
+            "claims": claims,
             "reliability": reliability.to_dict(),
             "test": test,
             "unlabelled": predicted and predicted.to_dict(),

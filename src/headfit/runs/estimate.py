@@ -45,6 +45,7 @@ PER_TRAINED_VALUE = 4e-9
 COMPILING = 4.0
 SCREENED, WHERE_IMAGES = 2000, 2000
 CURVE_FITS = 400
+CLAIM_FITS = 2.0
 DECODED = 0.8  # of the engine's speed is left with decoding and writing
 BATCHES = 12
 SLOW, LONG = 60.0, 30.0  # seconds of one head, and of all, above which a remedy is named
@@ -125,6 +126,9 @@ class Estimate:
                 total[name] = total.get(name, 0.0) + each * self.places / len(shapes)
         if total:
             extras = extras_seconds(heads, work)
+            if work.options.claims:  # as often as this, the folds of the first repeat
+                again = sum(total.get(name, 0.0) for name in (GAP, FLATTEN))
+                extras += CLAIM_FITS * again / work.options.rounds
             self.callback.on_message(sentence(total, extras, work, passing, seconds))
 
 
@@ -165,7 +169,10 @@ def sentence(
     images = counted(passing, "image")
     parts = [f"{images} through the backbone {_time(seconds)}"] if passing else []
     parts.append(f"{work.options.rounds} × {work.folds} folds {_time(heads)}")
-    parts += [f"position and learning curve {_time(extras)}"] if extras else []
+    beside = "position, learning curve and mistakes"
+    if not work.options.claims:
+        beside = "position and learning curve"
+    parts += [f"{beside} {_time(extras)}"] if extras else []
     text = f"Estimated time: about {_time(seconds + heads + extras)} ({', '.join(parts)})."
     slowest = max(each, key=lambda name: each[name])
     if each[slowest] > SLOW and each[slowest] > 0.5 * heads and len(each) > 1:

@@ -65,7 +65,10 @@ _CHOICES = {
 }
 _LISTS = ("backbone", "heads", "keep", "weights", "size", "cut", "label_column")
 _INTEGERS = ("folds", "repeats", "seed")
-_SWITCHES = ("near_duplicates", "where", "curve", "follow_links", "skip_empty_classes", "strict")
+_SWITCHES = (
+    *("near_duplicates", "where", "curve", "claims"),
+    *("follow_links", "skip_empty_classes", "strict"),
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Options:
     near_duplicates: bool = True
     where: bool = True
     curve: bool = True
+    claims: bool = False
     engine: str = "auto"
     precision: str = FLOAT32
     feature_dtype: str = "float16"

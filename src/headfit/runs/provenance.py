@@ -47,6 +47,7 @@ def settings(
         "near_duplicates": options.near_duplicates,
         "where": options.where,
         "curve": options.curve,
+        "claims": options.claims,
         "backbone": chosen.source.spec.name,
         "cut": JOIN.join(chosen.extraction.info.layers) or chosen.source.cut or None,
         "backbones": list(dict.fromkeys(each.name for each in backbones)),
@@ -103,6 +104,7 @@ def command(
         **{name: None if (v := getattr(options, name)) is True else v for name in REPEATED},
         "number_loss": None if options.number_loss == SQUARED else options.number_loss,
         "skip_empty_classes": options.skip_empty_classes or None,
+        "claims": options.claims or None,
     }
     images = backbones[0].extraction.index.source
     return command_line("compare", images.argument, {**settings, **images.options})

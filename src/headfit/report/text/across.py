@@ -25,7 +25,7 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
     """Say all that data sets show together, the most important first.
 
     Args:
-        summary: what :func:`headfit.study.across.summary.summarise` gives.
+        summary: what :func:`headfit.study.across.summary.conclude` gives.
     """
     lines = [
         against_gap(summary, "flatten"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headfit.report.text import claims as claims_text
 from headfit.report.text import metrics
 from headfit.report.text.finetune import sizes
 from headfit.report.text.learning_curve import gain_size
@@ -73,6 +74,7 @@ def subjects(results: Mapping[str, Any]) -> dict[str, str]:
         "Correction": after_holm(results["backbones"]),
         "Position": results["where"] and position(results["where"], verdict),
         "More images": results["learning_curve"] and _more(results["learning_curve"], verdict),
+        "Mistakes": (claims := results.get("claims")) and claims_text.summary(claims),
         **balance_lines(results["images"], results["settings"]["folds"], kind_of(results)),
         "Trust": trust(results["reliability"]),
         "Test split": test and tested(test, verdict),

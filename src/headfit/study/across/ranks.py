@@ -74,27 +74,47 @@ def critical_difference(heads: int, sets: int, alpha: float = ALPHA) -> float:
     return q * math.sqrt(heads * (heads + 1) / (6 * sets))
 
 
-def signed_rank_p(differences: Floats) -> float:
-    """Run Wilcoxon's signed-rank test: the exact two-sided p-value, with ties and zeros.
+def signed_rank_p(differences: Floats, *, above: bool = False) -> float:
+    """Run Wilcoxon's signed-rank test: the exact p-value, with ties and zeros.
 
     The distribution over all 2ᴺ signs is counted, given the ranks of the sizes. A difference of 0
     has its rank too, and counts for neither side.
 
     Args:
         differences: float64 (N,), one of each data set.
+        above: whether the test is one-sided: small p-values say that differences lie above 0.
+
+    Example:
+
+    >>> leads = np.array([0.01, 0.02, 0.03])
+    >>> signed_rank_p(leads), signed_rank_p(leads, above=True)
+    (0.25, 0.125)
     """
     rounded = _rounded(differences)
     # twice the ranks are whole numbers
     doubled = np.rint(2 * stats.rankdata(np.abs(rounded))).astype(int)
-    apart = rounded != 0
-    signed, moved = int((np.sign(rounded) * doubled).sum()), doubled[apart]
-    if not len(moved):
-        return 1.0
+    signed, moved = int((np.sign(rounded) * doubled).sum()), doubled[rounded != 0]
     ways = np.ones(1)
     for rank in moved:  # shares of the signs that lead to each sum of the positive ranks
         ways = (np.append(ways, np.zeros(rank)) + np.append(np.zeros(rank), ways)) / 2
     sums = 2 * np.arange(len(ways)) - moved.sum()
-    return min(1.0, float(ways[np.abs(sums) >= abs(signed)].sum()))
+    beyond = sums >= signed if above else np.abs(sums) >= abs(signed)
+    return min(1.0, float(ways[beyond].sum()))
+
+
+def equivalence_p(differences: Floats, rope: float) -> float:
+    """Test whether differences lie within ±rope, as a rule: two one-sided signed-rank tests.
+
+    Args:
+        differences: float64 (N,), one of each data set.
+        rope: half-width of the region of practical equivalence.
+
+    Returns:
+        The larger p-value; a small one says that they do.
+    """
+    return max(
+        signed_rank_p(differences + rope, above=True), signed_rank_p(rope - differences, above=True)
+    )
 
 
 def fewest_data_sets(comparisons: int = 1, alpha: float = ALPHA) -> int:

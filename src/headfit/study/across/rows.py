@@ -112,7 +112,9 @@ class Row:
 
     @property
     def _apart(self) -> Floats:
-        return np.asarray(self.scores[FLATTEN], float) - np.asarray(self.scores[GAP], float)
+        flatten, gap = (np.array(self.scores[name], np.float64) for name in (FLATTEN, GAP))
+        apart: Floats = flatten - gap
+        return apart
 
 
 @dataclass(frozen=True, eq=False)
