@@ -18,7 +18,7 @@ from headfit.study.across.rows import Row, by_data_set, chosen_elsewhere
 from headfit.study.across.signed_rank import signed_rank
 from headfit.study.across.summary import against_gap, conclude
 
-BOARDS = 1000
+BOARDS = 400
 # accuracies of C4.5 and three variants of it on 14 data sets: Demšar (2006), table 6
 DEMSAR = np.array(
     [

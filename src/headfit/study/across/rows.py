@@ -91,10 +91,10 @@ class Row:
     @cached_property
     def standard_error(self) -> float:
         """Give that of flatten − gap; nan where the folds do not show any."""
-        if self.se is not None or not self.asks:
-            return math.nan if self.se is None else self.se
-        found = corrected_t(self._apart, self.folds, ANY_ROPE, overlap=self.overlap)
-        return found.se if found.se > 0 else math.nan
+        se = self.se
+        if se is None and self.asks:
+            se = corrected_t(self._apart, self.folds, ANY_ROPE, overlap=self.overlap).se
+        return se if se is not None and se > 0 else math.nan
 
     @cached_property
     def best_lead(self) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from headfit.study.comparison.compare import Floats, check_rope
 
 PRIOR = 0.5
-DRAWS = 50_000
+DRAWS = 20_000
 
 
 @dataclass(frozen=True)
