@@ -18,7 +18,7 @@ from headfit.study.across.rows import Row, by_data_set, chosen_elsewhere
 from headfit.study.across.signed_rank import signed_rank
 from headfit.study.across.summary import against_gap, conclude
 
-BOARDS = 400
+BOARDS = 250
 # accuracies of C4.5 and three variants of it on 14 data sets: Demšar (2006), table 6
 DEMSAR = np.array(
     [
@@ -216,7 +216,7 @@ def test_the_standard_error_of_a_data_set_is_not_smaller_for_more_runs():
 def test_equal_heads_are_rarely_called_different_over_data_sets():
     """No head is better over all data sets; on each of them one may be."""
     calls = []
-    for sets, spread in itertools.product((8, 10, 12, 20), (0.0, 0.02, 0.1)):
+    for sets, spread in itertools.product((8, 12, 20), (0.0, 0.02, 0.1)):
         rng, count = np.random.default_rng([sets, int(1000 * spread)]), np.zeros(4)
         for _ in range(BOARDS):
             # gap, flatten and two more, each with the mean of its folds
@@ -232,7 +232,7 @@ def test_equal_heads_are_rarely_called_different_over_data_sets():
                 against_gap(apart + 0.01, "flatten", 0.01, seed=0)["word"] == "equal",
             )
         calls.append(count / BOARDS)
-    print(np.round(calls, 3), np.mean(calls, axis=0))
+        print(sets, spread, count / BOARDS, flush=True)
     # .05 and three standard errors; of all boards .058
     assert (np.array(calls) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / BOARDS)).all()
     assert (np.mean(calls, axis=0) <= 0.058).all()
