@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +12,11 @@ from headfit.board.comparable import FACTS, refusal, split
 from headfit.board.markdown import markdown
 from headfit.board.page import page, picture_file
 from headfit.errors import DataError
+from headfit.report.text.across import sentences as across
 from headfit.report.text.board import heading
 from headfit.util import files
 
 SCHEMA = "headfit.board.table/1"
-ACROSS = "headfit.study.across"
-"""Statistics over data sets, where this version has them."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,8 @@ def _group(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Ask the statistics over data sets, where they are there."""
-    if importlib.util.find_spec(ACROSS) is None:
-        return None
-    found: dict[str, Any] | None = importlib.import_module(ACROSS).summarise(rows)
-    return found
+    """Summarise the data sets, with sentences; None if no row has scores."""
+    from headfit.study.across import summarise  # noqa: PLC0415  (scipy.stats takes a second)
+
+    found = summarise(rows)
+    return found and {**found, "sentences": across(found)}

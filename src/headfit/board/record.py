@@ -12,6 +12,7 @@ from headfit.board.inputs import Prepared
 from headfit.errors import DataError
 from headfit.images.targets import CLASS, LABELS
 from headfit.report.text import metrics
+from headfit.report.text.claims import inflations
 from headfit.runs.study import Study
 from headfit.study.version import STATISTICS
 from headfit.util import digests, files, records
@@ -65,6 +66,7 @@ def record_of(prepared: Prepared, study: Study) -> dict[str, Any]:
         "verdict": verdict,
         "candidates": [_candidate(each, key) for each in results["candidates"]],
         "spectrum": where and where["spectrum"],
+        "claims": (claims := results["claims"]) and inflations(claims),
         "position_share": where and where["projection"]["position_share"],
         "test": _test(results["test"], key),
         "fingerprints": {
