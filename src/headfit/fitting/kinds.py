@@ -46,7 +46,7 @@ class Kind:
         overlap: how much the scores of folds have in common, in shares of the images that are
             tested. Whether an image is right depends little on what else was trained on, a squared
             error as much as on the image: with 1 two equal heads were called different in up to
-            13 % of 200 simulated studies, with 2 in at most 3 %.
+            13 % of 200 simulated studies, with 2 in at most 4 % of 1,000.
         limits: least and greatest value of the metrics that do not lie between 0 and 1.
     """
 
