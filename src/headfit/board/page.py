@@ -15,6 +15,7 @@ from headfit.report.plots.board import forest, height
 from headfit.report.templates import environment
 from headfit.report.text.board import cells, columns, explained, failures
 
+WIDTH = 7.0  # of a plot, inches
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -54,7 +55,7 @@ def page(board: Mapping[str, Any]) -> str:
 def _picture(number: int, group: Mapping[str, Any]) -> inline.Picture | None:
     if not any(row["difference"] for row in group["rows"]):
         return None
-    return inline.drawing(f"forest-{number}", partial(forest, group), height(group))
+    return inline.drawing(f"forest-{number}", partial(forest, group), (WIDTH, height(group)))
 
 
 def picture_file(board: Mapping[str, Any]) -> str:
@@ -68,12 +69,14 @@ def picture_file(board: Mapping[str, Any]) -> str:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "headfit", "font.size": 10.0})
-        figure = Figure(figsize=(7.0, sum(heights)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
         FigureCanvasSVG(figure)
         if groups:
             axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
             for group, ax in zip(groups, axes, strict=True):
                 forest(group, ax)
         stream = io.StringIO()
-        figure.savefig(stream, format="svg", facecolor="white", metadata={"Date": None})
+        figure.savefig(
+            stream, format="svg", facecolor="white", metadata=dict.fromkeys(("Creator", "Date"))
+        )
     return stream.getvalue()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Plot = Callable[[dict[str, Any], "Axes | None"], "Axes"]
 
+WIDTH = 4.6  # of a plot, inches
 # a colour that no plot uses; the page replaces it by the colour of its text
 INK = "#010203"
 _INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
@@ -59,18 +60,21 @@ def picture(key: str, plot: Plot, results: dict[str, Any]) -> Picture:
         results: as in ``results.json``.
     """
     heads = {row["name"] for row in results["candidates"]}
-    return drawing(key, partial(plot, results), height(key, results), heads)
+    return drawing(key, partial(plot, results), (WIDTH, height(key, results)), heads)
 
 
 def drawing(
-    key: str, plot: Callable[[Axes], Axes], inches: float, heads: Collection[str] = ()
+    key: str,
+    plot: Callable[[Axes], Axes],
+    size: tuple[float, float],
+    heads: Collection[str] = (),
 ) -> Picture:
     """Draw a plot without its title.
 
     Args:
         key: name within the page.
         plot: function that draws into axes.
-        inches: its height.
+        size: its width and height in inches.
         heads: the candidates that have rows on the page.
     """
     import matplotlib as mpl  # noqa: PLC0415  (heavy)
@@ -81,7 +85,7 @@ def drawing(
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        figure = Figure(figsize=(4.6, inches), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         axes = plot(figure.add_subplot())
         title = " ".join(axes.get_title(loc="left").split()).replace(r"\$", "$")

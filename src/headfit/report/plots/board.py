@@ -48,9 +48,8 @@ def forest(group: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     ax.set_ylim(-0.7, max(len(rows), 1) - 0.3)
     ax.grid(axis="x", alpha=0.3)
     title = "Flatten − gap: to the right of the shaded band flatten is better, to the left gap"
-    finish(ax, title, f"{metric.unit}, 95 % interval; shaded: does not matter")
-    ax.set_xlabel(ax.get_xlabel(), loc="right")
-    return ax
+    unit = "points" if metric.is_share else metric.name
+    return finish(ax, title, f"{unit}, 95 % interval; shaded: does not matter")
 
 
 def height(group: Mapping[str, Any]) -> float:
