@@ -55,6 +55,24 @@ def test_rows_are_ordered_by_the_difference_and_untested_ones_come_last(tmp_path
     ]
 
 
+def of_several(count: int) -> dict[str, dict[str, Any]]:
+    found = {f"set{n}": record(mean=0.03 + n / 200, data=f"d{n}") for n in range(count)}
+    for name, each in found.items():
+        each["declaration"]["source"] = name
+    return found
+
+
+def test_data_sets_are_spoken_of_together_and_too_few_are_named(tmp_path: Path) -> None:
+    (few,) = render(boards.write(tmp_path / "few", **of_several(2))).groups
+    expected = "2 data sets cannot show a difference, at least 6 are needed"
+    assert expected in few["summary"]["sentences"][0]
+    (many,) = render(boards.write(tmp_path / "many", **of_several(8))).groups
+    sentence = many["summary"]["sentences"][0]
+    assert sentence.startswith("Flatten is better than gap over 8 data sets")
+    page = html.unescape((tmp_path / "many" / "board.html").read_text("utf-8"))
+    assert f"<li>{sentence}</li>" in page
+
+
 GOLDEN = """\
 ## Balanced accuracy, 1 × 3 folds; differences up to 1.0 point do not matter
 

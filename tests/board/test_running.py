@@ -165,6 +165,16 @@ def test_records_of_other_statistics_are_run_again(
     assert expected in again(place)
 
 
+def test_what_mistakes_would_claim_is_measured_where_it_is_asked_for(
+    place: Path, tmp_path: Path
+) -> None:
+    one = f"{LIST.split('[[run]]')[0]}\n[[run]]\nsource = 'few'\nclaims = true\n"
+    (place / "claims.toml").write_text(one, "utf-8")
+    (group,) = run(place / "claims.toml", tmp_path).groups
+    assert {"settings", "best head"} <= group["rows"][0]["claims"].keys()
+    assert "claimed − honest" in (tmp_path / "board.md").read_text("utf-8")
+
+
 def test_a_list_that_is_no_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text("[[run", "utf-8")
     with pytest.raises(DataError, match=r"x\.toml' is not valid TOML"):

@@ -24,7 +24,7 @@ LISTS = {
     "runs": (
         b"[[run]]\nsource = 'x'\nsize = [%s]\nbackbone = [%s]"
         % (b"64," * 10_000, b"'a'," * 10_000),
-        "may hold 1 to 1,000 runs, and this one holds 100,000,000",
+        "may hold 1 to 300 runs, and this one holds 100,000,000",
     ),
     "keys": (b".".join([b"a"] * 60_000) + b" = 1", "Line 1 .* more than 100 full stops"),
     "many keys": (

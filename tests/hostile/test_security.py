@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headfit.backbones import torch_file
-from headfit.board import declaration, record, rendering
+from headfit.board import declaration, record, rendering, rows
 from headfit.images import budget, gate, groups, helper, structure
 from headfit.images.sources import members
 from headfit.monitor import folder, server
@@ -84,8 +84,8 @@ LIMITS = {
     "bytes of a list for `headfit board`; full stops in a line; runs": (
         f"{declaration.MAX_BYTES:,}; {declaration.MAX_DOTS}; {declaration.MAX_RUNS:,}"
     ),
-    "bytes of a record; records of a board": (
-        f"{record.MAX_BYTES // MB} MB, regular files; {rendering.MAX_RECORDS:,}"
+    "bytes of a record; heads in it; records of a board": (
+        f"{record.MAX_BYTES // MB} MB, regular files; {rows.MOST_HEADS}; {rendering.MAX_RECORDS}"
     ),
     "header fields of a request; bytes of them": f"{guard.HEADERS}; {guard.HEADER_BYTES:,}",
     "connections that are answered; refused with an answer": (

@@ -18,7 +18,7 @@ from headfit.util import files
 
 MAX_BYTES = 128 << 10
 MAX_DOTS = 100  # in a line: the time to read a key a.b.c… grows with the square of its parts
-MAX_RUNS = 1000
+MAX_RUNS = 300
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 DEMO, DATASET = "demo:", "hf:"
 MULTIPLIED = ("source", "backbone", "weights", "size", "cut")

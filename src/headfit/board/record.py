@@ -45,7 +45,7 @@ def record_of(prepared: Prepared, study: Study) -> dict[str, Any]:
     """
     results, verdict = study.results, study.results["verdict"]
     settings, place, key = results["settings"], results["backbones"][0], metrics.primary(verdict)
-    where = results["where"]
+    where, claims = results["where"], results["claims"]
     record = {
         "schema": SCHEMA,
         "name": prepared.run.name,
@@ -66,7 +66,7 @@ def record_of(prepared: Prepared, study: Study) -> dict[str, Any]:
         "verdict": verdict,
         "candidates": [_candidate(each, key) for each in results["candidates"]],
         "spectrum": where and where["spectrum"],
-        "claims": (claims := results["claims"]) and inflations(claims),
+        "claims": claims and inflations(claims),
         "position_share": where and where["projection"]["position_share"],
         "test": _test(results["test"], key),
         "fingerprints": {

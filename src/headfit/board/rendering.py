@@ -10,7 +10,7 @@ from headfit.board.record import FOLDER, read_record
 from headfit.board.rows import row_of
 from headfit.errors import DataError, UsageError
 
-MAX_RECORDS = 1000
+MAX_RECORDS = 300
 
 
 def render(folder: str | os.PathLike[str], *, group: bool = False) -> Board:

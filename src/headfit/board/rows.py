@@ -12,6 +12,7 @@ from headfit.study.comparison.contrast import FLATTEN, GAP
 from headfit.util import records
 
 _PROBABILITIES = ("p_value", "p_rope", "p_better")
+MOST_HEADS = 50  # every two of them are compared
 LARGEST = 1e12  # of a score or a count: what is computed from them stays finite
 
 
@@ -49,6 +50,8 @@ def _row(record: Mapping[str, Any], name: str) -> dict[str, Any]:
     spectrum, difference = record.get("spectrum"), verdict["difference"]
     weights = {head: each["parameters"] for head, each in heads.items()}
     shape = [_count(side) for side in place["map_shape"]]
+    if len(heads) > MOST_HEADS:
+        raise ValueError(f"more than {MOST_HEADS} heads")
     if {len(each["folds"]) for each in heads.values()} != {protocol["folds"] * protocol["repeats"]}:
         raise ValueError("a head has not one score for each fold")
     if not 0 < float(protocol["rope"]) < 1 or protocol["folds"] < 2 or len(shape) != 3:

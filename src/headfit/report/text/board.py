@@ -130,8 +130,8 @@ def explained(group: Mapping[str, Any]) -> list[str]:
     ]
     if _claimed(group):
         sentences.append(
-            "Claimed − honest: what choosing on the scored images, or copies in several folds, "
-            "would have added to the score."
+            "Claimed − honest: what mistakes would have added to the score: choosing settings on "
+            "the scored folds, duplicates in different folds, the best head's own score."
         )
     return sentences
 
