@@ -147,16 +147,3 @@ def test_a_row_holds_the_scores_of_the_folds() -> None:
 def test_a_folder_without_records_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no records"):
         render(tmp_path)
-
-
-def test_data_sets_are_summed_up_below_the_table(tmp_path: Path) -> None:
-    sets = {f"set{i}": record(mean=0.05 + 0.002 * i, data=f"d{i}") for i in range(7)}
-    for name, each in sets.items():
-        each["declaration"] = {"source": name}
-    boards.write(tmp_path, **sets)
-    board = render(tmp_path)
-    begin = "Flatten is better than gap over 7 data sets by more than 1.0 point"
-    assert board.groups[0]["summary"]["sentences"][0].startswith(begin)
-    board.save(tmp_path)
-    assert begin in (tmp_path / "board.md").read_text()
-    assert begin in (tmp_path / "board.html").read_text()
