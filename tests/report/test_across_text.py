@@ -97,6 +97,6 @@ def test_mistakes_are_summed_up_in_a_line():
     data = {"metric": "balanced_accuracy", "heads": heads, "selection": None}
     assert claims.inflations(data) == {"settings": 0.01, "duplicates": 0.052}
     assert claims.summary(data) == (
-        "would have claimed more (flatten): choosing settings on the scored folds +1.0 point and "
+        "claimed − honest score (flatten): choosing settings on the scored folds +1.0 point and "
         "images that belong together in different folds +5.2 points"
     )

@@ -36,7 +36,7 @@ def test_claims_are_in_the_results_and_are_measured_once(tmp_path, monkeypatch) 
             assert claim["inflation"] == pytest.approx(claim["claimed"] - claim["honest"])
     first = study.results["candidates"][0]["balanced_accuracy"]["mean"]
     assert found["heads"][0]["tuning"]["fold"]["honest"] == pytest.approx(first)  # one repeat
-    assert subjects(study.results)["Mistakes"].startswith("would have claimed more (flatten): ")
+    assert subjects(study.results)["Mistakes"].startswith("claimed − honest score (flatten): ")
     assert "--claims" in study.results["settings"]["command"]
     json.dumps(study.results, allow_nan=False)
 

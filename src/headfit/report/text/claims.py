@@ -48,4 +48,4 @@ def summary(claims: Mapping[str, Any]) -> str:
         for name, value in inflations(claims).items()
     ]
     of = f" ({claims['heads'][-1]['name']})" if claims["heads"] else ""
-    return f"would have claimed more{of}: {enumerated(parts)}"
+    return f"claimed − honest score{of}: {enumerated(parts)}"
