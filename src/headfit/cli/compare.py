@@ -29,16 +29,19 @@ Examples:
 """
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
-@SOURCE
-@out_option("headfit-run")
-@STUDY
-@option(
+CLAIMS = option(
     PROTOCOL,
     "--claims",
     is_flag=True,
     help="Measure what common mistakes of evaluation would have claimed.",
 )
+
+
+@click.command(cls=Command, epilog=EXAMPLES)
+@SOURCE
+@out_option("headfit-run")
+@STUDY
+@CLAIMS
 def command(images: Path, out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """Compare heads on the images of SOURCE, and train the best one.
 

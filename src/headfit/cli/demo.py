@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headfit.cli.command import Command
+from headfit.cli.compare import CLAIMS
 from headfit.cli.console import tell
 from headfit.cli.options import DATA, STUDY, option, out_option
 from headfit.cli.tuning_options import named
@@ -38,6 +39,7 @@ MORE_HEADS = "--heads adds others, such as --heads gap,flatten,gap-1024-1024-512
 )
 @out_option("headfit-demo")
 @STUDY
+@CLAIMS
 @click.pass_context
 def command(
     context: click.Context, /, name: str, out: Path, as_json: bool, debug: bool, **options: Any
