@@ -13,6 +13,8 @@ import numpy as np
 
 from headfit.fitting.metrics import Floats
 
+MAD_TO_STD = 1.4826  # standard deviations in a median absolute deviation of normal numbers
+
 
 def r2(predictions: Floats, values: Floats, weights: Floats | None = None) -> float:
     """Mean over the columns that vary of R², the share of their variance that is explained.

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from headfit.fitting.descent.losses import Aims
 from headfit.fitting.descent.network import Design, Floats
+from headfit.fitting.number_metrics import MAD_TO_STD
 from headfit.fitting.problem import HUBER
 from headfit.images.targets import CLASS, NUMBER, Targets
 
 Bools = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.floating]
-NORMAL = 1.4826  # standard deviations in a median absolute deviation of normal numbers
 
 
 def aims_of(targets: Targets, middle: Floats | None, spread: Floats | None) -> Aims:
@@ -59,7 +59,7 @@ def _robust(targets: Targets, train: Bools) -> tuple[Reals, Reals]:
     parts = [targets.values[mask] if mask.any() else targets.values for mask in train]
     middle = np.stack([np.median(part, axis=0) for part in parts])
     apart = [np.abs(part - m) for part, m in zip(parts, middle, strict=True)]
-    spread = NORMAL * np.stack([np.median(each, axis=0) for each in apart])
+    spread = MAD_TO_STD * np.stack([np.median(each, axis=0) for each in apart])
     plain = np.stack([part.std(axis=0) for part in parts])
     spread = np.where(spread > 0, spread, plain)
     return middle, np.where(spread > 0, spread, 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from headfit.images.targets import CLASS
 from headfit.report.marks import say
+from headfit.report.plots.shares import MOST, Mark, draw_counts, draw_rows
 from headfit.report.plots.style import (
     BLUE,
     GREEN,
@@ -17,13 +18,11 @@ from headfit.report.plots.style import (
     needed,
     new_axes,
     of_kind,
-    plain,
     within_percent,
 )
 from headfit.report.text import titles
 from headfit.report.text.numbers import mean_count, percent
 from headfit.report.text.targets import kind_of
-from headfit.util.nouns import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,8 +76,11 @@ def calibration(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     return finish(ax, titles.calibration(results), x, "share that is right in %")
 
 
-MOST = 30
-KINDS = (("recall", ORANGE, "s"), ("precision", BLUE, "o"), ("f1", GREEN, "D"))
+MARKS = (
+    Mark("recall", "recall", "recall", ORANGE, "s"),
+    Mark("precision", "precision", "precision", BLUE, "o"),
+    Mark("f1", "F1", "f1", GREEN, "D"),
+)
 
 
 def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
@@ -93,26 +95,9 @@ def classes(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     """
     of_kind(results, "classes", CLASS)
     rows = sorted(results["reliability"]["classes"], key=lambda row: row["f1"] or 0)
-    shown = rows[:MOST][::-1]
-    ax = new_axes(ax, 1.5 + 0.24 * len(shown))
-    for kind, shade, sign in KINDS:
-        marks = [(100 * r[kind], y) for y, r in enumerate(shown) if r[kind] is not None]
-        ax.plot([x for x, _ in marks], [y for _, y in marks], sign, color=shade, label=kind, ms=5)
-    for y, row in reversed(list(enumerate(shown))):
-        text = ", ".join(f"{kind} {percent(row[kind])} %" for kind, _, _ in KINDS)
-        spots = [(100 * row[kind], y) for kind in ("f1", "recall", "precision") if row[kind]]
-        name = row["name"]
-        text = f"{name}: {text.replace('f1', 'F1')}; {counted(row['images'], 'image')}"
-        say(ax, text, *(spots or [(0, y)]), label=name)
-    ax.set_yticks(range(len(shown)), [plain(row["name"], 24) for row in shown])
-    ax.grid(alpha=0.3)
-    ax.legend(fontsize="small", frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.22))
-    within_percent(ax, "x")
+    shown = rows[:MOST]
+    ax = draw_rows(shown, MARKS, ax, columns=3)
     return finish(ax, titles.classes(rows, len(shown)), "%")
-
-
-NUMBERED = 15  # classes; more numbers are too small to read
-NAMED = 40
 
 
 def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
@@ -130,25 +115,7 @@ def confusion(results: dict[str, Any], ax: Axes | None = None) -> Axes:
     of_kind(results, "confusion", CLASS)
     reliability = results["reliability"]
     counts = np.array(reliability["confusion"])
-    names = [plain(row["name"], 16) for row in reliability["classes"]]
+    names = [row["name"] for row in reliability["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax = new_axes(ax, 4.2)
-    ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
-    if len(names) <= NUMBERED:
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                ax.text(
-                    column,
-                    row,
-                    mean_count(count).replace(",", ""),
-                    ha="center",
-                    va="center",
-                    color="black" if shares[row, column] > 0.5 else "white",
-                    fontsize="small",
-                )
-    if len(names) <= NAMED:
-        places = range(len(names))
-        ax.set_xticks(places, names, rotation=90, fontsize="small")
-        ax.set_yticks(places, names, fontsize="small")
-    title = titles.confusion(counts, [row["name"] for row in reliability["classes"]])
-    return finish(ax, title, "predicted", "labelled")
+    ax = draw_counts(counts, shares, names, ax, lambda count: mean_count(count).replace(",", ""))
+    return finish(ax, titles.confusion(counts, names), "predicted", "labelled")

@@ -51,20 +51,31 @@ class Conformal:
     mean_size: float
 
 
-def quantile(scores: Floats, level: float = LEVEL, weights: Floats | None = None) -> float:
-    """Compute the ⌈(n + 1) · level⌉-th smallest score; 1 if there are fewer.
+def quantile(
+    scores: Floats,
+    level: float = LEVEL,
+    weights: Floats | None = None,
+    beyond: float = EVERYTHING,
+) -> float:
+    """Compute the ⌈(n + 1) · level⌉-th smallest score.
 
     Args:
-        scores: float64 (n,), 1 − p_label of images not trained on.
+        scores: float64 (n,), of images not trained on: 1 − p_label, or the size of a residual.
         level: 1 − α.
         weights: float64 (n,), how much each image counts; None if all count alike.
+        beyond: what is given if there are fewer scores.
+
+    Example:
+
+    >>> quantile(np.arange(1.0, 20.0))
+    18.0
     """
     counted = np.ones(len(scores)) if weights is None else weights / weights.mean()
     order = np.argsort(scores, kind="stable")
     # a hair less: 0.9 · 10 is above or below 9 in binary
     needed = (len(scores) + 1) * level - 1e-9
     rank = int(np.searchsorted(counted[order].cumsum(), needed))
-    return EVERYTHING if rank == len(scores) else float(scores[order[rank]])
+    return beyond if rank == len(scores) else float(scores[order[rank]])
 
 
 def prediction_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:

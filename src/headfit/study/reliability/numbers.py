@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from headfit.fitting.metrics import Floats, Ints
-from headfit.fitting.number_metrics import columns_r2, mae, rmse
+from headfit.fitting.number_metrics import MAD_TO_STD, columns_r2, mae, rmse
 from headfit.images.targets import SEPARATOR, Targets
 from headfit.study.comparison.compare import or_none
 from headfit.study.comparison.proportions import share_of
-from headfit.study.reliability.conformal import LEVEL
+from headfit.study.reliability.conformal import LEVEL, quantile
 from headfit.study.reliability.held_out_points import held_out_points
 from headfit.study.reliability.model_reliability import NumberReliability
 from headfit.study.reliability.outliers import OutlierDetector
@@ -31,7 +31,6 @@ from headfit.util.csv_cells import csv_text
 # a residual is suspect from so many robust standard deviations on: one of a million by chance, if
 # residuals are normal
 SUSPECT = 5.0
-NORMAL = 1.4826  # standard deviations in a median absolute deviation of normal numbers
 
 
 @dataclass(frozen=True)
@@ -178,24 +177,8 @@ def assess_numbers(
 
 
 def half_width(residuals: Floats, level: float = LEVEL, weights: Floats | None = None) -> float:
-    """Compute the ⌈(n + 1) · level⌉-th smallest absolute residual; ∞ if there are fewer.
-
-    Args:
-        residuals: float64 (n,), at least 0, of images not trained on.
-        level: share of intervals that should hold their number.
-        weights: float64 (n,), how much each image counts; None if all count alike.
-
-    Example:
-
-    >>> half_width(np.arange(1.0, 20.0))
-    18.0
-    """
-    counted = np.ones(len(residuals)) if weights is None else weights / weights.mean()
-    order = np.argsort(residuals, kind="stable")
-    # a hair less: 0.9 · 10 is above or below 9 in binary
-    needed = (len(residuals) + 1) * level - 1e-9
-    rank = int(np.searchsorted(counted[order].cumsum(), needed))
-    return math.inf if rank == len(residuals) else float(residuals[order[rank]])
+    """Give q of absolute residuals, float64 (n,); ∞ if there are too few images."""
+    return quantile(residuals, level, weights, beyond=math.inf)
 
 
 def _interval(
@@ -233,7 +216,7 @@ def _report(k: int, targets: Targets, predictions: Floats) -> NumberReport:
 def _suspects(averaged: Floats, targets: Targets, paths: list[str]) -> list[NumberSuspect]:
     residuals = averaged - targets.values
     middle = np.median(residuals, axis=0)
-    spread = NORMAL * np.median(np.abs(residuals - middle), axis=0)
+    spread = MAD_TO_STD * np.median(np.abs(residuals - middle), axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = np.where(spread > 0, np.abs(residuals - middle) / spread, 0.0).max(axis=1)
     order = np.argsort(-scores, kind="stable")
